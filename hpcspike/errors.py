@@ -1,0 +1,25 @@
+"""The errors a user can meet; every message names the key, the value, what is allowed and what to do next."""
+
+from __future__ import annotations
+
+
+class HpcspikeError(Exception):
+    """Base of all errors that hpcspike raises on purpose; the command line prints the message and exits with 2."""
+
+    exit_code = 2
+
+
+class SpecError(HpcspikeError):
+    """An experiment or sweep file says something that cannot be run."""
+
+
+class DataError(HpcspikeError):
+    """An input file (recorded rates, explicit arrays) is unreadable or inconsistent."""
+
+
+class StoreError(HpcspikeError):
+    """A results store or output path is missing, foreign, or belongs to another sweep."""
+
+
+class ResourceError(HpcspikeError):
+    """The machine cannot hold or do what was asked (memory, disk, optional package)."""

@@ -1,0 +1,166 @@
+"""One experiment: every number that decides what is trained, and how it is judged."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Union
+
+from pydantic import Field, model_validator
+
+from hpcspike.spec.fields import Section, quantity
+from hpcspike.spec.targets import RecordedTargets, Targets
+
+
+class ThetaNeuron(Section):
+    """Quadratic integrate-and-fire neuron in its theta form (paper Eq 5), advanced by classical Runge-Kutta 4."""
+
+    model: Literal["theta"] = "theta"
+    tau_ms: float = quantity(10.0, unit="ms", gt=0, paper="Eq 4", doc="Membrane time constant; the unit of time of r.")
+    step_ms: float = quantity(1.0, unit="ms", gt=0, doc="Integration step dt.")
+    bias: float = quantity(0.0, doc="Constant external input I of every neuron.")
+
+
+class Synapse(Section):
+    """Exponential synapses, drive u = W r with the weights of the moment (paper Eqs 7, 8)."""
+
+    tau_syn_ms: float = quantity(20.0, unit="ms", gt=0, paper="Eq 7", doc="Synaptic decay time tau_s.")
+
+
+class GaussianConnectivity(Section):
+    """Sparse Gaussian weights with s.d. sigma / sqrt(N p); the non-zero ones are plastic (paper, Figs 1-3)."""
+
+    kind: Literal["gaussian"]
+    probability: float = quantity(0.3, gt=0, le=1, paper="Methods", doc="Connection probability p.")
+    sigma: float = quantity(4.0, gt=0, paper="Fig 1", doc="Weight scale sigma.")
+    zero_row_sum: bool = quantity(False, paper="Fig 1", doc="Subtract each neuron's mean non-zero weight.")
+
+
+class ZeroConnectivity(Section):
+    """No initial connections; a random mask says which synapses are plastic (paper, Figs 6 and 7)."""
+
+    kind: Literal["zero"]
+    probability: float = quantity(0.3, gt=0, le=1, paper="Figs 6, 7", doc="Probability p that a synapse is plastic.")
+
+
+Connectivity = Annotated[Union[GaussianConnectivity, ZeroConnectivity], Field(discriminator="kind")]
+
+
+class Network(Section):
+    n_neurons: int | None = quantity(
+        None, ge=2, le=100_000_000, doc="Number of neurons N; may be left out for recorded targets, which decide it."
+    )
+
+
+class Stimulus(Section):
+    """Cue before the window: one constant amplitude per neuron, uniform on [-a, a] (paper, Methods)."""
+
+    amplitude: float = quantity(1.0, ge=0, paper="Methods", doc="Largest amplitude a.")
+    duration_ms: float = quantity(100.0, unit="ms", ge=0, paper="Methods", doc="Length of the cue.")
+
+
+class Protocol(Section):
+    free_run_ms: float = quantity(1000.0, unit="ms", ge=0, doc="Free run before each cue, in training and test.")
+
+
+class Training(Section):
+    """Recursive least squares on the plastic weights (paper Eqs 9-19)."""
+
+    variable: Literal["drive", "rate"] = quantity(
+        "drive", paper="Eqs 9, 15", doc="Train the synaptic drive or the spiking rate."
+    )
+    ridge: float = quantity(1.0, gt=0, paper="Eq 9", doc="Penalty lambda on the weights; P(0) = I / lambda.")
+    update_interval_ms: float = quantity(2.0, unit="ms", gt=0, paper="Methods", doc="Interval Delta t between updates.")
+    n_loops: int = quantity(30, ge=0, le=1_000_000, paper="Figs 3, 6, 7", doc="Training loops per target set.")
+    smoothing: float = quantity(
+        0.1, gt=0, paper="Eq 14", doc="c of the noisy transfer function phi_2 used in rate training."
+    )
+    algorithm: Literal["blocked", "textbook"] = quantity(
+        "textbook", doc="How RLS is computed; the results agree to rounding."
+    )
+    dtype: Literal["float64", "float32"] = quantity("float64", doc="Precision of the weights and matrices P.")
+
+
+class Measures(Section):
+    """How a trained network is judged."""
+
+    n_test_trials: int = quantity(3, ge=1, le=100_000, doc="Test trials from random initial conditions.")
+    n_clamped_trials: int = quantity(3, ge=1, le=100_000, doc="Initial conditions of the clamped error split.")
+    learned_correlation: float = quantity(0.7, gt=-1, lt=1, doc="At least this mean correlation counts as learned.")
+    silent_rate_hz: float = quantity(0.1, unit="Hz", ge=0, doc="A network below this population rate is silent.")
+    diverged_drive: float = quantity(1e6, gt=0, doc="A drive beyond this size counts as diverged.")
+    fast_time_ms: float = quantity(
+        20.0, unit="ms", gt=0, doc="Cut-off 1 / (2 pi x) between slow and fast power in the spectral index."
+    )
+
+
+class Experiment(Section):
+    """Everything that determines one trained network and its measures."""
+
+    name: str = quantity("experiment", doc="Name used in files and figures.")
+    seed: int = quantity(1, ge=0, lt=2**63, doc="Seed of every random stream.")
+    replicate: int = quantity(0, ge=0, lt=2**31, doc="Independent repetition of the same experiment.")
+    neuron: ThetaNeuron = quantity(ThetaNeuron(), doc="Neuron model.")
+    network: Network = quantity(Network(), doc="Size of the network.")
+    synapse: Synapse = quantity(Synapse(), doc="Synapses.")
+    connectivity: Connectivity = quantity(ZeroConnectivity(kind="zero"), doc="Initial weights and plastic mask.")
+    targets: Targets = quantity(doc="Target functions.")
+    stimulus: Stimulus = quantity(Stimulus(), doc="Cue.")
+    protocol: Protocol = quantity(Protocol(), doc="Order of events in a trial.")
+    training: Training = quantity(Training(), doc="Learning rule.")
+    measures: Measures = quantity(Measures(), doc="Tests after training.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Experiment":
+        step = self.neuron.step_ms
+        if step > self.synapse.tau_syn_ms:
+            raise ValueError(
+                f"neuron.step_ms = {step:g} ms is larger than synapse.tau_syn_ms = {self.synapse.tau_syn_ms:g} ms; "
+                "choose a step of at most tau_syn_ms"
+            )
+        interval = self.training.update_interval_ms
+        grid = self.targets.grid_ms
+        for key, value in (
+            ("training.update_interval_ms", interval),
+            ("targets.grid_ms", grid),
+            ("protocol.free_run_ms", self.protocol.free_run_ms),
+            ("stimulus.duration_ms", self.stimulus.duration_ms),
+        ):
+            if not is_multiple(value, step):
+                raise ValueError(f"{key} = {value:g} ms is not a multiple of neuron.step_ms = {step:g} ms")
+        if not is_multiple(interval, grid):
+            raise ValueError(
+                f"training.update_interval_ms = {interval:g} ms is not a multiple of targets.grid_ms = {grid:g} ms; "
+                "choose a grid that divides the update interval"
+            )
+        duration = self.targets.duration_ms
+        if duration is not None:
+            if duration < interval:
+                raise ValueError(
+                    f"targets.duration_ms = {duration:g} ms is shorter than one update interval of {interval:g} ms"
+                )
+            if not is_multiple(duration, interval):
+                raise ValueError(
+                    f"targets.duration_ms = {duration:g} ms is not a multiple of "
+                    f"training.update_interval_ms = {interval:g} ms"
+                )
+        if isinstance(self.targets, RecordedTargets):
+            if self.targets.n_sets != 1:
+                raise ValueError("targets.n_sets must be 1 for recorded targets: a file holds one target set")
+            if self.targets.holds != self.training.variable:
+                raise ValueError(
+                    f"targets.holds = {self.targets.holds} but training.variable = {self.training.variable}; "
+                    "train the quantity that the file holds"
+                )
+        elif self.network.n_neurons is None:
+            raise ValueError("network.n_neurons is missing: give the number of neurons N (an integer >= 2)")
+        return self
+
+
+def is_multiple(value: float, unit: float) -> bool:
+    """Whether ``value`` is an integer multiple of ``unit`` (to rounding)."""
+    ratio = value / unit
+    return abs(ratio - round(ratio)) < 1e-9 * max(1.0, abs(ratio))
+
+
+def n_steps(duration_ms: float, step_ms: float) -> int:
+    """Number of steps of ``step_ms`` in ``duration_ms``."""
+    return int(round(duration_ms / step_ms))

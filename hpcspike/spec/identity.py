@@ -1,0 +1,46 @@
+"""What makes two experiments the same: the content hash of their canonical form."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from hpcspike.spec.experiment import Experiment
+from hpcspike.spec.sweep import Sweep
+
+
+def canonical(experiment: Experiment) -> dict[str, Any]:
+    """The experiment as plain data, without its name; an input file counts by its content, not its path."""
+    document = experiment.model_dump(mode="json")
+    document.pop("name")
+    path = document["targets"].get("path")
+    if path is not None:
+        document["targets"]["path"] = f"sha256:{file_digest(Path(path))}"
+    return document
+
+
+def experiment_hash(experiment: Experiment) -> str:
+    """SHA-256 (hex) of the canonical form: the identity of a point."""
+    return _digest(canonical(experiment))
+
+
+def sweep_hash(sweep: Sweep) -> str:
+    """SHA-256 (hex) of what a sweep computes: its experiment, axes and replicates, not how they are batched."""
+    document = sweep.model_dump(mode="json", exclude={"name", "batching"})
+    return _digest(document)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 (hex) of a file, or of every file below a folder in sorted order (zarr stores)."""
+    digest = hashlib.sha256()
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _digest(document: Any) -> str:
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,171 @@
+"""From YAML to validated models, with errors a person can act on."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from hpcspike.errors import SpecError
+from hpcspike.spec.experiment import Experiment
+from hpcspike.spec.sweep import Sweep
+
+
+def load(path: str | Path, *, size: str | None = None) -> Experiment | Sweep:
+    """Read an experiment or sweep from YAML.
+
+    Parameters
+    ----------
+    path
+        YAML file. A file with the key ``experiment`` is a sweep, otherwise a single experiment.
+    size
+        Name of an entry of the file's ``sizes`` section, whose keys replace those of the file.
+
+    Raises
+    ------
+    SpecError
+        If the file is missing, not YAML, or says something that cannot be run.
+    """
+    path = Path(path)
+    document = read_yaml(path)
+    document = _apply_size(document, size, path)
+    if "experiment" in document:
+        anchor_paths(document["experiment"], path.parent)
+        return validate_sweep(document, source=str(path))
+    anchor_paths(document, path.parent)
+    return validate_experiment(document, source=str(path))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file."""
+    import yaml
+
+    try:
+        document = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise SpecError(f"{path}: no such file; give the path of an experiment in YAML") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path}: cannot be read ({error})") from None
+    except yaml.YAMLError as error:
+        raise SpecError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(document, dict):
+        raise SpecError(f"{path}: must hold a mapping of sections (network:, targets:, training:, ...)")
+    return document
+
+
+def _apply_size(document: dict[str, Any], size: str | None, path: Path) -> dict[str, Any]:
+    sizes = document.pop("sizes", None)
+    if size is None and sizes is None:
+        return document
+    if sizes is None:
+        raise SpecError(f"{path}: size {size!r} was asked for, but the file has no 'sizes' section")
+    if not isinstance(sizes, dict) or not sizes:
+        raise SpecError(f"{path}: 'sizes' must map names (smoke, laptop, paper) to sections")
+    name = size or next(iter(sizes))
+    if name not in sizes:
+        raise SpecError(f"{path}: size {name!r} is unknown; choose one of {', '.join(sizes)}")
+    return merged(document, sizes[name] or {})
+
+
+def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """``base`` with ``changes`` laid over it, section by section; ``axes`` are replaced whole."""
+    result = dict(base)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if both and key != "axes" else value
+    return result
+
+
+def anchor_paths(document: Any, folder: Path) -> None:
+    """Make the path of recorded targets absolute, relative to the file that names it."""
+    targets = document.get("targets") if isinstance(document, dict) else None
+    if isinstance(targets, dict) and isinstance(targets.get("path"), str):
+        targets["path"] = str((folder / Path(targets["path"]).expanduser()).resolve())
+
+
+def validate_experiment(document: dict[str, Any], *, source: str = "experiment") -> Experiment:
+    """A validated experiment, or a SpecError that names key, value and what is allowed."""
+    try:
+        return Experiment.model_validate(document)
+    except ValidationError as error:
+        raise SpecError(_explained(error, Experiment, source)) from None
+
+
+def validate_sweep(document: dict[str, Any], *, source: str = "sweep") -> Sweep:
+    """A validated sweep whose first point is validated too; other points when they are planned."""
+    try:
+        sweep = Sweep.model_validate(document)
+    except ValidationError as error:
+        raise SpecError(_explained(error, Sweep, source)) from None
+    try:
+        sweep.point(next(sweep.parameters()))
+    except SpecError as error:
+        raise SpecError(f"{source}: {error}") from None
+    return sweep
+
+
+def _explained(error: ValidationError, model: type[BaseModel], source: str) -> str:
+    lines = [_explain(entry, model) for entry in error.errors()]
+    return "\n".join(f"{source}: {line}" for line in dict.fromkeys(lines))
+
+
+def _explain(entry: Any, model: type[BaseModel]) -> str:
+    section, location = _walk(model, entry["loc"])
+    key = ".".join(str(part) for part in location)
+    kind, value = entry["type"], entry["input"]
+    if kind == "extra_forbidden":
+        return f"{key}: unknown key{_nearest(str(location[-1]), section)}"
+    if kind == "missing":
+        return f"{key}: missing{_unit_of(section, location[-1], ' (in {unit})')}; this key is required"
+    if kind == "value_error":
+        text = str(entry["ctx"]["error"])
+        return f"{key} = {value}: {text}" if key and not isinstance(value, dict) else text
+    if kind in {"union_tag_invalid", "union_tag_not_found"}:
+        given = f" = {value.get('kind')!r}" if isinstance(value, dict) and "kind" in value else " is missing"
+        return f"{key}.kind{given}: must be one of {entry['ctx'].get('expected_tags', 'the known kinds')}".strip()
+    message = entry["msg"].replace("Input should be", "must be").replace("Input must be", "must be")
+    return f"{key} = {value!r}: {message}{_unit_of(section, location[-1] if location else '', ' {unit}')}"
+
+
+def _walk(model: type[BaseModel], location: tuple[Any, ...]) -> tuple[type[BaseModel], list[Any]]:
+    """The section a pydantic location ends in, and the location without the tags of unions."""
+    section, choices = model, [model]
+    kept: list[Any] = []
+    for part in location:
+        tagged = next((choice for choice in choices if len(choices) > 1 and _tag(choice) == part), None)
+        if tagged is not None:  # a union's tag, not a key that the user wrote
+            section, choices = tagged, [tagged]
+            continue
+        if len(choices) >= 1:
+            section = choices[0]
+        kept.append(part)
+        field = section.model_fields.get(str(part))
+        choices = _models_in(field.annotation) if field is not None else []
+    return section, kept
+
+
+def _tag(model: type[BaseModel]) -> Any:
+    field = model.model_fields.get("kind") or model.model_fields.get("model")
+    return get_args(field.annotation)[0] if field is not None and get_args(field.annotation) else None
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]
+
+
+def _nearest(key: str, section: type[BaseModel]) -> str:
+    names = list(section.model_fields)
+    close = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"{hint} Known keys here: {', '.join(names)}"
+
+
+def _unit_of(section: type[BaseModel], key: Any, template: str) -> str:
+    field = section.model_fields.get(str(key))
+    extra = field.json_schema_extra if field is not None else None
+    unit = extra.get("unit") if isinstance(extra, dict) else None
+    return template.format(unit=unit) if unit else ""

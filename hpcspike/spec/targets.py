@@ -1,0 +1,109 @@
+"""What every neuron is asked to do: the families of target functions (paper, Methods: target functions)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Union
+
+from pydantic import Field, field_validator
+
+from hpcspike.spec.fields import Section, quantity
+
+Interval = tuple[float, float]
+
+
+def _ordered(interval: Interval) -> Interval:
+    if interval[1] < interval[0]:
+        raise ValueError("must be [low, high] with low <= high")
+    return interval
+
+
+class _Targets(Section):
+    duration_ms: float = quantity(1000.0, unit="ms", gt=0, paper="Methods", doc="Length T of the trained window.")
+    n_sets: int = quantity(1, ge=1, le=64, paper="Fig 2", doc="Number of target sets, each cued by its own stimulus.")
+    grid_ms: float = quantity(
+        1.0, unit="ms", gt=0, doc="Sampling interval of the targets and of the recorded responses."
+    )
+
+
+class SineTargets(_Targets):
+    """f(t) = A sin(2 pi (t - T0) / T1) (paper, Figs 1 and 2)."""
+
+    kind: Literal["sine"]
+    amplitude: Interval = quantity((0.5, 1.5), paper="Fig 1", doc="Range of the uniform amplitude A.")
+    phase_ms: Interval = quantity((0.0, 1000.0), unit="ms", paper="Fig 1", doc="Range of the uniform phase T0.")
+    period_ms: Interval = quantity((300.0, 1000.0), unit="ms", paper="Fig 1", doc="Range of the uniform period T1.")
+
+    _check = field_validator("amplitude", "phase_ms", "period_ms")(_ordered)
+
+
+class SineProductTargets(_Targets):
+    """f(t) = A sin(2 pi (t - T0) / T1) sin(2 pi (t - T0') / T2) (paper, Fig 3)."""
+
+    kind: Literal["sine_product"]
+    amplitude: Interval = quantity((0.5, 1.5), paper="Fig 3", doc="Range of the uniform amplitude A.")
+    phases: Literal["one", "two"] = quantity(
+        "two", doc="'one': both factors share T0 (the formula as printed); 'two': each factor has its own phase."
+    )
+    phase_ms: Interval = quantity((0.0, 1000.0), unit="ms", paper="Fig 3", doc="Range of the phase T0 if phases: one.")
+    period_ms: Interval = quantity((500.0, 1000.0), unit="ms", paper="Fig 3", doc="Range of the slow period T1.")
+    period_fast_ms: Interval = quantity((100.0, 500.0), unit="ms", paper="Fig 3", doc="Range of the fast period T2.")
+
+    _check = field_validator("amplitude", "phase_ms", "period_ms", "period_fast_ms")(_ordered)
+
+
+class OrnsteinUhlenbeckTargets(_Targets):
+    """tau_c df/dt = -f + noise, started from its stationary distribution (paper, Figs 3, 6, 7)."""
+
+    kind: Literal["ou"]
+    tau_corr_ms: float = quantity(100.0, unit="ms", gt=0, paper="Figs 6, 7", doc="Correlation time tau_c.")
+    standard_deviation: float = quantity(
+        0.5, gt=0, doc="Stationary s.d. of the targets; the paper does not state it (its noise strength is ambiguous)."
+    )
+
+
+class ChaoticTargets(_Targets):
+    """Activity of a chaotic rate network: tau dx/dt = -x + M sqrt([x]_+)/pi (paper, Fig 3)."""
+
+    kind: Literal["chaotic"]
+    tau_ms: float = quantity(40.0, unit="ms", gt=0, paper="Fig 3", doc="Time constant of the rate units.")
+    gain: float = quantity(5.0, gt=0, paper="Fig 3", doc="Gain g; a non-zero weight has s.d. g / sqrt(N p).")
+    probability: float = quantity(0.3, gt=0, le=1, paper="Fig 3", doc="Connection probability of the rate network.")
+    zero_row_sum: bool = quantity(True, doc="Subtract each row's mean non-zero weight, as the authors' program does.")
+    transient_ms: float = quantity(1100.0, unit="ms", ge=0, doc="Discarded transient before the window.")
+
+
+class RecordedTargets(_Targets):
+    """Rates or drives read from a file, with auxiliary neurons beside them (paper, Fig 5)."""
+
+    kind: Literal["recorded"]
+    path: str = quantity(doc="netCDF, zarr, CSV or NPY file, unit x time; relative paths start at the YAML file.")
+    variable: str | None = quantity(None, doc="Name of the array in a netCDF or zarr file; default: the only 2-D one.")
+    holds: Literal["rate", "drive"] = quantity("rate", doc="What the file holds.")
+    unit: Literal["Hz", "per_tau", "1"] | None = quantity(
+        None, doc="Unit of the file's values; default: its 'units' attribute. Rates: Hz or per_tau; drives: 1."
+    )
+    sample_ms: float | None = quantity(
+        None, unit="ms", gt=0, doc="Sampling interval of a file without a time axis (NPY)."
+    )
+    min_rate_hz: float = quantity(5.0, unit="Hz", ge=0, paper="Fig 5", doc="Keep units with a mean rate above this.")
+    n_units: int | None = quantity(227, ge=1, paper="Fig 5", doc="Number of units kept (the first ones); null: all.")
+    auxiliary_ratio: float = quantity(
+        2.0, ge=0, le=100, paper="Fig 5", doc="N_aux / N_cor: auxiliary neurons per recorded one."
+    )
+    auxiliary_tau_corr_ms: float = quantity(
+        800.0, unit="ms", gt=0, paper="Fig 5", doc="Correlation time of the auxiliary OU processes."
+    )
+    auxiliary_standard_deviation: float = quantity(
+        0.632, gt=0, doc="Stationary s.d. of the auxiliary OU drives (s = 0.1 in the program's convention)."
+    )
+    duration_ms: float | None = quantity(  # type: ignore[assignment]
+        None, unit="ms", gt=0, doc="Length of the window; default: the whole recording."
+    )
+
+
+Targets = Annotated[
+    Union[SineTargets, SineProductTargets, OrnsteinUhlenbeckTargets, ChaoticTargets, RecordedTargets],
+    Field(discriminator="kind"),
+]
+
+
