@@ -78,3 +78,63 @@ POINT_PROVENANCE = {
     "run": Variable(("point",), "int32", "1", "index into the provenance records of the sweep", -1),
     "done": Variable(("point",), "uint8", "1", "1 once every variable of the point is written", 0),
 }
+
+_censoring = {
+    "flag_values": [-2, -1, 0, 1],
+    "flag_meanings": "no_data nothing_learned measured everything_learned",
+}
+_edge = {"flag_values": [-2, -1, 0, 1], "flag_meanings": "no_data lower_edge inside upper_edge"}
+_kind = {"flag_values": [-2, -1, 0, 1], "flag_meanings": "no_data upper_bound_only estimated lower_bound_only"}
+_status_of_cell = {"flag_values": [-1, *range(len(STATUS))], "flag_meanings": " ".join(("no_data", *STATUS))}
+
+ANALYSIS = {
+    "performance": Variable((), "float64", "1", "mean over networks"),
+    "performance_sd": Variable((), "float64", "1", "s.d. over networks (n - 1)"),
+    "n_networks": Variable((), "int64", "1", "networks in the mean", fill=0),
+    "n_diverged": Variable((), "int64", "1", "networks that diverged", fill=0),
+    "n_finished": Variable((), "int64", "1", "finished networks, with or without a value", fill=0),
+    "optimum_tau_syn": Variable((), "float64", "ms", "tau_s of the best performance"),
+    "optimum_performance": Variable((), "float64", "1", "best performance"),
+    "optimum_edge": Variable((), "int8", "1", "whether the optimum lies at an edge of the grid", -2, _edge),
+    "near_optimal_low": Variable((), "float64", "ms", "smallest tau_s next to the optimum that is nearly as good"),
+    "near_optimal_high": Variable((), "float64", "ms", "largest tau_s next to the optimum that is nearly as good"),
+    "rise": Variable((), "float64", "1", "best performance minus that of the fastest synapses"),
+    "fall": Variable((), "float64", "1", "best performance minus that of the slowest synapses"),
+    "abscissa": Variable((), "float64", "1", "scaling variable"),
+    "master_curve": Variable((), "float64", "1", "monotone curve common to all parameters"),
+    "unexplained_fraction": Variable((), "float64", "1", "variance around the common monotone curve over total variance"),
+    "held_out_fraction": Variable(
+        (), "float64", "1", "squared error of a curve predicted from the others over their variance"
+    ),
+    "noise_fraction": Variable((), "float64", "1", "squared standard error of the means over total variance"),
+    "n_curves": Variable((), "int64", "1", "curves compared", fill=0),
+    "n_cells": Variable((), "int64", "1", "grid cells compared", fill=0),
+    "longest_learned": Variable((), "float64", "ms", "longest window learned T_max"),
+    "censoring": Variable((), "int8", "1", "whether the grid of T holds T_max", -2, _censoring),
+    "non_monotone": Variable((), "int8", "1", "1 if a window shorter than T_max was not learned", 0),
+    "capacity": Variable((), "float64", "1", "capacity T_max / tau_c, censored cells left out"),
+    "capacity_low": Variable((), "float64", "1", "lower end of the interval of the capacity"),
+    "capacity_high": Variable((), "float64", "1", "upper end of the interval of the capacity"),
+    "capacity_one_sided": Variable((), "float64", "1", "capacity T_max / tau_c, censored cells as bounds"),
+    "capacity_one_sided_low": Variable((), "float64", "1", "lower end of the interval, censored cells as bounds"),
+    "capacity_one_sided_high": Variable((), "float64", "1", "upper end of the interval, censored cells as bounds"),
+    "capacity_kind": Variable((), "int8", "1", "what the cells say about the capacity", -2, _kind),
+    "capacity_residual": Variable((), "float64", "ms", "rms distance of T_max from the line"),
+    "n_measured": Variable((), "int64", "1", "cells whose T_max lies inside the grid of T", fill=0),
+    "n_everything_learned": Variable((), "int64", "1", "cells that learned even the longest T", fill=0),
+    "n_nothing_learned": Variable((), "int64", "1", "cells that learned not even the shortest T", fill=0),
+    "status": Variable((), "int8", "1", "what most networks became", -1, _status_of_cell),
+    "status_fraction": Variable((), "float64", "1", "share of networks with this status"),
+    "sign_agreement": Variable((), "float64", "1", "share of networks whose spectral index has the majority's sign"),
+    "power_target": Variable((), "float64", "", "power spectral density of the target, mean over neurons"),
+    "power_response": Variable((), "float64", "", "power spectral density of the response, mean over neurons"),
+}
+"""What the analysis functions return; the dims are the parameters a sweep varies. An empty unit is the measure's own."""
+
+ANALYSIS_COORDINATES = {
+    "threshold": Variable(("threshold",), "float64", "1", "performance that counts as learned"),
+    "abscissa_name": Variable(("abscissa_name",), "str", "1", "scaling variable tested"),
+    "status_name": Variable(("status_name",), "str", "1", "status"),
+    "frequency": Variable(("frequency",), "float64", "Hz", "frequency"),
+}
+"""Coordinates that only analysis results have."""

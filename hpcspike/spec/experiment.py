@@ -74,7 +74,7 @@ class Training(Section):
         0.1, gt=0, paper="Eq 14", doc="c of the noisy transfer function phi_2 used in rate training."
     )
     algorithm: Literal["blocked", "textbook"] = quantity(
-        "textbook", doc="How RLS is computed; the results agree to rounding."
+        "blocked", doc="How RLS is computed; the results agree to rounding."
     )
     dtype: Literal["float64", "float32"] = quantity("float64", doc="Precision of the weights and matrices P.")
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from hpcspike.errors import SpecError
 from hpcspike.spec.experiment import Experiment
-from hpcspike.spec.sweep import Sweep
+from hpcspike.spec.sweep import Linspace, Logspace, Sweep, set_dotted
 
 
-def load(path: str | Path, *, size: str | None = None) -> Experiment | Sweep:
+def load(path: str | Path, *, size: str | None = None, changes: dict[str, Any] | None = None) -> Experiment | Sweep:
     """Read an experiment or sweep from YAML.
 
     Parameters
@@ -21,7 +21,9 @@ def load(path: str | Path, *, size: str | None = None) -> Experiment | Sweep:
     path
         YAML file. A file with the key ``experiment`` is a sweep, otherwise a single experiment.
     size
-        Name of an entry of the file's ``sizes`` section, whose keys replace those of the file.
+        Name of an entry of the file's ``sizes`` section, whose keys replace those of the file; default: the first.
+    changes
+        Dotted key -> value, laid over the file's keys last.
 
     Raises
     ------
@@ -29,13 +31,20 @@ def load(path: str | Path, *, size: str | None = None) -> Experiment | Sweep:
         If the file is missing, not YAML, or says something that cannot be run.
     """
     path = Path(path)
-    document = read_yaml(path)
-    document = _apply_size(document, size, path)
+    document = read_document(path, size=size)
+    for dotted, value in (changes or {}).items():
+        set_dotted(document, dotted, value)
     if "experiment" in document:
         anchor_paths(document["experiment"], path.parent)
+        anchor_axes(document.get("axes"), path.parent)
         return validate_sweep(document, source=str(path))
     anchor_paths(document, path.parent)
     return validate_experiment(document, source=str(path))
+
+
+def read_document(path: Path, *, size: str | None = None) -> dict[str, Any]:
+    """The mapping in a YAML file with one of its sizes applied, not validated."""
+    return _apply_size(read_yaml(path), size, path)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -82,7 +91,21 @@ def anchor_paths(document: Any, folder: Path) -> None:
     """Make the path of recorded targets absolute, relative to the file that names it."""
     targets = document.get("targets") if isinstance(document, dict) else None
     if isinstance(targets, dict) and isinstance(targets.get("path"), str):
-        targets["path"] = str((folder / Path(targets["path"]).expanduser()).resolve())
+        targets["path"] = _anchored(targets["path"], folder)
+
+
+def anchor_axes(axes: Any, folder: Path) -> None:
+    """Make paths of recorded targets absolute where a sweep varies them."""
+    if not isinstance(axes, dict):
+        return
+    if isinstance(axes.get("targets.path"), list):
+        axes["targets.path"] = [_anchored(path, folder) for path in axes["targets.path"]]
+    for targets in axes["targets"] if isinstance(axes.get("targets"), list) else []:
+        anchor_paths({"targets": targets}, folder)
+
+
+def _anchored(path: Any, folder: Path) -> Any:
+    return str((folder / Path(path).expanduser()).resolve()) if isinstance(path, str) else path
 
 
 def validate_experiment(document: dict[str, Any], *, source: str = "experiment") -> Experiment:
@@ -113,6 +136,8 @@ def _explained(error: ValidationError, model: type[BaseModel], source: str) -> s
 
 def _explain(entry: Any, model: type[BaseModel]) -> str:
     section, location = _walk(model, entry["loc"])
+    if issubclass(section, (Linspace, Logspace)) and location[-1] in (0, 1, 2):
+        location[-1] = ("first", "last", "count")[location[-1]]
     key = ".".join(str(part) for part in location)
     kind, value = entry["type"], entry["input"]
     if kind == "extra_forbidden":
@@ -121,10 +146,17 @@ def _explain(entry: Any, model: type[BaseModel]) -> str:
         return f"{key}: missing{_unit_of(section, location[-1], ' (in {unit})')}; this key is required"
     if kind == "value_error":
         text = str(entry["ctx"]["error"])
-        return f"{key} = {value}: {text}" if key and not isinstance(value, dict) else text
-    if kind in {"union_tag_invalid", "union_tag_not_found"}:
-        given = f" = {value.get('kind')!r}" if isinstance(value, dict) and "kind" in value else " is missing"
-        return f"{key}.kind{given}: must be one of {entry['ctx'].get('expected_tags', 'the known kinds')}".strip()
+        if not key or (isinstance(value, dict) and location[0] not in Sweep.model_fields):
+            return text
+        return f"{key}: {text}" if isinstance(value, dict) else f"{key} = {value}: {text}"
+    if kind in {"union_tag_invalid", "union_tag_not_found"} and isinstance(value, dict):
+        given = f" = {value['kind']!r}" if "kind" in value else " is missing"
+        kinds = [str(_tag(choice)) for choice in _models_in(section.model_fields[str(location[-1])].annotation)]
+        return f"{key}.kind{given}: must be one of {', '.join(kinds)}"
+    if kind == "string_pattern_mismatch":
+        return f"{key} = {value!r}: must consist of letters, digits, '.', '_' and '-' and begin with a letter or digit"
+    if kind in {"model_type", "model_attributes_type", "dict_type", "union_tag_not_found"}:
+        return f"{key} = {value!r}: must be a section, that is a mapping of keys to values"
     message = entry["msg"].replace("Input should be", "must be").replace("Input must be", "must be")
     return f"{key} = {value!r}: {message}{_unit_of(section, location[-1] if location else '', ' {unit}')}"
 
@@ -133,7 +165,12 @@ def _walk(model: type[BaseModel], location: tuple[Any, ...]) -> tuple[type[BaseM
     """The section a pydantic location ends in, and the location without the tags of unions."""
     section, choices = model, [model]
     kept: list[Any] = []
+    free_key = False  # the next part is a key of a free mapping, such as the name of an axis
     for part in location:
+        if free_key:
+            kept.append(part)
+            free_key = False
+            continue
         tagged = next((choice for choice in choices if len(choices) > 1 and _tag(choice) == part), None)
         if tagged is not None:  # a union's tag, not a key that the user wrote
             section, choices = tagged, [tagged]
@@ -143,12 +180,16 @@ def _walk(model: type[BaseModel], location: tuple[Any, ...]) -> tuple[type[BaseM
         kept.append(part)
         field = section.model_fields.get(str(part))
         choices = _models_in(field.annotation) if field is not None else []
+        free_key = field is not None and get_origin(field.annotation) is dict
     return section, kept
 
 
 def _tag(model: type[BaseModel]) -> Any:
+    """What tells a model from the others of its union: its ``kind``, its ``model``, or the name of its only form."""
     field = model.model_fields.get("kind") or model.model_fields.get("model")
-    return get_args(field.annotation)[0] if field is not None and get_args(field.annotation) else None
+    if field is None:
+        return next(iter(model.model_fields), None)
+    return get_args(field.annotation)[0] if get_args(field.annotation) else None
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
@@ -161,7 +202,7 @@ def _nearest(key: str, section: type[BaseModel]) -> str:
     names = list(section.model_fields)
     close = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"{hint} Known keys here: {', '.join(names)}"
+    return f"{hint} Known keys here: {', '.join(names)}" if hint else f"; known keys here: {', '.join(names)}"
 
 
 def _unit_of(section: type[BaseModel], key: Any, template: str) -> str:

@@ -4,52 +4,80 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Iterator
-from typing import Any, Union
+import json
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Union
 
-from pydantic import field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from hpcspike.errors import SpecError
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.fields import Section, quantity
 
+MAX_POINTS = 1_000_000
+"""Most points of one sweep: what can still be validated and planned within a minute."""
+
+Count = Annotated[int, Field(ge=1, le=MAX_POINTS)]
+
 
 class Linspace(Section):
-    """``linspace: [start, stop, count]``"""
+    """``linspace: [first value, last value, count]``, evenly spaced."""
 
-    linspace: tuple[float, float, int]
+    linspace: tuple[float, float, Count]
     round_to: float | None = quantity(None, gt=0, doc="Round every value to a multiple of this.")
 
     def values(self) -> list[float]:
-        start, stop, count = self.linspace
-        return _rounded([start + (stop - start) * k / max(count - 1, 1) for k in range(count)], self.round_to)
+        first, last, count = self.linspace
+        return _rounded([first + (last - first) * k / max(count - 1, 1) for k in range(count)], self.round_to)
 
 
 class Logspace(Section):
     """``logspace: [first value, last value, count]``, evenly spaced in the logarithm."""
 
-    logspace: tuple[float, float, int]
-    round_to: float | None = quantity(None, gt=0, doc="Round every value to a multiple of this.")
+    logspace: tuple[float, float, Count]
+    round_to: float | None = quantity(None, gt=0, doc="Round every value to a multiple of this, at least to this.")
 
     @model_validator(mode="after")
     def _positive(self) -> "Logspace":
         if min(self.logspace[:2]) <= 0:
-            raise ValueError("logspace needs positive first and last values")
+            raise ValueError("logspace needs a first and a last value above 0")
         return self
 
     def values(self) -> list[float]:
         first, last, count = self.logspace
-        return _rounded([first * (last / first) ** (k / max(count - 1, 1)) for k in range(count)], self.round_to)
+        values = [first * (last / first) ** (k / max(count - 1, 1)) for k in range(count)]
+        return _rounded(values, self.round_to, smallest=self.round_to)
 
 
-def _rounded(values: list[float], unit: float | None) -> list[float]:
+def _rounded(values: list[float], unit: float | None, smallest: float | None = None) -> list[float]:
     # twelve digits keep 0.1 + 0.2 style noise out of names and hashes
-    if unit is None:
-        return [float(f"{value:.12g}") for value in values]
-    return list(dict.fromkeys(float(f"{max(round(value / unit), 1) * unit:.12g}") for value in values))
+    if unit is not None:
+        values = [round(value / unit) * unit for value in values]
+    if smallest is not None:
+        values = [max(value, smallest) for value in values]
+    values = [float(f"{value:.12g}") for value in values]
+    return values if unit is None else list(dict.fromkeys(values))
 
 
-Axis = Union[list[Any], Linspace, Logspace]
+def axis_kind(value: Any) -> str | None:
+    """The way an axis is written: ``list``, ``linspace``, ``logspace``, or None if it is none of them."""
+    if isinstance(value, (list, tuple)):
+        return "list"
+    for kind, model in (("linspace", Linspace), ("logspace", Logspace)):
+        if isinstance(value, model) or (isinstance(value, dict) and kind in value):
+            return kind
+    return None
+
+
+Axis = Annotated[
+    Union[Annotated[list[Any], Tag("list")], Annotated[Linspace, Tag("linspace")], Annotated[Logspace, Tag("logspace")]],
+    Discriminator(
+        axis_kind,
+        custom_error_type="axis",
+        custom_error_message="must be a list of values, {linspace: [first, last, count]} or "
+        "{logspace: [first, last, count]}",
+    ),
+]
 
 
 class Batching(Section):
@@ -62,19 +90,33 @@ class Batching(Section):
 class Sweep(Section):
     """Every combination of the axes' values, repeated ``replicates`` times."""
 
-    name: str = quantity("sweep", doc="Name used in files and figures.")
+    name: str = quantity("sweep", doc="Name used in files and figures.", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     experiment: dict[str, Any] = quantity(doc="The experiment that the axes vary.")
     axes: dict[str, Axis] = quantity({}, doc="Dotted field name -> list of values, linspace or logspace.")
-    replicates: int = quantity(1, ge=1, le=1_000_000, doc="Independent repetitions of every combination.")
+    replicates: int = quantity(1, ge=1, le=MAX_POINTS, doc="Independent repetitions of every combination.")
     batching: Batching = quantity(Batching(), doc="How points are grouped into jobs.")
 
     @field_validator("axes")
     @classmethod
-    def _not_empty(cls, axes: dict[str, Axis]) -> dict[str, Axis]:
+    def _distinct_values(cls, axes: dict[str, Axis]) -> dict[str, Axis]:
         for key, axis in axes.items():
-            if not axis_values(axis):
+            if key in {"replicate", "name"}:
+                instead = {"replicate": "use 'replicates: <count>' instead", "name": "a name is not part of a point"}
+                raise ValueError(f"{key} cannot be an axis; {instead[key]}")
+            values = axis_values(axis)
+            if not values:
                 raise ValueError(f"{key} has no values, so the sweep has zero points; give at least one value")
+            repeated = first_repeated(values)
+            if repeated is not None:
+                raise ValueError(f"{key} has the value {repeated!r} twice; give every value once")
         return axes
+
+    @model_validator(mode="after")
+    def _feasible(self) -> "Sweep":
+        if self.n_points > MAX_POINTS:
+            shape = " x ".join(f"{length} {key}" for key, length in self.shape.items())
+            raise ValueError(f"the sweep has {self.n_points:,} points ({shape}); at most {MAX_POINTS:,} are possible")
+        return self
 
     @property
     def shape(self) -> dict[str, int]:
@@ -89,12 +131,24 @@ class Sweep(Section):
             count *= length
         return count
 
+    def columns(self) -> dict[str, Sequence[Any]]:
+        """The values along every axis (dotted names), replicates last."""
+        return {**{key: axis_values(axis) for key, axis in self.axes.items()}, "replicate": range(self.replicates)}
+
     def parameters(self) -> Iterator[dict[str, Any]]:
         """The swept values of every point (dotted names), replicates innermost."""
-        keys = [*self.axes, "replicate"]
-        columns = [*(axis_values(axis) for axis in self.axes.values()), range(self.replicates)]
-        for combination in itertools.product(*columns):
-            yield dict(zip(keys, combination, strict=True))
+        columns = self.columns()
+        for combination in itertools.product(*columns.values()):
+            yield dict(zip(columns, combination, strict=True))
+
+    def parameters_at(self, index: int) -> dict[str, Any]:
+        """The swept values of one point, by its position in :meth:`parameters`."""
+        found: dict[str, Any] = {}
+        columns = self.columns()
+        for key in reversed(columns):
+            index, position = divmod(index, len(columns[key]))
+            found[key] = columns[key][position]
+        return {key: found[key] for key in columns}
 
     def point(self, parameters: dict[str, Any]) -> Experiment:
         """The validated experiment of one point."""
@@ -104,12 +158,24 @@ class Sweep(Section):
         document.setdefault("name", self.name)
         for dotted, value in parameters.items():
             set_dotted(document, dotted, value)
-        return validate_experiment(document, source=f"sweep {self.name!r}, point {parameters}")
+        return validate_experiment(document, source=f"point {_shown(parameters)}")
 
 
 def axis_values(axis: Axis) -> list[Any]:
     """The values of one axis."""
     return list(axis) if isinstance(axis, list) else axis.values()
+
+
+def first_repeated(values: Sequence[Any]) -> Any:
+    """The first value that occurs a second time (1 and 1.0 are the same, 1 and True are not), or None."""
+    seen: set[str] = set()
+    for value in values:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        key = repr(float(value)) if number else json.dumps(value, sort_keys=True, default=str)
+        if key in seen:
+            return value
+        seen.add(key)
+    return None
 
 
 def set_dotted(document: dict[str, Any], dotted: str, value: Any) -> None:
@@ -120,3 +186,7 @@ def set_dotted(document: dict[str, Any], dotted: str, value: Any) -> None:
         if not isinstance(document, dict):
             raise SpecError(f"{dotted}: {section} is not a section of the experiment")
     document[key] = value
+
+
+def _shown(parameters: dict[str, Any]) -> str:
+    return ", ".join(f"{key} = {value!r}" for key, value in parameters.items())

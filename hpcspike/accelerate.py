@@ -1,0 +1,60 @@
+"""The numba policy: how kernels are compiled, and the few machine operations numba does not offer.
+
+No kernel uses fastmath: a result must not depend on how the compiler likes to order a sum. Fused multiply-adds are
+written out with `fma`, so that every rounding is stated in the source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+import numba
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "cache": True}
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile a kernel on first call and keep it in numba's cache."""
+    return numba.njit(**_OPTIONS)(function)
+
+
+def inline_kernel(function: Callable[..., Any]) -> Any:
+    """A small kernel that is inlined by LLVM into its callers."""
+    return numba.njit(**_OPTIONS, forceinline=True)(function)
+
+
+def parallel_kernel(function: Callable[..., Any]) -> Any:
+    """Compile a kernel whose `numba.prange` loops run over threads."""
+    return numba.njit(**_OPTIONS, parallel=True)(function)
+
+
+def respecialised(compiled: Any, **replacements: Any) -> Any:
+    """A copy of a compiled kernel in which some of the functions it calls are replaced (not cached on disk).
+
+    This is how a user's own neuron model gets into the step loop: numba cannot cache a kernel that closes over
+    another one, so the built-in models are plain globals and only strangers pay for a compilation per process.
+    """
+    source = compiled.py_func
+    copy = FunctionType(source.__code__, {**source.__globals__, **replacements}, source.__name__, source.__defaults__)
+    options = {key: value for key, value in _OPTIONS.items() if key != "cache"}
+    return numba.njit(**options)(copy)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
+    """a * b + c with one rounding; float32 only if all three are."""
+    result = types.float32 if a == b == c == types.float32 else types.float64
+    signature = result(result, result, result)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = arguments[0].type
+        name = "llvm.fma.f64" if isinstance(kind, ir.DoubleType) else "llvm.fma.f32"
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), name)
+        return builder.call(function, arguments)
+
+    return signature, generate

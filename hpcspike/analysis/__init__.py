@@ -1,0 +1,19 @@
+"""From a sweep's Dataset to tables: Dataset in, Dataset out, with units, lazy where the input is."""
+
+from hpcspike.analysis.available import analyses_for
+from hpcspike.analysis.error_map import error_types
+from hpcspike.analysis.limits import capacity
+from hpcspike.analysis.mapping import performance
+from hpcspike.analysis.scaling import collapse
+from hpcspike.analysis.spectra import power_spectrum
+from hpcspike.analysis.tuning import inverted_u
+
+__all__ = [
+    "analyses_for",
+    "capacity",
+    "collapse",
+    "error_types",
+    "inverted_u",
+    "performance",
+    "power_spectrum",
+]

@@ -1,0 +1,60 @@
+"""Which analyses a sweep allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import xarray as xr
+
+from hpcspike.analysis.cells import parameters
+from hpcspike.analysis.error_map import error_types
+from hpcspike.analysis.limits import capacity
+from hpcspike.analysis.mapping import performance
+from hpcspike.analysis.scaling import REGIMES, collapse
+from hpcspike.analysis.tuning import inverted_u
+
+THRESHOLDS = (0.6, 0.65, 0.7, 0.75, 0.8)
+"""Thresholds at which `analyses_for` states the capacity."""
+
+
+def analyses_for(sweep: xr.Dataset) -> dict[str, Callable[[], xr.Dataset]]:
+    """The analyses that a sweep's varying parameters allow, by name; call one to get its Dataset.
+
+    Parameters
+    ----------
+    sweep
+        Dataset along ``point``.
+    """
+    available: dict[str, Callable[[], xr.Dataset]] = {"performance": partial(performance, sweep)}
+    if "status" in sweep:
+        available["error_types"] = partial(error_types, sweep)
+    if n_values(sweep, "tau_syn_ms") >= 3:
+        available["inverted_u"] = partial(inverted_u, sweep)
+    for regime in ("tracking", "sampling"):
+        if allows_collapse(sweep, regime):
+            available[f"collapse_{regime}"] = partial(collapse, sweep, regime=regime)
+    if allows_capacity(sweep):
+        available["capacity"] = partial(capacity, sweep, threshold=THRESHOLDS)
+    return available
+
+
+def n_values(sweep: xr.Dataset, name: str) -> int:
+    """Number of distinct values of a parameter, NaN not counted."""
+    values = parameters(sweep).get(name, np.empty(0))
+    return len(np.unique(values[values == values]))
+
+
+def allows_collapse(sweep: xr.Dataset, regime: str) -> bool:
+    """Whether there are two curves with three tau_s of the regime each."""
+    chosen = REGIMES[regime]
+    tau_syn = np.unique(parameters(sweep)["tau_syn_ms"])
+    low, high = chosen.tau_syn_range_ms
+    inside = ((tau_syn >= low) & (tau_syn <= high)).sum()
+    return n_values(sweep, chosen.curve) >= 2 and bool(inside >= 3)
+
+
+def allows_capacity(sweep: xr.Dataset) -> bool:
+    """Whether T varies and tau_c is known."""
+    return n_values(sweep, "duration_ms") >= 2 and n_values(sweep, "tau_corr_ms") >= 1

@@ -1,0 +1,128 @@
+"""A trained network: its weights, its learning curve, and what it does when it is cued."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hpcspike.engine.simulation import Simulation, Spikes
+from hpcspike.engine.training_kernels import filter_spikes
+from hpcspike.model.problem import Problem
+from hpcspike.model.random_streams import uniform_by_neuron
+from hpcspike.rls import RlsEngine
+from hpcspike.spec.experiment import Training
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a cue evoked, in ``trials`` trials from random initial conditions.
+
+    drive (trials, n, samples): synaptic drive u; filtered (trials, n, samples): filtered spike trains r in spikes per
+    tau; spikes: one `Spikes` per trial, steps counted from the start of the window (negative: cue and free run).
+    """
+
+    drive: np.ndarray
+    filtered: np.ndarray
+    spikes: list[Spikes]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The outcome of `hpcspike.train`.
+
+    Attributes
+    ----------
+    problem, training
+        What was trained, and how.
+    simulation
+        The live state at the end of training.
+    rls
+        The learning engine with its matrices P.
+    curve
+        Per loop: correlation, rate (Hz), weight_change, seconds.
+    diverged_loop
+        Loop in which the network diverged, -1 if it did not.
+    """
+
+    problem: Problem
+    training: Training
+    simulation: Simulation
+    rls: RlsEngine
+    curve: dict[str, np.ndarray]
+    diverged_loop: int
+
+    @property
+    def weights(self) -> Any:
+        """All recurrent weights as a scipy.sparse CSR array (n, N): plastic and fixed."""
+        from scipy.sparse import csr_array
+
+        shape = (self.problem.n_rows, self.problem.n_neurons)
+        plastic, static = self.problem.plastic, self.problem.static
+        trained = csr_array((self.simulation.weight.astype(np.float64), plastic.presynaptic, plastic.start), shape)
+        fixed = csr_array((static.weight, static.presynaptic, static.start), shape)
+        return trained + fixed
+
+    @property
+    def state(self) -> dict[str, np.ndarray]:
+        """Phases (n,), drives (n,) and filtered spike trains (N,) at the end of training."""
+        live = self.simulation
+        return {"phase": live.state[0].copy(), "drive": live.drive.copy(), "filtered": live.filtered.copy()}
+
+    def evoke(self, stimulus: int = 0, trials: int = 20, *, first_trial: int = 0, beyond_ms: float = 0.0) -> Response:
+        """Cue the network, with plasticity off.
+
+        Every trial starts from its own random phases and r = 0, runs freely, receives the cue, and is recorded over
+        the trained window at the grid of the targets.
+
+        Parameters
+        ----------
+        stimulus
+            Which target set's cue to give.
+        trials
+            Number of trials; trial k has the same initial phases whenever it is asked for.
+        first_trial
+            Number of the first trial.
+        beyond_ms
+            Record this much longer than the trained window.
+        """
+        problem = self.problem
+        n_samples = problem.n_samples + round(beyond_ms / problem.grid_ms)
+        drive = np.empty((trials, problem.n_rows, n_samples))
+        filtered = np.empty_like(drive)
+        spikes = []
+        simulation = self._silent_copy()
+        for trial in range(trials):
+            phase = uniform_by_neuron(
+                problem.seed, problem.replicate, "test_phase", problem.neurons, first_trial + trial, 0.0, 2.0 * np.pi
+            )
+            simulation.set_state(phase, np.zeros(problem.n_neurons))
+            spikes.append(self._run_trial(simulation, stimulus, drive[trial], filtered[trial]))
+        return Response(drive, filtered, spikes)
+
+    def _silent_copy(self) -> Simulation:
+        simulation = Simulation(self.problem, dtype=self.simulation.weight.dtype)
+        simulation.weight[:] = self.simulation.weight
+        return simulation
+
+    def _run_trial(self, simulation: Simulation, stimulus: int, drive: np.ndarray, filtered: np.ndarray) -> Spikes:
+        problem = self.problem
+        bias = np.full(problem.n_rows, problem.neuron.bias)
+        free, cue, every = problem.free_run_steps, problem.stimulus_steps, problem.steps_per_sample
+        record = np.empty(drive.shape[::-1])
+        parts, begins = [], []
+        for begin, length, external, target in (
+            (0, free, bias, None),
+            (free, cue, bias + problem.stimuli[stimulus], None),
+            (free + cue, every * len(record), bias, record),
+        ):
+            if length:
+                parts.append(simulation.run_interval(length, external, record=target))
+                begins.append(begin)
+        step = np.concatenate([part.step + begin for part, begin in zip(parts, begins, strict=True)])
+        neuron = np.concatenate([part.neuron for part in parts])
+        drive[:] = record.T
+        jump = problem.neuron.tau_ms / problem.synapse.tau_syn_ms
+        filter_spikes(step, neuron, problem.first, simulation.decay, jump, free + cue, every, filtered)
+        return Spikes(step - np.int32(free + cue), neuron)

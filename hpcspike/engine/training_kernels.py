@@ -1,0 +1,58 @@
+"""Small kernels around a weight update: the rate error, the learning curve, filtered spikes at the samples."""
+
+from __future__ import annotations
+
+import math
+
+from hpcspike.accelerate import kernel
+
+
+@kernel
+def rate_error(drive, external, target, smoothing, error, gain):  # type: ignore[no-untyped-def]
+    """error = f - phi_2(u + I) and gain = phi_2'(u + I) of every neuron (paper Eqs 14, 17, 19); all arrays (n,)."""
+    for i in range(drive.shape[0]):
+        x = (drive[i] + external[i]) / smoothing
+        if x > 0.0:
+            small = math.exp(-x)
+            log_term = x + math.log1p(small)
+            sigmoid = 1.0 / (1.0 + small)
+        else:
+            small = math.exp(x)
+            log_term = math.log1p(small)
+            sigmoid = small / (1.0 + small)
+        root = math.sqrt(smoothing * log_term)
+        error[i] = target[i] - root / math.pi
+        gain[i] = sigmoid / (2.0 * math.pi * root) if root > 0.0 else 0.0
+
+
+@kernel
+def accumulate_moments(value, target, moments):  # type: ignore[no-untyped-def]
+    """Add one sample to the sums of x, x^2 and x f per neuron; value, target (n,), moments (3, n)."""
+    for i in range(value.shape[0]):
+        x = value[i]
+        moments[0, i] += x
+        moments[1, i] += x * x
+        moments[2, i] += x * target[i]
+
+
+@kernel
+def filter_spikes(step, neuron, first, decay, jump, begin, every, result):  # type: ignore[no-untyped-def]
+    """Filtered spike trains of a block at its samples (paper Eq 7), from rest at step 0.
+
+    step, neuron (spikes,): in order of time; decay per step; jump: what a spike adds to r;
+    result (n, samples): r after step begin + (m + 1) every - 1 for sample m.
+    """
+    n, samples = result.shape
+    for i in range(n):
+        for m in range(samples):
+            result[i, m] = 0.0
+    for s in range(step.shape[0]):
+        i = neuron[s] - first
+        m = max((step[s] - begin) // every, 0) if step[s] >= begin else 0
+        if m < samples:
+            last = begin + (m + 1) * every - 1
+            result[i, m] += jump * decay ** (last - step[s])
+    carry = decay**every
+    for i in range(n):
+        for m in range(1, samples):
+            result[i, m] += carry * result[i, m - 1]

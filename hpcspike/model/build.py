@@ -1,0 +1,62 @@
+"""From a validated experiment to the arrays of one block of neurons."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hpcspike.errors import SpecError
+from hpcspike.model.connectivity import Rows, build_rows
+from hpcspike.model.problem import Problem
+from hpcspike.model.random_streams import uniform_by_neuron
+from hpcspike.model.recordings import Recording, read_recording
+from hpcspike.model.targets import build_targets, duration_of, n_neurons_of
+from hpcspike.spec.experiment import Experiment
+from hpcspike.spec.targets import RecordedTargets
+
+
+def recording_of(experiment: Experiment) -> Recording | None:
+    """The recording that an experiment trains, or None."""
+    if not isinstance(experiment.targets, RecordedTargets):
+        return None
+    recording = read_recording(experiment.targets, tau_ms=experiment.neuron.tau_ms)
+    size, given = n_neurons_of(experiment, recording), experiment.network.n_neurons
+    if given is not None and given != size:
+        raise SpecError(
+            f"network.n_neurons = {given}, but {len(recording.values)} recorded units with auxiliary_ratio = "
+            f"{experiment.targets.auxiliary_ratio:g} make {size}; leave n_neurons out"
+        )
+    return recording
+
+
+def build_problem(experiment: Experiment, *, block: tuple[int, int] | None = None) -> Problem:
+    """The arrays of neurons ``block[0]`` to ``block[1] - 1`` (default: all).
+
+    Every neuron's numbers are the same whatever block it is built in.
+    """
+    recording = recording_of(experiment)
+    size = n_neurons_of(experiment, recording)
+    neurons = range(*(block or (0, size)))
+    key = (experiment.seed, experiment.replicate)
+    duration = duration_of(experiment, recording)
+    a = experiment.stimulus.amplitude
+    return Problem.from_rows(
+        n_neurons=size,
+        first=neurons.start,
+        plastic=build_rows(
+            experiment.connectivity, size, neurons, seed=experiment.seed, replicate=experiment.replicate
+        ),
+        static=Rows(np.zeros(len(neurons) + 1, np.int64), np.zeros(0, np.int32), np.zeros(0)),
+        targets=build_targets(experiment, neurons, n_neurons=size, duration_ms=duration, recording=recording),
+        stimuli=np.stack(
+            [uniform_by_neuron(*key, "stimulus", neurons, s, -a, a) for s in range(experiment.targets.n_sets)]
+        ),
+        phase=uniform_by_neuron(*key, "initial_phase", neurons, 0, 0.0, 2.0 * np.pi),
+        filtered=np.zeros(size),
+        neuron=experiment.neuron,
+        synapse=experiment.synapse,
+        protocol=experiment.protocol,
+        stimulus_ms=experiment.stimulus.duration_ms,
+        grid_ms=experiment.targets.grid_ms,
+        seed=experiment.seed,
+        replicate=experiment.replicate,
+    )

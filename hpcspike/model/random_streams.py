@@ -1,0 +1,39 @@
+"""Random numbers keyed by meaning: (seed, replicate, purpose, neuron, trial), never by rank or order of draws."""
+
+from __future__ import annotations
+
+import numpy as np
+
+PURPOSES = {
+    "initial_phase": 1,
+    "test_phase": 2,
+    "clamped_phase": 3,
+    "stimulus": 4,
+    "weights": 5,
+    "mask": 6,
+    "targets": 7,
+    "auxiliary_targets": 8,
+    "chaotic_weights": 9,
+    "chaotic_start": 10,
+}
+"""Registry of purposes; a number once given is never reused, so that old results stay reproducible."""
+
+
+def stream(seed: int, replicate: int, purpose: str, *index: int) -> np.random.Generator:
+    """The generator of one purpose and up to three indices (neuron, trial or set, ...).
+
+    Counter-based (Philox): every stream has 2^64 draws of its own, and none depends on which others were made.
+    """
+    if len(index) > 3:
+        raise ValueError("a stream has at most three indices")
+    key = np.array([seed, (replicate << 32) | PURPOSES[purpose]], dtype=np.uint64)
+    counter = np.zeros(4, dtype=np.uint64)
+    counter[1 : 1 + len(index)] = index
+    return np.random.Generator(np.random.Philox(key=key, counter=counter))
+
+
+def uniform_by_neuron(
+    seed: int, replicate: int, purpose: str, neurons: range, trial: int, low: float, high: float
+) -> np.ndarray:
+    """One uniform number in [low, high) per neuron, shape (len(neurons),)."""
+    return np.array([stream(seed, replicate, purpose, neuron, trial).uniform(low, high) for neuron in neurons])

@@ -1,0 +1,240 @@
+"""Recorded rates or drives as targets, and the auxiliary rates beside them (paper, Fig 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcspike.errors import DataError
+from hpcspike.model.recording_files import Table, read_table, refused
+from hpcspike.model.transfer import rate_of_constant_input
+from hpcspike.spec.targets import RecordedTargets
+
+Array = NDArray[np.float64]
+
+_VALUE_UNITS = {
+    **dict.fromkeys(("Hz", "hz", "hertz", "1/s", "s-1", "spikes/s"), "Hz"),
+    "per_tau": "per_tau",
+    **dict.fromkeys(("1", "", "dimensionless"), "1"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """The units kept from a file, in model units.
+
+    Attributes
+    ----------
+    values
+        Shape (n_units, n_samples); rates in spikes per tau, drives dimensionless.
+    times_ms
+        Shape (n_samples,), the file's own time axis in ms, increasing; the window starts at its first sample.
+    unit_ids
+        Name of every kept unit: its coordinate or column header, or its row number in a file that names none.
+    rows
+        Shape (n_units,), 0-based position of every kept unit in the file.
+    mean_rates_hz
+        Shape (n_units,), mean over the file's samples in Hz; None for drives.
+    """
+
+    values: Array
+    times_ms: Array
+    unit_ids: tuple[str, ...]
+    rows: NDArray[np.int64]
+    mean_rates_hz: Array | None
+
+
+def read_recording(targets: RecordedTargets, *, tau_ms: float = 10.0) -> Recording:
+    """Read the file of recorded targets, check it, and keep the units the experiment asks for.
+
+    Parameters
+    ----------
+    targets
+        Path, array name, units and selection. Rates keep the first ``n_units`` units whose mean rate exceeds
+        ``min_rate_hz``; drives have no rate and keep the first ``n_units``.
+    tau_ms
+        Membrane time constant in ms: model rates are spikes per tau, that is Hz * tau_ms / 1000.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, unreadable, of an unknown kind, or holds something that cannot be a target.
+
+    Notes
+    -----
+    netCDF (4 by h5netcdf, 3 by scipy) and zarr: a 2-D array with a dimension ``time`` in ms or s (its ``units``
+    attribute). CSV: a header, the time in ms in the first column (``time`` or ``time_ms``; ``time_s`` for seconds),
+    one further column per unit. NPY: unit x time, with ``targets.sample_ms``.
+    """
+    path = Path(targets.path)
+    table = read_table(path, targets)
+    times_ms = _checked_times(path, table, targets)
+    values, mean_rates_hz = _in_model_units(path, _checked_values(path, table, times_ms), table, targets, tau_ms)
+    rows = _kept_rows(path, values, mean_rates_hz, targets)
+    return Recording(
+        values=values[rows],
+        times_ms=times_ms,
+        unit_ids=tuple(table.unit_ids[row] for row in rows),
+        rows=rows,
+        mean_rates_hz=None if mean_rates_hz is None else mean_rates_hz[rows],
+    )
+
+
+def interpolated(recording: Recording, times_ms: Array) -> Array:
+    """Values at ``times_ms``, linear between samples and exact at them; shape (n_units, len(times_ms)).
+
+    Parameters
+    ----------
+    recording
+        A recording with at least two samples.
+    times_ms
+        Times in ms on the recording's own axis, within its first and last sample.
+
+    Raises
+    ------
+    DataError
+        If a time lies outside the recording: nothing is extrapolated.
+    """
+    samples = recording.times_ms
+    first, last = float(samples[0]), float(samples[-1])
+    slack = 1e-9 * (last - first)  # grid points are sums of rounded steps
+    if times_ms.size and (times_ms.min() < first - slack or times_ms.max() > last + slack):
+        raise DataError(
+            f"times from {times_ms.min():g} to {times_ms.max():g} ms were asked for, but the recording covers "
+            f"{first:g} to {last:g} ms; shorten targets.duration_ms"
+        )
+    times = np.clip(times_ms, first, last)
+    left = np.clip(np.searchsorted(samples, times, side="right") - 1, 0, samples.size - 2)
+    weight = (times - samples[left]) / (samples[left + 1] - samples[left])
+    # written as a weighted sum because v0 + w (v1 - v0) does not hit v1 exactly at w = 1
+    return recording.values[:, left] * (1.0 - weight) + recording.values[:, left + 1] * weight
+
+
+def auxiliary_rates(paths: Array, *, grid_ms: float, tau_syn_ms: float) -> Array:
+    """Rate targets of auxiliary neurons: phi_1 of an OU path, low-passed with tau_s (paper, Methods: cortical rates).
+
+    Parameters
+    ----------
+    paths
+        OU drives x, shape (n, n_samples), dimensionless.
+    grid_ms
+        Interval between samples in ms.
+    tau_syn_ms
+        Time constant of the low-pass in ms.
+
+    Returns
+    -------
+    Rates in spikes per tau, shape (n, n_samples), never negative. Sample 0 is phi_1(x(0)), so that no neuron starts
+    with an artificial rise from zero; then y(t + h) = a y(t) + (1 - a) phi_1(x(t + h)), a = exp(-h / tau_s), the
+    exact filter of an input that is constant between samples.
+    """
+    rates: Array = rate_of_constant_input(np.asarray(paths, dtype=np.float64))
+    decay = float(np.exp(-grid_ms / tau_syn_ms))
+    for sample in range(1, rates.shape[1]):
+        rates[:, sample] = decay * rates[:, sample - 1] + (1.0 - decay) * rates[:, sample]
+    return rates
+
+
+def _checked_times(path: Path, table: Table, targets: RecordedTargets) -> Array:
+    """The time axis in ms: finite, increasing, with at least two samples, as long as the window asked for."""
+    n_samples = table.values.shape[1]
+    if n_samples < 2:
+        raise refused(path, f"holds {n_samples} samples in time", "give at least 2 samples per unit")
+    if table.times_ms is None:
+        if targets.sample_ms is None:
+            raise refused(path, "has no time axis", "set targets.sample_ms, the interval between samples in ms")
+        times = targets.sample_ms * np.arange(n_samples, dtype=np.float64)
+    else:
+        if targets.sample_ms is not None:
+            raise refused(
+                path, f"has a time axis, but targets.sample_ms = {targets.sample_ms:g} ms", "remove targets.sample_ms"
+            )
+        if table.times_ms.dtype.kind not in "iuf":
+            raise refused(path, f"its time axis is of type {table.times_ms.dtype}", "store times as numbers, ms or s")
+        times = table.times_ms.astype(np.float64)
+    if not np.isfinite(times).all():
+        raise refused(path, "its time axis holds a value that is not finite", "give every sample a time")
+    backward = np.flatnonzero(np.diff(times) <= 0)
+    if backward.size:
+        k = int(backward[0])
+        raise refused(
+            path,
+            f"its time axis does not increase: {times[k]:g} ms is followed by {times[k + 1]:g} ms (sample {k + 1})",
+            "sort the samples by time and remove repeated ones",
+        )
+    covered = float(times[-1] - times[0])
+    if targets.duration_ms is not None and targets.duration_ms > covered * (1.0 + 1e-9):
+        raise refused(
+            path,
+            f"covers {covered:g} ms, but targets.duration_ms = {targets.duration_ms:g} ms",
+            f"choose a duration of at most {covered:g} ms, or leave it out",
+        )
+    return times
+
+
+def _checked_values(path: Path, table: Table, times_ms: Array) -> Array:
+    """The values as float64, every one finite."""
+    if table.values.dtype.kind not in "iuf":
+        raise refused(path, f"its values are of type {table.values.dtype}", "store numbers")
+    values = table.values.astype(np.float64)
+    bad = np.argwhere(~np.isfinite(values))
+    if bad.size:
+        unit, sample = bad[0]
+        raise refused(
+            path,
+            f"{len(bad)} values are not finite, the first is {values[unit, sample]} of unit {table.unit_ids[unit]} "
+            f"at {times_ms[sample]:g} ms",
+            "fill the gaps or remove these units",
+        )
+    return values
+
+
+def _in_model_units(
+    path: Path, values: Array, table: Table, targets: RecordedTargets, tau_ms: float
+) -> tuple[Array, Array | None]:
+    """Values in spikes per tau (rates) or dimensionless (drives), and the mean rates in Hz (None for drives)."""
+    allowed = ("Hz", "per_tau") if targets.holds == "rate" else ("1",)
+    said = targets.unit if targets.unit is not None else table.unit
+    if said is None and targets.holds == "drive":
+        said = "1"
+    unit = None if said is None else _VALUE_UNITS.get(str(said).strip())
+    if unit not in allowed:
+        raise refused(
+            path,
+            f"the unit of its {targets.holds}s is " + ("not given" if said is None else f"{said!r}"),
+            f"allowed: {' or '.join(allowed)}; set targets.unit or the array's units attribute",
+        )
+    if targets.holds == "drive":
+        return values, None
+    negative = np.argwhere(values < 0)
+    if negative.size:
+        row, sample = negative[0]
+        raise refused(
+            path,
+            f"{len(negative)} rates are negative, the first is {values[row, sample]:g} of unit {table.unit_ids[row]}",
+            "rates must be >= 0 (set targets.holds: drive if these are drives)",
+        )
+    per_hz = tau_ms / 1000.0
+    if unit == "Hz":
+        return values * per_hz, values.mean(axis=1)
+    return values, values.mean(axis=1) / per_hz
+
+
+def _kept_rows(path: Path, values: Array, mean_rates_hz: Array | None, targets: RecordedTargets) -> NDArray[np.int64]:
+    """The first ``n_units`` units that fire fast enough, in the order of the file."""
+    if mean_rates_hz is None:
+        candidates, which = np.arange(len(values)), f"it holds {len(values)} units"
+    else:
+        candidates = np.flatnonzero(mean_rates_hz > targets.min_rate_hz)
+        which = f"{candidates.size} of its {len(values)} units have a mean rate above {targets.min_rate_hz:g} Hz"
+    wanted = candidates.size if targets.n_units is None else targets.n_units
+    if candidates.size < max(wanted, 1):
+        asked = (
+            "not one can be used" if targets.n_units is None else f"targets.n_units = {targets.n_units} were asked for"
+        )
+        remedy = "give a file with more units" if mean_rates_hz is None else "lower targets.min_rate_hz"
+        raise refused(path, f"{which}, but {asked}", f"lower targets.n_units or {remedy}")
+    return candidates[:wanted].astype(np.int64)

@@ -1,0 +1,163 @@
+"""Target functions of a block of neurons (paper, Methods: target functions), sampled at the end of every grid step."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from hpcspike.model.random_streams import stream
+from hpcspike.model.recordings import Recording, auxiliary_rates, interpolated
+from hpcspike.model.transfer import rate_of_constant_input
+from hpcspike.spec.experiment import Experiment, n_steps
+from hpcspike.spec.targets import (
+    ChaoticTargets,
+    OrnsteinUhlenbeckTargets,
+    RecordedTargets,
+    SineProductTargets,
+    SineTargets,
+)
+
+
+def build_targets(
+    experiment: Experiment, neurons: range, *, n_neurons: int, duration_ms: float, recording: Recording | None = None
+) -> np.ndarray:
+    """Targets of ``neurons``, shape (n_sets, len(neurons), n_samples), sample m at time (m + 1) grid_ms.
+
+    Drives are dimensionless; rates are in spikes per tau. Families that are defined as drives become rates by
+    phi_1 (paper Eq 13) when the rate is trained.
+    """
+    family = experiment.targets
+    n_samples = n_steps(duration_ms, family.grid_ms)
+    times = family.grid_ms * np.arange(1, n_samples + 1)
+    key = (experiment.seed, experiment.replicate)
+    if isinstance(family, RecordedTargets):
+        assert recording is not None
+        return _recorded(experiment, family, recording, neurons, times)[None]
+    sets = []
+    for target_set in range(family.n_sets):
+        if isinstance(family, ChaoticTargets):
+            drive = _chaotic(family, n_neurons, neurons, n_samples, target_set, key)
+        elif isinstance(family, OrnsteinUhlenbeckTargets):
+            drive = ou_paths(
+                family.tau_corr_ms, family.standard_deviation, family.grid_ms, n_samples, neurons, "targets",
+                target_set, key,
+            )  # fmt: skip
+        elif isinstance(family, SineTargets):
+            drive = np.stack([_sine(family, times, stream(*key, "targets", i, target_set)) for i in neurons])
+        else:
+            drive = np.stack([_sine_product(family, times, stream(*key, "targets", i, target_set)) for i in neurons])
+        sets.append(drive)
+    targets = np.stack(sets)
+    return rate_of_constant_input(targets) if experiment.training.variable == "rate" else targets
+
+
+def _sine(family: SineTargets, times: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    amplitude, phase, period = (rng.uniform(*span) for span in (family.amplitude, family.phase_ms, family.period_ms))
+    return amplitude * np.sin(2 * np.pi * (times - phase) / period)
+
+
+def _sine_product(family: SineProductTargets, times: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    amplitude = rng.uniform(*family.amplitude)
+    slow, fast = rng.uniform(*family.period_ms), rng.uniform(*family.period_fast_ms)
+    if family.phases == "one":
+        slow_phase = fast_phase = rng.uniform(*family.phase_ms)
+    else:
+        slow_phase, fast_phase = rng.uniform(0.0, slow), rng.uniform(0.0, fast)
+    return (
+        amplitude
+        * np.sin(2 * np.pi * (times - slow_phase) / slow)
+        * np.sin(2 * np.pi * (times - fast_phase) / fast)
+    )
+
+
+def ou_paths(
+    tau_corr_ms: float,
+    standard_deviation: float,
+    grid_ms: float,
+    n_samples: int,
+    neurons: range,
+    purpose: str,
+    target_set: int,
+    key: tuple[int, int],
+) -> np.ndarray:
+    """Stationary Ornstein-Uhlenbeck paths, shape (len(neurons), n_samples), by the exact discrete update.
+
+    x(t + h) = a x(t) + sd sqrt(1 - a^2) xi with a = exp(-h / tau_c); x(0) from the stationary distribution.
+    """
+    from scipy.signal import lfilter
+
+    a = math.exp(-grid_ms / tau_corr_ms)
+    noise = np.stack([stream(*key, purpose, i, target_set).standard_normal(n_samples + 1) for i in neurons])
+    noise[:, 1:] *= math.sqrt(1.0 - a * a)
+    return standard_deviation * lfilter([1.0], [1.0, -a], noise, axis=1)[:, 1:]
+
+
+def _chaotic(
+    family: ChaoticTargets, n_neurons: int, neurons: range, n_samples: int, target_set: int, key: tuple[int, int]
+) -> np.ndarray:
+    # the rate network is simulated whole on every rank: its units are coupled, and it is small beside P
+    rng = stream(*key, "chaotic_weights", target_set)
+    mask = rng.random((n_neurons, n_neurons)) < family.probability
+    np.fill_diagonal(mask, False)
+    scale = family.gain / math.sqrt(n_neurons * family.probability)
+    coupling = np.where(mask, scale * rng.standard_normal((n_neurons, n_neurons)), 0.0)
+    if family.zero_row_sum:
+        in_degree = np.maximum(mask.sum(axis=1, keepdims=True), 1)
+        coupling -= mask * (coupling.sum(axis=1, keepdims=True) / in_degree)
+    x = stream(*key, "chaotic_start", target_set).uniform(0.0, 0.2, n_neurons)
+    euler_ms = 1.0
+    substeps = max(1, round(family.grid_ms / euler_ms))
+    h = family.grid_ms / substeps / family.tau_ms
+    for _ in range(n_steps(family.transient_ms, family.grid_ms) * substeps):
+        x = x + h * (_product(coupling, rate_of_constant_input(x)) - x)
+    result = np.empty((n_neurons, n_samples))
+    for sample in range(n_samples):
+        for _ in range(substeps):
+            x = x + h * (_product(coupling, rate_of_constant_input(x)) - x)
+        result[:, sample] = x
+    return result[neurons.start : neurons.stop]
+
+
+def _product(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    # not BLAS, whose order of summation depends on its threads and the machine
+    return (matrix * vector).sum(axis=1)
+
+
+def _recorded(
+    experiment: Experiment, family: RecordedTargets, recording: Recording, neurons: range, times: np.ndarray
+) -> np.ndarray:
+    n_recorded = recording.values.shape[0]
+    recorded = range(neurons.start, min(neurons.stop, n_recorded))
+    auxiliary = range(max(neurons.start, n_recorded), neurons.stop)
+    parts = []
+    if len(recorded):
+        parts.append(interpolated(recording, recording.times_ms[0] + times)[recorded.start : recorded.stop])
+    if len(auxiliary):
+        paths = ou_paths(
+            family.auxiliary_tau_corr_ms, family.auxiliary_standard_deviation, family.grid_ms, len(times), auxiliary,
+            "auxiliary_targets", 0, (experiment.seed, experiment.replicate),
+        )  # fmt: skip
+        if family.holds == "rate":
+            paths = auxiliary_rates(paths, grid_ms=family.grid_ms, tau_syn_ms=experiment.synapse.tau_syn_ms)
+        parts.append(paths)
+    return np.concatenate(parts)
+
+
+def duration_of(experiment: Experiment, recording: Recording | None) -> float:
+    """Length T of the window in ms: as given, or as much of the recording as whole update intervals fit in."""
+    family = experiment.targets
+    if family.duration_ms is not None:
+        return family.duration_ms
+    assert recording is not None
+    interval = experiment.training.update_interval_ms
+    return math.floor((recording.times_ms[-1] - recording.times_ms[0]) / interval + 1e-9) * interval
+
+
+def n_neurons_of(experiment: Experiment, recording: Recording | None) -> int:
+    """Number of neurons N: as given, or as many as the recorded and auxiliary targets need."""
+    if recording is None:
+        assert experiment.network.n_neurons is not None
+        return experiment.network.n_neurons
+    assert isinstance(experiment.targets, RecordedTargets)
+    return round(recording.values.shape[0] * (1.0 + experiment.targets.auxiliary_ratio))

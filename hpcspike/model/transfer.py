@@ -1,0 +1,23 @@
+"""Current-to-rate transfer functions of the theta neuron (paper Eqs 13, 14), rates in spikes per tau."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def rate_of_constant_input(total_input: np.ndarray) -> np.ndarray:
+    """phi_1(x) = sqrt([x]_+) / pi (paper Eq 13), elementwise."""
+    return np.sqrt(np.maximum(total_input, 0.0)) / np.pi
+
+
+def rate_of_noisy_input(total_input: np.ndarray, smoothing: float) -> np.ndarray:
+    """phi_2(x) = sqrt(c log(1 + exp(x / c))) / pi with c = ``smoothing`` (paper Eq 14), elementwise."""
+    return np.sqrt(smoothing * np.logaddexp(0.0, total_input / smoothing)) / np.pi
+
+
+def slope_of_noisy_input(total_input: np.ndarray, smoothing: float) -> np.ndarray:
+    """Derivative of `rate_of_noisy_input` by its input; vanishes far below threshold."""
+    x = total_input / smoothing
+    log_term = np.logaddexp(0.0, x)
+    # written through log sigmoid so that neither factor under- or overflows on its own
+    return np.exp(-np.logaddexp(0.0, -x) - 0.5 * np.log(np.maximum(smoothing * log_term, 1e-300))) / (2.0 * np.pi)

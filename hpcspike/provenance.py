@@ -1,0 +1,148 @@
+"""Where numbers come from: versions, code revision, host, threads, BLAS, code generation target."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "xarray", "zarr", "dask", "pydantic", "mpi4py")
+"""Packages whose versions can change numbers or files."""
+
+ENVIRONMENT = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "OPENBLAS_CORETYPE",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "NUMBA_CPU_NAME",
+    "NUMBA_CPU_FEATURES",
+    "NUMBA_ENABLE_AVX",
+    "NUMBA_DISABLE_JIT",
+    "SLURM_JOB_ID",
+)
+"""Environment variables that can change numbers or speed, or say which job it was."""
+
+
+def collect(*, n_ranks: int = 1, n_threads: int = 1) -> dict[str, Any]:
+    """Everything about this process and machine that a result depends on, as plain data.
+
+    Parameters
+    ----------
+    n_ranks, n_threads
+        MPI ranks, and threads of each of them.
+    """
+    return {
+        "hpcspike": package_version(),
+        "revision": code_revision(),
+        "python": platform.python_version(),
+        "versions": package_versions(),
+        "host": socket.gethostname(),
+        "platform": platform.platform(),
+        "cpu_count": os.cpu_count(),
+        "pid": os.getpid(),
+        "n_ranks": n_ranks,
+        "n_threads": n_threads,
+        "blas": blas_libraries(),
+        "llvm": code_generation_target(),
+        "environment": {name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
+        "command": sys.argv,
+        "started": now(),
+    }
+
+
+def now() -> str:
+    """The time in ISO 8601, UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def package_version() -> str:
+    """Version of hpcspike."""
+    try:
+        return importlib.metadata.version("hpcspike")
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the installed PACKAGES."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def code_revision() -> str:
+    """Git commit of the code that runs (``+changes`` if edited since), else the commit or version it was installed as."""
+    folder = Path(__file__).parent
+    # only if git tracks this very file: a virtual environment may lie inside somebody else's checkout
+    if _git(folder, "ls-files", "--error-unmatch", Path(__file__).name) is not None:
+        commit = _git(folder, "rev-parse", "HEAD")
+        if commit is not None:
+            return commit + ("+changes" if _git(folder, "status", "--porcelain", "--", ".") else "")
+    try:
+        direct = importlib.metadata.distribution("hpcspike").read_text("direct_url.json")
+        if direct is not None:
+            return str(json.loads(direct)["vcs_info"]["commit_id"])
+    except (importlib.metadata.PackageNotFoundError, KeyError, ValueError):
+        pass
+    return package_version()
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        finished = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return finished.stdout.strip() if finished.returncode == 0 else None
+
+
+def blas_libraries() -> list[dict[str, str]]:
+    """The BLAS libraries loaded now: name, version, and the kind of core they chose their kernels for."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return []
+    return [
+        {
+            "library": f"{item.get('internal_api', '')} {item.get('version', '')}".strip(),
+            "core": str(item.get("architecture", "")),
+            "threads": str(item.get("num_threads", "")),
+        }
+        for item in threadpool_info()
+        if item.get("user_api") == "blas"
+    ]
+
+
+def code_generation_target() -> dict[str, str]:
+    """CPU name and features that numba generates code for: equal bits hold for equal targets."""
+    try:
+        from llvmlite import binding
+    except ImportError:
+        return {}
+    name = os.environ.get("NUMBA_CPU_NAME") or binding.get_host_cpu_name()
+    features = os.environ.get("NUMBA_CPU_FEATURES")
+    if features is None:
+        features = "" if name == "generic" else binding.get_host_cpu_features().flatten()
+    enabled = sorted(feature for feature in features.split(",") if feature.startswith("+"))
+    return {"cpu": name, "features": ",".join(enabled)}
+
+
+def peak_memory_mib() -> float:
+    """Peak resident memory of this process so far, MiB."""
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2.0**20 if sys.platform == "darwin" else 2.0**10)

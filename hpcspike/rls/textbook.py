@@ -1,0 +1,63 @@
+"""The textbook engine: P in full squares, read twice and written once per update (paper Eqs 10-12, 16-19)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hpcspike.engine.partition import balanced_bounds
+from hpcspike.rls.textbook_kernels import update_rows, update_rows_parallel
+
+if TYPE_CHECKING:
+    from hpcspike.engine.simulation import Simulation
+
+
+class TextbookRls:
+    """State and update of all rows of a block.
+
+    Parameters
+    ----------
+    start, presynaptic
+        Compressed rows of the plastic synapses, (n + 1,) and (synapses,).
+    ridge
+        lambda; P(0) = I / lambda.
+    dtype
+        Precision of P and of the weights.
+    threads
+        Threads over neurons; the result does not depend on it.
+    """
+
+    needs_events = False
+
+    def __init__(
+        self, start: np.ndarray, presynaptic: np.ndarray, *, ridge: float, dtype: np.dtype, threads: int = 1
+    ) -> None:
+        in_degree = np.diff(start)
+        self._start, self._presynaptic = start, presynaptic
+        self._block_start = np.zeros(len(start), dtype=np.int64)
+        np.cumsum(in_degree**2, out=self._block_start[1:])
+        self._covariance = np.zeros(int(self._block_start[-1]), dtype=dtype)
+        for row, k in enumerate(in_degree):
+            self._covariance[self._block_start[row] : self._block_start[row + 1] : k + 1] = 1.0 / ridge
+        self._bounds = balanced_bounds(in_degree.astype(np.float64) ** 2, threads)
+        self._work = np.empty((threads, 3, int(in_degree.max(initial=0))), dtype=dtype)
+        self._kernel = update_rows if threads == 1 else update_rows_parallel
+
+    def begin_window(self) -> None:
+        """Nothing is carried from one update to the next."""
+
+    def update(self, simulation: Simulation, error: np.ndarray, gain: np.ndarray) -> None:
+        """Update weights and drive of a simulation in place.
+
+        error (n,): f - value before the update; gain (n,): 1 for the drive, phi'(u + I) for the rate.
+        """
+        self._kernel(
+            self._bounds, self._start, self._presynaptic, simulation.weight, self._block_start, self._covariance,
+            simulation.filtered, error, gain, simulation.drive, self._work,
+        )  # fmt: skip
+
+    def covariance(self, row: int) -> np.ndarray:
+        """P of one row as a (K, K) array."""
+        k = int(self._start[row + 1] - self._start[row])
+        return self._covariance[self._block_start[row] : self._block_start[row + 1]].reshape(k, k)

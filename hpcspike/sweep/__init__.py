@@ -1,0 +1,1 @@
+"""Sweeps: from axes to points, batches, one results store and its status."""

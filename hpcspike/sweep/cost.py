@@ -1,0 +1,140 @@
+"""What a point will cost, said before anything is allocated: seconds of one core and peak memory."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpcspike.errors import ResourceError
+from hpcspike.spec.experiment import Experiment, GaussianConnectivity
+from hpcspike.spec.targets import RecordedTargets
+
+# Measured on one core of a 2.x-3 GHz server CPU with AVX2; a prediction is meant to be right within a factor of two.
+SECONDS_PER_ROW_UPDATE = 4.0e-7
+"""Cost of one neuron's update that does not depend on its in-degree."""
+SECONDS_PER_ENTRY = {"textbook": 1.3e-10, "blocked": 1.0e-10}
+"""Cost per entry of P and update in float64, by algorithm."""
+SINGLE_PRECISION_FACTOR = 0.6
+"""Cost of float32 over float64."""
+SECONDS_PER_NEURON_STEP = 6.0e-8
+"""Advancing one neuron by one step, delivery of spikes included."""
+SECONDS_PER_POINT = 0.5
+"""Building the network, the measures' fixed part and writing."""
+BYTES_PER_SYNAPSE = 60
+"""Row-wise and delivery layouts, weights and their copies."""
+BYTES_PER_RECORD = 32
+"""A recorded or prescribed value of one neuron: target, response and the working copies of the measures."""
+BASE_MIB = 250.0
+"""Interpreter, compiled kernels and libraries."""
+
+RECORDED_LENGTH_MS = 5000.0
+"""Assumed length of recorded targets whose experiment leaves it to the file."""
+
+_MIB = 2.0**20
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Predicted cost of a point on one core."""
+
+    seconds: float
+    memory_mib: float
+
+
+def predict(experiment: Experiment) -> Cost:
+    """Seconds of one core and peak memory of training and testing one network.
+
+    With K = p N plastic inputs per neuron, a loop costs ``updates * N * (c0 + c1 K^2) + steps * N * c2``; the matrices
+    P take ``N K^2`` numbers. Both are what every neuron's own least-squares problem of size K asks for.
+    """
+    n = expected_neurons(experiment)
+    k = experiment.connectivity.probability * (n - 1)
+    training, targets = experiment.training, experiment.targets
+    duration = targets.duration_ms or RECORDED_LENGTH_MS
+    single = training.dtype == "float32"
+    updates = duration / training.update_interval_ms
+    trial_steps = (
+        experiment.protocol.free_run_ms + experiment.stimulus.duration_ms + duration
+    ) / experiment.neuron.step_ms
+    per_entry = SECONDS_PER_ENTRY[training.algorithm] * (SINGLE_PRECISION_FACTOR if single else 1.0)
+    update = updates * n * (SECONDS_PER_ROW_UPDATE + per_entry * k * k)
+    trial = trial_steps * n * SECONDS_PER_NEURON_STEP
+    measures = experiment.measures
+    tests = targets.n_sets * (measures.n_test_trials + measures.n_clamped_trials)
+    seconds = SECONDS_PER_POINT + training.n_loops * targets.n_sets * (update + trial) + tests * trial
+
+    matrices = n * k * k * (4 if single else 8)
+    layouts = 2.0 if isinstance(experiment.connectivity, GaussianConnectivity) else 1.0
+    synapses = n * k * BYTES_PER_SYNAPSE * layouts
+    records = n * duration / targets.grid_ms * targets.n_sets * (1 + measures.n_test_trials) * BYTES_PER_RECORD
+    return Cost(seconds, BASE_MIB + (matrices + synapses + records) / _MIB)
+
+
+def expected_neurons(experiment: Experiment) -> int:
+    """N, estimated where a file of recordings decides it (nothing is read here)."""
+    n = experiment.network.n_neurons
+    if n is not None:
+        return n
+    targets = experiment.targets
+    if isinstance(targets, RecordedTargets) and targets.n_units is not None:
+        return math.ceil(targets.n_units * (1.0 + targets.auxiliary_ratio))
+    return 2
+
+
+def check_memory(experiment: Experiment, *, available_mib: float | None = None) -> None:
+    """Refuse an experiment that cannot fit, before it allocates anything.
+
+    Parameters
+    ----------
+    experiment
+        What is to be trained.
+    available_mib
+        Memory it may use, MiB; default: what this machine (or this job's control group) has free now.
+
+    Raises
+    ------
+    ResourceError
+        Naming N, the predicted and the available memory.
+    """
+    available = available_memory_mib() if available_mib is None else available_mib
+    needed = predict(experiment).memory_mib
+    if needed > available:
+        n = expected_neurons(experiment)
+        k = max(1, round(experiment.connectivity.probability * (n - 1)))
+        raise ResourceError(
+            f"network.n_neurons = {n:,} needs about {shown_mib(needed)} of memory ({n:,} matrices P of {k:,} x {k:,} "
+            f"{experiment.training.dtype}), but {shown_mib(available)} are available; choose fewer neurons, a smaller "
+            "connectivity.probability or training.dtype: float32"
+        )
+
+
+def available_memory_mib() -> float:
+    """Memory a new process can use, MiB: what is free, or less where a control group sets a limit."""
+    import psutil
+
+    free = psutil.virtual_memory().available / _MIB
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit = float((group / "memory.max").read_text())
+        used = float((group / "memory.current").read_text())
+    except (OSError, ValueError):  # no control groups here, or no limit ("max")
+        return free
+    return min(free, max(limit - used, 0.0) / _MIB)
+
+
+def shown_mib(mib: float) -> str:
+    """Memory in words, for example ``720 MiB`` or ``13.4 GiB``."""
+    if mib < 1024:
+        return f"{mib:.0f} MiB"
+    value, unit = (mib / 1024, "GiB") if mib < 2**20 else (mib / 2**20, "TiB")
+    return f"{value:,.1f} {unit}"
+
+
+def shown_seconds(seconds: float) -> str:
+    """A duration in words, for example ``40 s``, ``12 min`` or ``31 h``."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 6000:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:,.1f} h"

@@ -1,0 +1,192 @@
+"""From the axes of a sweep to its validated points and the coordinates that name them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from hpcspike.errors import SpecError
+from hpcspike.spec.experiment import Experiment
+from hpcspike.spec.identity import experiment_hash
+from hpcspike.spec.sweep import Sweep
+from hpcspike.sweep.cost import Cost, predict
+from hpcspike.variables import POINT_PARAMETERS, POINT_PROVENANCE, POINT_RESULTS, Variable
+
+STANDARD_FIELDS = {
+    "tau_syn_ms": "synapse.tau_syn_ms",
+    "tau_corr_ms": "targets.tau_corr_ms",
+    "duration_ms": "targets.duration_ms",
+    "n_neurons": "network.n_neurons",
+    "replicate": "replicate",
+    "seed": "seed",
+}
+"""Field behind each of POINT_PARAMETERS."""
+
+
+@dataclass(frozen=True)
+class Coordinate:
+    """One parameter of every point, with the registry entry it is stored under."""
+
+    values: np.ndarray
+    variable: Variable
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All points of a sweep in the order of :meth:`Sweep.parameters`, replicates innermost.
+
+    Attributes
+    ----------
+    hashes
+        Identity of every point.
+    coordinates
+        Parameters by the name they are stored under.
+    seconds, memory_mib
+        (points,) predicted wall time on one core in s, and peak memory in MiB.
+    n_loops
+        Longest learning curve of all points.
+    """
+
+    sweep: Sweep
+    hashes: list[str]
+    coordinates: dict[str, Coordinate]
+    seconds: np.ndarray
+    memory_mib: np.ndarray
+    n_loops: int
+
+    @property
+    def n_points(self) -> int:
+        """Number of trainings."""
+        return len(self.hashes)
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 (hex) over the identities of the points: what a store must hold to belong to this sweep.
+
+        Unlike the hash of the sweep's text it follows the content of input files and not their path.
+        """
+        return hashlib.sha256("\n".join(self.hashes).encode()).hexdigest()
+
+
+def build_grid(sweep: Sweep) -> Grid:
+    """Validate every point of a sweep.
+
+    Raises
+    ------
+    SpecError
+        If a combination of values cannot be run, or two points are the same experiment.
+    """
+    names = coordinate_names(list(sweep.axes))
+    fields = {**STANDARD_FIELDS, **{name: dotted for dotted, name in names.items()}}
+    raw: dict[str, list[Any]] = {name: [] for name in fields}
+    hashes: list[str] = []
+    costs: list[Cost] = []
+    n_loops = 0
+    # only what the planner needs is kept: the experiments of 10^6 points would take gigabytes
+    for parameters in sweep.parameters():
+        experiment = sweep.point(parameters)
+        hashes.append(experiment_hash(experiment))
+        costs.append(predict(experiment))
+        n_loops = max(n_loops, experiment.training.n_loops * experiment.targets.n_sets)
+        for name, dotted in fields.items():
+            raw[name].append(_value(experiment, dotted))
+    _refuse_equal_points(sweep, hashes)
+    return Grid(
+        sweep=sweep,
+        hashes=hashes,
+        coordinates={name: _coordinate(name, dotted, raw[name], experiment) for name, dotted in fields.items()},
+        seconds=np.array([cost.seconds for cost in costs]),
+        memory_mib=np.array([cost.memory_mib for cost in costs]),
+        n_loops=n_loops,
+    )
+
+
+def coordinate_names(axes: list[str]) -> dict[str, str]:
+    """Name of the coordinate of every swept field: the last part of its path where that is unambiguous.
+
+    >>> coordinate_names(["synapse.tau_syn_ms", "stimulus.duration_ms"])
+    {'synapse.tau_syn_ms': 'tau_syn_ms', 'stimulus.duration_ms': 'stimulus_duration_ms'}
+    """
+    reserved = {*POINT_RESULTS, *POINT_PROVENANCE, *PLANNED, "point", "loop"}
+    last = {dotted: dotted.rpartition(".")[2] for dotted in axes}
+    names = {}
+    for dotted, name in last.items():
+        standard = STANDARD_FIELDS.get(name, dotted) == dotted
+        unique = sum(other == name for other in last.values()) == 1 and name not in reserved
+        names[dotted] = name if standard and unique else dotted.replace(".", "_")
+    return names
+
+
+PLANNED = {
+    "grid_index": Variable(("point",), "int64", "1", "position in the sweep's grid, replicates innermost", fill=-1),
+    "batch": Variable(("point",), "int32", "1", "batch that computes the point", fill=-1),
+    "predicted_seconds": Variable(("point",), "float64", "s", "wall time predicted when the sweep was planned"),
+    "experiment_hash": Variable(("point",), "str", "1", "SHA-256 of the experiment, identity of the point", fill=""),
+}
+"""Coordinates along ``point`` that the planner writes beside the parameters."""
+
+
+def _refuse_equal_points(sweep: Sweep, hashes: list[str]) -> None:
+    seen: dict[str, int] = {}
+    for index, key in enumerate(hashes):
+        if seen.setdefault(key, index) != index:
+            raise SpecError(
+                f"sweep {sweep.name!r}: points {sweep.parameters_at(seen[key])} and {sweep.parameters_at(index)} are "
+                "the same experiment; leave out the axis that makes no difference"
+            )
+
+
+def _coordinate(name: str, dotted: str, raw: list[Any], example: Experiment) -> Coordinate:
+    if name in POINT_PARAMETERS:
+        variable = POINT_PARAMETERS[name]
+        values = [variable.fill if value is None else value for value in raw]
+        return Coordinate(np.array(values, dtype=variable.dtype), variable)
+    field = _field(example, dotted)
+    extra = field.json_schema_extra if field is not None and isinstance(field.json_schema_extra, dict) else {}
+    units = str(extra.get("unit", "1"))
+    long_name = (field.description or name).rstrip(".") if field is not None else name
+    column, dtype = _column(raw)
+    return Coordinate(column, Variable(("point",), dtype, units, long_name, fill=_fill(dtype)))
+
+
+def _column(raw: list[Any]) -> tuple[np.ndarray, str]:
+    """Values as one array; what is neither number nor text becomes its JSON text."""
+    kinds = {type(value) for value in raw}
+    if kinds <= {bool}:
+        return np.array(raw, dtype="bool"), "bool"
+    if kinds <= {int}:
+        return np.array(raw, dtype="int64"), "int64"
+    if kinds <= {int, float, type(None)}:
+        return np.array([np.nan if value is None else value for value in raw], dtype="float64"), "float64"
+    return np.array([value if isinstance(value, str) else _json(value) for value in raw], dtype=object), "str"
+
+
+def _json(value: Any) -> str:
+    plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+    return json.dumps(plain, sort_keys=True)
+
+
+def _fill(dtype: str) -> Any:
+    return {"bool": False, "int64": 0, "float64": float("nan"), "str": ""}[dtype]
+
+
+def _value(experiment: Experiment, dotted: str) -> Any:
+    """A field of an experiment, None where this experiment has no such field."""
+    value: Any = experiment
+    for part in dotted.split("."):
+        value = getattr(value, part, None)
+    return value
+
+
+def _field(experiment: Experiment, dotted: str) -> FieldInfo | None:
+    *sections, last = dotted.split(".")
+    section: Any = experiment
+    for part in sections:
+        section = getattr(section, part, None)
+    return type(section).model_fields.get(last) if isinstance(section, BaseModel) else None
