@@ -1,0 +1,57 @@
+"""Train recurrent spiking networks by recursive least squares, at scale (Kim & Chow, eLife 2018).
+
+The public names are loaded when they are first used, so that ``import hpcspike`` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+try:
+    __version__ = version("hpcspike")
+except PackageNotFoundError:  # run from a checkout that is not installed
+    __version__ = "0+unknown"
+
+if TYPE_CHECKING:
+    from hpcspike import analysis as analysis
+    from hpcspike import figures as figures
+    from hpcspike.engine.experiment import run as run
+    from hpcspike.engine.trained import Response as Response
+    from hpcspike.engine.trained import Trained as Trained
+    from hpcspike.engine.training import train as train
+    from hpcspike.errors import HpcspikeError as HpcspikeError
+    from hpcspike.model.build import build_problem as build_problem
+    from hpcspike.model.problem import Problem as Problem
+    from hpcspike.spec.experiment import Experiment as Experiment
+    from hpcspike.spec.experiment import Training as Training
+    from hpcspike.spec.load import load as load
+    from hpcspike.spec.sweep import Sweep as Sweep
+    from hpcspike.sweep.reading import open_sweep as open_sweep
+
+_HOMES = {
+    "Experiment": "hpcspike.spec.experiment",
+    "HpcspikeError": "hpcspike.errors",
+    "Problem": "hpcspike.model.problem",
+    "Response": "hpcspike.engine.trained",
+    "Sweep": "hpcspike.spec.sweep",
+    "Trained": "hpcspike.engine.trained",
+    "Training": "hpcspike.spec.experiment",
+    "build_problem": "hpcspike.model.build",
+    "load": "hpcspike.spec.load",
+    "open_sweep": "hpcspike.sweep.reading",
+    "run": "hpcspike.engine.experiment",
+    "train": "hpcspike.engine.training",
+}
+_SUBPACKAGES = ("analysis", "figures")
+
+__all__ = ["__version__", *sorted(_HOMES), *_SUBPACKAGES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _SUBPACKAGES:
+        return importlib.import_module(f"hpcspike.{name}")
+    raise AttributeError(f"module 'hpcspike' has no attribute {name!r}")

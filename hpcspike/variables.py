@@ -46,6 +46,9 @@ POINT_RESULTS = {
     "correlation_trial_mean": Variable(
         ("point",), "float64", "1", "mean Pearson correlation of the trial-averaged response and target"
     ),
+    "correlation_phi": Variable(
+        ("point",), "float64", "1", "mean Pearson correlation of phi(u + I) and the rate target (rate training only)"
+    ),
     "population_rate": Variable(("point",), "float64", "Hz", "mean firing rate in the trained window"),
     "trial_sd": Variable(("point",), "float64", "1", "trial-to-trial s.d. of the response over the target's s.d."),
     "residual_after_averaging": Variable(
@@ -126,6 +129,8 @@ ANALYSIS = {
     "status": Variable((), "int8", "1", "what most networks became", -1, _status_of_cell),
     "status_fraction": Variable((), "float64", "1", "share of networks with this status"),
     "sign_agreement": Variable((), "float64", "1", "share of networks whose spectral index has the majority's sign"),
+    "correlation_single_trial": Variable((), "float64", "1", "correlation of single test trials and target, their mean"),
+    "correlation_trial_averaged": Variable((), "float64", "1", "correlation of the trial-averaged response and target"),
     "power_target": Variable((), "float64", "", "power spectral density of the target, mean over neurons"),
     "power_response": Variable((), "float64", "", "power spectral density of the response, mean over neurons"),
 }
@@ -138,3 +143,36 @@ ANALYSIS_COORDINATES = {
     "frequency": Variable(("frequency",), "float64", "Hz", "frequency"),
 }
 """Coordinates that only analysis results have."""
+
+TRAINED = {
+    "neuron": Variable(("neuron",), "int64", "1", "number of the neuron"),
+    "time": Variable(("time",), "float64", "ms", "time from the end of the cue"),
+    "trial": Variable(("trial",), "int64", "1", "test trial"),
+    "target_set": Variable(("target_set",), "int64", "1", "target set, each with its own cue"),
+    "loop": Variable(("loop",), "int64", "1", "training loop"),
+    "recorded": Variable(("neuron",), "bool", "1", "whether the neuron follows a recorded unit (else auxiliary)"),
+    "target": Variable(("target_set", "neuron", "time"), "float64", "1", "target"),
+    "drive": Variable(("target_set", "trial", "neuron", "time"), "float64", "1", "synaptic drive u"),
+    "response": Variable(
+        ("target_set", "trial", "neuron", "time"), "float64", "1", "what is compared with the target"
+    ),
+    "spike_time": Variable(("spike",), "float64", "ms", "time of the spike from the end of the cue"),
+    "spike_neuron": Variable(("spike",), "int32", "1", "neuron that spiked"),
+    "spike_trial": Variable(("spike",), "int32", "1", "trial of the spike"),
+    "spike_set": Variable(("spike",), "int32", "1", "target set of the spike"),
+    "weight": Variable(("synapse",), "float64", "1", "plastic weight, in units of u per spike per tau"),
+    "weight_initial": Variable(("synapse",), "float64", "1", "plastic weight before training"),
+    "presynaptic": Variable(("synapse",), "int32", "1", "presynaptic neuron of the synapse"),
+    "row_start": Variable(("row_bound",), "int64", "1", "first synapse of each neuron; its row ends at the next"),
+    "stimulus": Variable(("target_set", "neuron"), "float64", "1", "external input during the cue"),
+    "neuron_correlation": Variable(
+        ("target_set", "neuron"), "float64", "1", "Pearson correlation of response and target, mean over trials"
+    ),
+    "curve_correlation": Variable(("loop",), "float64", "1", "correlation during each training loop"),
+    "curve_rate": Variable(("loop",), "float64", "Hz", "population rate during each training loop"),
+    "curve_weight_change": Variable(
+        ("loop",), "float64", "1", "Frobenius norm of the loop's weight change over that of the reference"
+    ),
+    "curve_seconds": Variable(("loop",), "float64", "s", "wall time of each training loop"),
+}
+"""What the Dataset of one trained network holds beside the scalars of `POINT_RESULTS`."""

@@ -4,6 +4,7 @@ from hpcspike.analysis.available import analyses_for
 from hpcspike.analysis.error_map import error_types
 from hpcspike.analysis.limits import capacity
 from hpcspike.analysis.mapping import performance
+from hpcspike.analysis.neurons import neuron_correlation
 from hpcspike.analysis.scaling import collapse
 from hpcspike.analysis.spectra import power_spectrum
 from hpcspike.analysis.tuning import inverted_u
@@ -14,6 +15,7 @@ __all__ = [
     "collapse",
     "error_types",
     "inverted_u",
+    "neuron_correlation",
     "performance",
     "power_spectrum",
 ]

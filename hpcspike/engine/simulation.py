@@ -88,11 +88,20 @@ class Simulation:
         """Start from phases (n,) in radians and filtered spike trains (N,), with the current weights."""
         self.state = (np.pi - np.mod(np.pi - phase, 2.0 * np.pi))[None, :].copy()
         self.filtered = filtered.astype(np.float64).copy()
+        self._held: np.ndarray | None = None
         self.drive = np.zeros(self.problem.n_rows)
         for rows, weight in ((self.problem.plastic, self.weight), (self.problem.static, self.problem.static.weight)):
             row = np.repeat(np.arange(self.problem.n_rows), np.diff(rows.start))
             # bincount adds in the order of the synapses, so a row's sum is the same in every block
             self.drive += np.bincount(row, weight * self.filtered[rows.presynaptic], minlength=self.problem.n_rows)
+
+    def hold_drive(self) -> None:
+        """Let the next step still move the neurons with the drive as it is now.
+
+        Called before a weight update: the program does not recompute u after it, so that new weights act on theta one
+        step later.
+        """
+        self._held = self.drive.copy()
 
     def run_interval(
         self,
@@ -147,10 +156,12 @@ class Simulation:
         record: np.ndarray,
     ) -> Spikes:
         capacity = length * self.problem.n_rows
+        entering = self.drive if self._held is None else self._held
+        self._held = None
         step, neuron = np.empty(capacity, dtype=np.int32), np.empty(capacity, dtype=np.int32)
         count = run_steps(
             length, n_steps - begin, self.problem.first, self._step, self.decay, self._jumps,
-            self.state, self.drive, external, clamp, self.trace, self._increment, self._spikes,
+            self.state, entering, self.drive, external, clamp, self.trace, self._increment, self._spikes,
             self._plastic.start, self._plastic.row, self._plastic.synapse, self.weight,
             self._static.start, self._static.row, self._static_weight,
             collect, self.problem.plastic.start, self.events, self.n_events,

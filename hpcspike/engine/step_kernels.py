@@ -9,7 +9,7 @@ from hpcspike.model.theta_kernels import advance_theta as advance
 @kernel
 def run_steps(  # type: ignore[no-untyped-def]
     n_steps, steps_left, first, step, decay, jump,
-    state, drive, external, clamp, trace, increment, spikes,
+    state, entering, drive, external, clamp, trace, increment, spikes,
     plastic_start, plastic_row, plastic_synapse, weight,
     static_start, static_row, static_weight,
     collect, row_start, events, n_events,
@@ -23,6 +23,7 @@ def run_steps(  # type: ignore[no-untyped-def]
     first: first neuron of the block; step: dt / tau; decay: factor of r and u per step; jump (m,): tau / tau_s times
     decay^m, what a spike adds to r when m more steps of the interval follow.
     state (v, n), drive (n,), external (n,), trace (N,): spikes of this interval, decayed to its end.
+    entering (n,): the drive that moves the neurons in the first step (after a weight update still the one before it).
     clamp (n_steps, n): what the neurons receive in place of the drive, step by step; empty: the drive itself.
     plastic_*: synapses by presynaptic neuron, start (N + 1,), postsynaptic row and index into weight (synapses,).
     static_*: the same for fixed weights. collect: list for every row which of its inputs spiked for the first time in
@@ -36,7 +37,7 @@ def run_steps(  # type: ignore[no-untyped-def]
     recorded = 0
     clamped = clamp.shape[0] > 0
     for t in range(n_steps):
-        received = clamp[t] if clamped else drive
+        received = clamp[t] if clamped else (entering if t == 0 else drive)
         count = advance(state, received, external, step, increment, spikes)
         for i in range(n):
             drive[i] *= decay

@@ -92,7 +92,7 @@ class Trained:
         drive = np.empty((trials, problem.n_rows, n_samples))
         filtered = np.empty_like(drive)
         spikes = []
-        simulation = self._silent_copy()
+        simulation = self.copy_simulation()
         for trial in range(trials):
             phase = uniform_by_neuron(
                 problem.seed, problem.replicate, "test_phase", problem.neurons, first_trial + trial, 0.0, 2.0 * np.pi
@@ -101,7 +101,8 @@ class Trained:
             spikes.append(self._run_trial(simulation, stimulus, drive[trial], filtered[trial]))
         return Response(drive, filtered, spikes)
 
-    def _silent_copy(self) -> Simulation:
+    def copy_simulation(self) -> Simulation:
+        """A fresh simulation with the trained weights."""
         simulation = Simulation(self.problem, dtype=self.simulation.weight.dtype)
         simulation.weight[:] = self.simulation.weight
         return simulation

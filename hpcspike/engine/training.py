@@ -149,6 +149,7 @@ class _Trainer:
             else:
                 accumulate_moments(simulation.drive, goal, self.moments)
                 np.subtract(goal, simulation.drive, out=self.error)
+            simulation.hold_drive()
             rls.update(simulation, self.error, self.gain)
         return n_spikes
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hpcspike.errors import SpecError, StoreError
+from hpcspike.errors import StoreError
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.identity import experiment_hash
 from hpcspike.spec.load import validate_sweep
@@ -93,8 +93,15 @@ class SweepStore:
         return found
 
 
-def open_store(path: str | Path) -> SweepStore:
+def open_store(path: str | Path, *, writable: bool = False) -> SweepStore:
     """Open the store of a sweep.
+
+    Parameters
+    ----------
+    path
+        Folder of the store.
+    writable
+        Whether results will be written.
 
     Raises
     ------
@@ -107,7 +114,7 @@ def open_store(path: str | Path) -> SweepStore:
     if not path.exists():
         raise StoreError(f"{path}: no such store; make it with 'hpcspike plan CONFIG --create'")
     try:
-        group = zarr.open_group(path, mode="r+")
+        group = zarr.open_group(path, mode="r+" if writable else "r")
         attributes = dict(group.attrs)
     except Exception:  # zarr raises many kinds for a path that is not a group
         raise StoreError(f"{path} is {describe(path)}, not the store of a sweep") from None
@@ -279,14 +286,3 @@ def _flat(document: Any, prefix: str = "") -> dict[str, Any]:
 
 def _shown(flat: dict[str, Any], key: str) -> str:
     return json.dumps(flat[key]) if key in flat else "absent"
-
-
-def is_planned(path: str | Path, sweep: Sweep) -> bool:
-    """Whether a store of exactly this sweep text is at ``path`` (cheap: validates no point)."""
-    try:
-        store = open_store(path)
-    except (StoreError, SpecError):
-        return False
-    stored = json.loads(store.attributes["sweep"])
-    ignored = {"name", "batching"}
-    return {k: v for k, v in stored.items() if k not in ignored} == sweep.model_dump(mode="json", exclude=ignored)

@@ -1,0 +1,213 @@
+"""The command line: parses, hands over to a command, and turns errors into a message and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+DESCRIPTION = """\
+Train recurrent spiking networks to follow target patterns, sweep their parameters, and see where they learn and why
+they fail elsewhere. Times are in ms, rates in Hz, memory in MiB, unless a unit is named."""
+
+EPILOG = """\
+exit codes: 0 done, 2 bad input or a step that could not be finished (the message says what to do), 1 a bug.
+A whole sweep with its figures: snakemake --cores all --config sweep=CONFIG size=SIZE"""
+
+# what every command needs, and nothing that takes long to import: --help must answer at once
+_Raw = argparse.RawDescriptionHelpFormatter
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    from hpcspike.errors import HpcspikeError
+
+    arguments = build_parser().parse_args(argv)
+    try:
+        command = importlib.import_module(f"hpcspike.commands.{arguments.module}")
+        return int(command.run(arguments) or 0)
+    except HpcspikeError as error:
+        print(f"hpcspike: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("hpcspike: interrupted; finished points of a sweep are kept", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone: say nothing at exit
+        return 141
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; ``module`` is where a command lives below ``hpcspike.commands``."""
+    parser = argparse.ArgumentParser("hpcspike", description=DESCRIPTION, epilog=EPILOG, formatter_class=_Raw)
+    parser.add_argument("--version", action=_Version, help="show the version and exit")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for add in (_train, _plan, _run_batch, _finalize, _status, _analyse, _plot, _schema):
+        add(commands)
+    return parser
+
+
+def _train(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "train",
+        help="train one network and write its drive, spikes, weights, learning curve and measures",
+        description="Train one network and write one Dataset that xarray opens.",
+        formatter_class=_Raw,
+        add_help=False,
+    )
+    parser.add_argument("-h", "--help", action=_HelpWithFields, help="show this help with all fields, and exit")
+    parser.set_defaults(module="train")
+    _config_arguments(parser, "experiment")
+    parser.add_argument("--out", required=True, metavar="PATH", help="file to write, ending in .zarr or .nc")
+    _threads_argument(parser)
+
+
+def _plan(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "plan",
+        help="print points, batches, memory and predicted minutes of a sweep; with --create make its store",
+        description="Say what a sweep (or one experiment) will cost before anything runs.",
+        formatter_class=_Raw,
+    )
+    parser.set_defaults(module="plan")
+    _config_arguments(parser, "sweep or experiment")
+    parser.add_argument("--store", metavar="PATH", help="store of the sweep (default: results/NAME.zarr)")
+    parser.add_argument("--create", action="store_true", help="make the store, with all points and no results")
+    parser.add_argument(
+        "--memory", type=float, metavar="MIB", help="memory per process in MiB (default: what is free here now)"
+    )
+    parser.add_argument("--receipt", metavar="PATH", help="write a receipt here once the store is there")
+
+
+def _run_batch(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "run-batch",
+        help="compute the missing points of one batch",
+        description="Compute the points of one batch that are not done yet, and write each as soon as it is finished.",
+    )
+    parser.set_defaults(module="run_batch")
+    _store_argument(parser)
+    parser.add_argument("--batch", type=_count, required=True, metavar="K", help="which batch, counted from 0")
+    _threads_argument(parser)
+
+
+def _finalize(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "finalize",
+        help="check that all points of a sweep are done",
+        description="Check that all points are done, remove what killed processes left, and write the last receipt.",
+    )
+    parser.set_defaults(module="finalize")
+    _store_argument(parser)
+
+
+def _status(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "status",
+        help="say how far a sweep is",
+        description="Say how many points are done, what became of them, which failed, and the predicted time left.",
+    )
+    parser.set_defaults(module="status")
+    _store_argument(parser)
+
+
+def _analyse(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "analyse",
+        help="write the tables of a sweep",
+        description="Write every analysis that the sweep's axes allow, each as netCDF (.nc) and as a table (.csv).",
+    )
+    parser.set_defaults(module="analyse")
+    _store_argument(parser)
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder of the tables")
+
+
+def _plot(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "plot",
+        help="draw the figures of a sweep",
+        description="Draw every figure that the sweep's axes allow, as PNG.",
+    )
+    parser.set_defaults(module="plot")
+    _store_argument(parser)
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder of the figures")
+    parser.add_argument("--dpi", type=_positive, default=150, help="resolution in dots per inch (default: 150)")
+
+
+def _schema(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "schema",
+        help="print the JSON schema of experiments or sweeps, or a table of all fields",
+        description="Print the JSON schema of experiment or sweep files, or all fields with unit, default and range.",
+    )
+    parser.set_defaults(module="schema")
+    parser.add_argument("kind", nargs="?", choices=("experiment", "sweep"), default="sweep", help="(default: sweep)")
+    parser.add_argument("--table", action="store_true", help="print a table of the experiment's fields instead")
+
+
+def _config_arguments(parser: argparse.ArgumentParser, kind: str) -> None:
+    parser.add_argument("config", metavar="CONFIG", help=f"{kind} in YAML")
+    parser.add_argument("--size", metavar="NAME", help="entry of the file's 'sizes' section (default: its first)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="changes",
+        help="change a key of the file, for example synapse.tau_syn_ms=30; may be given several times",
+    )
+
+
+def _store_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("store", metavar="STORE", help="store of a sweep, for example results/fig6.zarr")
+
+
+def _threads_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--threads", type=_positive, default=1, metavar="N", help="threads over neurons; same results (default: 1)"
+    )
+
+
+def _positive(text: str) -> int:
+    value = _count(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def _count(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
+    if value < 0:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return value
+
+
+class _Version(argparse.Action):
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, dest=argparse.SUPPRESS, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from hpcspike.provenance import package_version
+
+        print(f"hpcspike {package_version()}")
+        parser.exit()
+
+
+class _HelpWithFields(argparse.Action):
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, dest=argparse.SUPPRESS, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from hpcspike.spec.schema import field_table
+
+        parser.epilog = "fields of an experiment, with unit, default and range:\n\n" + field_table()
+        parser.print_help()
+        parser.exit()
+
+
+_Commands = argparse._SubParsersAction  # type: ignore[type-arg]

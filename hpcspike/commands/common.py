@@ -1,0 +1,97 @@
+"""What several commands share: reading CONFIG, refusing bad output paths, writing files whole."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpcspike.errors import ResourceError, SpecError, StoreError
+from hpcspike.spec.experiment import Experiment
+from hpcspike.spec.load import load
+from hpcspike.spec.sweep import Sweep
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def load_config(arguments: argparse.Namespace) -> Experiment | Sweep:
+    """CONFIG with ``--size`` and ``--set`` applied."""
+    return load(arguments.config, size=arguments.size, changes=dict(_change(text) for text in arguments.changes))
+
+
+def _change(text: str) -> tuple[str, Any]:
+    import yaml
+
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise SpecError(f"--set {text}: must be KEY=VALUE, for example synapse.tau_syn_ms=30")
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise SpecError(f"--set {text}: {value!r} is not a YAML value; quote it") from None
+
+
+def use_one_thread_per_library() -> None:
+    """Keep BLAS and OpenMP to one thread, before they are loaded: threads go over neurons here. What is set stays."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Refuse an output path that cannot be made, before work starts."""
+    folder = path.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise StoreError(f"{path}: {folder} is a file, not a folder; choose another path")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StoreError(f"{path}: the folder {folder} cannot be written; choose another path or change its permissions")
+
+
+def output_folder(text: str) -> Path:
+    """The folder given with ``--out``, refused if something else is there."""
+    path = Path(text)
+    if (path.exists() or path.is_symlink()) and not path.is_dir():
+        raise StoreError(f"--out {path} exists and is not a folder; choose another path")
+    if (path / "zarr.json").exists():
+        raise StoreError(f"--out {path} is a zarr store; choose a folder beside it")
+    refuse_unwritable(path / "file")
+    return path
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its place when the block ends well, and is removed otherwise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.stem}.writing-{os.getpid()}{path.suffix}")
+    try:
+        yield unfinished
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise ResourceError(f"{path}: cannot be written ({error.strerror or error}); nothing was left behind") from error
+    finally:
+        if unfinished.is_dir():
+            shutil.rmtree(unfinished, ignore_errors=True)
+        else:
+            unfinished.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Call ``write`` with a temporary path, then put the result in place."""
+    with whole(path) as unfinished:
+        write(unfinished)
+
+
+def finished_points(store: str) -> xr.Dataset:
+    """The finished points of a sweep; an error if there are none."""
+    from hpcspike.sweep.reading import open_sweep
+
+    sweep = open_sweep(store)
+    if sweep.sizes["point"] == 0:
+        raise StoreError(f"{store} has no finished points yet; run its batches first ('hpcspike status {store}')")
+    return sweep

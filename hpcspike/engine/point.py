@@ -1,0 +1,43 @@
+"""One point of a sweep: build, train, judge; numbers out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpcspike.engine.trained import Trained
+from hpcspike.engine.training import OnLoop, train
+from hpcspike.measures.evaluate import Evaluation, evaluate
+from hpcspike.model.build import build_problem
+from hpcspike.spec.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class PointResult:
+    """Scalars and learning curves by the names of `hpcspike.variables.POINT_RESULTS`."""
+
+    scalars: dict[str, float | int]
+    curves: dict[str, np.ndarray]
+
+
+def train_and_judge(
+    experiment: Experiment, *, threads: int = 1, progress: bool = False, on_loop: OnLoop | None = None
+) -> tuple[Trained, Evaluation]:
+    """Build, train and test the network of an experiment."""
+    trained = train(
+        build_problem(experiment), experiment.training, threads=threads, progress=progress, on_loop=on_loop,
+        diverged_drive=experiment.measures.diverged_drive,
+    )  # fmt: skip
+    tau_corr_ms = getattr(experiment.targets, "tau_corr_ms", math.nan)
+    return trained, evaluate(trained, experiment.measures, tau_corr_ms=tau_corr_ms)
+
+
+def run_point(experiment: Experiment, *, threads: int = 1, on_loop: OnLoop | None = None) -> PointResult:
+    """Train and judge one network; a network that diverges is a result, not an error."""
+    trained, evaluation = train_and_judge(experiment, threads=threads, on_loop=on_loop)
+    curves = {f"curve_{name}": trained.curve[name] for name in ("correlation", "rate", "weight_change")}
+    n_loops = experiment.training.n_loops * experiment.targets.n_sets
+    padded = {name: np.pad(curve, (0, n_loops - len(curve)), constant_values=np.nan) for name, curve in curves.items()}
+    return PointResult(evaluation.scalars, padded)

@@ -1,0 +1,134 @@
+"""Learning curves: of the networks of a sweep, and of one trained network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from hpcspike.analysis.available import n_values
+from hpcspike.analysis.cells import make_grid, varying
+from hpcspike.errors import DataError
+from hpcspike.figures.choice import Selection, nearest
+from hpcspike.figures.style import (
+    MARKERS,
+    PALETTE,
+    few_ticks,
+    new_figure,
+    panel_letters,
+    ramped,
+    styled,
+    valued,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+CURVES = 6
+TITLES = {"curve_correlation": "correlation", "curve_rate": "firing rate", "curve_weight_change": "weight change"}
+LABELS = {
+    "curve_correlation": "mean correlation with target",
+    "curve_rate": "population rate (Hz)",
+    "curve_weight_change": "relative change of weights per loop",
+}
+
+
+@styled
+def learning_curves(sweep: xr.Dataset, *, select: Selection = None) -> Figure:
+    """Correlation, rate and weight change in every training loop, mean and s.d. over networks.
+
+    The curves differ in the parameter that takes the most values; all others are fixed.
+
+    Parameters
+    ----------
+    sweep
+        Dataset along ``point`` with the curves along ``loop``.
+    select
+        Values of parameters to fix.
+    """
+    counts = {name: n_values(sweep, name) or count for name, count in varying(sweep).items()}
+    family = max(counts, key=lambda name: counts[name]) if counts else "n_neurons"
+    grid = make_grid(sweep, over=(family,))
+    index = [nearest(grid.axes[n], n, (select or {}).get(n)) for n in grid.dims[:-1]]
+    fixed = [
+        valued(n, grid.axes[n][k], attrs=sweep[n].attrs) for n, k in zip(grid.dims[:-1], index, strict=True)
+    ]
+    measures = [n for n in LABELS if n in sweep]
+    if not measures or sweep.sizes.get("loop", 0) == 0:
+        raise DataError("this sweep has no learning curves along 'loop'")
+    figure = new_figure(0.6 + 3.1 * len(measures), 3.6)
+    panels = np.atleast_1d(figure.subplots(1, len(measures)))
+    values = grid.axes[family]
+    for position, (k, colour) in enumerate(ramped(values, CURVES)):
+        cell = int(np.ravel_multi_index((*index, k), grid.shape))
+        members = sweep[measures].isel(point=np.flatnonzero(grid.cell == cell)).load()
+        words = valued(family, values[k], attrs=sweep[family].attrs)
+        for axes, name in zip(panels, measures, strict=True):
+            _loops(axes, members[name], colour, MARKERS[position], words)
+    for axes, name in zip(panels, measures, strict=True):
+        _finish(axes, name)
+    handles, words_ = panels[0].get_legend_handles_labels()
+    figure.legend(handles, words_, loc="outside lower center", ncols=min(len(words_), 6) or 1)
+    if fixed:
+        figure.suptitle(", ".join(fixed), fontsize=9)
+    panel_letters(list(panels))
+    return figure
+
+
+@styled
+def training_curves(trained: xr.Dataset) -> Figure:
+    """Correlation, rate and weight change in every training loop of one network, one colour per target set."""
+    measures = [n for n in LABELS if n in trained and trained.sizes.get("loop", 0) > 0]
+    if not measures:
+        raise DataError("this Dataset has no learning curve along 'loop'")
+    n_sets = trained.sizes.get("target_set", 1)
+    figure = new_figure(0.6 + 3.0 * len(measures), 3.0)
+    panels = np.atleast_1d(figure.subplots(1, len(measures)))
+    loop = np.arange(1, trained.sizes["loop"] + 1)
+    for axes, name in zip(panels, measures, strict=True):
+        values = trained[name].values
+        for target_set in range(n_sets):  # the loops alternate between the sets
+            chosen = slice(target_set, None, n_sets)
+            every = max(1, len(loop[chosen]) // 8)
+            axes.plot(
+                loop[chosen],
+                values[chosen],
+                color=PALETTE[target_set % len(PALETTE)],
+                marker=MARKERS[target_set % len(MARKERS)],
+                markevery=every,
+                label=f"target set {target_set + 1}",
+            )
+        _finish(axes, name)
+    if n_sets > 1:
+        panels[0].legend()
+    panel_letters(list(panels))
+    return figure
+
+
+def _finish(axes: Axes, name: str) -> None:
+    axes.set_xlabel("training loop")
+    few_ticks(axes, "x", integer=True)
+    axes.set_title(TITLES[name])
+    axes.set_ylabel(LABELS[name])
+    if name == "curve_weight_change" and _positive(axes):
+        axes.set_yscale("log")
+
+
+def _loops(axes: Axes, table: xr.DataArray, colour: Any, marker: str, words: str) -> None:
+    values = table.transpose("point", "loop").values
+    known = ~np.isnan(values).all(axis=0)
+    if not known.any():
+        return
+    loop = np.arange(1, values.shape[1] + 1)[known]
+    mean = np.nanmean(values[:, known], axis=0)
+    every = max(1, len(loop) // 8)
+    axes.plot(loop, mean, color=colour, marker=marker, markevery=every, label=words)
+    if (~np.isnan(values[:, known])).sum(axis=0).min() > 1:
+        spread = np.nanstd(values[:, known], axis=0, ddof=1)
+        axes.fill_between(loop, mean - spread, mean + spread, color=colour, alpha=0.2, lw=0)
+
+
+def _positive(axes: Axes) -> bool:
+    return bool(axes.lines) and all((np.asarray(line.get_ydata()) > 0).all() for line in axes.lines)

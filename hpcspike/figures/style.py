@@ -1,0 +1,180 @@
+"""One look for all figures: sizes, colours that colour-blind readers can tell apart, labels with units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+import matplotlib
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+P = ParamSpec("P")
+
+SETTINGS: dict[str, Any] = {
+    "figure.dpi": 110,
+    "savefig.dpi": 180,
+    "font.size": 9,
+    "axes.labelsize": 9,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.title_fontsize": 8,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 4.5,
+    "errorbar.capsize": 2,
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+}
+
+# the palette of Okabe and Ito, without its yellow, which is faint on white
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+BLUE, VERMILLION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#8C8C8C"
+PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
+TARGET, RESPONSE = VERMILLION, BLACK
+NO_DATA = "#E3E3E3"
+
+SEQUENTIAL, DIVERGING = "viridis", "PuOr"
+
+SYMBOLS = {
+    "tau_syn_ms": (r"synaptic decay time $\tau_s$", "ms", r"$\tau_s$"),
+    "tau_corr_ms": (r"correlation time of targets $\tau_c$", "ms", r"$\tau_c$"),
+    "duration_ms": (r"length of the window $T$", "ms", r"$T$"),
+    "n_neurons": (r"number of neurons $N$", "1", r"$N$"),
+}
+"""Words, unit and symbol of the parameters of the paper."""
+
+# status -> marker, word; the order is that of hpcspike.variables.STATUS
+STATUS_MARKERS = {
+    "learned": ("o", "learned"),
+    "sampling": ("^", "sampling error"),
+    "tracking": ("s", "tracking error"),
+    "diverged": ("x", "diverged"),
+    "silent": ("_", "silent"),
+}
+STATUS_COLOURS = {"learned": GREEN, "sampling": SKY, "tracking": ORANGE, "diverged": BLACK, "silent": GREY}
+
+
+def styled(function: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Draw inside the settings of this module, without touching those of the caller."""
+
+    @wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with matplotlib.rc_context(SETTINGS):
+            return function(*args, **kwargs)
+
+    return wrapped
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure (inches) that keeps its labels apart."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06, wspace=0.03, hspace=0.03)  # type: ignore[union-attr]
+    return figure
+
+
+def label(array: xr.DataArray | str, *, attrs: dict[str, Any] | None = None) -> str:
+    """Axis label with unit: the paper's words for a known parameter, else the array's long name."""
+    name = array if isinstance(array, str) else str(array.name)
+    if name in SYMBOLS:
+        words, units, _ = SYMBOLS[name]
+    else:
+        found = attrs if attrs is not None else ({} if isinstance(array, str) else array.attrs)
+        words, units = found.get("long_name", name), found.get("units", "1")
+    return words if units in ("1", "") else f"{words} ({pretty_units(units)})"
+
+
+def pretty_units(units: str) -> str:
+    """Powers as superscripts: ms^-0.5 -> ms$^{-0.5}$."""
+    parts = (part.partition("^") for part in units.split())
+    return " ".join(base + (f"$^{{{power}}}$" if power else "") for base, _, power in parts)
+
+
+def number(value: float) -> str:
+    """A parameter value, at most three significant digits."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def valued(name: str, value: Any, *, attrs: dict[str, Any] | None = None) -> str:
+    """Name and value with unit, such as tau_c = 100 ms, for legends and titles."""
+    words, units, symbol = SYMBOLS.get(name, (name, (attrs or {}).get("units", "1"), name.replace("_", " ")))
+    text = number(float(value)) if np.issubdtype(np.asarray(value).dtype, np.number) else str(value)
+    if text == "nan":
+        return f"no {symbol}"
+    return f"{symbol} = {text}" + ("" if units in ("1", "") else f" {pretty_units(units)}")
+
+
+def log_axis(axes: Axes, which: str, values: Sequence[float] | np.ndarray) -> None:
+    """Logarithmic axis with plain numbers: at the values where they are few, else at 1, 2, 5 times powers of ten."""
+    values = np.asarray(values, dtype=np.float64)
+    values = np.unique(values[values > 0])
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+    spread = np.log(values[1:] / values[:-1]) if len(values) > 1 else np.array([np.inf])
+    if len(values) <= 8 and spread.min() > 0.06 * np.log(values[-1] / values[0] if len(values) > 1 else 2):
+        axis.set_major_locator(FixedLocator(list(values)))
+    else:
+        decades = np.log10(values[-1] / values[0])
+        wide = (1.0,) if decades > 4 else (1.0, 3.0) if decades > 2.2 else (1.0, 2.0, 5.0)
+        subs = wide if decades > 1.2 else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
+        axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_minor_formatter(NullFormatter())
+
+
+def few_ticks(axes: Axes, which: str, count: int = 5, *, integer: bool = False) -> None:
+    """At most ``count`` intervals on a linear axis."""
+    (axes.xaxis if which == "x" else axes.yaxis).set_major_locator(MaxNLocator(count, integer=integer))
+
+
+def panel_letters(panels: Sequence[Axes]) -> None:
+    """Bold letters before the titles, in reading order."""
+    if len(panels) < 2:
+        return
+    for letter, axes in zip("abcdefghijklmnopqrstuvwxyz", panels, strict=False):
+        words = axes.get_title(loc="left")
+        axes.set_title(rf"$\bf{{{letter}}}$  {words}", loc="left")
+
+
+def ramp(count: int) -> list[Any]:
+    """Colours from dark to bright for the curves of an ordered parameter; the brightest end is left out."""
+    colours = matplotlib.colormaps[SEQUENTIAL]
+    return [colours(x) for x in np.linspace(0.0, 0.82, count)] if count > 1 else [BLUE]
+
+
+def ramped(values: np.ndarray, count: int) -> list[tuple[int, Any]]:
+    """Positions of at most ``count`` values spread over all of them, each with its colour."""
+    chosen = [int(k) for k in spread_over(values, count)]
+    return list(zip(chosen, ramp(len(chosen)), strict=True))
+
+
+def edges(values: np.ndarray, *, log: bool) -> np.ndarray:
+    """Cell edges half-way between grid values (in the logarithm if ``log``), shape (values + 1,)."""
+    x = np.log(values) if log else np.asarray(values, dtype=np.float64)
+    if len(x) == 1:
+        half = np.array([0.35 if log else max(abs(x[0]) * 0.1, 0.5)])
+        inner = np.empty(0)
+        first, last = x[0] - half[0], x[0] + half[0]
+    else:
+        inner = (x[1:] + x[:-1]) / 2
+        first, last = x[0] - (inner[0] - x[0]), x[-1] + (x[-1] - inner[-1])
+    both = np.concatenate([[first], inner, [last]])
+    return np.exp(both) if log else both
+
+
+def spread_over(values: np.ndarray, count: int) -> np.ndarray:
+    """Positions of at most ``count`` values, evenly spread from the first to the last."""
+    return np.unique(np.round(np.linspace(0, len(values) - 1, min(count, len(values)))).astype(int))

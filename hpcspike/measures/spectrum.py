@@ -1,0 +1,40 @@
+"""Slow and fast power: the spectral index that tells sampling from tracking error."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+
+def band_powers(time_courses: np.ndarray, *, grid_ms: float, fast_time_ms: float) -> tuple[float, float]:
+    """Power of the time courses above the cut-off frequency 1 / (2 pi fast_time), and in all, summed over them.
+
+    Parameters
+    ----------
+    time_courses
+        (..., samples); each one's mean is removed.
+    grid_ms
+        Sampling interval in ms.
+    fast_time_ms
+        x of the cut-off 1 / (2 pi x) in ms; 20 ms is about 8 Hz.
+    """
+    samples = time_courses.shape[-1]
+    power = np.abs(np.fft.rfft(time_courses - time_courses.mean(axis=-1, keepdims=True), axis=-1)) ** 2
+    if samples % 2 == 0:
+        power[..., -1] *= 0.5  # every other frequency stands for two
+    fast = np.fft.rfftfreq(samples, grid_ms) > 1.0 / (2.0 * math.pi * fast_time_ms)
+    return float(power[..., fast].sum()), float(power.sum())
+
+
+def fast_share(time_courses: np.ndarray, *, grid_ms: float, fast_time_ms: float) -> float:
+    """Share of fast power (`band_powers`) in all power: between 0 and 1, NaN where every time course is constant."""
+    fast, total = band_powers(time_courses, grid_ms=grid_ms, fast_time_ms=fast_time_ms)
+    return fast / total if total > 0 else math.nan
+
+
+def spectral_index(share_response: float, share_target: float) -> float:
+    """log of the ratio of fast shares: positive for excess (sampling), negative for missing (tracking) fast power."""
+    if not (share_response > 0 and share_target > 0):
+        return math.nan
+    return math.log(share_response / share_target)

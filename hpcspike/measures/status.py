@@ -1,0 +1,23 @@
+"""What a trained network became, by the named thresholds of an experiment's measures."""
+
+from __future__ import annotations
+
+from hpcspike.spec.experiment import Measures
+from hpcspike.variables import STATUS
+
+
+def classify(
+    *, correlation: float, population_rate_hz: float, spectral_index: float, diverged: bool, measures: Measures
+) -> int:
+    """Index into `hpcspike.variables.STATUS`.
+
+    A network that did not diverge and is not silent is learned if its mean correlation reaches the threshold;
+    otherwise excess fast power means sampling error and missing fast power tracking error.
+    """
+    if diverged:
+        return STATUS.index("diverged")
+    if population_rate_hz < measures.silent_rate_hz:
+        return STATUS.index("silent")
+    if correlation >= measures.learned_correlation:
+        return STATUS.index("learned")
+    return STATUS.index("sampling" if spectral_index > 0 else "tracking")

@@ -1,0 +1,15 @@
+"""The paper's scaling of the two errors (Eq 3)."""
+
+from __future__ import annotations
+
+import math
+
+
+def tracking_scale(tau_syn_ms: float, tau_corr_ms: float) -> float:
+    """eps_track = tau_s / (4 pi tau_c), the prefactor as printed in Methods."""
+    return tau_syn_ms / (4.0 * math.pi * tau_corr_ms)
+
+
+def sampling_scale(n_neurons: int, tau_syn_ms: float, tau_ms: float) -> float:
+    """eps_sample = 1 / sqrt(N tau_s / tau), tau_s in units of the membrane time constant tau."""
+    return 1.0 / math.sqrt(n_neurons * tau_syn_ms / tau_ms)

