@@ -116,42 +116,40 @@ def _against_duration(axes: Axes, result: xr.Dataset, threshold: float, select: 
 
 
 def _against_size(axes: Axes, result: xr.Dataset, threshold: float) -> None:
+    """Capacity of every N; where every cell is censored, an open triangle at the bound that this leaves."""
     sizes = result["n_neurons"].values.astype(np.float64)
     step = 0.012 * (np.ptp(sizes) if len(sizes) > 1 else sizes[0])
     count = result.sizes["threshold"]
     for position, value in enumerate(result["threshold"].values):
         one = result.sel(threshold=value)
-        y = one["capacity"].values
-        known = ~np.isnan(y)
+        colour, x = PALETTE[position % len(PALETTE)], sizes + step * (position - (count - 1) / 2)
+        y, known = one["capacity"].values, one["capacity"].notnull().values
         error = np.stack([y - one["capacity_low"].values, one["capacity_high"].values - y])
-        main = value == threshold
         axes.errorbar(
-            sizes[known] + step * (position - (count - 1) / 2),
+            x[known],
             y[known],
             yerr=np.clip(np.nan_to_num(error[:, known]), 0, None),
-            color=PALETTE[position % len(PALETTE)],
+            color=colour,
             marker=MARKERS[position % len(MARKERS)],
-            lw=2.0 if main else 1.0,
+            lw=2.0 if value == threshold else 1.0,
             elinewidth=0.9,
             label=f"{value:g}",
         )
-    interval = result.attrs.get("interval_level", 0.9)
-    axes.set_title(f"bars: {100 * interval:.0f} % interval")
+        for kind, marker in ((1, "^"), (-1, "v")):
+            bound = one["capacity_kind"].values == kind
+            axes.plot(x[bound], one["capacity_one_sided"].values[bound], ls="", marker=marker, ms=6, mfc="none", mec=colour)
     axes.set_xlabel(label("n_neurons"))
     axes.set_ylabel(r"capacity $T_{\max} / \tau_c$")
-    axes.set_xlim(*_padded(sizes))
-    if result["capacity"].notnull().any():
-        axes.set_ylim(bottom=0)
-        axes.legend(title="threshold", loc="center left", bbox_to_anchor=(1.0, 0.5))
+    pad = 0.08 * np.ptp(sizes) if len(sizes) > 1 else 0.1 * sizes[0]
+    axes.set_xlim(sizes[0] - pad, sizes[-1] + pad)
+    if len(sizes) <= 6:
+        axes.set_xticks(sizes)
     else:
-        axes.set_yticks([])
-        axes.text(0.5, 0.5, "no cell has its $T_{\\max}$\ninside the grid of $T$", transform=axes.transAxes, ha="center")
-    few_ticks(axes, "x", integer=True)
-
-
-def _padded(values: np.ndarray) -> tuple[float, float]:
-    pad = 0.08 * np.ptp(values) if len(values) > 1 else 0.1 * values[0]
-    return float(values.min() - pad), float(values.max() + pad)
+        few_ticks(axes, "x", integer=True)
+    axes.set_ylim(bottom=0)
+    source = {"replicates": "replicates", "cells": r"$\tau_c$"}[result.attrs["interval"]]
+    axes.set_title(f"bars: {100 * result.attrs['interval_level']:.0f} % interval over {source}")
+    axes.legend(title="threshold", loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 def _map(axes: Axes, one: xr.Dataset, threshold: float, low: float) -> Any:
@@ -178,8 +176,8 @@ def _map(axes: Axes, one: xr.Dataset, threshold: float, low: float) -> Any:
         axes.plot(
             tau_corr[chosen], height, ls="", marker=marker, ms=5, mfc="white", mec=BLACK, mew=0.8, zorder=7, clip_on=False
         )
-    axes.set_xlim(x[0], x[-1])
-    axes.set_ylim(y[0], y[-1])
+    axes.set_xlim(0, x[-1])
+    axes.set_ylim(0, y[-1])
     axes.set_xlabel(label("tau_corr_ms"))
     few_ticks(axes, "x", 4)
     few_ticks(axes, "y", 6)
@@ -188,8 +186,8 @@ def _map(axes: Axes, one: xr.Dataset, threshold: float, low: float) -> Any:
 
 CENSORING = {
     0: ("o", r"$T_{\max}$"),
-    1: ("^", "even the longest $T$ learned (not in the fit)"),
-    -1: ("v", "nothing learned (not in the fit)"),
+    1: ("^", "longest $T$ learned (not in the fit)"),
+    -1: ("v", "no $T$ learned (not in the fit)"),
 }
 
 

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from hpcspike.errors import DataError
 from hpcspike.model.random_streams import stream
 from hpcspike.model.recordings import Recording, auxiliary_rates, interpolated
 from hpcspike.model.transfer import rate_of_constant_input
@@ -149,9 +150,15 @@ def duration_of(experiment: Experiment, recording: Recording | None) -> float:
     family = experiment.targets
     if family.duration_ms is not None:
         return family.duration_ms
-    assert recording is not None
+    assert isinstance(family, RecordedTargets) and recording is not None
     interval = experiment.training.update_interval_ms
-    return math.floor((recording.times_ms[-1] - recording.times_ms[0]) / interval + 1e-9) * interval
+    length = float(recording.times_ms[-1] - recording.times_ms[0])
+    if length < interval:
+        raise DataError(
+            f"{family.path}: the recording lasts {length:g} ms, less than training.update_interval_ms = {interval:g} ms; "
+            "give a longer recording or a shorter interval"
+        )
+    return math.floor(length / interval + 1e-9) * interval
 
 
 def n_neurons_of(experiment: Experiment, recording: Recording | None) -> int:

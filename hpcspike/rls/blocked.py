@@ -86,7 +86,8 @@ class BlockedRls:
         """P of one row as a (K, K) array, the kept updates included."""
         k, width = int(self._start[row + 1] - self._start[row]), int(self._widths[row])
         square = self._covariance[self._p_start[row] : self._p_start[row] + k * width].reshape(k, width)[:, :k]
-        kept = self._vectors[self._v_start[row] : self._v_start[row] + self._kept * width].reshape(-1, width)[:, :k]
+        kept = self._vectors[self._v_start[row] : self._v_start[row] + self._kept * width]
+        kept = kept.reshape(self._kept, width)[:, :k]
         return square - (self._shrinks[row, : self._kept, None] * kept).T @ kept
 
 

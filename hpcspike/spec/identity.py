@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from hpcspike.errors import DataError
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.sweep import Sweep
 
@@ -34,6 +35,8 @@ def sweep_hash(sweep: Sweep) -> str:
 
 def file_digest(path: Path) -> str:
     """SHA-256 (hex) of a file, or of every file below a folder in sorted order (zarr stores)."""
+    if not path.exists():
+        raise DataError(f"targets.path = {path}: no such file; give a netCDF, zarr, CSV or NPY file of recorded rates")
     digest = hashlib.sha256()
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
     for file in files:

@@ -10,22 +10,22 @@ from hpcspike.errors import ResourceError
 from hpcspike.spec.experiment import Experiment, GaussianConnectivity
 from hpcspike.spec.targets import RecordedTargets
 
-# Measured on one core of a 2.x-3 GHz server CPU with AVX2; a prediction is meant to be right within a factor of two.
-SECONDS_PER_ROW_UPDATE = 4.0e-7
+# Measured on one core of a server CPU (2025, AVX2 BLAS); a prediction is meant to be right within a factor of two.
+SECONDS_PER_ROW_UPDATE = 1.0e-7
 """Cost of one neuron's update that does not depend on its in-degree."""
-SECONDS_PER_ENTRY = {"textbook": 1.3e-10, "blocked": 1.0e-10}
+SECONDS_PER_ENTRY = {"textbook": 5.5e-10, "blocked": 9.0e-11}
 """Cost per entry of P and update in float64, by algorithm."""
 SINGLE_PRECISION_FACTOR = 0.6
 """Cost of float32 over float64."""
-SECONDS_PER_NEURON_STEP = 6.0e-8
+SECONDS_PER_NEURON_STEP = 3.0e-8
 """Advancing one neuron by one step, delivery of spikes included."""
-SECONDS_PER_POINT = 0.5
+SECONDS_PER_POINT = 0.2
 """Building the network, the measures' fixed part and writing."""
 BYTES_PER_SYNAPSE = 60
 """Row-wise and delivery layouts, weights and their copies."""
 BYTES_PER_RECORD = 32
 """A recorded or prescribed value of one neuron: target, response and the working copies of the measures."""
-BASE_MIB = 250.0
+BASE_MIB = 300.0
 """Interpreter, compiled kernels and libraries."""
 
 RECORDED_LENGTH_MS = 5000.0

@@ -1,0 +1,81 @@
+"""Which figures a Dataset allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from hpcspike.analysis.available import allows_capacity, allows_collapse, n_values
+from hpcspike.errors import DataError
+from hpcspike.figures.error_kinds import error_kinds
+from hpcspike.figures.limits import capacity_panels
+from hpcspike.figures.loops import learning_curves, training_curves
+from hpcspike.figures.network import error_split, raster, target_against_response
+from hpcspike.figures.planes import performance_map
+from hpcspike.figures.recorded import data_beside_model
+from hpcspike.figures.tuning import collapse_panels, inverted_u_curves
+
+Figures = dict[str, Callable[[], Figure]]
+
+
+def figures_for(dataset: xr.Dataset) -> Figures:
+    """The figures that a Dataset allows, by name; call one to draw it.
+
+    Parameters
+    ----------
+    dataset
+        Of a sweep (along ``point``): any of ``map``, ``inverted_u``, ``collapse``, ``capacity``, ``errors``,
+        ``training``. Of one trained network (along ``neuron``): any of ``samples``, ``raster``, ``training``,
+        ``error_split``, ``recorded``.
+
+    Raises
+    ------
+    DataError
+        If the Dataset is neither.
+    """
+    if "point" in dataset.dims:
+        return _of_sweep(dataset)
+    if "neuron" in dataset.dims and "target" in dataset:
+        return _of_network(dataset)
+    raise DataError(
+        f"no figure for a Dataset with the dimensions {', '.join(map(str, dataset.dims)) or 'none'}; give that of a "
+        "sweep (hpcspike.open_sweep) or of one trained network (hpcspike train)"
+    )
+
+
+def _of_sweep(sweep: xr.Dataset) -> Figures:
+    figures: Figures = {}
+    judged = "status" in sweep and "correlation" in sweep
+    tau_syn = n_values(sweep, "tau_syn_ms")
+    if judged and tau_syn >= 2 and n_values(sweep, "tau_corr_ms") >= 2:
+        figures["map"] = partial(performance_map, sweep)
+    if judged and tau_syn >= 3:
+        figures["inverted_u"] = partial(inverted_u_curves, sweep)
+    if judged and any(allows_collapse(sweep, regime) for regime in ("tracking", "sampling")):
+        figures["collapse"] = partial(collapse_panels, sweep)
+    if judged and allows_capacity(sweep):
+        figures["capacity"] = partial(capacity_panels, sweep)
+    if judged and tau_syn >= 2 and "spectral_index" in sweep:
+        figures["errors"] = partial(error_kinds, sweep)
+    if "curve_correlation" in sweep and sweep.sizes.get("loop", 0) > 0:
+        figures["training"] = partial(learning_curves, sweep)
+    return figures
+
+
+def _of_network(trained: xr.Dataset) -> Figures:
+    figures: Figures = {}
+    if "response" in trained:
+        figures["samples"] = partial(target_against_response, trained)
+    if "spike_time" in trained and trained.sizes.get("trial", 0) > 0:
+        figures["raster"] = partial(raster, trained)
+    if "curve_correlation" in trained and trained.sizes.get("loop", 0) > 0:
+        figures["training"] = partial(training_curves, trained)
+    if "response" in trained and trained.sizes["time"] >= 4:
+        figures["error_split"] = partial(error_split, trained)
+    if "response" in trained and "recorded" in trained and bool(np.any(trained["recorded"].values)):
+        figures["recorded"] = partial(data_beside_model, trained)
+    return figures

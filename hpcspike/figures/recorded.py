@@ -1,0 +1,138 @@
+"""Recorded rates beside the trained model (paper Fig 5)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from hpcspike.analysis import neuron_correlation
+from hpcspike.figures.network import quantity, recorded_only
+from hpcspike.figures.style import (
+    BLUE,
+    GREY,
+    ORANGE,
+    RESPONSE,
+    SEQUENTIAL,
+    TARGET,
+    few_ticks,
+    new_figure,
+    panel_letters,
+    styled,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SAMPLES = 4
+
+
+@styled
+def data_beside_model(trained: xr.Dataset) -> Figure:
+    """All recorded units, data left and model right; sample units; correlation per unit; correlation against loops.
+
+    The model is the response averaged over the test trials; the histogram also shows single trials.
+
+    Parameters
+    ----------
+    trained
+        Dataset of a network trained on recorded targets, one target set.
+    """
+    units = recorded_only(trained).isel(target_set=0)
+    per_unit = neuron_correlation(recorded_only(trained)).isel(target_set=0).load()
+    data = units["target"].transpose("neuron", "time").load()
+    model = units["response"].mean("trial").transpose("neuron", "time").load()
+    figure = new_figure(8.8, 8.2)
+    above, below = figure.add_gridspec(2, 1, height_ratios=(1.25, 1.0))
+    left, right = above.subgridspec(1, 2).subplots(sharey=True)
+    _heat_maps(figure, left, right, data, model, quantity(units["response"]))
+    samples_place, side_place = below.subgridspec(1, 2, width_ratios=(1.35, 1))
+    count = min(SAMPLES, data.sizes["neuron"])
+    samples = np.atleast_1d(samples_place.subgridspec(count, 1).subplots(sharex=True))
+    _samples(samples, data, model, per_unit["correlation_trial_averaged"].values, quantity(units["response"]))
+    histogram, loops = side_place.subgridspec(2, 1).subplots()
+    _histogram(histogram, per_unit, trained.sizes["trial"])
+    _loops(loops, trained)
+    panel_letters([left, right, samples[0], histogram, loops])
+    return figure
+
+
+def _heat_maps(
+    figure: Figure, left: Axes, right: Axes, data: xr.DataArray, model: xr.DataArray, words: str
+) -> None:
+    order = np.argsort(data.argmax("time").values, kind="stable")
+    time = data["time"].values
+    extent = (float(time[0]), float(time[-1]), len(order) - 0.5, -0.5)
+    top = float(np.nanquantile(data.values, 0.99)) or 1.0
+    bottom = min(0.0, float(np.nanquantile(data.values, 0.01)))
+    for axes, values, title in ((left, data, "data"), (right, model, "model, mean over test trials")):
+        image = axes.imshow(
+            values.values[order],
+            aspect="auto",
+            extent=extent,
+            cmap=SEQUENTIAL,
+            vmin=bottom,
+            vmax=top,
+            interpolation="antialiased",
+        )
+        axes.set_title(title)
+        axes.set_xlabel("time from window start (ms)")
+        few_ticks(axes, "x", 4)
+    left.set_ylabel("recorded unit, by time of its peak")
+    few_ticks(left, "y", 5, integer=True)
+    figure.colorbar(image, ax=[left, right], pad=0.02, extend="max", label=words)
+
+
+def _samples(
+    panels: np.ndarray, data: xr.DataArray, model: xr.DataArray, correlation: np.ndarray, words: str
+) -> None:
+    order = np.argsort(np.nan_to_num(correlation, nan=-1.0))[::-1]
+    chosen = order[np.round(np.linspace(0, len(order) - 1, len(panels))).astype(int)]
+    time = data["time"].values
+    for axes, unit in zip(panels, chosen, strict=True):
+        axes.plot(time, model.values[unit], color=RESPONSE, lw=1.0, label="model")
+        axes.plot(time, data.values[unit], color=TARGET, lw=1.5, label="data")
+        axes.set_title(f"unit {unit}, correlation {correlation[unit]:.2f}", fontsize=8)
+        axes.set_xlim(time[0], time[-1])
+        few_ticks(axes, "y", 3)
+    panels[0].legend(loc="lower right", bbox_to_anchor=(1.0, 0.93), ncols=2, borderaxespad=0.2)
+    panels[-1].set_xlabel("time from window start (ms)")
+    panels[len(panels) // 2].set_ylabel(words)
+
+
+def _histogram(axes: Axes, per_unit: xr.Dataset, n_trials: int) -> None:
+    values = {
+        "trial average": (per_unit["correlation_trial_averaged"].values, BLUE, "-"),
+        "single trials": (per_unit["correlation_single_trial"].values, ORANGE, "--"),
+    }
+    if n_trials == 1:
+        values.pop("trial average")
+    known = np.concatenate([v[~np.isnan(v)] for v, _, _ in values.values()])
+    low = np.floor(10 * known.min(initial=0.0)) / 10
+    bins = np.linspace(low, 1.0, int(round((1.0 - low) * 20)) + 1)
+    for words, (array, colour, style) in values.items():
+        array = array[~np.isnan(array)]
+        if len(array):
+            axes.hist(array, bins=bins, histtype="stepfilled", color=colour, alpha=0.25)
+            axes.hist(array, bins=bins, histtype="step", color=colour, ls=style, lw=1.4)
+            axes.axvline(array.mean(), color=colour, ls=style, lw=1.0)
+            axes.plot([], [], color=colour, ls=style, label=f"{words}, mean {array.mean():.2f}")
+    axes.set_xlabel("correlation with data")
+    axes.set_ylabel("recorded units")
+    few_ticks(axes, "y", 4, integer=True)
+    axes.legend(loc="upper left")
+
+
+def _loops(axes: Axes, trained: xr.Dataset) -> None:
+    if "curve_correlation" in trained and trained.sizes.get("loop", 0):
+        values = trained["curve_correlation"].values
+        axes.plot(np.arange(1, len(values) + 1), values, color=BLUE, marker="o", markevery=max(1, len(values) // 10))
+        words = "all neurons, " if "recorded" in trained and not trained["recorded"].values.all() else ""
+        axes.set_title(f"{words}plasticity on")
+    else:
+        axes.text(0.5, 0.5, "no learning curve", ha="center", color=GREY, transform=axes.transAxes)
+    axes.set_xlabel("training loop")
+    axes.set_ylabel("mean correlation")
+    few_ticks(axes, "x", 5, integer=True)
