@@ -45,7 +45,7 @@ def respecialised(compiled: Any, **replacements: Any) -> Any:
     return numba.njit(**options)(copy)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
     """a * b + c with one rounding; float32 only if all three are."""
     result = types.float32 if a == b == c == types.float32 else types.float64

@@ -127,11 +127,11 @@ def _analyse(commands: _Commands) -> None:
 def _plot(commands: _Commands) -> None:
     parser = commands.add_parser(
         "plot",
-        help="draw the figures of a sweep",
-        description="Draw every figure that the sweep's axes allow, as PNG.",
+        help="draw the figures of a sweep or of one trained network",
+        description="Draw every figure that a sweep's axes, or one trained network, allow, as PNG.",
     )
     parser.set_defaults(module="plot")
-    _store_argument(parser)
+    parser.add_argument("store", metavar="STORE", help="store of a sweep, or what 'hpcspike train' wrote")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of the figures")
     parser.add_argument("--dpi", type=_positive, default=150, help="resolution in dots per inch (default: 150)")
 
@@ -210,4 +210,4 @@ class _HelpWithFields(argparse.Action):
         parser.exit()
 
 
-_Commands = argparse._SubParsersAction  # type: ignore[type-arg]
+_Commands = argparse._SubParsersAction

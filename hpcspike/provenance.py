@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from hpcspike import __version__
+
 PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "xarray", "zarr", "dask", "pydantic", "mpi4py")
 """Packages whose versions can change numbers or files."""
 
@@ -65,10 +67,7 @@ def now() -> str:
 
 def package_version() -> str:
     """Version of hpcspike."""
-    try:
-        return importlib.metadata.version("hpcspike")
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
+    return __version__
 
 
 def package_versions() -> dict[str, str]:
@@ -83,7 +82,7 @@ def package_versions() -> dict[str, str]:
 
 
 def code_revision() -> str:
-    """Git commit of the code that runs (``+changes`` if edited since), else the commit or version it was installed as."""
+    """Git commit of the code that runs (``+changes`` if edited), else the commit or version that was installed."""
     folder = Path(__file__).parent
     # only if git tracks this very file: a virtual environment may lie inside somebody else's checkout
     if _git(folder, "ls-files", "--error-unmatch", Path(__file__).name) is not None:

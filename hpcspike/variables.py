@@ -105,7 +105,9 @@ ANALYSIS = {
     "fall": Variable((), "float64", "1", "best performance minus that of the slowest synapses"),
     "abscissa": Variable((), "float64", "1", "scaling variable"),
     "master_curve": Variable((), "float64", "1", "monotone curve common to all parameters"),
-    "unexplained_fraction": Variable((), "float64", "1", "variance around the common monotone curve over total variance"),
+    "unexplained_fraction": Variable(
+        (), "float64", "1", "variance around the common monotone curve over total variance"
+    ),
     "held_out_fraction": Variable(
         (), "float64", "1", "squared error of a curve predicted from the others over their variance"
     ),
@@ -129,12 +131,17 @@ ANALYSIS = {
     "status": Variable((), "int8", "1", "what most networks became", -1, _status_of_cell),
     "status_fraction": Variable((), "float64", "1", "share of networks with this status"),
     "sign_agreement": Variable((), "float64", "1", "share of networks whose spectral index has the majority's sign"),
-    "correlation_single_trial": Variable((), "float64", "1", "correlation of single test trials and target, their mean"),
+    "correlation_single_trial": Variable(
+        (), "float64", "1", "correlation of single test trials and target, their mean"
+    ),
     "correlation_trial_averaged": Variable((), "float64", "1", "correlation of the trial-averaged response and target"),
+    "correlation_rate_of_drive": Variable(
+        (), "float64", "1", "correlation of phi(u + I) in single test trials and target, their mean"
+    ),
     "power_target": Variable((), "float64", "", "power spectral density of the target, mean over neurons"),
     "power_response": Variable((), "float64", "", "power spectral density of the response, mean over neurons"),
 }
-"""What the analysis functions return; the dims are the parameters a sweep varies. An empty unit is the measure's own."""
+"""What analysis functions return; the dims are the parameters a sweep varies. An empty unit is the measure's own."""
 
 ANALYSIS_COORDINATES = {
     "threshold": Variable(("threshold",), "float64", "1", "performance that counts as learned"),

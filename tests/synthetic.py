@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from hpcspike.variables import POINT_PARAMETERS, POINT_PROVENANCE, POINT_RESULTS, STATUS
+from hpcspike.variables import POINT_PARAMETERS, POINT_PROVENANCE, POINT_RESULTS, STATUS, TRAINED
 
 Columns = Mapping[str, np.ndarray]
 
 
 def plausible_correlation(p: Columns) -> np.ndarray:
-    """A map like that of the paper's Fig 6a: too fast synapses sample badly, too slow ones lag, long windows overload."""
+    """Like the paper's Figs 6 and 7: too fast synapses sample badly, too slow ones lag, long windows overload."""
     tracking = 1.1 * p["tau_syn_ms"] / p["tau_corr_ms"] * 0.3
     sampling = 55.0 / np.sqrt(p["n_neurons"] * p["tau_syn_ms"])
     load = p["duration_ms"] / p["tau_corr_ms"] / (0.05 * p["n_neurons"])
@@ -137,47 +138,47 @@ def synthetic_trained(
 ) -> xr.Dataset:
     """A trained network whose response is the target with noise; rates in Hz if ``variable`` is "rate"."""
     generator = np.random.default_rng(3)
-    time = np.arange(duration_ms, dtype=np.float64)
-    target = np.stack(
-        [ornstein_uhlenbeck(generator, (n_neurons, duration_ms), tau_corr_ms) for _ in range(n_sets)]
-    )
+    target = np.stack([ornstein_uhlenbeck(generator, (n_neurons, duration_ms), tau_corr_ms) for _ in range(n_sets)])
     jitter = np.stack([ornstein_uhlenbeck(generator, (n_neurons, duration_ms), 10.0) for _ in range(n_sets * n_trials)])
     drive = target[:, None] + 0.4 * jitter.reshape(n_sets, n_trials, n_neurons, duration_ms)
     rate = np.sqrt(0.1 * np.log1p(np.exp(drive / 0.1))) / np.pi * 100.0
     goal = np.sqrt(0.1 * np.log1p(np.exp(target / 0.1))) / np.pi * 100.0 if variable == "rate" else target
     response = np.maximum(rate + 6 * generator.standard_normal(rate.shape), 0) if variable == "rate" else drive
-    units = {"rate": "Hz", "drive": "1"}[variable]
-    name = {"rate": "filtered spike train", "drive": "synaptic drive"}[variable]
     spike = generator.random((n_sets, n_trials, n_neurons, duration_ms + 100)) < 0.009
     s_set, s_trial, s_neuron, s_time = np.nonzero(spike)
-    correlation = np.array(
-        [[np.corrcoef(goal[s, i], response[s, 0, i])[0, 1] for i in range(n_neurons)] for s in range(n_sets)]
-    )
     loop = np.arange(n_loops * n_sets)
-    dims = ("target_set", "trial", "neuron", "time")
-    data: dict[str, Any] = {
-        "target": (("target_set", "neuron", "time"), goal, {"units": units, "long_name": f"target {name}"}),
-        "response": (dims, response, {"units": units, "long_name": name}),
-        "drive": (dims, drive, {"units": "1", "long_name": "synaptic drive"}),
-        "spike_time": ("spike", s_time - 100.0, {"units": "ms", "long_name": "spike time from window start"}),
-        "spike_neuron": ("spike", s_neuron, {"units": "1", "long_name": "neuron of the spike"}),
-        "spike_trial": ("spike", s_trial, {"units": "1", "long_name": "trial of the spike"}),
-        "spike_set": ("spike", s_set, {"units": "1", "long_name": "target set of the spike"}),
-        "correlation": (("target_set", "neuron"), correlation, {"units": "1", "long_name": "correlation"}),
-        "curve_correlation": ("loop", 0.9 - 0.6 * np.exp(-loop / 6.0), POINT_RESULTS["curve_correlation"].attrs),
-        "curve_rate": ("loop", 8 + np.sin(loop), POINT_RESULTS["curve_rate"].attrs),
-        "curve_weight_change": ("loop", np.exp(-loop / 5.0), POINT_RESULTS["curve_weight_change"].attrs),
-        "curve_seconds": ("loop", np.ones(len(loop)), {"units": "s", "long_name": "wall time of the loop"}),
+    columns: dict[str, Any] = {
+        "neuron": np.arange(n_neurons),
+        "time": np.arange(1, duration_ms + 1),
+        "trial": np.arange(n_trials),
+        "target_set": np.arange(n_sets),
+        "loop": loop,
+        "target": goal,
+        "drive": drive,
+        "response": response,
+        "spike_time": s_time - 99.0,
+        "spike_neuron": s_neuron,
+        "spike_trial": s_trial,
+        "spike_set": s_set,
+        "curve_correlation": 0.9 - 0.6 * np.exp(-loop / 6.0),
+        "curve_rate": 8 + np.sin(loop),
+        "curve_weight_change": np.exp(-loop / 5.0),
+        "curve_seconds": np.ones(len(loop)),
     }
-    scalars = {"spectral_index": 0.2, "sampling_error": 0.37, "tracking_error": 0.5, "quasi_static_residual": 0.3,
-               "tracking_theory": 0.024, "sampling_theory": 0.026, "population_rate": 8.1, "status": 0}  # fmt: skip
-    data |= {name: ((), value, POINT_RESULTS[name].attrs) for name, value in scalars.items()}
-    dataset = xr.Dataset(
-        data,
-        coords={"time": ("time", time, {"units": "ms", "long_name": "time from window start"})},
-        attrs={"name": "synthetic", "variable": variable},
-    )
     if n_recorded is not None:
-        recorded = np.arange(n_neurons) < n_recorded
-        dataset = dataset.assign_coords(recorded=("neuron", recorded, {"units": "1", "long_name": "recorded unit"}))
-    return dataset
+        columns["recorded"] = np.arange(n_neurons) < n_recorded
+    data = {n: (TRAINED[n].dims, v.astype(TRAINED[n].dtype), dict(TRAINED[n].attrs)) for n, v in columns.items()}
+    split = {"sampling_error": 0.37, "tracking_error": 0.5, "quasi_static_residual": 0.3}
+    if variable == "rate":
+        split = dict.fromkeys(split, np.nan)
+    scalars = {"correlation": 0.9, "spectral_index": 0.2, "tracking_theory": 0.024, "sampling_theory": 0.026, **split,
+               "population_rate": 8.1, "status": 0}  # fmt: skip
+    data |= {name: ((), value, dict(POINT_RESULTS[name].attrs)) for name, value in scalars.items()}
+    names = ("neuron", "time", "trial", "target_set", "loop", "recorded")
+    dataset = xr.Dataset(data).set_coords([name for name in names if name in data])
+    if variable == "rate":
+        for name in ("target", "response"):
+            dataset[name].attrs.update(units="Hz", long_name=f"{name} rate")
+    dataset["response"].attrs["quantity"] = "filtered spikes" if variable == "rate" else "synaptic drive"
+    spec = {"neuron": {"bias": 0.0}, "training": {"smoothing": 0.1}, "measures": {"fast_time_ms": 20.0}}
+    return dataset.assign_attrs(name="synthetic", trained_variable=variable, experiment=json.dumps(spec))

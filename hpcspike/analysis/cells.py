@@ -11,7 +11,15 @@ import numpy as np
 import xarray as xr
 
 from hpcspike.errors import DataError
-from hpcspike.variables import ANALYSIS, ANALYSIS_COORDINATES, POINT_PARAMETERS, POINT_PROVENANCE, POINT_RESULTS, STATUS, Variable
+from hpcspike.variables import (
+    ANALYSIS,
+    ANALYSIS_COORDINATES,
+    POINT_PARAMETERS,
+    POINT_PROVENANCE,
+    POINT_RESULTS,
+    STATUS,
+    Variable,
+)
 
 NOT_CONDITIONS = frozenset(
     {"point", "replicate", "seed", "grid_index", "batch", "predicted_seconds", "experiment_hash", *POINT_PROVENANCE}
@@ -152,7 +160,7 @@ def by_replicate(values: np.ndarray, cell: np.ndarray, n_cells: int) -> np.ndarr
 
 
 def failed(values: np.ndarray, status: np.ndarray | None) -> np.ndarray:
-    """Which points have no usable value: diverged ones and those whose measure is NaN (a constant response)."""
+    """Which points have no usable value: diverged ones and those whose measure is NaN."""
     nothing = np.isnan(values)
     return nothing if status is None else nothing | (status == DIVERGED)
 
@@ -162,9 +170,7 @@ def finished(cell: np.ndarray, status: np.ndarray | None) -> np.ndarray:
     return cell >= 0 if status is None else (cell >= 0) & (status >= 0)
 
 
-def statistics(
-    *, values: np.ndarray, status: np.ndarray | None = None, grid: Grid, failed_as: float | None
-) -> Arrays:
+def statistics(*, values: np.ndarray, status: np.ndarray | None = None, grid: Grid, failed_as: float | None) -> Arrays:
     """Mean, s.d. and counts of every cell, each in the shape of the grid."""
     cell, n_cells = grid.cell, grid.n_cells
     done = finished(cell, status)

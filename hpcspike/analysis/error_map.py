@@ -48,8 +48,8 @@ def error_types(
         tracking errors, the quasi-static residual, the theory's eps_sample and eps_track, and of every further result
         whose name begins with ``spectral_index``; beside each its s.d. (n - 1) as ``<name>_sd_over_networks``.
         ``status``: that of most networks (the worse one if two are equally frequent), -1 without data;
-        ``status_fraction`` along ``status_name``; ``sign_agreement``: share of networks whose spectral index has the sign
-        that most have; ``n_finished``. Lazy if the sweep is.
+        ``status_fraction`` along ``status_name``; ``sign_agreement``: share of networks whose spectral index has the
+        sign that most have; ``n_finished``. Lazy if the sweep is.
 
     Raises
     ------

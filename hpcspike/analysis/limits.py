@@ -48,9 +48,9 @@ def capacity(
 ) -> xr.Dataset:
     """T_max of every (N, tau_c) and the capacity T_max / tau_c of every N (paper section 4.8, Fig 7).
 
-    A window T counts as learned if the mean performance over replicates reaches the threshold. The capacity is the slope
-    of the least-squares line T_max = slope * tau_c through the origin over the tau_c whose T_max lies inside the grid of
-    T. The paper states neither a threshold nor what it did with the other cells (ambiguity A16), so both are explicit.
+    A window T counts as learned if the mean performance over replicates reaches the threshold. The capacity is the
+    slope of the least-squares line T_max = slope * tau_c through the origin over the tau_c whose T_max lies inside the
+    grid of T. The paper states neither a threshold nor what it did with the other cells, so both are explicit here.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def capacity(
     pool
         As in `hpcspike.analysis.performance`.
     failed_as
-        Performance that a diverged network or one with constant response counts as.
+        Performance that a network without one (a diverged one) counts as.
 
     Returns
     -------

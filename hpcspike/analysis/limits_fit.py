@@ -123,14 +123,16 @@ def bootstrap_replicates(
     generator, n_bootstrap = source
     count = (~np.isnan(table)).sum(axis=-1)
     known = count > 0
-    drawn_counts = np.arange(table.shape[-1]) < count[..., None]
+    # one draw fewer than there are replicates: the mean of n draws of n would scatter too little by (n - 1) / n
+    n_draws = np.maximum(count - 1, 1)
+    drawn = np.arange(table.shape[-1]) < n_draws[..., None]
     shortest = np.where(known, duration, np.inf).min(axis=-1)
     longest = np.where(known, duration, -np.inf).max(axis=-1)
     draws = np.empty((n_bootstrap, 2, len(thresholds), *table.shape[:-3]))
     for index in range(n_bootstrap):
         pick = (generator.random(table.shape) * count[..., None]).astype(np.intp)
-        values = np.where(drawn_counts, np.take_along_axis(table, pick, axis=-1), 0.0).sum(axis=-1)
-        mean = np.where(known, values / np.maximum(count, 1), np.nan)
+        values = np.where(drawn, np.take_along_axis(table, pick, axis=-1), 0.0).sum(axis=-1)
+        mean = np.where(known, values / n_draws, np.nan)
         for k, threshold in enumerate(thresholds):
             t_max, censoring, _ = longest_learned(mean, duration, threshold, **options)
             plain, one_sided, _ = _slopes(t_max, censoring, tau_corr, shortest, longest, np.ones(t_max.shape))

@@ -34,8 +34,8 @@ def performance(
     pool
         Parameters to average over besides the replicates.
     failed_as
-        Value that a network without a measure (diverged, or a constant response) counts as; None leaves it out of mean
-        and s.d. Diverged networks are counted either way.
+        Value that a network without one (a diverged one) counts as; None leaves it out of mean and s.d. Diverged
+        networks are counted either way.
 
     Returns
     -------

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import xarray as xr
 
 from hpcspike.errors import DataError
+from hpcspike.model.transfer import rate_of_noisy_input
 from hpcspike.variables import ANALYSIS
 
 
@@ -21,29 +25,56 @@ def neuron_correlation(trained: xr.Dataset) -> xr.Dataset:
     -------
     Dataset
         ``correlation_single_trial`` (mean over trials of the correlation of one trial) and
-        ``correlation_trial_averaged`` (correlation of the mean over trials), both (target_set, neuron); NaN where target
-        or response is constant. Lazy if the network's Dataset is.
+        ``correlation_trial_averaged`` (correlation of the mean over trials), both (target_set, neuron); 0 where target
+        or response is constant. After rate training also ``correlation_rate_of_drive``: single trials of phi_2(u + I),
+        the rate that the learning rule acts on (paper Eq 17), instead of filtered spikes. Lazy if the network's Dataset
+        is.
 
     Raises
     ------
     DataError
         If a variable is missing.
     """
-    for name in ("target", "response"):
-        if name not in trained:
-            raise DataError(f"this Dataset has no {name!r}; give the Dataset of one trained network")
+    require_time_courses(trained)
     target, response = trained["target"], trained["response"]
     measures = {
         "correlation_single_trial": _pearson(response, target).mean("trial"),
         "correlation_trial_averaged": _pearson(response.mean("trial"), target),
     }
+    spec = experiment_of(trained)
+    if trained.attrs.get("trained_variable") == "rate" and "drive" in trained and spec:
+        total_input = trained["drive"] + spec["neuron"]["bias"]
+        rate = xr.apply_ufunc(
+            rate_of_noisy_input,
+            total_input,
+            kwargs={"smoothing": spec["training"]["smoothing"]},
+            dask="parallelized",
+            output_dtypes=["float64"],
+        )
+        measures["correlation_rate_of_drive"] = _pearson(rate, target).mean("trial")
     return xr.Dataset(
         {n: a.transpose("target_set", "neuron").assign_attrs(ANALYSIS[n].attrs) for n, a in measures.items()}
     )
 
 
+def require_time_courses(trained: xr.Dataset) -> None:
+    """A DataError unless the Dataset holds targets and responses."""
+    for name in ("target", "response"):
+        if name not in trained:
+            raise DataError(
+                f"this Dataset has no {name!r}; give the Dataset of one trained network (one that diverged has no "
+                "response)"
+            )
+
+
+def experiment_of(trained: xr.Dataset) -> dict[str, Any]:
+    """The experiment that the network's Dataset carries, as plain data; empty if it carries none."""
+    document = json.loads(trained.attrs.get("experiment", "{}"))
+    return document if isinstance(document, dict) else {}
+
+
 def _pearson(left: xr.DataArray, right: xr.DataArray) -> xr.DataArray:
-    left = left.astype("float64") - left.mean("time", dtype="float64")
-    right = right.astype("float64") - right.mean("time", dtype="float64")
+    left = left - left.mean("time")
+    right = right - right.mean("time")
     norm = (left**2).sum("time") * (right**2).sum("time")
-    return (left * right).sum("time") / (norm.where(norm > 0)) ** 0.5
+    return ((left * right).sum("time") / norm.where(norm > 0) ** 0.5).fillna(0.0)

@@ -13,8 +13,10 @@ from hpcspike.analysis.cells import Arrays, Grid, assemble, evaluate, make_grid,
 from hpcspike.analysis.mapping import STATISTICS
 from hpcspike.errors import DataError
 
+Regime = Literal["tracking", "sampling"]
 
-class _Regime(NamedTuple):
+
+class _Scaling(NamedTuple):
     curve: str  # the parameter that tells curves apart
     group: str  # the parameter that the theory does not scale out, kept apart
     tau_syn_range_ms: tuple[float, float]  # paper, Figs 6e and 6f
@@ -23,8 +25,8 @@ class _Regime(NamedTuple):
 
 
 REGIMES = {
-    "tracking": _Regime("tau_corr_ms", "n_neurons", (30.0, np.inf), "tau_s / tau_c", "1"),
-    "sampling": _Regime("n_neurons", "tau_corr_ms", (0.0, 30.0), "1 / sqrt(N tau_s)", "ms^-0.5"),
+    "tracking": _Scaling("tau_corr_ms", "n_neurons", (30.0, np.inf), "tau_s / tau_c", "1"),
+    "sampling": _Scaling("n_neurons", "tau_corr_ms", (0.0, 30.0), "1 / sqrt(N tau_s)", "ms^-0.5"),
 }
 
 CONTROL = "tau_s alone"
@@ -33,7 +35,7 @@ CONTROL = "tau_s alone"
 def collapse(
     sweep: xr.Dataset,
     *,
-    regime: Literal["tracking", "sampling"] = "tracking",
+    regime: Regime = "tracking",
     tau_syn_range_ms: tuple[float, float] | None = None,
     measure: str = "correlation",
     pool: Sequence[str] = (),
@@ -44,16 +46,18 @@ def collapse(
     The theory (paper Eq 3) says that performance falls with tau_s/tau_c where tracking errors rule, whatever tau_c, and
     with 1/sqrt(N tau_s) where sampling errors rule, whatever N. Two numbers judge it, each also given for tau_s alone:
     the variance around the best monotonically falling curve common to all (isotonic least squares) over the total
-    variance, and the squared error of every curve predicted from all others (the same fit, interpolated in the logarithm
-    of the scaling variable) over the variance of the predicted values; a flexible fit gains nothing in the second. 0 is
-    a perfect collapse, 1 no better than the mean. ``noise_fraction`` is what the scatter of replicates alone leaves.
+    variance, and the squared error of every curve predicted from all others (the same fit, interpolated in the
+    logarithm of the scaling variable) over the variance of the predicted values; a flexible fit gains nothing in the
+    second. 0 is a perfect collapse, 1 no better than the mean. ``noise_fraction`` is what the scatter of replicates
+    alone leaves.
 
     Parameters
     ----------
     sweep
         Dataset along ``point``.
     regime
-        ``"tracking"``: curves of different tau_c, each N apart. ``"sampling"``: curves of different N, each tau_c apart.
+        ``"tracking"``: curves of different tau_c, each N apart. ``"sampling"``: curves of different N, each tau_c
+        apart.
     tau_syn_range_ms
         Smallest and largest tau_s used (ms, inclusive); default: from 30 ms (tracking), up to 30 ms (sampling).
     measure, pool, failed_as
@@ -65,8 +69,8 @@ def collapse(
         Over (..., group, curve, tau_syn_ms), where (group, curve) is (n_neurons, tau_corr_ms) or (tau_corr_ms,
         n_neurons): ``performance``, its s.d. and counts, ``master_curve``, and ``abscissa`` (curve, tau_syn_ms; 1 or
         ms^-0.5). Per group: ``unexplained_fraction`` and ``held_out_fraction`` along ``abscissa_name`` (the scaling
-        variable, then ``"tau_s alone"``), ``noise_fraction``, ``n_curves``, ``n_cells``. The fractions are NaN below two
-        curves or three cells. Lazy if the sweep is.
+        variable, then ``"tau_s alone"``), ``noise_fraction``, ``n_curves``, ``n_cells``. The fractions are NaN below
+        two curves or three cells. Lazy if the sweep is.
 
     Raises
     ------
@@ -97,9 +101,7 @@ def collapse(
     dims = {name: grid.dims[: len(s)] for name, s in shapes.items()}
     for name in ("unexplained_fraction", "held_out_fraction"):
         dims[name] = (*grid.dims[:-2], "abscissa_name")
-    function = partial(
-        _collapsed, grid=grid, inside=inside, abscissae=(abscissa, control), failed_as=failed_as
-    )
+    function = partial(_collapsed, grid=grid, inside=inside, abscissae=(abscissa, control), failed_as=failed_as)
     arrays = evaluate(function, measured(sweep, measure), shapes)
     return assemble(
         {

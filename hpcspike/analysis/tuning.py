@@ -107,12 +107,13 @@ def _optimum(tau_syn: np.ndarray, curve: np.ndarray, near: float) -> tuple[float
         high += 1
     if 0 < best < len(y) - 1:
         edge = 0
-        place, value = parabola_vertex(np.log(tau[best - 1 : best + 2]), y[best - 1 : best + 2])
+        log_place, value = parabola_vertex(np.log(tau[best - 1 : best + 2]), y[best - 1 : best + 2])
+        place = float(np.exp(log_place))
     else:
         # a curve of one value lies at both edges: call it the upper one
         edge = -1 if best == 0 and len(y) > 1 else 1
-        place, value = np.log(tau[best]), y[best]
-    return (float(np.exp(place)), value, edge, tau[low], tau[high], value - y[0], value - y[-1])
+        place, value = float(tau[best]), float(y[best])
+    return (place, value, edge, tau[low], tau[high], value - y[0], value - y[-1])
 
 
 def parabola_vertex(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:

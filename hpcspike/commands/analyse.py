@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+from functools import partial
 
 from hpcspike.commands.common import finished_points, output_folder, write_whole
 
@@ -16,7 +16,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     tables = {name: make().load() for name, make in analyses_for(sweep).items()}
     for name, table in tables.items():
-        write_whole(folder / f"{name}.nc", table.to_netcdf)
+        write_whole(folder / f"{name}.nc", partial(table.to_netcdf, engine="h5netcdf"))
         write_whole(folder / f"{name}.csv", table.to_dataframe().to_csv)
     print(f"{folder}: {', '.join(tables)}")
     return 0

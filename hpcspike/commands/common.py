@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -50,7 +51,9 @@ def refuse_unwritable(path: Path) -> None:
     if not folder.is_dir():
         raise StoreError(f"{path}: {folder} is a file, not a folder; choose another path")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise StoreError(f"{path}: the folder {folder} cannot be written; choose another path or change its permissions")
+        raise StoreError(
+            f"{path}: the folder {folder} cannot be written; choose another path or change its permissions"
+        )
 
 
 def output_folder(text: str) -> Path:
@@ -73,7 +76,9 @@ def whole(path: Path) -> Iterator[Path]:
         yield unfinished
         os.replace(unfinished, path)
     except OSError as error:
-        raise ResourceError(f"{path}: cannot be written ({error.strerror or error}); nothing was left behind") from error
+        raise ResourceError(
+            f"{path}: cannot be written ({error.strerror or error}); nothing was left behind"
+        ) from error
     finally:
         if unfinished.is_dir():
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -95,3 +100,32 @@ def finished_points(store: str) -> xr.Dataset:
     if sweep.sizes["point"] == 0:
         raise StoreError(f"{store} has no finished points yet; run its batches first ('hpcspike status {store}')")
     return sweep
+
+
+def is_sweep(path: Path) -> bool:
+    """Whether a sweep's store seems to be at a path; true if nothing is, so that its absence is what gets reported."""
+    if not path.exists():
+        return True
+    try:
+        return "hpcspike_schema" in json.loads((path / "zarr.json").read_text())["attributes"]
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def trained_network(path: str) -> xr.Dataset:
+    """The Dataset that ``hpcspike train`` wrote."""
+    import xarray as xr
+
+    from hpcspike.sweep.store import describe
+
+    try:
+        if Path(path).is_dir():
+            dataset = xr.open_zarr(path, chunks=None)
+        else:
+            dataset = xr.open_dataset(path, engine="h5netcdf")
+    except Exception:  # whatever it is, it is not ours
+        dataset = xr.Dataset()
+    if "experiment_hash" not in dataset.attrs:
+        what = describe(Path(path))
+        raise StoreError(f"{path} is {what}: neither the store of a sweep nor what 'hpcspike train' writes")
+    return dataset

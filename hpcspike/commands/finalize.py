@@ -12,5 +12,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Check and summarise."""
     summary = finalize(arguments.store)
     counts = ", ".join(f"{count} {name}" for name, count in summary["status"].items() if count)
-    print(f"{arguments.store}: all {summary['points']} points done ({counts}), {shown_seconds(summary['wall_seconds'])}")
+    print(
+        f"{arguments.store}: all {summary['points']} points done ({counts}), {shown_seconds(summary['wall_seconds'])}"
+    )
     return 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hpcspike.commands.common import load_config, refuse_unwritable
-from hpcspike.errors import ResourceError, SpecError, StoreError
+from hpcspike.errors import ResourceError, SpecError
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.sweep import Sweep
 from hpcspike.sweep.cost import available_memory_mib, check_memory, predict, shown_mib, shown_seconds

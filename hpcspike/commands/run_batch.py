@@ -6,8 +6,12 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from hpcspike.commands.common import use_one_thread_per_library
+
+if TYPE_CHECKING:
+    from hpcspike.sweep.batch import PointDone
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -16,25 +20,20 @@ def run(arguments: argparse.Namespace) -> int:
     from hpcspike.sweep.batch import run_batch
 
     with _reporter(arguments.batch) as (on_point, say):
-        report = run_batch(
-            arguments.store, arguments.batch, threads=arguments.threads, on_point=on_point, waiting=say
-        )
+        report = run_batch(arguments.store, arguments.batch, threads=arguments.threads, on_point=on_point, waiting=say)
     print(f"batch {report.batch}: {report.computed} points computed, {report.already_done} were done before")
     return 0
 
 
 @contextmanager
-def _reporter(batch: int) -> Iterator[tuple[Callable[..., None], Callable[[str], None]]]:
-    """What is shown after each point: a bar on a terminal, a line elsewhere."""
-
-    def describe(point: object) -> str:
-        return f"{point.status}, correlation {point.correlation:.3f}, {point.seconds:.1f} s"  # type: ignore[attr-defined]
-
+def _reporter(batch: int) -> Iterator[tuple[Callable[[PointDone], None], Callable[[str], None]]]:
+    """What is shown after each point, and how a message is: a bar on a terminal, lines elsewhere."""
     if not sys.stderr.isatty():
 
-        def line(point: object) -> None:
-            place = f"{point.position}/{point.total}"  # type: ignore[attr-defined]
-            print(f"batch {batch}: point {place} {describe(point)}", file=sys.stderr, flush=True)
+        def line(point: PointDone) -> None:
+            print(
+                f"batch {batch}: point {point.position}/{point.total} {_describe(point)}", file=sys.stderr, flush=True
+            )
 
         yield line, lambda text: print(text, file=sys.stderr, flush=True)
         return
@@ -48,12 +47,11 @@ def _reporter(batch: int) -> Iterator[tuple[Callable[..., None], Callable[[str],
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("points", total=None, state="")
 
-        def advance(point: object) -> None:
-            bar.update(
-                task,
-                total=point.total,  # type: ignore[attr-defined]
-                completed=point.position,  # type: ignore[attr-defined]
-                state=describe(point),
-            )
+        def advance(point: PointDone) -> None:
+            bar.update(task, total=point.total, completed=point.position, state=_describe(point))
 
         yield advance, lambda text: bar.console.print(text)
+
+
+def _describe(point: PointDone) -> str:
+    return f"{point.status}, correlation {point.correlation:.3f}, {point.seconds:.1f} s"

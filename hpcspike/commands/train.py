@@ -8,10 +8,12 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpcspike.commands.common import load_config, refuse_unwritable, use_one_thread_per_library, whole
+from hpcspike.commands.common import load_config, refuse_unwritable, trained_network, use_one_thread_per_library, whole
 from hpcspike.errors import SpecError, StoreError
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.identity import experiment_hash
+from hpcspike.sweep.cost import check_memory
+from hpcspike.sweep.store import describe
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,20 +29,13 @@ def run(arguments: argparse.Namespace) -> int:
     if _is_there(path, identity):
         print(f"{path} holds this experiment already; nothing to do")
         return 0
-
-    from hpcspike.sweep.cost import check_memory
-
     check_memory(experiment)
     use_one_thread_per_library()
     from hpcspike import provenance
     from hpcspike.engine.experiment import run as train
 
     dataset = train(experiment, threads=arguments.threads, progress=True)
-    dataset.attrs |= {
-        "experiment": experiment.model_dump_json(),
-        "experiment_hash": identity,
-        "provenance": json.dumps(provenance.collect(n_threads=arguments.threads)),
-    }
+    dataset.attrs["provenance"] = json.dumps(provenance.collect(n_threads=arguments.threads))
     _write(dataset, path)
     print(f"{path}: {_summary(dataset)}")
     return 0
@@ -54,23 +49,20 @@ def _is_there(path: Path, identity: str) -> bool:
         refuse_unwritable(path)
         return False
 
-    import xarray as xr
-
     try:
-        with xr.open_zarr(path, consolidated=False) if path.is_dir() else xr.open_dataset(path) as dataset:
-            found = dataset.attrs.get("experiment_hash")
-    except Exception:  # whatever it is, it is not ours
+        found = trained_network(str(path)).attrs["experiment_hash"]
+    except StoreError:
         found = None
     if found == identity:
         return True
-    what = "the result of another experiment" if found else "something else"
+    what = describe(path) if found is None else "the result of another experiment"
     raise StoreError(f"--out {path} exists and holds {what}; choose another path or move it away")
 
 
 def _write(dataset: xr.Dataset, path: Path) -> None:
     with whole(path) as unfinished:
         if path.suffix == ".nc":
-            dataset.to_netcdf(unfinished)
+            dataset.to_netcdf(unfinished, engine="h5netcdf")
             return
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Consolidated metadata", category=UserWarning)

@@ -13,7 +13,7 @@ from hpcspike.measures.evaluate import Evaluation
 from hpcspike.model.build import recording_of
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.identity import experiment_hash
-from hpcspike.variables import POINT_RESULTS, TRAINED
+from hpcspike.variables import POINT_RESULTS, TRAINED, Variable
 
 if TYPE_CHECKING:
     import xarray
@@ -77,9 +77,8 @@ def describe(experiment: Experiment, trained: Trained, evaluation: Evaluation) -
     columns["target"] = scale * problem.targets
     if trained.diverged_loop < 0:
         columns |= _responses(trained, min(experiment.measures.n_test_trials, RECORDED_TRIALS), rate, scale)
-    data = {name: (TRAINED[name].dims, values, dict(TRAINED[name].attrs)) for name, values in columns.items()}
-    for name, value in evaluation.scalars.items():
-        data[name] = ((), value, dict(POINT_RESULTS[name].attrs))
+    data = {name: _entry(TRAINED[name], TRAINED[name].dims, values) for name, values in columns.items()}
+    data |= {name: _entry(POINT_RESULTS[name], (), value) for name, value in evaluation.scalars.items()}
     coordinates = [n for n in ("neuron", "time", "trial", "target_set", "loop", "recorded") if n in data]
     dataset = xarray.Dataset(data).set_coords(coordinates)
     for name in ("target", "response"):
@@ -92,6 +91,12 @@ def describe(experiment: Experiment, trained: Trained, evaluation: Evaluation) -
         experiment=json.dumps(experiment.model_dump(mode="json")), experiment_hash=experiment_hash(experiment),
     )  # fmt: skip
     return dataset
+
+
+def _entry(
+    variable: Variable, dims: tuple[str, ...], values: Any
+) -> tuple[tuple[str, ...], np.ndarray, dict[str, Any]]:
+    return dims, np.asarray(values, dtype=variable.dtype), dict(variable.attrs)
 
 
 def _responses(trained: Trained, trials: int, rate: bool, scale: float) -> dict[str, Any]:

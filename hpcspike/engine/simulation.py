@@ -124,7 +124,9 @@ class Simulation:
             (n_steps, n) drive that the neurons receive in place of their own.
         """
         if len(self._jumps) < n_steps:
-            self._jumps = self._jump_now * self.decay ** np.arange(n_steps)
+            jumps = self._jump_now * self.decay ** np.arange(n_steps)
+            # never zero: the step loop sees from the trace which neurons spiked before
+            self._jumps = np.maximum(jumps, np.finfo(np.float64).tiny)
         self.trace[:] = 0.0
         self.n_events[:] = 0
         every = 0 if record is None else n_steps // len(record)

@@ -110,7 +110,7 @@ class Trained:
     def _run_trial(self, simulation: Simulation, stimulus: int, drive: np.ndarray, filtered: np.ndarray) -> Spikes:
         problem = self.problem
         bias = np.full(problem.n_rows, problem.neuron.bias)
-        free, cue, every = problem.free_run_steps, problem.stimulus_steps, problem.steps_per_sample
+        free, cue, every = problem.test_free_run_steps, problem.stimulus_steps, problem.steps_per_sample
         record = np.empty(drive.shape[::-1])
         parts, begins = [], []
         for begin, length, external, target in (

@@ -11,6 +11,7 @@ from hpcspike.engine.simulation import Simulation
 from hpcspike.engine.trained import Trained
 from hpcspike.engine.training_kernels import accumulate_moments, rate_error
 from hpcspike.errors import SpecError
+from hpcspike.measures.correlation import centred
 from hpcspike.model.problem import Problem
 from hpcspike.progress import loop_reporter
 from hpcspike.rls import make_rls
@@ -92,7 +93,8 @@ class _Trainer:
             raise SpecError(f"update_interval_ms = {interval:g} ms is not a multiple of the grid of {grid:g} ms")
         if not is_multiple(problem.duration_ms, interval) or problem.duration_ms < interval:
             raise SpecError(
-                f"the targets last {problem.duration_ms:g} ms: must be a multiple of update_interval_ms = {interval:g} ms"
+                f"the targets last {problem.duration_ms:g} ms: "
+                f"must be a multiple of update_interval_ms = {interval:g} ms"
             )
         self.dtype = np.dtype(training.dtype)
         self.simulation = Simulation(problem, dtype=self.dtype)
@@ -120,12 +122,13 @@ class _Trainer:
         if problem.stimulus_steps:
             simulation.run_interval(problem.stimulus_steps, self.bias + problem.stimuli[target_set])
         n_spikes = self._train_window(self.goals[target_set])
-        row = {
-            "correlation": self._window_correlation(self.goals[target_set]),
-            "rate": n_spikes / problem.n_rows / (problem.duration_ms / 1000.0),
-            "weight_change": self._weight_change(before),
-            "seconds": time.perf_counter() - began,
-        }
+        with np.errstate(over="ignore", invalid="ignore"):  # of a network that diverges
+            row = {
+                "correlation": self._window_correlation(self.goals[target_set]),
+                "rate": n_spikes / problem.n_rows / (problem.duration_ms / 1000.0),
+                "weight_change": self._weight_change(before),
+                "seconds": time.perf_counter() - began,
+            }
         for name, value in row.items():
             self.curve[name].append(value)
         size = np.abs(simulation.drive).max(initial=0.0)
@@ -158,7 +161,7 @@ class _Trainer:
         n = len(goals)
         sum_x, sum_xx, sum_xf = self.moments
         mean_f = goals.mean(axis=0)
-        variance_f = ((goals - mean_f) ** 2).sum(axis=0)
+        variance_f = (centred(goals, axis=0) ** 2).sum(axis=0)
         variance_x = sum_xx - sum_x**2 / n
         covariance = sum_xf - sum_x * mean_f
         scale = np.sqrt(np.maximum(variance_x, 0.0) * variance_f)

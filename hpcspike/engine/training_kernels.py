@@ -48,7 +48,7 @@ def filter_spikes(step, neuron, first, decay, jump, begin, every, result):  # ty
             result[i, m] = 0.0
     for s in range(step.shape[0]):
         i = neuron[s] - first
-        m = max((step[s] - begin) // every, 0) if step[s] >= begin else 0
+        m = (step[s] - begin) // every if step[s] >= begin else 0
         if m < samples:
             last = begin + (m + 1) * every - 1
             result[i, m] += jump * decay ** (last - step[s])

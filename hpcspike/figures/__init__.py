@@ -1,7 +1,7 @@
 """Figures: Dataset in, matplotlib Figure out."""
 
 from hpcspike.figures.available import figures_for
-from hpcspike.figures.error_kinds import error_kinds
+from hpcspike.figures.error_panels import error_kinds
 from hpcspike.figures.limits import capacity_panels
 from hpcspike.figures.loops import learning_curves, training_curves
 from hpcspike.figures.network import error_split, raster, target_against_response

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from hpcspike.analysis.available import allows_capacity, allows_collapse, n_values
 from hpcspike.errors import DataError
-from hpcspike.figures.error_kinds import error_kinds
+from hpcspike.figures.error_panels import error_kinds
 from hpcspike.figures.limits import capacity_panels
 from hpcspike.figures.loops import learning_curves, training_curves
 from hpcspike.figures.network import error_split, raster, target_against_response

@@ -57,7 +57,8 @@ def nearest(values: np.ndarray, name: str, wanted: Any = None) -> int:
     if values.dtype.kind not in "iuf":
         found = np.flatnonzero(values.astype(str) == str(wanted))
         if not len(found):
-            raise DataError(f"select: {name} = {wanted!r} is not in the sweep; choose among {', '.join(map(str, values))}")
+            known = ", ".join(map(str, values))
+            raise DataError(f"select: {name} = {wanted!r} is not in the sweep; choose among {known}")
         return int(found[0])
     distance = np.abs(np.log(np.maximum(values, 1e-300) / wanted)) if wanted > 0 else np.abs(values - wanted)
     return 0 if np.isnan(distance).all() else int(np.nanargmin(distance))

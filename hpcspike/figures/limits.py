@@ -71,11 +71,11 @@ def capacity_panels(
     sizes = result["n_neurons"].values
     shown = [int(k) for k in spread_over(sizes, MAPS)]
     figure = new_figure(8.6, 6.4)
-    above, below = figure.add_gridspec(2, 1, height_ratios=(1.0, 1.05))
-    first, second = (figure.add_subplot(place) for place in above.subgridspec(1, 2))
+    rows = figure.add_gridspec(2, 1, height_ratios=(1.0, 1.05))
+    first, second = rows[0].subgridspec(1, 2).subplots(squeeze=False)[0]
     _against_duration(first, result, threshold, select)
     _against_size(second, result, threshold)
-    panels = list(np.atleast_1d(below.subgridspec(1, len(shown)).subplots(sharey=True)))
+    panels = list(rows[1].subgridspec(1, len(shown)).subplots(sharey=True, squeeze=False)[0])
     at = result.sel(threshold=threshold)
     low = min(0.0, float(np.nan_to_num(result["performance"]).min()))
     for axes, k in zip(panels, shown, strict=True):
@@ -137,7 +137,8 @@ def _against_size(axes: Axes, result: xr.Dataset, threshold: float) -> None:
         )
         for kind, marker in ((1, "^"), (-1, "v")):
             bound = one["capacity_kind"].values == kind
-            axes.plot(x[bound], one["capacity_one_sided"].values[bound], ls="", marker=marker, ms=6, mfc="none", mec=colour)
+            y = one["capacity_one_sided"].values[bound]
+            axes.plot(x[bound], y, ls="", marker=marker, ms=6, mfc="none", mec=colour)
     axes.set_xlabel(label("n_neurons"))
     axes.set_ylabel(r"capacity $T_{\max} / \tau_c$")
     pad = 0.08 * np.ptp(sizes) if len(sizes) > 1 else 0.1 * sizes[0]
@@ -149,7 +150,13 @@ def _against_size(axes: Axes, result: xr.Dataset, threshold: float) -> None:
     axes.set_ylim(bottom=0)
     source = {"replicates": "replicates", "cells": r"$\tau_c$"}[result.attrs["interval"]]
     axes.set_title(f"bars: {100 * result.attrs['interval_level']:.0f} % interval over {source}")
-    axes.legend(title="threshold", loc="center left", bbox_to_anchor=(1.0, 0.5))
+    handles, words = axes.get_legend_handles_labels()
+    if (result["capacity_kind"].isin([-1, 1])).any():
+        handles.append(Line2D([], [], ls="", marker="^", ms=6, mfc="none", mec=GREY))
+        words.append("at least")
+        handles.append(Line2D([], [], ls="", marker="v", ms=6, mfc="none", mec=GREY))
+        words.append("at most")
+    axes.legend(handles, words, title="threshold", loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 def _map(axes: Axes, one: xr.Dataset, threshold: float, low: float) -> Any:
@@ -173,9 +180,8 @@ def _map(axes: Axes, one: xr.Dataset, threshold: float, low: float) -> Any:
         if not chosen.any():  # an empty unclipped line has its box at the figure's corner and ruins the layout
             continue
         height = np.where(t_max[chosen] > 0, t_max[chosen], duration[0])
-        axes.plot(
-            tau_corr[chosen], height, ls="", marker=marker, ms=5, mfc="white", mec=BLACK, mew=0.8, zorder=7, clip_on=False
-        )
+        look: dict[str, Any] = {"marker": marker, "ms": 5, "mfc": "white", "mec": BLACK, "mew": 0.8}
+        axes.plot(tau_corr[chosen], height, ls="", zorder=7, clip_on=False, **look)
     axes.set_xlim(0, x[-1])
     axes.set_ylim(0, y[-1])
     axes.set_xlabel(label("tau_corr_ms"))

@@ -18,6 +18,7 @@ from hpcspike.figures.style import (
     new_figure,
     panel_letters,
     ramped,
+    say_if_empty,
     styled,
     valued,
 )
@@ -52,9 +53,7 @@ def learning_curves(sweep: xr.Dataset, *, select: Selection = None) -> Figure:
     family = max(counts, key=lambda name: counts[name]) if counts else "n_neurons"
     grid = make_grid(sweep, over=(family,))
     index = [nearest(grid.axes[n], n, (select or {}).get(n)) for n in grid.dims[:-1]]
-    fixed = [
-        valued(n, grid.axes[n][k], attrs=sweep[n].attrs) for n, k in zip(grid.dims[:-1], index, strict=True)
-    ]
+    fixed = [valued(n, grid.axes[n][k], attrs=sweep[n].attrs) for n, k in zip(grid.dims[:-1], index, strict=True)]
     measures = [n for n in LABELS if n in sweep]
     if not measures or sweep.sizes.get("loop", 0) == 0:
         raise DataError("this sweep has no learning curves along 'loop'")
@@ -108,6 +107,7 @@ def training_curves(trained: xr.Dataset) -> Figure:
 
 
 def _finish(axes: Axes, name: str) -> None:
+    say_if_empty(axes)
     axes.set_xlabel("training loop")
     few_ticks(axes, "x", integer=True)
     axes.set_title(TITLES[name])

@@ -9,6 +9,7 @@ import xarray as xr
 from matplotlib.lines import Line2D
 
 from hpcspike.analysis import neuron_correlation, power_spectrum
+from hpcspike.analysis.neurons import experiment_of
 from hpcspike.errors import DataError
 from hpcspike.figures.style import (
     BLACK,
@@ -49,7 +50,7 @@ def target_against_response(trained: xr.Dataset, *, n_neurons: int = 8, trial: i
     trained = recorded_only(trained)
     sets = range(min(trained.sizes["target_set"], MAX_SETS))
     per_neuron = neuron_correlation(trained)["correlation_single_trial"].load()
-    order = per_neuron.mean("target_set").fillna(-1.0).argsort().values[::-1]
+    order = per_neuron.mean("target_set").argsort().values[::-1]
     count = min(n_neurons, len(order))
     chosen = order[np.round(np.linspace(0, len(order) - 1, count)).astype(int)]
     sample = trained[["target", "response"]].isel(neuron=chosen, target_set=list(sets)).load()
@@ -121,7 +122,8 @@ def raster(trained: xr.Dataset, *, n_neurons: int = 100, n_trials: int = 3) -> F
             here = (spikes["spike_trial"].values == k) & (spikes["spike_set"].values == s)
             above, below = panels[2 * s, k], panels[2 * s + 1, k]
             shown = here & (spikes["spike_neuron"].values < drawn)
-            above.plot(time[shown], spikes["spike_neuron"].values[shown], "|", ms=2.2, mew=0.6, color=BLACK, rasterized=True)
+            fired = spikes["spike_neuron"].values[shown]
+            above.plot(time[shown], fired, "|", ms=2.2, mew=0.6, color=BLACK, rasterized=True)
             _population_rate(below, time[here], begin, end, trained.sizes["neuron"])
             for axes in (above, below):
                 axes.axvspan(begin, 0, color=CUE, lw=0, zorder=0)
@@ -150,7 +152,7 @@ def _population_rate(axes: Axes, time: np.ndarray, begin: float, end: float, n_n
 
 
 @styled
-def error_split(trained: xr.Dataset, *, fast_time_ms: float = 20.0) -> Figure:
+def error_split(trained: xr.Dataset, *, fast_time_ms: float | None = None) -> Figure:
     """What kind of error one network makes: power spectra, and the clamped split beside the theory.
 
     Parameters
@@ -158,8 +160,10 @@ def error_split(trained: xr.Dataset, *, fast_time_ms: float = 20.0) -> Figure:
     trained
         Dataset of one trained network.
     fast_time_ms
-        x of the cut-off 1/(2 pi x) between slow and fast power (ms).
+        x of the cut-off 1/(2 pi x) between slow and fast power (ms); default: that of the experiment, else 20 ms.
     """
+    if fast_time_ms is None:
+        fast_time_ms = float(experiment_of(trained).get("measures", {}).get("fast_time_ms", 20.0))
     figure = new_figure(8.2, 3.4)
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
     _spectra(left, trained, fast_time_ms)
@@ -169,7 +173,8 @@ def error_split(trained: xr.Dataset, *, fast_time_ms: float = 20.0) -> Figure:
 
 
 def _spectra(axes: Axes, trained: xr.Dataset, fast_time_ms: float) -> None:
-    spectrum = power_spectrum(trained).load()
+    # the last frequency stands for one side only and would end the curve in a spike
+    spectrum = power_spectrum(trained).isel(frequency=slice(None, -1)).load()
     frequency = spectrum["frequency"].values
     for name, colour, words in (("power_target", TARGET, "target"), ("power_response", RESPONSE, "response")):
         axes.plot(frequency, spectrum[name].values, color=colour, label=words)
@@ -198,6 +203,9 @@ def _split(axes: Axes, trained: xr.Dataset) -> None:
     for position, (_, _, colour, hatch) in enumerate(known):
         axes.bar(position, heights[position], width=0.6, color=colour, hatch=hatch, edgecolor="white", lw=0)
         axes.text(position, heights[position], f"{heights[position]:.2f}", ha="center", va="bottom", fontsize=8)
+    if not known:
+        words = "no clamped split:\nit is one of the drive"
+        axes.text(0.5, 0.5, words, ha="center", color=GREY, transform=axes.transAxes)
     axes.set_xticks(range(len(known)), [words for _, words, _, _ in known])
     axes.set_xlim(-0.6, max(len(known), 1) - 0.4)
     axes.set_ylim(0, 1.15 * max(heights, default=1.0) or 1.0)
@@ -219,7 +227,8 @@ def recorded_only(trained: xr.Dataset) -> xr.Dataset:
     return trained.isel(neuron=kept)
 
 
-def quantity(array: xr.DataArray) -> str:
-    """Name and unit of the response, for an axis."""
-    words, units = array.attrs.get("long_name", "response"), str(array.attrs.get("units", "1"))
+def quantity(response: xr.DataArray) -> str:
+    """What the response is, with its unit, for an axis."""
+    words = response.attrs.get("quantity", response.attrs.get("long_name", "response"))
+    units = str(response.attrs.get("units", "1"))
     return words if units in ("1", "") else f"{words} ({pretty_units(units)})"

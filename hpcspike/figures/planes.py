@@ -49,18 +49,20 @@ def performance_map(sweep: xr.Dataset, *, threshold: float = 0.7, select: Select
     """
     table = error_types(sweep).load()
     result, note = fix_others(table, keep=("tau_syn_ms", "tau_corr_ms", "n_neurons", "status_name"), select=select)
-    sizes = result["n_neurons"].values if "n_neurons" in result.dims else None
-    shown = [None] if sizes is None else [int(k) for k in spread_over(sizes, PANELS)]
+    if "n_neurons" not in result.dims:
+        result = result.expand_dims("n_neurons")
+    sizes = result["n_neurons"].values
+    shown = [int(k) for k in spread_over(sizes, PANELS)]
     figure = new_figure(1.3 + 3.3 * len(shown), 3.95)
     panels = np.atleast_1d(figure.subplots(1, len(shown), sharex=True, sharey=True))
     low = min(0.0, float(np.nan_to_num(result["correlation"]).min()))
     for axes, index in zip(panels, shown, strict=True):
-        one = result if index is None else result.isel(n_neurons=index)
+        one = result.isel(n_neurons=index)
         mesh = draw_plane(axes, one["correlation"].transpose("tau_corr_ms", "tau_syn_ms"), vmin=low, vmax=1.0)
         outline(axes, one["correlation"].transpose("tau_corr_ms", "tau_syn_ms"), threshold)
         _status_symbols(axes, one, mesh)
         diagonal(axes)
-        axes.set_title("" if index is None else valued("n_neurons", sizes[index]))
+        axes.set_title(valued("n_neurons", sizes[index]) if len(sizes) > 1 else "")
         axes.set_xlabel(label("tau_syn_ms"))
     panels[0].set_ylabel(label("tau_corr_ms"))
     bar = figure.colorbar(mesh, ax=list(panels), pad=0.02, label="mean correlation with target")

@@ -11,6 +11,7 @@ from hpcspike.analysis import neuron_correlation
 from hpcspike.figures.network import quantity, recorded_only
 from hpcspike.figures.style import (
     BLUE,
+    GREEN,
     GREY,
     ORANGE,
     RESPONSE,
@@ -33,7 +34,8 @@ SAMPLES = 4
 def data_beside_model(trained: xr.Dataset) -> Figure:
     """All recorded units, data left and model right; sample units; correlation per unit; correlation against loops.
 
-    The model is the response averaged over the test trials; the histogram also shows single trials.
+    The model is the response (filtered spikes after rate training) averaged over the test trials; the histogram also
+    shows single trials and, after rate training, the rate phi(u + I) that the learning rule acts on.
 
     Parameters
     ----------
@@ -45,29 +47,30 @@ def data_beside_model(trained: xr.Dataset) -> Figure:
     data = units["target"].transpose("neuron", "time").load()
     model = units["response"].mean("trial").transpose("neuron", "time").load()
     figure = new_figure(8.8, 8.2)
-    above, below = figure.add_gridspec(2, 1, height_ratios=(1.25, 1.0))
-    left, right = above.subgridspec(1, 2).subplots(sharey=True)
-    _heat_maps(figure, left, right, data, model, quantity(units["response"]))
-    samples_place, side_place = below.subgridspec(1, 2, width_ratios=(1.35, 1))
+    rows = figure.add_gridspec(2, 1, height_ratios=(1.25, 1.0))
+    left, right = rows[0].subgridspec(1, 2).subplots(sharey=True, squeeze=False)[0]
+    words = "rate (Hz)" if data.attrs.get("units") == "Hz" else quantity(units["response"])
+    _heat_maps(figure, left, right, data, model, words)
+    averaged = f"mean of {units.sizes['trial']} test trials"
+    right.set_title(f"model: {units['response'].attrs.get('quantity', 'response')}, {averaged}")
+    columns = rows[1].subgridspec(1, 2, width_ratios=(1.35, 1))
     count = min(SAMPLES, data.sizes["neuron"])
-    samples = np.atleast_1d(samples_place.subgridspec(count, 1).subplots(sharex=True))
-    _samples(samples, data, model, per_unit["correlation_trial_averaged"].values, quantity(units["response"]))
-    histogram, loops = side_place.subgridspec(2, 1).subplots()
+    samples = columns[0].subgridspec(count, 1).subplots(sharex=True, squeeze=False)[:, 0]
+    _samples(samples, data, model, per_unit["correlation_trial_averaged"].values, words)
+    histogram, loops = columns[1].subgridspec(2, 1).subplots(squeeze=False)[:, 0]
     _histogram(histogram, per_unit, trained.sizes["trial"])
     _loops(loops, trained)
     panel_letters([left, right, samples[0], histogram, loops])
     return figure
 
 
-def _heat_maps(
-    figure: Figure, left: Axes, right: Axes, data: xr.DataArray, model: xr.DataArray, words: str
-) -> None:
+def _heat_maps(figure: Figure, left: Axes, right: Axes, data: xr.DataArray, model: xr.DataArray, words: str) -> None:
     order = np.argsort(data.argmax("time").values, kind="stable")
     time = data["time"].values
     extent = (float(time[0]), float(time[-1]), len(order) - 0.5, -0.5)
-    top = float(np.nanquantile(data.values, 0.99)) or 1.0
+    top = float(np.nanquantile(data.values, 0.97)) or 1.0
     bottom = min(0.0, float(np.nanquantile(data.values, 0.01)))
-    for axes, values, title in ((left, data, "data"), (right, model, "model, mean over test trials")):
+    for axes, values, title in ((left, data, "data"), (right, model, "model")):
         image = axes.imshow(
             values.values[order],
             aspect="auto",
@@ -85,10 +88,8 @@ def _heat_maps(
     figure.colorbar(image, ax=[left, right], pad=0.02, extend="max", label=words)
 
 
-def _samples(
-    panels: np.ndarray, data: xr.DataArray, model: xr.DataArray, correlation: np.ndarray, words: str
-) -> None:
-    order = np.argsort(np.nan_to_num(correlation, nan=-1.0))[::-1]
+def _samples(panels: np.ndarray, data: xr.DataArray, model: xr.DataArray, correlation: np.ndarray, words: str) -> None:
+    order = np.argsort(correlation)[::-1]
     chosen = order[np.round(np.linspace(0, len(order) - 1, len(panels))).astype(int)]
     time = data["time"].values
     for axes, unit in zip(panels, chosen, strict=True):
@@ -107,22 +108,25 @@ def _histogram(axes: Axes, per_unit: xr.Dataset, n_trials: int) -> None:
         "trial average": (per_unit["correlation_trial_averaged"].values, BLUE, "-"),
         "single trials": (per_unit["correlation_single_trial"].values, ORANGE, "--"),
     }
+    if "correlation_rate_of_drive" in per_unit:
+        values[r"$\phi(u + I)$, single trials"] = (per_unit["correlation_rate_of_drive"].values, GREEN, ":")
     if n_trials == 1:
         values.pop("trial average")
-    known = np.concatenate([v[~np.isnan(v)] for v, _, _ in values.values()])
-    low = np.floor(10 * known.min(initial=0.0)) / 10
-    bins = np.linspace(low, 1.0, int(round((1.0 - low) * 20)) + 1)
+    low = np.floor(10 * min(0.0, *(array.min() for array, _, _ in values.values()))) / 10
+    bins = np.linspace(low, 1.0, int(round((1.0 - low) * 20)) + 1).tolist()
+    tallest = 1.0
     for words, (array, colour, style) in values.items():
-        array = array[~np.isnan(array)]
-        if len(array):
-            axes.hist(array, bins=bins, histtype="stepfilled", color=colour, alpha=0.25)
-            axes.hist(array, bins=bins, histtype="step", color=colour, ls=style, lw=1.4)
-            axes.axvline(array.mean(), color=colour, ls=style, lw=1.0)
-            axes.plot([], [], color=colour, ls=style, label=f"{words}, mean {array.mean():.2f}")
+        axes.hist(array, bins=bins, histtype="stepfilled", color=colour, alpha=0.25)
+        counts, _, _ = axes.hist(array, bins=bins, histtype="step", color=colour, ls=style, lw=1.4)
+        tallest = max(tallest, float(np.max(counts)))
+        axes.plot([], [], color=colour, ls=style, label=f"{words}, mean {array.mean():.2f}")
+    for array, colour, style in values.values():
+        axes.plot([array.mean()] * 2, [0, 1.08 * tallest], color=colour, ls=style, lw=1.0)
+    axes.set_ylim(0, 1.9 * tallest)  # room for the legend
     axes.set_xlabel("correlation with data")
     axes.set_ylabel("recorded units")
     few_ticks(axes, "y", 4, integer=True)
-    axes.legend(loc="upper left")
+    axes.legend(loc="upper left", fontsize=7.5, borderaxespad=0.2)
 
 
 def _loops(axes: Axes, trained: xr.Dataset) -> None:

@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
-SETTINGS: dict[str, Any] = {
+# typed Any since the names that matplotlib knows differ between its versions
+SETTINGS: Any = {
     "figure.dpi": 110,
     "savefig.dpi": 180,
     "font.size": 9,
@@ -80,9 +82,8 @@ def styled(function: Callable[P, Figure]) -> Callable[P, Figure]:
 
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure (inches) that keeps its labels apart."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06, wspace=0.03, hspace=0.03)  # type: ignore[union-attr]
-    return figure
+    engine = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06, wspace=0.03, hspace=0.03)
+    return Figure(figsize=(width, height), layout=engine)
 
 
 def label(array: xr.DataArray | str, *, attrs: dict[str, Any] | None = None) -> str:
@@ -128,11 +129,21 @@ def log_axis(axes: Axes, which: str, values: Sequence[float] | np.ndarray) -> No
     else:
         decades = np.log10(values[-1] / values[0])
         wide = (1.0,) if decades > 4 else (1.0, 3.0) if decades > 2.2 else (1.0, 2.0, 5.0)
-        subs = wide if decades > 1.2 else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
+        subs = wide if decades > 1.2 else (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
         axis.set_major_locator(LogLocator(subs=subs))
     axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+    if len(values):  # explicit, since an axis without data would have no limits to scale to
+        margin = (values[-1] / values[0]) ** 0.05 if len(values) > 1 else 1.2
+        limits = (values[0] / margin, values[-1] * margin)
+        _ = axes.set_xlim(limits) if which == "x" else axes.set_ylim(limits)
     axis.set_minor_locator(NullLocator())
     axis.set_minor_formatter(NullFormatter())
+
+
+def say_if_empty(axes: Axes) -> None:
+    """A grey remark in panels whose curves hold no value at all, as when every network diverged."""
+    if not any(np.isfinite(np.asarray(line.get_ydata(), dtype=np.float64)).any() for line in axes.lines):
+        axes.text(0.5, 0.6, "no network has a value", transform=axes.transAxes, ha="center", va="center", color=GREY)
 
 
 def few_ticks(axes: Axes, which: str, count: int = 5, *, integer: bool = False) -> None:

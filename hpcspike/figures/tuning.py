@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from hpcspike.analysis import collapse, inverted_u
 from hpcspike.analysis.available import allows_collapse
-from hpcspike.analysis.scaling import REGIMES
+from hpcspike.analysis.scaling import REGIMES, Regime
 from hpcspike.errors import DataError
 from hpcspike.figures.choice import Selection, fix_others
 from hpcspike.figures.style import (
@@ -24,6 +24,7 @@ from hpcspike.figures.style import (
     pretty_units,
     ramp,
     ramped,
+    say_if_empty,
     spread_over,
     styled,
     valued,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CURVES = 6
+NAMES: tuple[Regime, ...] = ("tracking", "sampling")
 CORRELATION = "mean correlation with target"
 
 
@@ -59,6 +61,7 @@ def inverted_u_curves(sweep: xr.Dataset, *, threshold: float = 0.7, select: Sele
         one, fixed = fix_others(result, keep=("tau_syn_ms", family), select=select)
         for position, (k, colour) in enumerate(ramped(one[family].values, CURVES)):
             _curve(axes, one.isel({family: k}), colour, MARKERS[position], valued(family, one[family].values[k]))
+        say_if_empty(axes)
         axes.axhline(threshold, color=GREY, lw=0.8, ls=(0, (1, 2)), zorder=0)
         log_axis(axes, "x", one["tau_syn_ms"].values)
         axes.set_xlabel(label("tau_syn_ms"))
@@ -69,7 +72,7 @@ def inverted_u_curves(sweep: xr.Dataset, *, threshold: float = 0.7, select: Sele
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, columnspacing=1.2)
     stars = [
         Line2D([], [], ls="", marker="*", ms=10, mec=BLACK, mfc=BLACK, label="optimum"),
-        Line2D([], [], ls="", marker="*", ms=10, mec=BLACK, mfc="white", label="best value lies at the edge of the grid"),
+        Line2D([], [], ls="", marker="*", ms=10, mec=BLACK, mfc="white", label="best at the edge of the grid"),
     ]
     figure.legend(handles=stars, loc="outside lower center", ncols=2)
     panel_letters(list(panels))
@@ -104,7 +107,7 @@ def collapse_panels(sweep: xr.Dataset, *, select: Selection = None) -> Figure:
     DataError
         If the sweep has fewer than two tau_c and fewer than two N.
     """
-    regimes = [name for name in REGIMES if allows_collapse(sweep, name)]
+    regimes = [name for name in NAMES if allows_collapse(sweep, name)]
     if not regimes:
         raise DataError("a collapse needs two values of tau_corr_ms or n_neurons and three tau_syn_ms in the regime")
     figure = new_figure(7.6, 0.6 + 3.2 * len(regimes))
@@ -126,6 +129,7 @@ def collapse_panels(sweep: xr.Dataset, *, select: Selection = None) -> Figure:
         for axes, index, word in ((left, 0, f"{regime} regime"), (right, 1, r"control: $\tau_s$ alone")):
             words = ", ".join(part for part in (word, note if index == 0 else "") if part)
             axes.set_title(words + _quality(result, index))
+            say_if_empty(axes)
         right.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
     panel_letters(list(rows.ravel()))
     return figure

@@ -8,6 +8,7 @@ import numpy as np
 
 from hpcspike.engine.simulation import Simulation
 from hpcspike.engine.trained import Trained
+from hpcspike.measures.correlation import pooled_spread
 from hpcspike.model.random_streams import uniform_by_neuron
 from hpcspike.model.transfer import rate_of_constant_input
 
@@ -27,8 +28,8 @@ def clamped_split(trained: Trained, *, target_set: int = 0, trials: int = 3) -> 
 
         sampling = rms(W r - W rho),   tracking = rms(W rho - f),   quasi_static = rms(W phi_1(f + I) - f).
 
-    Both filters start from rest at the beginning of the cue, in which the neurons receive the cue and the first value
-    of their target.
+    Both filters start from rest one cue length before the window; until it begins the neurons receive the first value
+    of their target, and no cue.
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ def clamped_split(trained: Trained, *, target_set: int = 0, trials: int = 3) -> 
         record = np.empty((problem.n_samples, problem.n_rows))
         simulation.run_interval(len(clamp), bias, clamp=clamp, record=record)
         squares += float(np.mean((record.T - mean_field) ** 2))
-    spread = _spread(targets)
+    spread = pooled_spread(targets)
     return ClampedSplit(
         sampling=float(np.sqrt(squares / trials)) / spread,
         tracking=float(np.sqrt(np.mean((mean_field - targets) ** 2))) / spread,
@@ -80,7 +81,3 @@ def _filtered(rates: np.ndarray, simulation: Simulation, every: int, lead_steps:
         level = carry * level + (1.0 - carry) * rates[:, sample]
         result[:, sample] = level
     return result
-
-
-def _spread(targets: np.ndarray) -> float:
-    return float(np.sqrt(np.mean((targets - targets.mean(axis=1, keepdims=True)) ** 2)))

@@ -9,12 +9,15 @@ import numpy as np
 
 from hpcspike.engine.trained import Trained
 from hpcspike.measures.clamped import clamped_split
-from hpcspike.measures.correlation import pearson
+from hpcspike.measures.correlation import pearson, pooled_spread
 from hpcspike.measures.spectrum import band_powers, spectral_index
 from hpcspike.measures.status import classify
 from hpcspike.measures.theory import sampling_scale, tracking_scale
 from hpcspike.model.transfer import rate_of_noisy_input
 from hpcspike.spec.experiment import Measures
+from hpcspike.variables import POINT_RESULTS
+
+_UNMEASURED = {name: variable.fill for name, variable in POINT_RESULTS.items() if variable.dims == ("point",)}
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,9 @@ def evaluate(trained: Trained, measures: Measures | None = None, *, tau_corr_ms:
             correlation=math.nan, population_rate_hz=math.nan, spectral_index=math.nan, diverged=True,
             measures=measures,
         )  # fmt: skip
-        return Evaluation({**theory, "status": status}, np.full((problem.n_sets, problem.n_rows), np.nan))
+        return Evaluation(
+            {**_UNMEASURED, **theory, "status": status}, np.full((problem.n_sets, problem.n_rows), np.nan)
+        )
     tallies = [_tally(trained, target_set, measures) for target_set in range(problem.n_sets)]
     scalars = {**theory, **_response_scalars(tallies, trained, measures), **_clamped_scalars(trained, measures)}
     scalars["status"] = classify(
@@ -108,7 +113,7 @@ def _tally(trained: Trained, target_set: int, measures: Measures) -> _Tally:
 def _response_scalars(tallies: list[_Tally], trained: Trained, measures: Measures) -> dict[str, float | int]:
     problem = trained.problem
     targets = np.stack([tally.target for tally in tallies])
-    spread = math.sqrt(float(np.mean((targets - targets.mean(axis=2, keepdims=True)) ** 2)))
+    spread = pooled_spread(targets)
     correlation = np.stack([tally.correlation / tally.trials for tally in tallies])
     mean = np.stack([tally.mean for tally in tallies])
     fast, total = np.sum([tally.powers for tally in tallies], axis=0)

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from hpcspike.measures.correlation import centred
+
 
 def band_powers(time_courses: np.ndarray, *, grid_ms: float, fast_time_ms: float) -> tuple[float, float]:
     """Power of the time courses above the cut-off frequency 1 / (2 pi fast_time), and in all, summed over them.
@@ -20,11 +22,12 @@ def band_powers(time_courses: np.ndarray, *, grid_ms: float, fast_time_ms: float
         x of the cut-off 1 / (2 pi x) in ms; 20 ms is about 8 Hz.
     """
     samples = time_courses.shape[-1]
-    power = np.abs(np.fft.rfft(time_courses - time_courses.mean(axis=-1, keepdims=True), axis=-1)) ** 2
+    power = np.abs(np.fft.rfft(centred(time_courses), axis=-1)) ** 2
     if samples % 2 == 0:
         power[..., -1] *= 0.5  # every other frequency stands for two
-    fast = np.fft.rfftfreq(samples, grid_ms) > 1.0 / (2.0 * math.pi * fast_time_ms)
-    return float(power[..., fast].sum()), float(power.sum())
+    is_fast = np.fft.rfftfreq(samples, grid_ms) > 1.0 / (2.0 * math.pi * fast_time_ms)
+    fast, slow = float(power[..., is_fast].sum()), float(power[..., ~is_fast].sum())
+    return fast, fast + slow  # added in this way, a share never exceeds 1
 
 
 def fast_share(time_courses: np.ndarray, *, grid_ms: float, fast_time_ms: float) -> float:

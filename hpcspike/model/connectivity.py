@@ -22,9 +22,7 @@ class Rows(NamedTuple):
     weight: np.ndarray
 
 
-def build_rows(
-    connectivity: Connectivity, n_neurons: int, neurons: range, *, seed: int, replicate: int
-) -> Rows:
+def build_rows(connectivity: Connectivity, n_neurons: int, neurons: range, *, seed: int, replicate: int) -> Rows:
     """The plastic synapses of ``neurons``; a neuron's row is the same whatever else is built, without autapses."""
     presynaptic, weights = [], []
     for neuron in neurons:

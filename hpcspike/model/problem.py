@@ -145,9 +145,19 @@ class Problem:
                 raise DataError(f"{name} holds NaN or infinite values: every entry must be a finite number")
         if not (np.isfinite(self.plastic.weight).all() and np.isfinite(self.static.weight).all()):
             raise DataError("weights holds NaN or infinite values: every entry must be a finite number")
-        step = self.neuron.step_ms
-        for key, value in (("grid_ms", self.grid_ms), ("stimulus_ms", self.stimulus_ms)):
-            if not is_multiple(value, step):
+        self._check_times()
+
+    def _check_times(self) -> None:
+        step, tau_syn = self.neuron.step_ms, self.synapse.tau_syn_ms
+        if step > tau_syn:
+            raise DataError(
+                f"the step of {step:g} ms is larger than tau_syn_ms = {tau_syn:g} ms: choose a smaller step"
+            )
+        if not self.grid_ms > 0:
+            raise DataError(f"grid_ms = {self.grid_ms:g} ms: must be a positive multiple of the step of {step:g} ms")
+        times = {"grid_ms": self.grid_ms, "stimulus_ms": self.stimulus_ms, **dict(self.protocol)}
+        for key, value in times.items():
+            if not (value >= 0 and is_multiple(value, step)):
                 raise DataError(f"{key} = {value:g} ms is not a multiple of the step of {step:g} ms")
 
     @property
@@ -177,8 +187,13 @@ class Problem:
 
     @property
     def free_run_steps(self) -> int:
-        """Steps of the free run before each cue."""
+        """Steps of the free run before each cue in training."""
         return n_steps(self.protocol.free_run_ms, self.neuron.step_ms)
+
+    @property
+    def test_free_run_steps(self) -> int:
+        """Steps of the free run before the cue of a test trial."""
+        return n_steps(self.protocol.test_free_run_ms, self.neuron.step_ms)
 
     @property
     def stimulus_steps(self) -> int:

@@ -32,6 +32,8 @@ def build_targets(
     n_samples = n_steps(duration_ms, family.grid_ms)
     times = family.grid_ms * np.arange(1, n_samples + 1)
     key = (experiment.seed, experiment.replicate)
+    if not neurons:  # more ranks than neurons
+        return np.zeros((family.n_sets, 0, n_samples))
     if isinstance(family, RecordedTargets):
         assert recording is not None
         return _recorded(experiment, family, recording, neurons, times)[None]
@@ -65,11 +67,7 @@ def _sine_product(family: SineProductTargets, times: np.ndarray, rng: np.random.
         slow_phase = fast_phase = rng.uniform(*family.phase_ms)
     else:
         slow_phase, fast_phase = rng.uniform(0.0, slow), rng.uniform(0.0, fast)
-    return (
-        amplitude
-        * np.sin(2 * np.pi * (times - slow_phase) / slow)
-        * np.sin(2 * np.pi * (times - fast_phase) / fast)
-    )
+    return amplitude * np.sin(2 * np.pi * (times - slow_phase) / slow) * np.sin(2 * np.pi * (times - fast_phase) / fast)
 
 
 def ou_paths(
@@ -150,13 +148,14 @@ def duration_of(experiment: Experiment, recording: Recording | None) -> float:
     family = experiment.targets
     if family.duration_ms is not None:
         return family.duration_ms
-    assert isinstance(family, RecordedTargets) and recording is not None
+    assert isinstance(family, RecordedTargets)
+    assert recording is not None
     interval = experiment.training.update_interval_ms
     length = float(recording.times_ms[-1] - recording.times_ms[0])
     if length < interval:
         raise DataError(
-            f"{family.path}: the recording lasts {length:g} ms, less than training.update_interval_ms = {interval:g} ms; "
-            "give a longer recording or a shorter interval"
+            f"{family.path}: the recording lasts {length:g} ms, less than "
+            f"training.update_interval_ms = {interval:g} ms; give a longer recording or a shorter interval"
         )
     return math.floor(length / interval + 1e-9) * interval
 

@@ -30,9 +30,9 @@ class RlsEngine(Protocol):
 def make_rls(problem: Problem, training: Training, *, threads: int = 1) -> RlsEngine:
     """The engine that an experiment asks for."""
     from hpcspike.rls.blocked import BlockedRls
-    from hpcspike.rls.textbook import TextbookRls
+    from hpcspike.rls.textbook import TextbookBlasRls, TextbookRls
 
-    engines: dict[str, Any] = {"blocked": BlockedRls, "textbook": TextbookRls}
+    engines: dict[str, Any] = {"blocked": BlockedRls, "textbook": TextbookRls, "textbook_blas": TextbookBlasRls}
     engine: RlsEngine = engines[training.algorithm](
         problem.plastic.start,
         problem.plastic.presynaptic,

@@ -13,110 +13,94 @@ so only the rows of P_B that belong to spikes are read. Every `capacity` updates
 
 from __future__ import annotations
 
+import math
+
 import numba
 
 from hpcspike.accelerate import kernel, parallel_kernel
-from hpcspike.rls.vector_kernels import TILE_ROWS, combine, prefetch_lines, subtract_outer
-
-
-@kernel
-def update_row(  # type: ignore[no-untyped-def]
-    i, first, k, width, p_at, v_at, kept, capacity, fresh, decay, presynaptic, weight, covariance, vectors,
-    shrinks, scalars, filtered, trace, events, n_events, error, c, drive, sources, factors, values,
-):  # fmt: skip
-    """One update of row i. ``kept`` vectors wait; the new one goes to slot ``kept``.
-
-    width: padded K, stride of P and of the kept vectors; p_at, v_at: where P and the kept vectors of the row start.
-    fresh: r is known only as a whole (start of a window). scalars (2,): beta and q.k of the last update.
-    sources, factors, values: work arrays of this thread.
-    """
-    slot = v_at + kept * width
-    if fresh:
-        for b in range(width):
-            vectors[slot + b] = 0
-        for a in range(k):
-            sources[a] = p_at + a * width
-            factors[a] = filtered[presynaptic[first + a]]
-        combine(vectors, slot, width, covariance, sources, factors, k)
-        for j in range(kept):
-            total = 0.0
-            for a in range(k):
-                total += vectors[v_at + j * width + a] * filtered[presynaptic[first + a]]
-            sources[j] = v_at + j * width
-            factors[j] = -shrinks[j] * total
-        combine(vectors, slot, width, vectors, sources, factors, kept)
-        product = 0.0
-        for a in range(k):
-            product += vectors[slot + a] * filtered[presynaptic[first + a]]
-    else:
-        n = n_events[i]
-        last = v_at + (kept - 1 if kept > 0 else capacity - 1) * width
-        carry = decay * scalars[0]
-        along = 0.0
-        for e in range(n):
-            a = events[first + e]
-            s = trace[presynaptic[first + a]]
-            values[e] = s
-            along += vectors[last + a] * s
-            sources[e] = p_at + a * width
-            factors[e] = s
-        product = decay * (carry * scalars[1] + scalars[0] * along)
-        # a one-vector buffer overwrites the last vector in place, element by element
-        for b in range(width):
-            vectors[slot + b] = carry * vectors[last + b]
-        combine(vectors, slot, width, covariance, sources, factors, n)
-        if n > 0:
-            for j in range(kept):
-                total = 0.0
-                for e in range(n):
-                    total += vectors[v_at + j * width + events[first + e]] * values[e]
-                sources[j] = v_at + j * width
-                factors[j] = -shrinks[j] * total
-            combine(vectors, slot, width, vectors, sources, factors, kept)
-        for e in range(n):
-            product += vectors[slot + events[first + e]] * values[e]
-    beta = 1.0 / (1.0 + c * c * product)
-    shrinks[kept] = c * c * beta
-    scalars[0] = beta
-    scalars[1] = product
-    change = error * c * beta
-    for a in range(k):
-        weight[first + a] += change * vectors[slot + a]
-    drive[i] += change * product
-
-
-@kernel
-def flush_row(k, width, p_at, v_at, kept, covariance, vectors, shrinks, scaled):  # type: ignore[no-untyped-def]
-    """P_B <- P_B - sum_j den_j k_j k_j^T over the kept vectors of one row; scaled: work array of this thread."""
-    for j in range(kept):
-        for b in range(width):
-            scaled[j * width + b] = shrinks[j] * vectors[v_at + j * width + b]
-    for r in range(0, k, TILE_ROWS):
-        subtract_outer(covariance, p_at + r * width, width, width, scaled, r, vectors, v_at, width, kept)
+from hpcspike.rls.vector_kernels import TILE_ROWS, combine, scale, subtract_outer
 
 
 def _update_rows(
     bounds, start, widths, p_start, v_start, kept, capacity, fresh, flush, decay, presynaptic, weight, covariance,
     vectors, shrinks, scalars, filtered, trace, events, n_events, error, gain, drive, sources, factors, values, scaled,
 ):  # fmt: skip
-    # thread t has rows bounds[t]:bounds[t + 1] and its own line of the work arrays
+    # One function without calls or slices: at a microsecond per row, passing array structures around would be half of it.
+    # Thread t has rows bounds[t]:bounds[t + 1] and line t of the work arrays sources, factors, values and scaled.
+    # k plastic inputs of a row, width: k padded; p_at, v_at: where P and the kept vectors of the row start.
+    # kept vectors wait, the new one goes to slot kept. fresh: r is known only as a whole (start of a window).
+    # shrinks[i, j]: den of kept vector j; scalars[i]: beta and q.k of the last update.
+    line, scaled_line = sources.shape[0] // (bounds.shape[0] - 1), scaled.shape[0] // (bounds.shape[0] - 1)
     for t in numba.prange(bounds.shape[0] - 1):
+        own = t * line
         for i in range(bounds[t], bounds[t + 1]):
-            k = start[i + 1] - start[i]
-            if i + 1 < bounds[t + 1]:
-                following = i + 1
-                for e in range(n_events[following]):
-                    a = events[start[following] + e]
-                    prefetch_lines(covariance, p_start[following] + a * widths[following], widths[following])
-            if k > 0:
-                update_row(
-                    i, start[i], k, widths[i], p_start[i], v_start[i], kept, capacity, fresh, decay, presynaptic,
-                    weight, covariance, vectors, shrinks[i], scalars[i], filtered, trace, events, n_events, error[i],
-                    gain[i], drive, sources[t], factors[t], values[t],
-                )  # fmt: skip
-                if flush:
-                    flush_row(
-                        k, widths[i], p_start[i], v_start[i], kept + 1, covariance, vectors, shrinks[i], scaled[t]
+            first = start[i]
+            k = start[i + 1] - first
+            if k == 0:
+                continue
+            width, p_at, v_at = widths[i], p_start[i], v_start[i]
+            slot = v_at + kept * width
+            n = n_events[i]
+            if fresh:
+                for b in range(width):
+                    vectors[slot + b] = 0
+                for a in range(k):
+                    sources[own + a] = p_at + a * width
+                    factors[own + a] = filtered[presynaptic[first + a]]
+                combine(vectors, slot, width, covariance, sources, factors, own, k)
+                for j in range(kept):
+                    total = 0.0
+                    for a in range(k):
+                        total += vectors[v_at + j * width + a] * filtered[presynaptic[first + a]]
+                    sources[own + j] = v_at + j * width
+                    factors[own + j] = -shrinks[i, j] * total
+                combine(vectors, slot, width, vectors, sources, factors, own, kept)
+                product = 0.0
+                for a in range(k):
+                    product += vectors[slot + a] * filtered[presynaptic[first + a]]
+            else:
+                last = v_at + (kept - 1 if kept > 0 else capacity - 1) * width
+                beta = scalars[i, 0]
+                carry = decay * beta
+                along = 0.0
+                for e in range(n):
+                    a = events[first + e]
+                    s = trace[presynaptic[first + a]]
+                    values[own + e] = s
+                    along += vectors[last + a] * s
+                    sources[own + e] = p_at + a * width
+                    factors[own + e] = s
+                product = decay * (carry * scalars[i, 1] + beta * along)
+                # a one-vector buffer overwrites the last vector in place, element by element
+                scale(vectors, slot, width, vectors, last, carry)
+                combine(vectors, slot, width, covariance, sources, factors, own, n)
+                if n > 0:
+                    for j in range(kept):
+                        total = 0.0
+                        for e in range(n):
+                            total += vectors[v_at + j * width + events[first + e]] * values[own + e]
+                        sources[own + j] = v_at + j * width
+                        factors[own + j] = -shrinks[i, j] * total
+                    combine(vectors, slot, width, vectors, sources, factors, own, kept)
+                for e in range(n):
+                    product += vectors[slot + events[first + e]] * values[own + e]
+            c = gain[i]
+            beta = 1.0 / (1.0 + c * c * product)
+            shrinks[i, kept] = c * c * beta
+            scalars[i, 0] = beta
+            scalars[i, 1] = product
+            change = error[i] * c * beta
+            for a in range(k):
+                weight[first + a] += change * vectors[slot + a]
+            drive[i] += change * product
+            if flush:
+                # P_B <- P_B - sum_j (sqrt(den_j) k_j) (sqrt(den_j) k_j)^T: equal factors keep P symmetric to the bit
+                work = t * scaled_line
+                for j in range(kept + 1):
+                    scale(scaled, work + j * width, width, vectors, v_at + j * width, math.sqrt(shrinks[i, j]))
+                for r in range(0, k, TILE_ROWS):
+                    subtract_outer(
+                        covariance, p_at + r * width, width, width, scaled, work + r, scaled, work, width, kept + 1
                     )
 
 

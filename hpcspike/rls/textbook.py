@@ -61,3 +61,29 @@ class TextbookRls:
         """P of one row as a (K, K) array."""
         k = int(self._start[row + 1] - self._start[row])
         return self._covariance[self._block_start[row] : self._block_start[row + 1]].reshape(k, k)
+
+
+class TextbookBlasRls(TextbookRls):
+    """The same through BLAS (symv and syr on one triangle), one thread only: the scheme to be compared with."""
+
+    def __init__(
+        self, start: np.ndarray, presynaptic: np.ndarray, *, ridge: float, dtype: np.dtype, threads: int = 1
+    ) -> None:
+        from hpcspike.rls import textbook_blas_kernels
+
+        super().__init__(start, presynaptic, ridge=ridge, dtype=dtype, threads=1)
+        self._blas_kernel = textbook_blas_kernels.update_rows
+        self._scalars = textbook_blas_kernels.scalar_arguments(np.dtype(dtype))
+
+    def update(self, simulation: Simulation, error: np.ndarray, gain: np.ndarray) -> None:
+        """As `TextbookRls.update`; BLAS must be limited to one thread."""
+        self._blas_kernel(
+            self._start, self._presynaptic, simulation.weight, self._block_start, self._covariance,
+            simulation.filtered, error, gain, simulation.drive, self._work[0], *self._scalars,
+        )  # fmt: skip
+
+    def covariance(self, row: int) -> np.ndarray:
+        """P of one row as a (K, K) array."""
+        # column-major L is row-major U: the upper triangle is the one kept up to date
+        upper = np.triu(super().covariance(row))
+        return upper + np.triu(upper, 1).T

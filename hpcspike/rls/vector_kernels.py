@@ -21,7 +21,6 @@ TILE_ROWS = 8
 """Rows of P that one register tile holds."""
 
 _INT = ir.IntType(64)
-_CACHE_LINE = 64
 
 
 def _lanes(dtype: Any) -> int:
@@ -105,21 +104,23 @@ def _element(array: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def combine(typing_context: Any, result: Any, at: Any, length: Any, matrix: Any, offsets: Any, factors: Any, n: Any) -> Any:
-    """result[at : at + length] += sum_s factors[s] * matrix[offsets[s] : offsets[s] + length], s = 0 .. n - 1 in turn.
+def combine(
+    typing_context: Any, result: Any, at: Any, length: Any, matrix: Any, offsets: Any, factors: Any, begin: Any, n: Any
+) -> Any:
+    """result[at : at + length] += sum_s factors[s] * matrix[offsets[s] : offsets[s] + length], s = begin .. in turn.
 
-    All arrays one-dimensional; result, matrix and factors of one float type, offsets int64; length a multiple of the
+    n sources, of which the first is s = begin. All arrays one-dimensional; result, matrix and factors of one float type, offsets int64; length a multiple of the
     vector. Four sources are taken per pass over the result.
     """
-    signature = types.void(result, types.int64, types.int64, matrix, offsets, factors, types.int64)
+    signature = types.void(result, types.int64, types.int64, matrix, offsets, factors, types.int64, types.int64)
     dtype = _element(result)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         emit = _Emitter(context, builder, dtype)
         target = emit.at(emit.data(signature.args[0], arguments[0]), arguments[1])
         source = emit.data(signature.args[3], arguments[3])
-        offset, factor = emit.data(signature.args[4], arguments[4]), emit.data(signature.args[5], arguments[5])
-        length, n = arguments[2], arguments[6]
+        offset, factor = (emit.at(emit.data(signature.args[k], arguments[k]), arguments[6]) for k in (4, 5))
+        length, n = arguments[2], arguments[7]
 
         def passes(width: int, begin: Any, stop: Any) -> None:
             def one_pass(group: Any, _: list[Any]) -> list[Any]:
@@ -214,20 +215,23 @@ def subtract_outer(
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def prefetch_lines(typing_context: Any, array: Any, at: Any, length: Any) -> Any:
-    """Ask for array[at : at + length] to be brought into cache."""
-    signature = types.void(array, types.int64, types.int64)
-    dtype = _element(array)
+def scale(typing_context: Any, result: Any, at: Any, length: Any, source: Any, origin: Any, factor: Any) -> Any:
+    """result[at : at + length] = factor * source[origin : origin + length]; length a multiple of the vector."""
+    signature = types.void(result, types.int64, types.int64, source, types.int64, types.float64)
+    dtype = _element(result)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         emit = _Emitter(context, builder, dtype)
-        base = emit.at(emit.data(signature.args[0], arguments[0]), arguments[1])
+        target = emit.at(emit.data(signature.args[0], arguments[0]), arguments[1])
+        given = emit.at(emit.data(signature.args[3], arguments[3]), arguments[4])
+        number = arguments[5] if dtype.bitwidth == 64 else builder.fptrunc(arguments[5], emit.scalar)
+        factor = emit.splat(number)
 
-        def one_line(offset: Any, _: list[Any]) -> list[Any]:
-            emit.prefetch(emit.at(base, offset), write=False)
+        def along(position: Any, _: list[Any]) -> list[Any]:
+            emit.store(builder.fmul(factor, emit.load(emit.at(given, position))), emit.at(target, position))
             return []
 
-        emit.loop(arguments[2], _CACHE_LINE // (dtype.bitwidth // 8), [], one_line)
+        emit.loop(arguments[2], emit.lanes, [], along)
         return context.get_dummy_value()
 
     return signature, generate

@@ -58,7 +58,10 @@ class Stimulus(Section):
 
 
 class Protocol(Section):
-    free_run_ms: float = quantity(1000.0, unit="ms", ge=0, doc="Free run before each cue, in training and test.")
+    free_run_ms: float = quantity(1000.0, unit="ms", ge=0, doc="Free run before each cue in training.")
+    test_free_run_ms: float = quantity(
+        200.0, unit="ms", ge=0, doc="Free run before the cue of a test trial, from random phases and r = 0."
+    )
 
 
 class Training(Section):
@@ -73,7 +76,7 @@ class Training(Section):
     smoothing: float = quantity(
         0.1, gt=0, paper="Eq 14", doc="c of the noisy transfer function phi_2 used in rate training."
     )
-    algorithm: Literal["blocked", "textbook"] = quantity(
+    algorithm: Literal["blocked", "textbook", "textbook_blas"] = quantity(
         "blocked", doc="How RLS is computed; the results agree to rounding."
     )
     dtype: Literal["float64", "float32"] = quantity("float64", doc="Precision of the weights and matrices P.")
@@ -122,6 +125,7 @@ class Experiment(Section):
             ("training.update_interval_ms", interval),
             ("targets.grid_ms", grid),
             ("protocol.free_run_ms", self.protocol.free_run_ms),
+            ("protocol.test_free_run_ms", self.protocol.test_free_run_ms),
             ("stimulus.duration_ms", self.stimulus.duration_ms),
         ):
             if not is_multiple(value, step):

@@ -75,10 +75,10 @@ def _rows_of_union(kinds: dict[str, type[BaseModel]], prefix: str) -> Iterator[R
     for kind, model in kinds.items():
         for row in _rows(model, prefix):
             owners.setdefault(row, []).append(kind)
-    for (dotted, *rest), having in owners.items():
+    for (dotted, unit, default, bounds, meaning), having in owners.items():
         if dotted != f"{prefix}kind":
             label = dotted if len(having) == len(kinds) else f"{dotted} ({', '.join(having)})"
-            yield label, *rest
+            yield label, unit, default, bounds, meaning
 
 
 def _kind(model: type[BaseModel]) -> str:

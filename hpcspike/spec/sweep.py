@@ -6,7 +6,7 @@ import copy
 import itertools
 import json
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Union
+from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
@@ -38,7 +38,7 @@ class Logspace(Section):
     round_to: float | None = quantity(None, gt=0, doc="Round every value to a multiple of this, at least to this.")
 
     @model_validator(mode="after")
-    def _positive(self) -> "Logspace":
+    def _positive(self) -> Logspace:
         if min(self.logspace[:2]) <= 0:
             raise ValueError("logspace needs a first and a last value above 0")
         return self
@@ -70,7 +70,7 @@ def axis_kind(value: Any) -> str | None:
 
 
 Axis = Annotated[
-    Union[Annotated[list[Any], Tag("list")], Annotated[Linspace, Tag("linspace")], Annotated[Logspace, Tag("logspace")]],
+    Annotated[list[Any], Tag("list")] | Annotated[Linspace, Tag("linspace")] | Annotated[Logspace, Tag("logspace")],
     Discriminator(
         axis_kind,
         custom_error_type="axis",
@@ -112,7 +112,7 @@ class Sweep(Section):
         return axes
 
     @model_validator(mode="after")
-    def _feasible(self) -> "Sweep":
+    def _feasible(self) -> Sweep:
         if self.n_points > MAX_POINTS:
             shape = " x ".join(f"{length} {key}" for key, length in self.shape.items())
             raise ValueError(f"the sweep has {self.n_points:,} points ({shape}); at most {MAX_POINTS:,} are possible")

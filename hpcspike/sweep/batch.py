@@ -17,6 +17,9 @@ from hpcspike.sweep.records import RunRecord, batch_lock, receipt_path, write_du
 from hpcspike.sweep.store import BatchWriter, SweepStore, open_store
 from hpcspike.variables import STATUS
 
+FLUSH_SECONDS = 1.0
+"""Points are put on disk when this time has passed since the last ones were: what a kill can cost beside one point."""
+
 OnPoint = Callable[["PointDone"], None]
 
 
@@ -119,6 +122,7 @@ def _compute(
     experiments = store.experiments(writer.rows)
     record = RunRecord(store.path, {"batch": report.batch, **provenance.collect(n_threads=threads)})
     tracebacks = {}
+    flushed = time.monotonic()
     for position, row in enumerate(missing):
         began = time.perf_counter()
         try:
@@ -136,11 +140,15 @@ def _compute(
             "n_threads": threads,
             "run": record.number,
         }
-        writer.write(row, values)
+        writer.add(row, values)
         report.computed += 1
+        if time.monotonic() - flushed >= FLUSH_SECONDS:
+            writer.flush()
+            flushed = time.monotonic()
         if on_point is not None:
             status = STATUS[int(values["status"])]
             on_point(PointDone(row, position + 1, len(missing), status, float(values["correlation"]), seconds))
+    writer.flush()
     # asked again: the libraries that do the work are loaded only now
     record.save(blas=provenance.blas_libraries(), finished=provenance.now(), computed=report.computed)
 

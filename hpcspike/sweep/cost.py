@@ -133,6 +133,8 @@ def shown_mib(mib: float) -> str:
 
 def shown_seconds(seconds: float) -> str:
     """A duration in words, for example ``40 s``, ``12 min`` or ``31 h``."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
     if seconds < 100:
         return f"{seconds:.0f} s"
     if seconds < 6000:

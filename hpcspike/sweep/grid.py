@@ -113,13 +113,13 @@ def coordinate_names(axes: list[str]) -> dict[str, str]:
     >>> coordinate_names(["synapse.tau_syn_ms", "stimulus.duration_ms"])
     {'synapse.tau_syn_ms': 'tau_syn_ms', 'stimulus.duration_ms': 'stimulus_duration_ms'}
     """
-    reserved = {*POINT_RESULTS, *POINT_PROVENANCE, *PLANNED, "point", "loop"}
+    standard = {dotted: name for name, dotted in STANDARD_FIELDS.items()}
+    reserved = {*STANDARD_FIELDS, *POINT_RESULTS, *POINT_PROVENANCE, *PLANNED, "point", "loop"}
     last = {dotted: dotted.rpartition(".")[2] for dotted in axes}
     names = {}
     for dotted, name in last.items():
-        standard = STANDARD_FIELDS.get(name, dotted) == dotted
         unique = sum(other == name for other in last.values()) == 1 and name not in reserved
-        names[dotted] = name if standard and unique else dotted.replace(".", "_")
+        names[dotted] = standard.get(dotted) or (name if unique else dotted.replace(".", "_"))
     return names
 
 

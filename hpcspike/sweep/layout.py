@@ -7,6 +7,7 @@ fill values for all results; afterwards each batch writes its own chunk of the r
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -58,7 +59,14 @@ def create_store(path: Path, grid: Grid, plan: Plan) -> None:
     except OSError as error:
         if path.exists():
             raise StoreError(f"{path} was made by another process meanwhile; run the same command again") from None
-        raise StoreError(f"{path}: cannot be created ({error.strerror or error}); check folder and permissions") from None
+        raise StoreError(
+            f"{path}: cannot be created ({error.strerror or error}); check folder and permissions"
+        ) from None
+
+
+def batches_text(seconds: np.ndarray, memory_mib: np.ndarray) -> str:
+    """Predicted time and memory of every batch as JSON, which the workflow reads to size its jobs."""
+    return json.dumps({"seconds": np.round(seconds, 1).tolist(), "memory_mib": np.round(memory_mib).tolist()})
 
 
 def predicted_bytes(grid: Grid) -> int:
@@ -144,5 +152,6 @@ def _attributes(grid: Grid, plan: Plan, coordinates: list[str]) -> dict[str, Any
         "sweep": sweep.model_dump_json(),
         "points_hash": grid.identity,
         "points_per_batch": plan.points_per_batch,
+        "batches": batches_text(plan.seconds, plan.memory_mib),
         "coordinates": " ".join(coordinates),
     }

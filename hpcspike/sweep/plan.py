@@ -33,11 +33,14 @@ class Plan:
         Rows of a batch and of a chunk; only the last batch may have fewer.
     seconds
         (batches,) predicted time of each batch on one core.
+    memory_mib
+        (batches,) predicted peak memory of each batch, MiB.
     """
 
     order: np.ndarray
     points_per_batch: int
     seconds: np.ndarray
+    memory_mib: np.ndarray
 
     @property
     def n_points(self) -> int:
@@ -70,6 +73,7 @@ def plan_batches(grid: Grid) -> Plan:
         order=np.concatenate([np.sort(points) for points in members]).astype(np.int64),
         points_per_batch=points_per_batch,
         seconds=np.array([grid.seconds[points].sum() for points in members]),
+        memory_mib=np.array([grid.memory_mib[points].max() for points in members]),
     )
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpcspike.sweep.layout import WRITTEN_BY_BATCHES
 from hpcspike.sweep.records import read_records, receipts_folder
 from hpcspike.sweep.store import SweepStore, open_store
-from hpcspike.variables import STATUS, Variable
+from hpcspike.variables import POINT_PARAMETERS, STATUS, Variable
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -26,6 +27,9 @@ JOINED = {
     "run_started": ("started",),
 }
 """Variables that ``open_sweep(provenance=True)`` adds, and where a provenance record holds them."""
+
+TASK_BYTES = 64_000_000
+"""Most bytes of one variable that a dask task reads at once, unless a batch is larger."""
 
 
 def open_sweep(path: str | Path, *, complete_only: bool = True, provenance: bool = False) -> xr.Dataset:
@@ -62,14 +66,35 @@ def open_sweep(path: str | Path, *, complete_only: bool = True, provenance: bool
     store = open_store(path)
     # first: a point that is finished while the rest is opened is left out, never shown half
     finished = np.flatnonzero(store.done())
-    sweep = xr.open_zarr(str(path), consolidated=False, chunks={})
-    coordinates = [name for name in sweep.coords if name != "experiment_hash"]
-    sweep = sweep.assign_coords({name: sweep[name].load() for name in coordinates})
+    sweep = xr.open_zarr(str(path), consolidated=False, chunks={"point": _rows_per_task(store)})
+    sweep = _in_order(sweep)
     if complete_only and len(finished) < sweep.sizes["point"]:
         sweep = sweep.isel(point=finished)
     if provenance:
         sweep = sweep.assign(_joined(store, sweep["run"].values))
     return sweep
+
+
+def _rows_per_task(store: SweepStore) -> int:
+    """Rows that one dask task reads: whole chunks of the store, of which thousands are too small for a task each."""
+    n_loops = int(store.group["loop"].shape[0])
+    wanted = TASK_BYTES // (8 * n_loops)
+    return max(wanted // store.points_per_batch, 1) * store.points_per_batch
+
+
+def _in_order(sweep: xr.Dataset) -> xr.Dataset:
+    """Variables in the order of the registry, coordinates in memory, and no attributes that only the workflow reads."""
+    import xarray as xr
+
+    coordinates = {}
+    for name in dict.fromkeys([*POINT_PARAMETERS, *sweep.coords]):
+        column = sweep[name].variable.load()
+        if column.dtype.kind == "T":  # fixed-length text, which every version of pandas and netCDF understands
+            column = column.copy(data=np.array(column.values.tolist()))
+        coordinates[name] = column
+    results = {name: sweep[name].variable for name in WRITTEN_BY_BATCHES}
+    attributes = {key: text for key, text in sweep.attrs.items() if key != "batches"}
+    return xr.Dataset(results, coordinates, attributes)
 
 
 def _joined(store: SweepStore, runs: np.ndarray) -> dict[str, Any]:

@@ -129,7 +129,9 @@ def batch_lock(store: Path, batch: int, *, waiting: Callable[[str], None] | None
         except BlockingIOError:
             file.seek(0)
             if waiting is not None:
-                waiting(f"batch {batch} is being computed by {file.read().strip() or 'another process'}; waiting for it")
+                waiting(
+                    f"batch {batch} is being computed by {file.read().strip() or 'another process'}; waiting for it"
+                )
             fcntl.flock(file, fcntl.LOCK_EX)
         except OSError:
             pass  # this file system has no locks; whole-chunk renames still keep every file readable

@@ -114,7 +114,8 @@ def open_store(path: str | Path, *, writable: bool = False) -> SweepStore:
     if not path.exists():
         raise StoreError(f"{path}: no such store; make it with 'hpcspike plan CONFIG --create'")
     try:
-        group = zarr.open_group(path, mode="r+" if writable else "r")
+        # the arrays' own metadata: a consolidated copy may be older than they are
+        group = zarr.open_group(path, mode="r+" if writable else "r", use_consolidated=False)
         attributes = dict(group.attrs)
     except Exception:  # zarr raises many kinds for a path that is not a group
         raise StoreError(f"{path} is {describe(path)}, not the store of a sweep") from None
@@ -123,7 +124,7 @@ def open_store(path: str | Path, *, writable: bool = False) -> SweepStore:
         raise StoreError(f"{path} is a zarr group, but not the store of a sweep")
     if version != SCHEMA:
         raise StoreError(
-            f"{path} has layout version {version}, this hpcspike ({_version()}) reads version {SCHEMA}; use the hpcspike "
+            f"{path} has layout version {version}, this hpcspike ({_version()}) reads version {SCHEMA}; use the one "
             f"that made it ({attributes.get('hpcspike_version')}) or choose another path"
         )
     return SweepStore(path, group, attributes)
@@ -196,7 +197,7 @@ def describe(path: Path) -> str:
 class BatchWriter:
     """Writes the rows of one batch; nobody else writes its chunks.
 
-    Every write replaces the batch's chunk of each variable by a whole new file, ``done`` last, so that a process killed
+    Every flush replaces the batch's chunk of each variable by a whole new file, ``done`` last, so that a process killed
     at any moment leaves each point either absent or complete.
     """
 
@@ -208,13 +209,14 @@ class BatchWriter:
         _sweep_partial_files(store, batch)
         self._arrays = {name: store.group[name] for name in WRITTEN_BY_BATCHES}
         self._chunk = {name: np.array(array[self._slice]) for name, array in self._arrays.items()}
+        self._waiting: list[int] = []
 
     def missing(self) -> list[int]:
         """Rows that are not done yet."""
         return [row for row, done in zip(self.rows, self._chunk["done"], strict=True) if done != 1]
 
-    def write(self, row: int, values: dict[str, Any]) -> None:
-        """Put one finished point on disk.
+    def add(self, row: int, values: dict[str, Any]) -> None:
+        """Take one finished point, to be written by the next flush.
 
         Parameters
         ----------
@@ -225,8 +227,11 @@ class BatchWriter:
         """
         expected = WRITTEN_BY_BATCHES.keys() - {"done"}
         if values.keys() != expected:
-            raise ValueError(f"a point needs {sorted(expected - values.keys())}, not {sorted(values.keys() - expected)}")
+            raise ValueError(
+                f"a point needs {sorted(expected - values.keys())}, not {sorted(values.keys() - expected)}"
+            )
         place = row - self.rows.start
+        self._waiting.append(place)
         for name, value in values.items():
             chunk = self._chunk[name]
             if chunk.ndim == 1:
@@ -234,10 +239,17 @@ class BatchWriter:
             else:
                 chunk[place] = WRITTEN_BY_BATCHES[name].fill
                 chunk[place, : len(value)] = value
-        for name in values:
-            self._arrays[name][self._slice] = self._chunk[name]
-        self._chunk["done"][place] = 1
+
+    def flush(self) -> None:
+        """Put the points that were added on disk."""
+        if not self._waiting:
+            return
+        for name, array in self._arrays.items():
+            if name != "done":
+                array[self._slice] = self._chunk[name]
+        self._chunk["done"][self._waiting] = 1
         self._arrays["done"][self._slice] = self._chunk["done"]
+        self._waiting.clear()
 
 
 def _check_sole_writer(store: SweepStore, rows: range) -> None:
@@ -248,8 +260,8 @@ def _check_sole_writer(store: SweepStore, rows: range) -> None:
         whole = rows.start % length == 0 and (rows.stop % length == 0 or rows.stop == array.shape[0])
         if not whole:
             raise StoreError(
-                f"{store.path}: rows {rows.start} to {rows.stop - 1} share a chunk of {name} ({length} rows) with other "
-                "batches; the store is damaged or was rechunked, make it anew"
+                f"{store.path}: rows {rows.start} to {rows.stop - 1} share a chunk of {name} ({length} rows) with "
+                "other batches; the store is damaged or was rechunked, make it anew"
             )
 
 

@@ -26,6 +26,7 @@ from hpcspike.figures.style import (
     new_figure,
     panel_letters,
     ramped,
+    say_if_empty,
     styled,
     valued,
 )
@@ -91,6 +92,7 @@ def _index_curves(axes: Axes, result: xr.Dataset) -> None:
     for position, (k, colour) in enumerate(ramped(values, CURVES)):
         words = valued("tau_corr_ms", values[k])
         _errorbar(axes, result.isel(tau_corr_ms=k), "spectral_index", colour, MARKERS[position], words)
+    say_if_empty(axes)
     axes.axhline(0.0, color=GREY, lw=0.8, zorder=0)
     log_axis(axes, "x", result["tau_syn_ms"].values)
     axes.set_xlabel(label("tau_syn_ms"))

@@ -1,0 +1,152 @@
+# A sweep from plan to figures, and a few single networks beside it. Every job is one hpcspike command; the jobs of a sweep
+# are batches of points. Settings: cluster/config/workflow.schema.json, for example
+#     snakemake --cores all --config sweep=cluster/config/fig7.yaml size=smoke
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version, validate
+
+from hpcspike.errors import HpcspikeError
+from hpcspike.spec.load import read_document
+from hpcspike.sweep.workflow import plan_jobs, plan_network, sweep_figures
+
+min_version("9.5")
+validate(config, "cluster/config/workflow.schema.json")
+
+# the interpreter that runs this file: an environment need not be activated
+HPCSPIKE = f"{sys.executable} -m hpcspike"
+RESULTS = config["results"]
+SIZE = config["size"] or None
+
+
+def found(path):
+    """A config as given, or beside the Snakefile when the workflow runs in another folder."""
+    beside = Path(workflow.basedir) / path
+    return str(beside) if beside.exists() and not Path(path).exists() else path
+
+
+SWEEP = found(config["sweep"])
+try:
+    JOBS = plan_jobs(SWEEP, size=SIZE, results=RESULTS)
+    NETWORKS = {network.name: network for network in map(plan_network, map(found, config["networks"]))}
+    document = read_document(Path(SWEEP), size=SIZE)
+except HpcspikeError as error:
+    raise WorkflowError(str(error)) from None
+validate(document, "cluster/config/sweep.schema.json", set_default=False)
+
+STORE = JOBS.store
+OUTPUT = f"{RESULTS}/{JOBS.sweep.name}"
+RECEIPTS = f"{STORE}.receipts"
+
+
+def drawn(folder, names, category):
+    """Figures for the report, each with its caption."""
+    files = []
+    for name in names:
+        caption = Path(workflow.basedir) / "cluster" / "report" / f"{name}.rst"
+        marks = {"category": category, "labels": {"figure": name.replace("_", " ")}}
+        if caption.exists():
+            marks["caption"] = str(caption)
+        files += [report(f"{folder}/{name}.png", **marks)]
+    return files
+
+
+report: "cluster/report/workflow.rst"
+
+
+wildcard_constraints:
+    batch=r"\d+",
+    network="|".join(NETWORKS) or "none",
+
+
+localrules: all, plan, finalize
+
+
+rule all:
+    default_target: True
+    input:
+        f"{OUTPUT}/tables",
+        [f"{OUTPUT}/figures/{name}.png" for name in sweep_figures(JOBS.sweep)],
+        [f"{RESULTS}/{name}/figures/training.png" for name in NETWORKS],
+
+
+# The store itself is never an output: Snakemake deletes the outputs of failed jobs. Receipts, written last, stand for it.
+rule plan:
+    output:
+        f"{RECEIPTS}/plan.json",
+    params:
+        sweep=JOBS.identity, # a changed sweep runs this again, which refuses the old store and names the difference
+        size=f"--size {SIZE}" if SIZE else "",
+    shell:
+        "{HPCSPIKE} plan {SWEEP} {params.size} --store {STORE} --create --receipt {output}"
+
+
+rule batch:
+    input:
+        # ancient: a store that was there already needs no point computed anew
+        ancient(rules.plan.output),
+    output:
+        f"{RECEIPTS}/batch-{{batch}}.json",
+    log:
+        f"{OUTPUT}/logs/batch-{{batch}}.log",
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: JOBS.memory(int(wildcards.batch), attempt=attempt),
+        runtime=lambda wildcards, attempt: JOBS.minutes(int(wildcards.batch), attempt=attempt),
+    shell:
+        "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 "
+        "{HPCSPIKE} run-batch {STORE} --batch {wildcards.batch} 2>&1 | tee {log}"
+
+
+rule finalize:
+    input:
+        JOBS.receipts,
+    output:
+        f"{RECEIPTS}/finalized.json",
+    shell:
+        "{HPCSPIKE} finalize {STORE}"
+
+
+rule analyse:
+    input:
+        rules.finalize.output,
+    output:
+        directory(f"{OUTPUT}/tables"),
+    shell:
+        "{HPCSPIKE} analyse {STORE} --out {output}"
+
+
+rule figures:
+    input:
+        rules.finalize.output,
+    output:
+        drawn(f"{OUTPUT}/figures", sweep_figures(JOBS.sweep), f"Sweep {JOBS.sweep.name}"),
+    params:
+        folder=f"{OUTPUT}/figures",
+    shell:
+        "{HPCSPIKE} plot {STORE} --out {params.folder}"
+
+
+rule train:
+    output:
+        f"{RESULTS}/{{network}}.nc",
+    params:
+        config=lambda wildcards: NETWORKS[wildcards.network].config,
+        experiment=lambda wildcards: NETWORKS[wildcards.network].identity,
+    log:
+        f"{RESULTS}/{{network}}/logs/train.log",
+    shell:
+        "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 "
+        "{HPCSPIKE} train {params.config} --out {output} 2>&1 | tee {log}"
+
+
+rule network_figures:
+    input:
+        rules.train.output,
+    output:
+        drawn(f"{RESULTS}/{{network}}/figures", ("samples", "raster", "training", "error_split"), "Network {network}"),
+    params:
+        folder=f"{RESULTS}/{{network}}/figures",
+    shell:
+        "{HPCSPIKE} plot {input} --out {params.folder}"

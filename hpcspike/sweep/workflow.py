@@ -1,0 +1,137 @@
+"""What the workflow must know before its first job: the batches of a sweep and what each will need."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpcspike.errors import SpecError
+from hpcspike.spec.experiment import Experiment
+from hpcspike.spec.identity import experiment_hash, sweep_hash
+from hpcspike.spec.load import load
+from hpcspike.spec.sweep import Sweep
+from hpcspike.sweep.layout import batches_text
+from hpcspike.sweep.records import receipt_path
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """The jobs of one sweep.
+
+    Attributes
+    ----------
+    sweep
+        The validated sweep.
+    store
+        Folder of its store.
+    identity
+        Changes when the sweep does.
+    seconds, memory_mib
+        Predicted time on one core and peak memory of every batch.
+    """
+
+    sweep: Sweep
+    store: Path
+    identity: str
+    seconds: list[float]
+    memory_mib: list[float]
+
+    @property
+    def receipts(self) -> list[str]:
+        """The file that each batch leaves when it is complete."""
+        return [str(receipt_path(self.store, batch)) for batch in range(len(self.seconds))]
+
+    def minutes(self, batch: int, *, attempt: int = 1) -> int:
+        """Time to ask for: three times the prediction, more at each attempt, never below ten minutes."""
+        return max(10, math.ceil(3.0 * attempt * self.seconds[batch] / 60.0))
+
+    def memory(self, batch: int, *, attempt: int = 1) -> int:
+        """Memory to ask for in MB: a third above the prediction, more at each attempt."""
+        return math.ceil(1.3 * attempt * self.memory_mib[batch] * 1.048576)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A single network that the workflow trains: its name, its config, and an identity that changes when it does."""
+
+    name: str
+    config: str
+    identity: str
+
+
+def plan_network(config: str) -> Network:
+    """What the workflow must know to train one network.
+
+    Raises
+    ------
+    SpecError
+        If the config is wrong, or is a sweep.
+    """
+    experiment = load(config)
+    if isinstance(experiment, Sweep):
+        raise SpecError(f"{config} is a sweep; give it as 'sweep', and single experiments as 'networks'")
+    return Network(experiment.name, config, experiment_hash(experiment))
+
+
+def plan_jobs(config: str | Path, *, size: str | None = None, results: str | Path = "results") -> Jobs:
+    """The jobs of a sweep: as its store says if there is one, otherwise as they will be planned.
+
+    A store is only read here; whether it belongs to the sweep is checked by the job that plans.
+
+    Parameters
+    ----------
+    config
+        Sweep in YAML.
+    size
+        Entry of its ``sizes`` section.
+    results
+        Folder of the stores.
+
+    Raises
+    ------
+    SpecError
+        If the config is wrong, or is not a sweep.
+    """
+    sweep = load(config, size=size)
+    if isinstance(sweep, Experiment):
+        raise SpecError(f"{config} is one experiment, not a sweep; train it with 'hpcspike train {config} --out PATH'")
+    store = Path(results) / f"{sweep.name}.zarr"
+    batches = json.loads(_planned(store) or _as_it_will_be(sweep))
+    return Jobs(sweep, store, sweep_hash(sweep), batches["seconds"], batches["memory_mib"])
+
+
+def sweep_figures(sweep: Sweep) -> list[str]:
+    """Names of the figures that the results of a sweep will allow."""
+    import numpy as np
+    import xarray as xr
+
+    from hpcspike.figures import figures_for
+    from hpcspike.sweep.grid import build_grid
+    from hpcspike.variables import POINT_RESULTS
+
+    grid = build_grid(sweep.model_copy(update={"replicates": 1}))
+    sizes = {"point": grid.n_points, "loop": grid.n_loops}
+    blank = {
+        name: (variable.dims, np.broadcast_to(np.nan, tuple(sizes[dim] for dim in variable.dims)))
+        for name, variable in POINT_RESULTS.items()
+    }
+    coordinates = {name: ("point", item.values) for name, item in grid.coordinates.items()}
+    return list(figures_for(xr.Dataset(blank, coords=coordinates)))
+
+
+def _planned(store: Path) -> str | None:
+    # plain JSON: this is read in every process of a workflow, and zarr takes a second to import
+    try:
+        return str(json.loads((store / "zarr.json").read_text())["attributes"]["batches"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _as_it_will_be(sweep: Sweep) -> str:
+    from hpcspike.sweep.grid import build_grid
+    from hpcspike.sweep.plan import plan_batches
+
+    plan = plan_batches(build_grid(sweep))
+    return batches_text(plan.seconds, plan.memory_mib)

@@ -1,0 +1,302 @@
+"""Every figure draws without a warning, with axes that have names and units, whatever the sweep holds."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+import matplotlib
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from hpcspike import figures
+from hpcspike.errors import DataError
+from hpcspike.figures.choice import fix_others
+from hpcspike.figures.style import PALETTE, STATUS_MARKERS, edges, label, log_axis, valued
+from hpcspike.variables import STATUS
+from tests.synthetic import Columns, synthetic_sweep, synthetic_trained
+
+FULL = {
+    "tau_syn_ms": (5.0, 20.0, 50.0, 100.0, 300.0),
+    "tau_corr_ms": (50.0, 100.0, 200.0),
+    "duration_ms": (500.0, 1000.0, 2000.0),
+    "n_neurons": (100, 300),
+}
+SWEEP_FIGURES = ["map", "inverted_u", "collapse", "capacity", "errors", "training"]
+
+
+@pytest.fixture(autouse=True)
+def settings_untouched() -> Iterator[None]:
+    before = dict(matplotlib.rcParams)
+    yield
+    assert dict(matplotlib.rcParams) == before, "a figure changed the settings of its caller"
+
+
+def drawn(figure: Figure) -> Figure:
+    """Render, so that layout and tick problems would warn (warnings are errors)."""
+    assert isinstance(figure, Figure)
+    figure.savefig(io.BytesIO(), format="png", dpi=40)
+    return figure
+
+
+def draw_all(dataset: xr.Dataset) -> dict[str, Figure]:
+    return {name: drawn(make()) for name, make in figures.figures_for(dataset).items()}
+
+
+def panels(figure: Figure) -> list[Axes]:
+    return [axes for axes in figure.axes if axes.axison and axes.get_label() != "<colorbar>"]
+
+
+def assert_inside_and_apart(figure: Figure) -> None:
+    """No text of a drawn figure leaves it, and no panel with its labels covers another."""
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    boxes = [axes.get_tightbbox(renderer) for axes in figure.axes if axes.axison]
+    for box in boxes:
+        assert box.x0 > -2
+        assert box.y0 > -2
+        assert box.x1 < figure.bbox.width + 2
+        assert box.y1 < figure.bbox.height + 2
+    for k, one in enumerate(boxes):
+        for other in boxes[k + 1 :]:
+            width = min(one.x1, other.x1) - max(one.x0, other.x0)
+            height = min(one.y1, other.y1) - max(one.y0, other.y0)
+            assert min(width, height) < 4, "two panels overlap"
+
+
+@pytest.fixture(scope="module")
+def full() -> dict[str, Figure]:
+    return draw_all(synthetic_sweep(**FULL, replicates=3, noise=0.02))
+
+
+@pytest.fixture(scope="module")
+def network() -> dict[str, Figure]:
+    return draw_all(synthetic_trained(n_neurons=20, n_trials=2, n_loops=10, duration_ms=400))
+
+
+def test_a_sweep_of_everything_has_every_figure(full: dict[str, Figure]) -> None:
+    assert list(full) == SWEEP_FIGURES
+
+
+@pytest.mark.parametrize("name", SWEEP_FIGURES)
+def test_figures_of_a_sweep_are_labelled_with_units_and_nothing_is_cut_or_covered(
+    full: dict[str, Figure], name: str
+) -> None:
+    figure = full[name]
+    labels = [axes.get_xlabel() for axes in panels(figure)]
+    assert all(labels)
+    for words in labels:
+        timed = "tau_s$" in words or "tau_c$" in words or "$T$" in words
+        assert ("(ms)" in words) == timed or words == r"$\tau_s / \tau_c$", words
+    assert any(axes.get_ylabel() for axes in panels(figure))
+    assert_inside_and_apart(figure)
+
+
+def test_figures_of_a_network_are_labelled_with_units_and_nothing_is_cut_or_covered(network: dict[str, Figure]) -> None:
+    assert list(network) == ["samples", "raster", "training", "error_split"]
+    assert panels(network["raster"])[0].get_ylabel() == "neuron"
+    assert {axes.get_xlabel() for axes in panels(network["raster"])} == {"", "time from window start (ms)"}
+    assert "rate (Hz)" in {axes.get_ylabel() for axes in panels(network["raster"])}
+    assert network["samples"].get_supylabel() == "synaptic drive"
+    assert panels(network["error_split"])[0].get_ylabel() == "power density (Hz$^{-1}$)"
+    for figure in network.values():
+        assert_inside_and_apart(figure)
+
+
+def test_recorded_rates_are_shown_beside_the_model_without_auxiliary_neurons() -> None:
+    trained = synthetic_trained(
+        n_neurons=24, n_recorded=8, n_trials=2, n_loops=5, duration_ms=400, variable="rate", tau_corr_ms=200.0
+    )
+    found = draw_all(trained)
+    assert list(found) == ["samples", "raster", "training", "error_split", "recorded"]
+    assert_inside_and_apart(found["recorded"])
+    left, right = (axes for axes in found["recorded"].axes if axes.get_images())
+    assert left.get_title(loc="left").endswith("data")
+    assert "filtered spikes, mean of 2 test trials" in right.get_title(loc="left")
+    assert left.get_images()[0].get_array().shape == (8, 400)
+    assert left.get_images()[0].get_clim() == right.get_images()[0].get_clim()
+    assert "rate (Hz)" in {axes.get_ylabel() for axes in found["recorded"].axes}
+    numbers = {axes.get_title(loc="left").split(",")[0] for axes in panels(found["samples"])}
+    assert numbers == {f"neuron {k}" for k in range(8)}
+    assert found["samples"].get_supylabel() == "filtered spikes (Hz)"
+
+
+@pytest.mark.parametrize("count", [2, 3, 20])
+def test_maps_of_any_size_draw(count: int) -> None:
+    sweep = synthetic_sweep(
+        tau_syn_ms=np.geomspace(2, 500, count).round(1),
+        tau_corr_ms=np.geomspace(5, 500, count).round(1),
+        replicates=1,
+        n_loops=2,
+    )
+    found = figures.figures_for(sweep)
+    assert ("inverted_u" in found) == (count >= 3)
+    for name in ("map", "errors"):
+        assert_inside_and_apart(drawn(found[name]()))
+
+
+@pytest.mark.parametrize("kind", ["all learned", "none learned", "all diverged", "none finished", "many holes"])
+def test_figures_survive_sweeps_without_contrast_or_values(kind: str) -> None:
+    def everywhere(p: Columns) -> np.ndarray:
+        return np.ones(len(p["seed"]), dtype=bool)
+
+    generator = np.random.default_rng(2)
+    options = {
+        "all learned": {"correlation": lambda p: 0.9 + 0 * p["seed"]},
+        "none learned": {"correlation": lambda p: -0.1 + 0 * p["seed"]},
+        "all diverged": {"diverged": everywhere},
+        "none finished": {"unfinished": everywhere},
+        "many holes": {"unfinished": lambda p: generator.random(len(p["seed"])) < 0.6},
+    }[kind]
+    found = figures.figures_for(
+        synthetic_sweep(**{**FULL, "n_neurons": (100,), "replicates": 1, "n_loops": 3, **options})
+    )
+    assert list(found) == SWEEP_FIGURES
+    for name in found if kind == "all diverged" else ("map", "capacity"):
+        drawn(found[name]())
+
+
+def test_which_figures_there_are_depends_on_parameters_and_not_on_values() -> None:
+    sweep = synthetic_sweep(**FULL, replicates=1, n_loops=3)
+    blank = xr.full_like(sweep, np.nan, dtype=float)
+    assert list(figures.figures_for(blank)) == SWEEP_FIGURES
+
+
+def test_a_sweep_of_something_else_has_its_learning_curves() -> None:
+    found = draw_all(synthetic_sweep(further={"ridge": (0.1, 1.0, 10.0), "variable": ("drive", "rate")}))
+    assert list(found) == ["training"]
+    words = [text.get_text() for text in found["training"].legends[0].get_texts()]
+    assert words == ["ridge = 0.1", "ridge = 1", "ridge = 10"]
+
+
+def test_targets_without_a_correlation_time_and_rate_training_draw() -> None:
+    sweep = synthetic_sweep(tau_syn_ms=(10.0, 20.0, 40.0), tau_corr_ms=(np.nan,))
+    for name in ("sampling_error", "tracking_error", "quasi_static_residual"):
+        sweep[name] = xr.full_like(sweep[name], np.nan)
+    assert list(draw_all(sweep)) == ["inverted_u", "errors", "training"]
+
+
+def test_two_target_sets_are_drawn_side_by_side() -> None:
+    found = draw_all(synthetic_trained(n_neurons=2, n_sets=2, n_trials=1, n_loops=4, duration_ms=100))
+    titles = [axes.get_title(loc="left") for axes in found["samples"].axes]
+    assert titles[0].startswith("target set 1\n")
+    assert titles[1].startswith("target set 2\n")
+    assert len(found["training"].axes[0].lines) == 2
+
+
+def test_a_diverged_network_has_its_learning_curve_and_no_more() -> None:
+    trained = synthetic_trained(n_neurons=4, duration_ms=50)
+    assert list(draw_all(trained.drop_vars(["response", "drive", "spike_time", "trial"]))) == ["training"]
+
+
+def test_dask_backed_sweeps_draw() -> None:
+    sweep = synthetic_sweep(tau_syn_ms=(10.0, 20.0, 40.0), tau_corr_ms=(50.0, 100.0))
+    found = figures.figures_for(sweep.chunk(point=5))
+    assert list(found) == ["map", "inverted_u", "errors", "training"]
+    for name in ("map", "training"):
+        drawn(found[name]())
+
+
+def test_the_map_shows_the_correlation_of_every_cell_and_outlines_the_learned_ones() -> None:
+    def correlation(p: Columns) -> np.ndarray:
+        return np.where(p["tau_syn_ms"] > 15, 0.9, 0.2)
+
+    sweep = synthetic_sweep(tau_syn_ms=(10.0, 20.0), tau_corr_ms=(50.0, 100.0), correlation=correlation)
+    axes = panels(drawn(figures.performance_map(sweep)))[0]
+    shown = axes.collections[0].get_array()
+    np.testing.assert_allclose(np.asarray(shown).reshape(2, 2), [[0.2, 0.9], [0.2, 0.9]])
+    border = np.sqrt(10.0 * 20.0)
+    outline = [line for line in axes.lines if np.allclose(line.get_xdata(), border)]
+    assert len(outline) == 4  # two cells, a black line on a white one each
+
+
+def test_a_filled_star_marks_an_optimum_inside_and_an_open_one_at_the_edge() -> None:
+    def face(best_tau: float) -> str:
+        sweep = synthetic_sweep(
+            tau_syn_ms=(10.0, 20.0, 40.0), correlation=lambda p: 0.9 - 0.1 * np.log(p["tau_syn_ms"] / best_tau) ** 2
+        )
+        axes = panels(drawn(figures.inverted_u_curves(sweep)))[0]
+        return str(next(line for line in axes.lines if line.get_marker() == "*").get_markerfacecolor())
+
+    assert face(20.0) != "white"
+    assert face(100.0) == "white"
+
+
+def test_the_capacity_line_has_the_fitted_slope() -> None:
+    sweep = synthetic_sweep(
+        tau_corr_ms=(50.0, 100.0, 150.0),
+        duration_ms=tuple(250.0 * k for k in range(1, 13)),
+        correlation=lambda p: 0.7 - 1e-4 * (p["duration_ms"] - 10.0 * p["tau_corr_ms"]),
+    )
+    figure = drawn(figures.capacity_panels(sweep, interpolate=True))
+    axes = next(axes for axes in panels(figure) if axes.get_title(loc="left").endswith("$N$ = 500"))
+    line = next(line for line in axes.lines if line.get_zorder() == 6)
+    slope = np.ptp(line.get_ydata()) / np.ptp(line.get_xdata())
+    assert slope == pytest.approx(10.0)
+
+
+def test_a_selected_value_is_shown_and_named() -> None:
+    sweep = synthetic_sweep(
+        tau_syn_ms=(10.0, 20.0, 40.0), tau_corr_ms=(50.0, 100.0), further={"ridge": (0.1, 1.0), "rule": ("a", "b")}
+    )
+    figure = drawn(figures.performance_map(sweep, select={"ridge": 0.9, "rule": "b"}))
+    assert figure.get_suptitle() == "ridge = 1, rule = b"
+    with pytest.raises(DataError, match=r"rule = 'c' is not in the sweep; choose among a, b"):
+        figures.performance_map(sweep, select={"rule": "c"})
+
+
+def test_other_dimensions_are_fixed_at_the_value_nearest_to_the_papers() -> None:
+    table = xr.Dataset({"x": (("n_neurons", "other"), np.zeros((3, 1)))}, coords={"n_neurons": [100, 450, 2000]})
+    one, words = fix_others(table, keep=())
+    assert one["n_neurons"].item() == 450
+    assert words == "$N$ = 450"
+
+
+def test_datasets_that_are_neither_sweep_nor_network_are_refused() -> None:
+    with pytest.raises(DataError, match="no figure for a Dataset with the dimensions time"):
+        figures.figures_for(xr.Dataset({"x": ("time", [1.0])}))
+    with pytest.raises(DataError, match="two values of tau_corr_ms or n_neurons"):
+        figures.collapse_panels(synthetic_sweep())
+
+
+# ---- style -----------------------------------------------------------------------------------------------------------
+
+
+def test_every_status_has_a_marker_in_the_order_of_the_registry() -> None:
+    assert tuple(STATUS_MARKERS) == STATUS
+    assert len({marker for marker, _ in STATUS_MARKERS.values()}) == len(STATUS)
+
+
+def test_neighbouring_colours_differ_in_lightness_or_hue_for_readers_without_green_cones() -> None:
+    # the projection of Vienot, Brettel and Mollon for deuteranopes, on linear RGB
+    def seen(colour: str) -> np.ndarray:
+        rgb = np.array(matplotlib.colors.to_rgb(colour)) ** 2.2
+        project = np.array([[0.29275, 0.70725, 0.0], [0.29275, 0.70725, 0.0], [-0.02234, 0.02234, 1.0]])
+        return np.clip(project @ rgb, 0, 1) ** (1 / 2.2)
+
+    for first, second in zip(PALETTE, PALETTE[1:], strict=False):
+        assert np.linalg.norm(seen(first) - seen(second)) > 0.2, (first, second)
+
+
+def test_labels_carry_units_and_pure_numbers_none() -> None:
+    assert label("tau_syn_ms") == r"synaptic decay time $\tau_s$ (ms)"
+    assert label("n_neurons") == r"number of neurons $N$"
+    rate = xr.DataArray(1.0, name="rate", attrs={"units": "Hz", "long_name": "population rate"})
+    assert label(rate) == "population rate (Hz)"
+    assert valued("tau_corr_ms", 98.24) == r"$\tau_c$ = 98.2 ms"
+    assert valued("tau_corr_ms", np.nan) == r"no $\tau_c$"
+
+
+def test_cell_edges_lie_half_way_in_the_logarithm() -> None:
+    np.testing.assert_allclose(edges(np.array([1.0, 4.0, 16.0]), log=True), [0.5, 2.0, 8.0, 32.0])
+    np.testing.assert_allclose(edges(np.array([1.0, 2.0, 4.0]), log=False), [0.5, 1.5, 3.0, 5.0])
+    assert np.all(np.diff(edges(np.array([20.0]), log=True)) > 0)
+
+
+def test_logarithmic_axes_name_the_grid_values_if_there_are_few() -> None:
+    axes = Figure().subplots()
+    log_axis(axes, "x", [5.0, 20.0, 80.0])
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["5", "20", "80"]

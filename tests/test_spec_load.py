@@ -1,0 +1,183 @@
+"""What a person reads when a config says something that cannot be run."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from sweep_stub import sweep_document
+
+from hpcspike.errors import SpecError
+from hpcspike.spec import Experiment, Sweep, load, validate_experiment, validate_sweep
+from hpcspike.spec.sweep import set_dotted
+
+
+def changed(document: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """A copy with ``section__key`` set."""
+    document = copy.deepcopy(document)
+    for key, value in changes.items():
+        set_dotted(document, key.replace("__", "."), value)
+    return document
+
+
+@pytest.fixture
+def document(tiny_document: dict[str, Any]) -> dict[str, Any]:
+    return tiny_document
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"synapse__tau_sin_ms": 5}, "synapse.tau_sin_ms: unknown key; did you mean 'tau_syn_ms'?"),
+        ({"trainin": {}}, "trainin: unknown key; did you mean 'training'?"),
+        ({"synapse__tau_syn_ms": 0}, "synapse.tau_syn_ms = 0: must be greater than 0 ms"),
+        ({"synapse__tau_syn_ms": -3.5}, "synapse.tau_syn_ms = -3.5: must be greater than 0 ms"),
+        ({"neuron__step_ms": 50.0}, "neuron.step_ms = 50 ms is larger than synapse.tau_syn_ms = 20 ms"),
+        (
+            {"training__update_interval_ms": 2.5},
+            "update_interval_ms = 2.5 ms is not a multiple of neuron.step_ms = 1 ms",
+        ),
+        ({"network__n_neurons": 1}, "network.n_neurons = 1: must be greater than or equal to 2"),
+        ({"network__n_neurons": None}, "network.n_neurons is missing"),
+        ({"connectivity__probability": 0}, "connectivity.probability = 0: must be greater than 0"),
+        ({"connectivity__probability": 1.01}, "connectivity.probability = 1.01: must be less than or equal to 1"),
+        ({"targets__duration_ms": 1.0}, "targets.duration_ms = 1 ms is shorter than one update interval of 2 ms"),
+        (
+            {"targets__kind": "sinus"},
+            "targets.kind = 'sinus': must be one of sine, sine_product, ou, chaotic, recorded",
+        ),
+        ({"targets": {"duration_ms": 100}}, "targets.kind is missing: must be one of sine,"),
+        ({"targets": 7}, "targets = 7: must be a section, that is a mapping of keys to values"),
+        ({"network": [1]}, "network = [1]: must be a section"),
+        ({"training__n_loops": 2.5}, "training.n_loops = 2.5: must be a valid integer"),
+        ({"training__variable": "spikes"}, "training.variable = 'spikes': must be 'drive' or 'rate'"),
+        ({"synapse__tau_syn_ms": float("nan")}, "synapse.tau_syn_ms = nan: must be a finite number ms"),
+        ({"targets__amplitude": [2.0, 1.0]}, "targets.amplitude = [2.0, 1.0]: must be [low, high] with low <= high"),
+    ],
+)
+def test_a_wrong_experiment_is_refused_in_one_line(
+    document: dict[str, Any], changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        validate_experiment(changed(document, **changes), source="my.yaml")
+    assert str(caught.value).startswith("my.yaml: ")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        ({"synapse.tau_syn_ms": 5}, "axes.synapse.tau_syn_ms = 5: must be a list of values, {linspace:"),
+        ({"synapse.tau_syn_ms": {"logspce": [1, 2, 3]}}, "must be a list of values, {linspace:"),
+        ({"synapse.tau_syn_ms": {"linspace": [1, 2]}}, "axes.synapse.tau_syn_ms.linspace.count: missing"),
+        ({"synapse.tau_syn_ms": {"linspace": [1, 2, "x"]}}, "axes.synapse.tau_syn_ms.linspace.count = 'x'"),
+        ({"synapse.tau_syn_ms": {"logspace": [0, 2, 3]}}, "logspace needs a first and a last value above 0"),
+        ({"synapse.tau_syn_ms": {"linspace": [1, 2, 3], "round": 1}}, "unknown key; did you mean 'round_to'?"),
+        ({"synapse.tau_syn_ms": []}, "synapse.tau_syn_ms has no values, so the sweep has zero points"),
+        ({"synapse.tau_syn_ms": {"linspace": [1, 2, 0]}}, "linspace.count = 0: must be greater than or equal to 1"),
+        ({"synapse.tau_syn_ms": [5, 5.0]}, "synapse.tau_syn_ms has the value 5.0 twice"),
+        ({"synapse.tau_sin_ms": [5]}, "synapse.tau_sin_ms: unknown key; did you mean 'tau_syn_ms'?"),
+        ({"synapse.tau_syn_ms": [-1.0]}, "synapse.tau_syn_ms = -1.0: must be greater than 0 ms"),
+        ({"network.n_neurons": {"linspace": [100, 101, 3]}}, None),
+        ({"replicate": [0, 1]}, "replicate cannot be an axis; use 'replicates: <count>' instead"),
+        ({"name": ["a", "b"]}, "name cannot be an axis"),
+        ({"network.n_neurons.x": [5]}, "n_neurons is not a section of the experiment"),
+        ([1, 2], "axes = [1, 2]: must be a section"),
+    ],
+)
+def test_a_wrong_axis_is_refused_in_one_line(axes: Any, message: str | None) -> None:
+    if message is None:  # only the second value is wrong: found when the points are planned
+        assert validate_sweep(sweep_document(axes=axes)).n_points == 6
+        return
+    with pytest.raises(SpecError) as caught:
+        validate_sweep(sweep_document(axes=axes), source="my.yaml")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"replicates": 0}, "replicates = 0: must be greater than or equal to 1"),
+        ({"replicate": 2}, "replicate: unknown key; did you mean 'replicates'?"),
+        ({"batching": {"minute": 2}}, "batching.minute: unknown key; did you mean 'minutes'?"),
+        ({"replicates": 500_000}, "the sweep has 3,000,000 points"),
+        ({"name": "../escape"}, "name = '../escape': must consist of letters, digits"),
+    ],
+)
+def test_a_wrong_sweep_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match="^my.yaml: ") as caught:
+        validate_sweep(sweep_document(**changes), source="my.yaml")
+    assert message in str(caught.value)
+
+
+def write(path: Path, document: dict[str, Any]) -> Path:
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    return path
+
+
+def test_a_file_with_the_key_experiment_is_a_sweep(tmp_path: Path, document: dict[str, Any]) -> None:
+    assert isinstance(load(write(tmp_path / "a.yaml", document)), Experiment)
+    assert isinstance(load(write(tmp_path / "b.yaml", sweep_document())), Sweep)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "no such file"),
+        ("a: [1", "not valid YAML"),
+        ("- 1\n- 2\n", "must hold a mapping"),
+        ("", "must hold a mapping"),
+        (b"\xff\xfe\x00", "cannot be read"),
+    ],
+)
+def test_a_file_that_is_no_config_is_refused(tmp_path: Path, text: str | bytes | None, message: str) -> None:
+    path = tmp_path / "my.yaml"
+    if text is not None:
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(SpecError, match=message):
+        load(path)
+
+
+def test_sizes_replace_keys_section_by_section_and_axes_as_a_whole(tmp_path: Path) -> None:
+    sizes = {
+        "small": {"experiment": {"training": {"n_loops": 1}}, "axes": {"seed": [1, 2]}},
+        "as_is": None,
+    }
+    path = write(tmp_path / "my.yaml", sweep_document(sizes=sizes))
+    small, default, as_is = load(path, size="small"), load(path), load(path, size="as_is")
+    assert default == small
+    assert list(small.axes) == ["seed"]
+    assert small.point({}).training.n_loops == 1
+    assert small.point({}).network.n_neurons == 20
+    assert list(as_is.axes) == ["synapse.tau_syn_ms", "targets.tau_corr_ms"]
+    with pytest.raises(SpecError, match="size 'big' is unknown; choose one of small, as_is"):
+        load(path, size="big")
+
+
+def test_a_size_needs_a_sizes_section(tmp_path: Path, document: dict[str, Any]) -> None:
+    with pytest.raises(SpecError, match="no 'sizes' section"):
+        load(write(tmp_path / "my.yaml", document), size="smoke")
+
+
+def test_changes_are_laid_over_the_file_last(tmp_path: Path, document: dict[str, Any]) -> None:
+    path = write(tmp_path / "my.yaml", {**document, "sizes": {"a": {"synapse": {"tau_syn_ms": 7.0}}}})
+    assert load(path).synapse.tau_syn_ms == 7.0
+    assert load(path, changes={"synapse.tau_syn_ms": 9}).synapse.tau_syn_ms == 9.0
+    with pytest.raises(SpecError, match="did you mean 'tau_syn_ms'"):
+        load(path, changes={"synapse.tau_syn": 9})
+
+
+def test_paths_of_recordings_start_at_the_file(tmp_path: Path) -> None:
+    targets = {"kind": "recorded", "path": "rates.nc"}
+    experiment = {"targets": targets, "training": {"variable": "rate"}}
+    folder = tmp_path / "configs"
+    folder.mkdir()
+    assert load(write(folder / "a.yaml", experiment)).targets.path == str(folder / "rates.nc")
+    axes = {"targets.path": ["a.nc", "../b.nc"]}
+    sweep = load(write(folder / "b.yaml", {"experiment": experiment, "axes": axes}))
+    assert sweep.axes["targets.path"] == [str(folder / "a.nc"), str(tmp_path / "b.nc")]

@@ -1,0 +1,99 @@
+"""Predictions of time and memory, and the refusal of what cannot fit."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from hpcspike.errors import ResourceError
+from hpcspike.spec import Experiment, validate_experiment
+from hpcspike.spec.sweep import set_dotted
+from hpcspike.sweep.cost import BASE_MIB, available_memory_mib, check_memory, predict, shown_mib, shown_seconds
+
+
+def experiment_with(document: dict[str, Any], **changes: Any) -> Experiment:
+    document = copy.deepcopy(document)
+    for key, value in changes.items():
+        set_dotted(document, key.replace("__", "."), value)
+    return validate_experiment(document)
+
+
+def test_memory_is_dominated_by_one_matrix_per_neuron(tiny_document: dict[str, Any]) -> None:
+    large = experiment_with(tiny_document, network__n_neurons=2001, connectivity__probability=0.5)
+    matrices = 2001 * 1000**2 * 8 / 2**20
+    assert predict(large).memory_mib - BASE_MIB == pytest.approx(matrices, rel=0.05)
+    assert predict(large).memory_mib - BASE_MIB > matrices
+    single = experiment_with(
+        tiny_document, network__n_neurons=2001, connectivity__probability=0.5, training__dtype="float32"
+    )
+    assert predict(single).memory_mib - BASE_MIB == pytest.approx(matrices / 2, rel=0.1)
+
+
+def test_time_grows_with_the_cube_of_the_size_of_large_networks(tiny_document: dict[str, Any]) -> None:
+    small = predict(experiment_with(tiny_document, network__n_neurons=4000)).seconds
+    large = predict(experiment_with(tiny_document, network__n_neurons=8000)).seconds
+    assert large / small == pytest.approx(8.0, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    "longer",
+    [
+        {"targets__duration_ms": 200.0},
+        {"training__n_loops": 4},
+        {"training__update_interval_ms": 1.0},
+        {"targets__n_sets": 2},
+        {"training__algorithm": "textbook"},
+        {"measures__n_test_trials": 50},
+    ],
+)
+def test_more_work_is_predicted_to_take_longer(tiny_document: dict[str, Any], longer: dict[str, Any]) -> None:
+    base = {"network__n_neurons": 500, "training__algorithm": "blocked"}
+    one = predict(experiment_with(tiny_document, **base)).seconds
+    assert predict(experiment_with(tiny_document, **{**base, **longer})).seconds > one
+
+
+def test_recordings_whose_size_is_in_the_file_are_estimated_without_reading_it() -> None:
+    targets = {"kind": "recorded", "path": "nowhere.nc", "n_units": 100, "auxiliary_ratio": 2.0}
+    recorded = validate_experiment({"targets": targets, "training": {"variable": "rate"}})
+    same = validate_experiment({"targets": {"kind": "ou", "duration_ms": 5000.0}, "network": {"n_neurons": 300}})
+    assert predict(recorded).memory_mib == pytest.approx(predict(same).memory_mib, rel=0.01)
+
+
+def test_what_cannot_fit_is_refused_with_its_size_and_what_there_is(tiny_document: dict[str, Any]) -> None:
+    huge = experiment_with(tiny_document, network__n_neurons=100_000)
+    with pytest.raises(ResourceError) as caught:
+        check_memory(huge, available_mib=16_384.0)
+    message = str(caught.value)
+    assert "network.n_neurons = 100,000" in message
+    assert "1.8 PiB" in message or "TiB" in message
+    assert "16.0 GiB are available" in message
+
+
+def test_what_fits_passes(tiny_document: dict[str, Any]) -> None:
+    experiment = experiment_with(tiny_document)
+    needed = predict(experiment).memory_mib
+    check_memory(experiment, available_mib=needed)
+    with pytest.raises(ResourceError):
+        check_memory(experiment, available_mib=needed - 1)
+
+
+def test_available_memory_respects_the_machine() -> None:
+    import psutil
+
+    assert 0 < available_memory_mib() <= psutil.virtual_memory().total / 2**20
+
+
+@pytest.mark.parametrize(
+    ("mib", "text"), [(17.2, "17 MiB"), (2048.0, "2.0 GiB"), (3 * 2.0**20, "3.0 TiB"), (1023.0, "1023 MiB")]
+)
+def test_memory_in_words(mib: float, text: str) -> None:
+    assert shown_mib(mib) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.25, "0.2 s"), (42.0, "42 s"), (600.0, "10 min"), (36_000.0, "10.0 h")]
+)
+def test_time_in_words(seconds: float, text: str) -> None:
+    assert shown_seconds(seconds) == text

@@ -1,0 +1,123 @@
+"""What a reader of a sweep gets: lazily opened results, complete points only unless asked, and a status at any time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from sweep_stub import stub_point, sweep_document
+
+from hpcspike.engine import point
+from hpcspike.errors import StoreError
+from hpcspike.spec import validate_sweep
+from hpcspike.sweep.batch import run_batch
+from hpcspike.sweep.finalize import finalize
+from hpcspike.sweep.reading import open_sweep, sweep_status
+from hpcspike.sweep.store import ensure_store
+from hpcspike.variables import POINT_PARAMETERS, POINT_PROVENANCE, POINT_RESULTS
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A sweep of three batches of which the second is done."""
+    monkeypatch.setattr(point, "run_point", stub_point)
+    path = tmp_path / "little.zarr"
+    ensure_store(
+        path, validate_sweep(sweep_document(axes={"training.dtype": ["float32", "float64"], "seed": [1, 2, 3]}))
+    )
+    run_batch(path, 1)
+    return path
+
+
+def test_results_are_read_when_used_and_parameters_are_in_memory(path: Path) -> None:
+    sweep = open_sweep(path)
+    for name in (*POINT_RESULTS, *POINT_PROVENANCE):
+        assert sweep[name].chunks is not None, name
+    for name in sweep.coords:
+        assert sweep[name].chunks is None, name
+
+
+def test_variables_come_in_the_order_of_the_registry_with_units(path: Path) -> None:
+    sweep = open_sweep(path)
+    assert list(sweep.data_vars) == [*POINT_RESULTS, *POINT_PROVENANCE]
+    assert list(sweep.coords)[: len(POINT_PARAMETERS)] == list(POINT_PARAMETERS)
+    for name, array in sweep.variables.items():
+        assert array.attrs["units"], name
+        assert array.attrs["long_name"], name
+
+
+def test_only_complete_points_are_seen_unless_asked(path: Path) -> None:
+    complete = open_sweep(path).load()
+    assert complete.sizes["point"] == 4
+    assert complete["batch"].values.tolist() == [1] * 4
+    everything = open_sweep(path, complete_only=False).load()
+    assert everything.sizes["point"] == 12
+    assert everything["correlation"].notnull().values.tolist() == [4 <= row < 8 for row in range(12)]
+    assert everything.isel(point=slice(4, 8)).identical(complete)
+
+
+def test_a_sweep_without_finished_points_opens_empty(tmp_path: Path) -> None:
+    path = tmp_path / "new.zarr"
+    ensure_store(path, validate_sweep(sweep_document()))
+    assert open_sweep(path).sizes == {"point": 0, "loop": 2}
+    assert sweep_status(path).done == 0
+
+
+def test_text_is_plain_and_can_be_selected_and_exported(path: Path, tmp_path: Path) -> None:
+    sweep = open_sweep(path)
+    assert sweep["dtype"].dtype.kind == "U"
+    assert set(sweep.where(sweep["dtype"] == "float32", drop=True)["dtype"].values) == {"float32"}
+    sweep.to_netcdf(tmp_path / "sweep.nc", engine="h5netcdf")
+    with xr.open_dataset(tmp_path / "sweep.nc", engine="h5netcdf") as copy:
+        assert np.array_equal(copy["correlation"].values, sweep["correlation"].values)
+    assert sweep[["correlation", "n_neurons"]].to_dataframe().groupby("dtype")["correlation"].mean().notna().all()
+
+
+def test_reading_never_writes(path: Path) -> None:
+    before = {file: file.stat().st_mtime_ns for file in path.parent.rglob("*")}
+    open_sweep(path, provenance=True).load()
+    sweep_status(path)
+    assert {file: file.stat().st_mtime_ns for file in path.parent.rglob("*")} == before
+
+
+def test_status_counts_points_batches_and_outcomes(path: Path) -> None:
+    status = sweep_status(path)
+    assert (status.points, status.done, status.batches, status.batches_done) == (12, 4, 3, 1)
+    assert status.counts == {"learned": 4, "sampling": 0, "tracking": 0, "diverged": 0, "silent": 0}
+    assert not status.finalized
+    run_batch(path, 0)
+    run_batch(path, 2)
+    finalize(path)
+    assert sweep_status(path).seconds_left == 0.0
+    assert sweep_status(path).finalized
+
+
+def test_the_time_left_is_corrected_by_the_points_that_are_done(path: Path) -> None:
+    import zarr
+
+    group = zarr.open_group(path)
+    predicted = group["predicted_seconds"][:]
+    group["wall_seconds"][4:8] = 3.0 * predicted[4:8]
+    left = predicted[:4].sum() + predicted[8:].sum()
+    assert sweep_status(path).seconds_left == pytest.approx(3.0 * left)
+
+
+def test_what_is_no_sweep_is_refused(tmp_path: Path) -> None:
+    xr.Dataset({"x": ("t", np.arange(3.0))}).to_zarr(tmp_path / "other.zarr", zarr_format=3, consolidated=False)
+    with pytest.raises(StoreError, match="not the store of a sweep"):
+        open_sweep(tmp_path / "other.zarr")
+    with pytest.raises(StoreError, match="no such store"):
+        sweep_status(tmp_path / "nothing.zarr")
+
+
+def test_a_large_sweep_is_planned_and_opened_whole(tmp_path: Path) -> None:
+    path = tmp_path / "large.zarr"
+    axes = {"synapse.tau_syn_ms": {"logspace": [1.0, 500.0, 20]}, "targets.tau_corr_ms": {"logspace": [1.0, 500.0, 20]}}
+    store, _ = ensure_store(path, validate_sweep(sweep_document(axes=axes, replicates=25, batching={"minutes": 0.5})))
+    assert store.n_points == 10_000
+    sweep = open_sweep(path, complete_only=False)
+    assert len(np.unique(sweep["grid_index"].values)) == 10_000
+    assert len(set(sweep["experiment_hash"].values)) == 10_000
+    assert sweep_status(path).batches == store.n_batches <= 2000

@@ -1,0 +1,163 @@
+"""The workflow from an empty folder to figures, run again, and run after a change; and what it plans beforehand."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from sweep_stub import sweep_document
+
+from hpcspike.errors import SpecError
+from hpcspike.spec import load, validate_sweep
+from hpcspike.sweep.grid import build_grid
+from hpcspike.sweep.layout import create_store
+from hpcspike.sweep.plan import plan_batches
+from hpcspike.sweep.reading import open_sweep
+from hpcspike.sweep.workflow import plan_jobs, plan_network, sweep_figures
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def write(path: Path, document: dict[str, Any]) -> Path:
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    return path
+
+
+# ---- what is known before the first job ------------------------------------------------------------------------------
+
+
+def test_jobs_are_those_the_planner_will_make_and_then_those_of_the_store(tmp_path: Path) -> None:
+    config = write(tmp_path / "sweep.yaml", sweep_document())
+    before = plan_jobs(config, results=tmp_path / "results")
+    assert before.store == tmp_path / "results" / "little.zarr"
+    assert [Path(receipt).name for receipt in before.receipts] == [f"batch-{k:04d}.json" for k in range(3)]
+    grid = build_grid(validate_sweep(sweep_document()))
+    create_store(before.store, grid, plan_batches(grid))
+    write(config, sweep_document(batching={"max_points": 2}))
+    assert plan_jobs(config, results=tmp_path / "results").receipts == before.receipts
+    assert before.memory_mib == pytest.approx(plan_batches(grid).memory_mib, abs=1.0)
+
+
+def test_jobs_ask_for_more_at_each_attempt(tmp_path: Path) -> None:
+    jobs = plan_jobs(write(tmp_path / "sweep.yaml", sweep_document()))
+    assert jobs.memory(0) > jobs.memory_mib[0]
+    assert jobs.memory(0, attempt=2) == pytest.approx(2 * jobs.memory(0), abs=1)
+    assert jobs.minutes(0) == 10
+    slow = replace(jobs, seconds=[3600.0] * 3)
+    assert [slow.minutes(0, attempt=attempt) for attempt in (1, 2)] == [180, 360]
+
+
+def test_the_identity_changes_with_the_sweep(tmp_path: Path) -> None:
+    config = write(tmp_path / "sweep.yaml", sweep_document())
+    one = plan_jobs(config).identity
+    assert plan_jobs(write(config, sweep_document(batching={"max_points": 2}))).identity == one
+    assert plan_jobs(write(config, sweep_document(replicates=3))).identity != one
+
+
+def test_sweeps_and_single_networks_are_told_apart(tmp_path: Path, tiny_document: dict[str, Any]) -> None:
+    sweep = write(tmp_path / "sweep.yaml", sweep_document())
+    network = write(tmp_path / "network.yaml", tiny_document)
+    assert plan_network(str(network)).name == "tiny"
+    with pytest.raises(SpecError, match="is one experiment, not a sweep"):
+        plan_jobs(network)
+    with pytest.raises(SpecError, match="is a sweep; give it as 'sweep'"):
+        plan_network(str(sweep))
+
+
+@pytest.mark.parametrize(("name", "figures"), [("fig6", {"map", "inverted_u", "collapse"}), ("fig7", {"capacity"})])
+def test_the_figures_of_the_named_sweeps_are_known_beforehand(name: str, figures: set[str]) -> None:
+    sweep = load(ROOT / "cluster" / "config" / f"{name}.yaml")
+    assert figures | {"training"} <= set(sweep_figures(sweep))
+
+
+@pytest.mark.parametrize("name", ["fig6", "fig7"])
+def test_named_sweeps_come_in_three_sizes_with_stores_of_their_own(name: str) -> None:
+    path = ROOT / "cluster" / "config" / f"{name}.yaml"
+    sweeps = [load(path, size=size) for size in ("smoke", "laptop", "paper")]
+    assert load(path) == sweeps[1]
+    assert len({sweep.name for sweep in sweeps}) == 3
+    hours = [build_grid(sweep).seconds.sum() / 3600 for sweep in sweeps]
+    assert hours[0] < 0.01 < hours[1] < 2.0 < hours[2]
+
+
+# ---- snakemake -------------------------------------------------------------------------------------------------------
+
+
+def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--cores", "2", *arguments]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=280, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the workflow ran a sweep of 6 points in two batches and one single network."""
+    folder = tmp_path_factory.mktemp("workflow")
+    document = sweep_document(replicates=1, batching={"max_points": 3})
+    write(folder / "sweep.yaml", document)
+    write(folder / "network.yaml", {"name": "single", **document["experiment"]})
+    run = snakemake(folder, *CONFIG)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return folder
+
+
+CONFIG = ("--config", "sweep=sweep.yaml", "networks=['network.yaml']")
+
+
+@pytest.mark.workflow
+def test_the_workflow_computes_analyses_and_draws(finished: Path) -> None:
+    results = finished / "results"
+    with open_sweep(results / "little.zarr") as sweep:
+        assert sweep.sizes["point"] == 6
+        assert (sweep["status"] >= 0).all()
+    assert (results / "little" / "tables" / "performance.csv").exists()
+    for figure in ("little/figures/map.png", "little/figures/inverted_u.png", "single/figures/training.png"):
+        assert (results / figure).stat().st_size > 1000
+    receipts = {path.name for path in (results / "little.zarr.receipts").iterdir()}
+    assert receipts == {"plan.json", "batch-0000.json", "batch-0001.json", "finalized.json"}
+
+
+@pytest.mark.workflow
+def test_a_second_run_does_nothing_even_if_the_config_is_newer(finished: Path) -> None:
+    (finished / "sweep.yaml").touch()
+    before = {path: path.stat().st_mtime_ns for path in (finished / "results").rglob("*")}
+    run = snakemake(finished, *CONFIG)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "Nothing to be done" in run.stdout + run.stderr
+    assert {path: path.stat().st_mtime_ns for path in (finished / "results").rglob("*")} == before
+
+
+@pytest.mark.workflow
+def test_a_changed_sweep_never_overwrites_the_old_one(finished: Path) -> None:
+    store = finished / "results" / "little.zarr"
+    before = {path: path.read_bytes() for path in store.rglob("*") if path.is_file()}
+    write(finished / "changed.yaml", sweep_document(replicates=2, batching={"max_points": 3}))
+    run = snakemake(finished, "--config", "sweep=changed.yaml", "networks=[]")
+    assert run.returncode != 0
+    assert "replicates = 1 in the store, 2 now" in run.stdout + run.stderr
+    assert {path: path.read_bytes() for path in store.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.workflow
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (("sweep=wrong.yaml",), "synapse.tau_sin_ms: unknown key; did you mean 'tau_syn_ms'?"),
+        (("sweep=nothing.yaml",), "nothing.yaml: no such file"),
+        (("swep=sweep.yaml",), "Additional properties are not allowed ('swep' was unexpected)"),
+    ],
+)
+def test_wrong_settings_are_refused_before_any_job(tmp_path: Path, settings: tuple[str, ...], message: str) -> None:
+    write(tmp_path / "wrong.yaml", sweep_document(axes={"synapse.tau_sin_ms": [1.0]}))
+    run = snakemake(tmp_path, "--config", *settings)
+    assert run.returncode != 0
+    assert message in run.stdout + run.stderr
+    assert not (tmp_path / "results").exists()
