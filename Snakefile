@@ -1,6 +1,7 @@
 # A sweep from plan to figures, and a few single networks beside it. Every job is one hpcspike command; the jobs of a sweep
 # are batches of points. Settings: cluster/config/workflow.schema.json, for example
 #     snakemake --cores all --config sweep=cluster/config/fig7.yaml size=smoke
+import shlex
 import sys
 from pathlib import Path
 
@@ -15,7 +16,7 @@ min_version("9.5")
 validate(config, "cluster/config/workflow.schema.json")
 
 # the interpreter that runs this file: an environment need not be activated
-HPCSPIKE = f"{sys.executable} -m hpcspike"
+HPCSPIKE = f"{shlex.quote(sys.executable)} -m hpcspike"
 RESULTS = config["results"]
 SIZE = config["size"] or None
 
@@ -77,9 +78,9 @@ rule plan:
         f"{RECEIPTS}/plan.json",
     params:
         sweep=JOBS.identity, # a changed sweep runs this again, which refuses the old store and names the difference
-        size=f"--size {SIZE}" if SIZE else "",
+        size=f"--size {shlex.quote(SIZE)}" if SIZE else "",
     shell:
-        "{HPCSPIKE} plan {SWEEP} {params.size} --store {STORE} --create --receipt {output}"
+        "{HPCSPIKE} plan {SWEEP:q} {params.size} --store {STORE:q} --create --receipt {output:q}"
 
 
 rule batch:
@@ -96,7 +97,7 @@ rule batch:
         runtime=lambda wildcards, attempt: JOBS.minutes(int(wildcards.batch), attempt=attempt),
     shell:
         "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 "
-        "{HPCSPIKE} run-batch {STORE} --batch {wildcards.batch} 2>&1 | tee {log}"
+        "{HPCSPIKE} run-batch {STORE:q} --batch {wildcards.batch} 2>&1 | tee {log:q}"
 
 
 rule finalize:
@@ -105,7 +106,7 @@ rule finalize:
     output:
         f"{RECEIPTS}/finalized.json",
     shell:
-        "{HPCSPIKE} finalize {STORE}"
+        "{HPCSPIKE} finalize {STORE:q}"
 
 
 rule analyse:
@@ -114,7 +115,7 @@ rule analyse:
     output:
         directory(f"{OUTPUT}/tables"),
     shell:
-        "{HPCSPIKE} analyse {STORE} --out {output}"
+        "{HPCSPIKE} analyse {STORE:q} --out {output:q}"
 
 
 rule figures:
@@ -125,7 +126,7 @@ rule figures:
     params:
         folder=f"{OUTPUT}/figures",
     shell:
-        "{HPCSPIKE} plot {STORE} --out {params.folder}"
+        "{HPCSPIKE} plot {STORE:q} --out {params.folder:q}"
 
 
 rule train:
@@ -138,7 +139,7 @@ rule train:
         f"{RESULTS}/{{network}}/logs/train.log",
     shell:
         "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 "
-        "{HPCSPIKE} train {params.config} --out {output} 2>&1 | tee {log}"
+        "{HPCSPIKE} train {params.config:q} --out {output:q} 2>&1 | tee {log:q}"
 
 
 rule network_figures:
@@ -149,4 +150,4 @@ rule network_figures:
     params:
         folder=f"{RESULTS}/{{network}}/figures",
     shell:
-        "{HPCSPIKE} plot {input} --out {params.folder}"
+        "{HPCSPIKE} plot {input:q} --out {params.folder:q}"

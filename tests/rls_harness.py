@@ -22,7 +22,7 @@ class Harness:
         n = len(in_degrees)
         self.live = SimpleNamespace(
             weight=self.rows.weight.astype(dtype),
-            drive=np.zeros(n),
+            readout=np.zeros(n),
             filtered=self.rng.random(n_neurons) * 0.3,
             trace=np.zeros(n_neurons),
             events=np.zeros(len(self.rows.presynaptic), dtype=np.int32),
@@ -37,7 +37,7 @@ class Harness:
         """u = w.r of the engine's own weights."""
         for i, sources in enumerate(self.sources):
             row = self.live.weight[self.rows.start[i] : self.rows.start[i + 1]]
-            self.live.drive[i] = row.astype(np.float64) @ self.live.filtered[sources]
+            self.live.readout[i] = row.astype(np.float64) @ self.live.filtered[sources]
 
     def pass_time(self, decay: float, rate: float, jump: float) -> None:
         """One update interval: r decays and every neuron spikes with probability ``rate``."""

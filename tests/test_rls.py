@@ -29,7 +29,7 @@ def _train(
         if gains:
             gain[harness.rng.random(n) < 0.2] = 0.0
         harness.reference_update(target, gain, ridge)
-        rls.update(harness.live, target - harness.live.drive, gain)
+        rls.update(harness.live, target - harness.live.readout, gain)
 
 
 def _compare(harness: Harness, rls: Any, tolerance: float) -> None:

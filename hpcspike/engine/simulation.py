@@ -6,8 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hpcspike.engine.step_kernels import run_steps
+from hpcspike.engine.communication import World
+from hpcspike.engine.step_kernels import order_by_presynaptic, run_steps
+from hpcspike.errors import ResourceError
 from hpcspike.model.connectivity import Rows
+from hpcspike.model.neurons import initial_state, model_code, parameters
 from hpcspike.model.problem import Problem
 
 _BUFFER_SPIKES = 1 << 20
@@ -30,11 +33,12 @@ class Delivery(NamedTuple):
 
 def delivery_layout(rows: Rows, n_neurons: int) -> Delivery:
     """The synapses of compressed rows, ordered by presynaptic neuron and then by row."""
-    order = np.argsort(rows.presynaptic, kind="stable").astype(np.int64)
-    start = np.zeros(n_neurons + 1, dtype=np.int64)
-    np.cumsum(np.bincount(rows.presynaptic, minlength=n_neurons), out=start[1:])
-    row = np.repeat(np.arange(len(rows.start) - 1, dtype=np.int32), np.diff(rows.start))
-    return Delivery(start, row[order], order)
+    synapses = len(rows.presynaptic)
+    layout = Delivery(
+        np.zeros(n_neurons + 1, np.int64), np.empty(synapses, np.int32), np.empty(synapses, np.int64)
+    )  # fmt: skip
+    order_by_presynaptic(rows.start, rows.presynaptic, *layout)
+    return layout
 
 
 def decay_per_step(step_ms: float, tau_syn_ms: float) -> float:
@@ -43,57 +47,81 @@ def decay_per_step(step_ms: float, tau_syn_ms: float) -> float:
     return 1.0 - h + h * h / 2.0 - h**3 / 6.0 + h**4 / 24.0
 
 
+def row_sums(rows: Rows, weight: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """W x of compressed rows, (n,); each row is summed in the order of its synapses, the same in every block."""
+    n_rows = len(rows.start) - 1
+    row = np.repeat(np.arange(n_rows), np.diff(rows.start))
+    return np.bincount(row, weight * vector[rows.presynaptic], minlength=n_rows)
+
+
 class Simulation:
     """The live state of a block and how it moves.
 
     Attributes
     ----------
     state
-        (1, n) phases theta.
-    drive
-        (n,) synaptic drive u.
+        (v, n) state of the neurons: phases theta, or v and refractory steps left.
+    plastic_drive, static_drive
+        (n,) synaptic drive u of the plastic and of the fixed synapses.
+    readout
+        (n,) w.r with the plastic weights of the moment, which learning acts on: the drive itself unless weight changes
+        act on later spikes only.
     filtered
         (N,) filtered spike trains r in spikes per tau, at the end of the last interval.
     weight
         (synapses,) plastic weights, row by row.
     events, n_events
-        Which inputs of each row spiked in the last interval that collected them.
+        Which inputs of each row spiked in the interval, if it collects them.
     trace
-        (N,) what the last interval's spikes added to r.
+        (N,) what the interval's spikes add to r by its end.
     interval_decay
         Factor by which r decayed over the last interval.
     """
 
-    def __init__(self, problem: Problem, *, dtype: np.dtype | type = np.float64) -> None:
+    def __init__(
+        self, problem: Problem, *, dtype: np.dtype | type = np.float64, world: World | None = None
+    ) -> None:
         self.problem = problem
         self._plastic = delivery_layout(problem.plastic, problem.n_neurons)
         self._static = delivery_layout(problem.static, problem.n_neurons)
-        self._static_weight = problem.static.weight[self._static.synapse]
+        self._static_weight = problem.static.weight[self._static.synapse].astype(dtype)
         self.weight = problem.plastic.weight.astype(dtype)
-        self._step = problem.neuron.step_ms / problem.neuron.tau_ms
-        self.decay = decay_per_step(problem.neuron.step_ms, problem.synapse.tau_syn_ms)
-        self._jump_now = problem.neuron.tau_ms / problem.synapse.tau_syn_ms
+        neuron, synapse = problem.neuron, problem.synapse
+        self._step = neuron.step_ms / neuron.tau_ms
+        self._model, self._parameters = model_code(neuron), parameters(neuron, problem.n_rows)
+        self.decay = decay_per_step(neuron.step_ms, synapse.tau_syn_ms)
+        self._jump_now = neuron.tau_ms / synapse.tau_syn_ms
         self._jumps = np.array([self._jump_now])
+        static_tau = synapse.static_tau_syn_ms or synapse.tau_syn_ms
+        self._static_decay = decay_per_step(neuron.step_ms, static_tau)
+        self._static_jump = neuron.tau_ms / static_tau
         rows = problem.n_rows
-        self._increment = np.empty(rows)
+        self._increment, self._received = np.empty(rows), np.empty(rows)
         self._spikes = np.empty(rows, dtype=np.int32)
+        self._everyone = np.empty(problem.n_neurons, dtype=np.int32)
+        self._exchange = (world or World()).exchange()
         self.events = np.empty(len(problem.plastic.presynaptic), dtype=np.int32)
         self.n_events = np.zeros(rows, dtype=np.int32)
         self.trace = np.zeros(problem.n_neurons)
         self.interval_decay = 1.0
-        self._nothing = np.empty((0, rows))
+        self._nothing, self._no_readout = np.empty((0, rows)), np.empty(0)
         self.set_state(problem.phase, problem.filtered)
 
     def set_state(self, phase: np.ndarray, filtered: np.ndarray) -> None:
         """Start from phases (n,) in radians and filtered spike trains (N,), with the current weights."""
-        self.state = (np.pi - np.mod(np.pi - phase, 2.0 * np.pi))[None, :].copy()
+        problem = self.problem
+        self.state = initial_state(problem.neuron, phase)
         self.filtered = filtered.astype(np.float64).copy()
-        self._held: np.ndarray | None = None
-        self.drive = np.zeros(self.problem.n_rows)
-        for rows, weight in ((self.problem.plastic, self.weight), (self.problem.static, self.problem.static.weight)):
-            row = np.repeat(np.arange(self.problem.n_rows), np.diff(rows.start))
-            # bincount adds in the order of the synapses, so a row's sum is the same in every block
-            self.drive += np.bincount(row, weight * self.filtered[rows.presynaptic], minlength=self.problem.n_rows)
+        self.held: np.ndarray | None = None
+        self.plastic_drive = row_sums(problem.plastic, self.weight, self.filtered)
+        self.static_drive = row_sums(problem.static, problem.static.weight, self.filtered)
+        self._separate = problem.synapse.weight_acts == "at_spikes"
+        self.readout = self.plastic_drive.copy() if self._separate else self.plastic_drive
+
+    @property
+    def drive(self) -> np.ndarray:
+        """Synaptic drive u of all synapses, (n,)."""
+        return self.plastic_drive + self.static_drive
 
     def hold_drive(self) -> None:
         """Let the next step still move the neurons with the drive as it is now.
@@ -101,21 +129,25 @@ class Simulation:
         Called before a weight update: the program does not recompute u after it, so that new weights act on theta one
         step later.
         """
-        self._held = self.drive.copy()
+        self.held = self.plastic_drive.copy()
 
     def run_interval(
         self,
         n_steps: int,
         external: np.ndarray,
         *,
+        begin: int = 0,
+        stop: int | None = None,
         collect: bool = False,
         record: np.ndarray | None = None,
         clamp: np.ndarray | None = None,
     ) -> Spikes:
-        """Run ``n_steps`` steps with constant external input (n,), then bring r up to date.
+        """Run an interval of ``n_steps`` steps with constant external input (n,), and at its end bring r up to date.
 
         Parameters
         ----------
+        begin, stop
+            Run only these steps of the interval; the parts of an interval must follow each other.
         collect
             Note which plastic inputs of each row spiked (`events`, `n_events`).
         record
@@ -123,25 +155,28 @@ class Simulation:
         clamp
             (n_steps, n) drive that the neurons receive in place of their own.
         """
+        stop = n_steps if stop is None else stop
         if len(self._jumps) < n_steps:
             jumps = self._jump_now * self.decay ** np.arange(n_steps)
             # never zero: the step loop sees from the trace which neurons spiked before
             self._jumps = np.maximum(jumps, np.finfo(np.float64).tiny)
-        self.trace[:] = 0.0
-        self.n_events[:] = 0
+        if begin == 0:
+            self.trace[:] = 0.0
+            self.n_events[:] = 0
         every = 0 if record is None else n_steps // len(record)
         chunk = max(1, min(n_steps, _BUFFER_SPIKES // max(self.problem.n_rows, 1)))
         if every:
             chunk = max(every, chunk // every * every)
         parts = []
-        for begin in range(0, n_steps, chunk):
-            length = min(chunk, n_steps - begin)
-            part = self._nothing if record is None else record[begin // every :]
-            received = self._nothing if clamp is None else clamp[begin : begin + length]
-            parts.append(self._run(begin, length, n_steps, external, received, collect, every, part))
-        self.interval_decay = self.decay**n_steps
-        self.filtered *= self.interval_decay
-        self.filtered += self.trace
+        for start in range(begin, stop, chunk):
+            length = min(chunk, stop - start)
+            part = self._nothing if record is None else record[start // every :]
+            received = self._nothing if clamp is None else clamp[start : start + length]
+            parts.append(self._run(start, length, n_steps, external, received, collect, every, part))
+        if stop == n_steps:
+            self.interval_decay = self.decay**n_steps
+            self.filtered *= self.interval_decay
+            self.filtered += self.trace
         if len(parts) == 1:
             return parts[0]
         return Spikes(np.concatenate([p.step for p in parts]), np.concatenate([p.neuron for p in parts]))
@@ -158,15 +193,20 @@ class Simulation:
         record: np.ndarray,
     ) -> Spikes:
         capacity = length * self.problem.n_rows
-        entering = self.drive if self._held is None else self._held
-        self._held = None
+        entering = self.plastic_drive if self.held is None else self.held
+        self.held = None
         step, neuron = np.empty(capacity, dtype=np.int32), np.empty(capacity, dtype=np.int32)
         count = run_steps(
-            length, n_steps - begin, self.problem.first, self._step, self.decay, self._jumps,
-            self.state, entering, self.drive, external, clamp, self.trace, self._increment, self._spikes,
+            length, n_steps - begin, self.problem.first, self._model, self._step, self.decay, self._jumps,
+            self._static_decay, self._static_jump,
+            self.state, self._parameters, entering, self.plastic_drive, self.static_drive,
+            self.readout if self._separate else self._no_readout, external, clamp, self.trace, self._increment,
+            self._received, self._spikes, self._everyone, *self._exchange,
             self._plastic.start, self._plastic.row, self._plastic.synapse, self.weight,
             self._static.start, self._static.row, self._static_weight,
             collect, self.problem.plastic.start, self.events, self.n_events,
             every, record, step, neuron,
         )  # fmt: skip
+        if count < 0:
+            raise ResourceError("the spike exchange between MPI ranks failed; see the message of the MPI library")
         return Spikes(step[:count] + np.int32(begin), neuron[:count].copy())

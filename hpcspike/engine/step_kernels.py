@@ -1,15 +1,33 @@
-"""The step loop: advance neurons, hand on spikes, keep the synaptic drive up to date."""
+"""The step loop: advance neurons, exchange spikes, keep the synaptic drives up to date."""
 
 from __future__ import annotations
 
 from hpcspike.accelerate import kernel
-from hpcspike.model.theta_kernels import advance_theta as advance
+from hpcspike.engine.exchange_kernels import exchange_spikes
+from hpcspike.model.neuron_kernels import advance
+
+
+@kernel
+def order_by_presynaptic(start, presynaptic, out_start, out_row, out_synapse):  # type: ignore[no-untyped-def]
+    """Counting sort of row-wise synapses by presynaptic neuron, ascending rows within each; see `Delivery`."""
+    for q in range(presynaptic.shape[0]):
+        out_start[presynaptic[q] + 1] += 1
+    for j in range(out_start.shape[0] - 1):
+        out_start[j + 1] += out_start[j]
+    place = out_start[:-1].copy()
+    for i in range(start.shape[0] - 1):
+        for q in range(start[i], start[i + 1]):
+            j = presynaptic[q]
+            out_row[place[j]] = i
+            out_synapse[place[j]] = q
+            place[j] += 1
 
 
 @kernel
 def run_steps(  # type: ignore[no-untyped-def]
-    n_steps, steps_left, first, step, decay, jump,
-    state, entering, drive, external, clamp, trace, increment, spikes,
+    n_steps, steps_left, first, model, step, decay, jump, static_decay, static_jump,
+    state, parameters, entering, drive, static_drive, readout, external, clamp, trace, increment, received, spikes,
+    everyone, address, kind, world, send, receive,
     plastic_start, plastic_row, plastic_synapse, weight,
     static_start, static_row, static_weight,
     collect, row_start, events, n_events,
@@ -18,39 +36,63 @@ def run_steps(  # type: ignore[no-untyped-def]
     """Run ``n_steps`` steps; the interval they belong to ends after ``steps_left`` steps.
 
     Order within a step, that of the paper's program: neurons move with the drive of the previous step, then the
-    drive decays and receives the spikes. Spikes are delivered in ascending order of the presynaptic neuron.
+    drives decay and receive the spikes. Spikes are delivered in ascending order of the presynaptic neuron.
 
     first: first neuron of the block; step: dt / tau; decay: factor of r and u per step; jump (m,): tau / tau_s times
-    decay^m, what a spike adds to r when m more steps of the interval follow.
-    state (v, n), drive (n,), external (n,), trace (N,): spikes of this interval, decayed to its end.
+    decay^m, what a spike adds to r when m more steps of the interval follow; static_decay, static_jump: the same of the
+    fixed synapses. model, state (v, n), parameters: see `hpcspike.model.neuron_kernels.advance`.
+    drive, static_drive (n,): u of the plastic and of the fixed synapses; readout (n,): w.r with the weights of the
+    moment where that is not the drive, else empty. external (n,); trace (N,): spikes of this interval, decayed to its end.
     entering (n,): the drive that moves the neurons in the first step (after a weight update still the one before it).
-    clamp (n_steps, n): what the neurons receive in place of the drive, step by step; empty: the drive itself.
+    clamp (n_steps, n): what the neurons receive in place of the drives, step by step; empty: the drives themselves.
+    everyone (N,), address, kind, world, send, receive: see `hpcspike.engine.exchange_kernels.exchange_spikes`.
     plastic_*: synapses by presynaptic neuron, start (N + 1,), postsynaptic row and index into weight (synapses,).
     static_*: the same for fixed weights. collect: list for every row which of its inputs spiked for the first time in
     the interval, in events (synapses,) from row_start[row], as position in the row; n_events (n,).
     record (records, n): drive after every record_every-th step (0: never). spike_step, spike_neuron: spikes of the
     block, step counted from 0, as many as fit (they must fit).
-    Returns the number of spikes of the block.
+    Returns the number of spikes of the block, or -1 if the exchange failed.
     """
     n = drive.shape[0]
     size = jump[0]
     recorded = 0
     clamped = clamp.shape[0] > 0
+    separate = readout.shape[0] > 0
+    static = static_row.shape[0] > 0
     for t in range(n_steps):
-        received = clamp[t] if clamped else (entering if t == 0 else drive)
-        count = advance(state, received, external, step, increment, spikes)
+        moving = entering if t == 0 else drive
+        if clamped:
+            moving = clamp[t]
+        elif static:
+            for i in range(n):
+                received[i] = moving[i] + static_drive[i]
+            moving = received
+        count = advance(model, state, parameters, moving, external, step, increment, spikes)
+        for s in range(count):
+            spike_step[recorded] = t
+            spike_neuron[recorded] = first + spikes[s]
+            recorded += 1
+        total = exchange_spikes(first, spikes, count, everyone, address, kind, world, send, receive)
+        if total < 0:
+            return -1
         for i in range(n):
             drive[i] *= decay
+        if static:
+            for i in range(n):
+                static_drive[i] *= static_decay
+        if separate:
+            for i in range(n):
+                readout[i] *= decay
         weight_in_trace = jump[steps_left - 1 - t]
-        for s in range(count):
-            j = first + spikes[s]
-            spike_step[recorded] = t
-            spike_neuron[recorded] = j
-            recorded += 1
+        for s in range(total):
+            j = everyone[s]
             for q in range(static_start[j], static_start[j + 1]):
-                drive[static_row[q]] += size * static_weight[q]
+                static_drive[static_row[q]] += static_jump * static_weight[q]
             for q in range(plastic_start[j], plastic_start[j + 1]):
                 drive[plastic_row[q]] += size * weight[plastic_synapse[q]]
+            if separate:
+                for q in range(plastic_start[j], plastic_start[j + 1]):
+                    readout[plastic_row[q]] += size * weight[plastic_synapse[q]]
             if collect and trace[j] == 0.0:
                 for q in range(plastic_start[j], plastic_start[j + 1]):
                     row = plastic_row[q]
@@ -58,5 +100,7 @@ def run_steps(  # type: ignore[no-untyped-def]
                     n_events[row] += 1
             trace[j] += weight_in_trace
         if record_every > 0 and (t + 1) % record_every == 0:
-            record[(t + 1) // record_every - 1, :] = drive
+            line = (t + 1) // record_every - 1
+            for i in range(n):
+                record[line, i] = drive[i] + static_drive[i]
     return recorded

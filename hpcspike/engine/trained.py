@@ -68,7 +68,7 @@ class Trained:
     def state(self) -> dict[str, np.ndarray]:
         """Phases (n,), drives (n,) and filtered spike trains (N,) at the end of training."""
         live = self.simulation
-        return {"phase": live.state[0].copy(), "drive": live.drive.copy(), "filtered": live.filtered.copy()}
+        return {"phase": live.state[0].copy(), "drive": live.drive, "filtered": live.filtered.copy()}
 
     def evoke(self, stimulus: int = 0, trials: int = 20, *, first_trial: int = 0, beyond_ms: float = 0.0) -> Response:
         """Cue the network, with plasticity off.
@@ -109,7 +109,7 @@ class Trained:
 
     def _run_trial(self, simulation: Simulation, stimulus: int, drive: np.ndarray, filtered: np.ndarray) -> Spikes:
         problem = self.problem
-        bias = np.full(problem.n_rows, problem.neuron.bias)
+        bias = problem.input
         free, cue, every = problem.test_free_run_steps, problem.stimulus_steps, problem.steps_per_sample
         record = np.empty(drive.shape[::-1])
         parts, begins = [], []

@@ -43,7 +43,7 @@ def clamped_split(trained: Trained, *, target_set: int = 0, trials: int = 3) -> 
     problem = trained.problem
     targets = problem.targets[target_set]
     simulation = trained.copy_simulation()
-    bias = np.full(problem.n_rows, problem.neuron.bias)
+    bias = problem.input
     every = problem.steps_per_sample
     # the target at every step: sample m holds for the steps that lead to it
     clamp = np.repeat(targets.T, every, axis=0)

@@ -105,7 +105,7 @@ def _tally(trained: Trained, target_set: int, measures: Measures) -> _Tally:
         tally.powers += band_powers(response, grid_ms=problem.grid_ms, fast_time_ms=measures.fast_time_ms)
         tally.n_spikes += int(np.count_nonzero(evoked.spikes[0].step >= 0))
         if rate:
-            phi = rate_of_noisy_input(evoked.drive[0] + problem.neuron.bias, trained.training.smoothing)
+            phi = rate_of_noisy_input(evoked.drive[0] + problem.input[:, None], trained.training.smoothing)
             tally.phi_correlation += float(pearson(phi, tally.target).mean())
     return tally
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hpcspike.errors import SpecError
-from hpcspike.model.connectivity import Rows, build_rows
+from hpcspike.model.connectivity import build_rows, build_static_rows, constant_input
 from hpcspike.model.problem import Problem
 from hpcspike.model.random_streams import uniform_by_neuron
 from hpcspike.model.recordings import Recording, read_recording
@@ -45,13 +45,16 @@ def build_problem(experiment: Experiment, *, block: tuple[int, int] | None = Non
         plastic=build_rows(
             experiment.connectivity, size, neurons, seed=experiment.seed, replicate=experiment.replicate
         ),
-        static=Rows(np.zeros(len(neurons) + 1, np.int64), np.zeros(0, np.int32), np.zeros(0)),
+        static=build_static_rows(
+            experiment.connectivity, size, neurons, seed=experiment.seed, replicate=experiment.replicate
+        ),
         targets=build_targets(experiment, neurons, n_neurons=size, duration_ms=duration, recording=recording),
         stimuli=np.stack(
             [uniform_by_neuron(*key, "stimulus", neurons, s, -a, a) for s in range(experiment.targets.n_sets)]
         ),
         phase=uniform_by_neuron(*key, "initial_phase", neurons, 0, 0.0, 2.0 * np.pi),
         filtered=np.zeros(size),
+        input=constant_input(experiment, size, neurons),
         neuron=experiment.neuron,
         synapse=experiment.synapse,
         protocol=experiment.protocol,

@@ -8,7 +8,7 @@ import numpy as np
 
 from hpcspike.errors import DataError
 from hpcspike.model.connectivity import Rows, rows_from_dense
-from hpcspike.spec.experiment import Protocol, Synapse, ThetaNeuron, is_multiple, n_steps
+from hpcspike.spec.experiment import Neuron, Protocol, Synapse, ThetaNeuron, is_multiple, n_steps
 
 
 class Problem:
@@ -55,7 +55,7 @@ class Problem:
         phase: Any,
         plastic: Any = None,
         filtered: Any = None,
-        neuron: ThetaNeuron | None = None,
+        neuron: Neuron | None = None,
         synapse: Synapse | None = None,
         protocol: Protocol | None = None,
         stimulus_ms: float = 100.0,
@@ -110,18 +110,20 @@ class Problem:
         stimuli: np.ndarray,
         phase: np.ndarray,
         filtered: np.ndarray,
-        neuron: ThetaNeuron,
+        neuron: Neuron,
         synapse: Synapse,
         protocol: Protocol,
         stimulus_ms: float,
         grid_ms: float,
         seed: int,
         replicate: int,
+        input: np.ndarray | None = None,
     ) -> None:
         self.n_neurons, self.first = n_neurons, first
         self.plastic, self.static = plastic, static
         self.targets, self.stimuli = targets, stimuli
         self.phase, self.filtered = phase, filtered
+        self.input = np.full(len(plastic.start) - 1, neuron.bias) if input is None else input
         self.neuron, self.synapse, self.protocol = neuron, synapse, protocol
         self.stimulus_ms, self.grid_ms = stimulus_ms, grid_ms
         self.seed, self.replicate = seed, replicate
@@ -136,6 +138,7 @@ class Problem:
             "stimuli": (self.stimuli, (self.targets.shape[0], rows)),
             "phase": (self.phase, (rows,)),
             "filtered": (self.filtered, (self.n_neurons,)),
+            "input": (self.input, (rows,)),
         }
         for name, (array, shape) in expected.items():
             if array.shape != shape:

@@ -15,6 +15,7 @@ PURPOSES = {
     "auxiliary_targets": 8,
     "chaotic_weights": 9,
     "chaotic_start": 10,
+    "static_sources": 11,
 }
 """Registry of purposes; a number once given is never reused, so that old results stay reproducible."""
 

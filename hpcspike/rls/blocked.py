@@ -86,7 +86,7 @@ class BlockedRls:
             self._bounds, self._start, self._widths, self._p_start, self._v_start, self._kept, self.capacity,
             self._fresh, flush, simulation.interval_decay, self._presynaptic, simulation.weight, self._covariance,
             self._vectors, self._shrinks, self._scalars, simulation.filtered, simulation.trace, simulation.events,
-            simulation.n_events, error, gain, simulation.drive, self._sources, self._factors, self._values,
+            simulation.n_events, error, gain, simulation.readout, self._sources, self._factors, self._values,
             self._scaled,
         )  # fmt: skip
         self._kept = 0 if flush else self._kept + 1

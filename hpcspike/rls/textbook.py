@@ -54,7 +54,7 @@ class TextbookRls:
         """
         self._kernel(
             self._bounds, self._start, self._presynaptic, simulation.weight, self._block_start, self._covariance,
-            simulation.filtered, error, gain, simulation.drive, self._work,
+            simulation.filtered, error, gain, simulation.readout, self._work,
         )  # fmt: skip
 
     def covariance(self, row: int) -> np.ndarray:
@@ -79,7 +79,7 @@ class TextbookBlasRls(TextbookRls):
         """As `TextbookRls.update`; BLAS must be limited to one thread."""
         self._blas_kernel(
             self._start, self._presynaptic, simulation.weight, self._block_start, self._covariance,
-            simulation.filtered, error, gain, simulation.drive, self._work[0], *self._scalars,
+            simulation.filtered, error, gain, simulation.readout, self._work[0], *self._scalars,
         )  # fmt: skip
 
     def covariance(self, row: int) -> np.ndarray:

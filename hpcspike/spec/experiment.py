@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Union
+import math
+from typing import Annotated, Any, Literal, Union
 
 from pydantic import Field, model_validator
 
@@ -19,10 +20,40 @@ class ThetaNeuron(Section):
     bias: float = quantity(0.0, doc="Constant external input I of every neuron.")
 
 
-class Synapse(Section):
-    """Exponential synapses, drive u = W r with the weights of the moment (paper Eqs 7, 8)."""
+class LifNeuron(Section):
+    """Leaky integrate-and-fire neuron, tau dv/dt = -v + I + gain u, forward Euler (paper, Fig 3 supplement 2)."""
 
-    tau_syn_ms: float = quantity(20.0, unit="ms", gt=0, paper="Eq 7", doc="Synaptic decay time tau_s.")
+    model: Literal["lif"]
+    tau_ms: float = quantity(10.0, unit="ms", gt=0, paper="1.6", doc="Membrane time constant; the unit of time of r.")
+    step_ms: float = quantity(1.0, unit="ms", gt=0, doc="Integration step dt.")
+    bias: float = quantity(0.0, doc="Constant external input I of every neuron, in units of v.")
+    threshold: float = quantity(1.0, doc="A neuron spikes when v passes this.")
+    reset: float = quantity(0.0, doc="v after a spike.")
+    refractory_ms: float = quantity(0.0, unit="ms", ge=0, doc="Time after a spike in which v stays at reset.")
+    drive_gain: float = quantity(1.0, gt=0, doc="Factor of the synaptic drive u in the membrane equation.")
+
+    @model_validator(mode="after")
+    def _reset_below_threshold(self) -> "LifNeuron":
+        if self.reset >= self.threshold:
+            raise ValueError(f"reset = {self.reset:g} must be below threshold = {self.threshold:g}")
+        return self
+
+
+Neuron = Annotated[Union[ThetaNeuron, LifNeuron], Field(discriminator="model")]
+
+
+class Synapse(Section):
+    """Exponential synapses (paper Eqs 6-8)."""
+
+    tau_syn_ms: float = quantity(20.0, unit="ms", gt=0, paper="Eq 7", doc="Decay time tau_s of plastic synapses.")
+    static_tau_syn_ms: float | None = quantity(
+        None, unit="ms", gt=0, doc="Decay time of fixed synapses; default: tau_syn_ms."
+    )
+    weight_acts: Literal["at_once", "at_spikes"] = quantity(
+        "at_once",
+        paper="Eqs 6, 8",
+        doc="Whether a weight change acts on u at once (u = W r, the form trained in the paper) or on later spikes only.",
+    )
 
 
 class GaussianConnectivity(Section):
@@ -41,7 +72,30 @@ class ZeroConnectivity(Section):
     probability: float = quantity(0.3, gt=0, le=1, paper="Figs 6, 7", doc="Probability p that a synapse is plastic.")
 
 
-Connectivity = Annotated[Union[GaussianConnectivity, ZeroConnectivity], Field(discriminator="kind")]
+class BalancedConnectivity(Section):
+    """Fixed excitatory and inhibitory background in the balanced regime, plastic synapses beside it.
+
+    Every neuron receives ``static_in_degree`` fixed synapses from each population and ``plastic_in_degree`` plastic
+    ones from each; neurons 0 to f N - 1 are excitatory. Weights are in units of u per spike per tau.
+    """
+
+    kind: Literal["balanced"]
+    excitatory_fraction: float = quantity(0.5, gt=0, lt=1, doc="Share f of excitatory neurons.")
+    static_in_degree: int = quantity(512, ge=0, doc="Fixed synapses from each population.")
+    static_ee: float = quantity(0.0, doc="Fixed weight onto excitatory from excitatory neurons.")
+    static_ei: float = quantity(0.0, doc="Fixed weight onto excitatory from inhibitory neurons.")
+    static_ie: float = quantity(0.0, doc="Fixed weight onto inhibitory from excitatory neurons.")
+    static_ii: float = quantity(0.0, doc="Fixed weight onto inhibitory from inhibitory neurons.")
+    plastic_in_degree: int = quantity(45, ge=1, doc="Plastic synapses from each population.")
+    plastic_excitatory: float = quantity(0.0, doc="Initial plastic weight from excitatory neurons.")
+    plastic_inhibitory: float = quantity(0.0, doc="Initial plastic weight from inhibitory neurons.")
+    input_excitatory: float = quantity(0.0, doc="Constant external input of excitatory neurons.")
+    input_inhibitory: float = quantity(0.0, doc="Constant external input of inhibitory neurons.")
+
+
+Connectivity = Annotated[
+    Union[GaussianConnectivity, ZeroConnectivity, BalancedConnectivity], Field(discriminator="kind")
+]
 
 
 class Network(Section):
@@ -101,7 +155,7 @@ class Experiment(Section):
     name: str = quantity("experiment", doc="Name used in files and figures.")
     seed: int = quantity(1, ge=0, lt=2**63, doc="Seed of every random stream.")
     replicate: int = quantity(0, ge=0, lt=2**31, doc="Independent repetition of the same experiment.")
-    neuron: ThetaNeuron = quantity(ThetaNeuron(), doc="Neuron model.")
+    neuron: Neuron = quantity(ThetaNeuron(), doc="Neuron model.")
     network: Network = quantity(Network(), doc="Size of the network.")
     synapse: Synapse = quantity(Synapse(), doc="Synapses.")
     connectivity: Connectivity = quantity(ZeroConnectivity(kind="zero"), doc="Initial weights and plastic mask.")
@@ -110,6 +164,13 @@ class Experiment(Section):
     protocol: Protocol = quantity(Protocol(), doc="Order of events in a trial.")
     training: Training = quantity(Training(), doc="Learning rule.")
     measures: Measures = quantity(Measures(), doc="Tests after training.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _theta_by_default(cls, document: Any) -> Any:
+        if isinstance(document, dict) and isinstance(document.get("neuron"), dict) and "model" not in document["neuron"]:
+            return {**document, "neuron": {"model": "theta", **document["neuron"]}}
+        return document
 
     @model_validator(mode="after")
     def _consistent(self) -> "Experiment":
@@ -156,7 +217,21 @@ class Experiment(Section):
                 )
         elif self.network.n_neurons is None:
             raise ValueError("network.n_neurons is missing: give the number of neurons N (an integer >= 2)")
+        self._populations_suffice()
         return self
+
+    def _populations_suffice(self) -> None:
+        connectivity = self.connectivity
+        if not isinstance(connectivity, BalancedConnectivity) or self.network.n_neurons is None:
+            return
+        excitatory = math.floor(connectivity.excitatory_fraction * self.network.n_neurons)
+        smaller = min(excitatory, self.network.n_neurons - excitatory)
+        for key in ("static_in_degree", "plastic_in_degree"):
+            if getattr(connectivity, key) >= smaller:
+                raise ValueError(
+                    f"connectivity.{key} = {getattr(connectivity, key)} does not fit: the smaller population has "
+                    f"{smaller} neurons, so at most {smaller - 1} can be drawn"
+                )
 
 
 def is_multiple(value: float, unit: float) -> bool:

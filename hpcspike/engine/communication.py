@@ -1,0 +1,183 @@
+"""The ranks of a run: one interface for MPI and for its serial stand-in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hpcspike.errors import ResourceError
+
+SPIKE_BUFFER = 63
+"""Spikes per rank and step that travel in the first message (256 bytes with their count)."""
+
+
+class Exchange(NamedTuple):
+    """What `hpcspike.engine.exchange_kernels.exchange_spikes` needs to reach the other ranks."""
+
+    address: int
+    kind: int
+    world: int
+    send: np.ndarray
+    receive: np.ndarray
+
+
+class World:
+    """One rank alone: the serial stand-in, and the base of `MpiWorld`."""
+
+    rank = 0
+    size = 1
+
+    def exchange(self) -> Exchange:
+        """Buffers and handles for the spike exchange inside the step loop."""
+        return Exchange(0, 0, 0, np.zeros(1, np.int32), np.zeros((1, 1), np.int32))
+
+    def concatenate(self, part: np.ndarray) -> np.ndarray:
+        """The parts (n_r, ...) of all ranks joined along the first axis in order of rank, on every rank."""
+        return part
+
+    def collect(self, part: np.ndarray, owner: int) -> np.ndarray | None:
+        """As `concatenate`, but only rank ``owner`` receives the whole; the others get None."""
+        return part
+
+    def any(self, flag: bool) -> bool:
+        """Whether any rank says so; the same answer everywhere."""
+        return flag
+
+    def barrier(self) -> None:
+        """Wait for all ranks."""
+
+    def share(self, thing: Any) -> Any:
+        """Rank 0's thing, on every rank."""
+        return thing
+
+    def agree(self, work: Callable[[], Any]) -> Any:
+        """Run ``work`` on every rank; if it fails on one, every rank raises that error."""
+        return work()
+
+
+class MpiWorld(World):
+    """The ranks of MPI.COMM_WORLD; buffers travel, never pickles, except for errors and small settings."""
+
+    def __init__(self) -> None:
+        try:
+            from mpi4py import MPI
+        except (ImportError, RuntimeError) as error:  # RuntimeError: mpi4py without an MPI library
+            raise ResourceError(
+                f"several ranks were started, but MPI cannot be used ({' '.join(str(error).split())}); "
+                "install one MPI with pip install 'hpcspike[mpi]'"
+            ) from None
+        self._mpi = MPI
+        self._world = MPI.COMM_WORLD
+        self.rank, self.size = self._world.Get_rank(), self._world.Get_size()
+
+    def exchange(self) -> Exchange:
+        import ctypes
+
+        library = ctypes.CDLL(self._mpi.__file__)
+        address = ctypes.cast(library.MPI_Allgather, ctypes.c_void_p).value
+        assert address is not None
+        width = 1 + SPIKE_BUFFER
+        return Exchange(
+            address, self._handle(self._mpi.INT32_T), self._handle(self._world),
+            np.zeros(width, np.int32), np.zeros((self.size, width), np.int32),
+        )  # fmt: skip
+
+    def _handle(self, thing: Any) -> int:
+        import ctypes
+
+        width = ctypes.c_int32 if self._mpi._sizeof(type(thing)) == 4 else ctypes.c_int64
+        return int(width.from_address(self._mpi._addressof(thing)).value)
+
+    def concatenate(self, part: np.ndarray) -> np.ndarray:
+        part = np.ascontiguousarray(part)
+        lengths = np.zeros(self.size, dtype=np.int64)
+        self._world.Allgather(np.array([len(part)], dtype=np.int64), lengths)
+        whole = np.empty((int(lengths.sum()), *part.shape[1:]), dtype=part.dtype)
+        row = self._row_type(part)
+        self._world.Allgatherv([part, len(part), row], [whole, (lengths, _offsets(lengths)), row])
+        row.Free()
+        return whole
+
+    def collect(self, part: np.ndarray, owner: int) -> np.ndarray | None:
+        part = np.ascontiguousarray(part)
+        lengths = np.zeros(self.size, dtype=np.int64)
+        self._world.Allgather(np.array([len(part)], dtype=np.int64), lengths)
+        mine = self.rank == owner
+        whole = np.empty((int(lengths.sum()), *part.shape[1:]), dtype=part.dtype) if mine else None
+        row = self._row_type(part)
+        receiver = [whole, (lengths, _offsets(lengths)), row] if mine else None
+        self._world.Gatherv([part, len(part), row], receiver, root=owner)
+        row.Free()
+        return whole
+
+    def _row_type(self, part: np.ndarray) -> Any:
+        # counts are in rows, so that parts beyond 2^31 bytes can travel
+        row_bytes = int(np.prod(part.shape[1:], dtype=np.int64)) * part.itemsize
+        return self._mpi.BYTE.Create_contiguous(row_bytes).Commit()
+
+    def any(self, flag: bool) -> bool:
+        total = np.zeros(1, dtype=np.int32)
+        self._world.Allreduce(np.array([int(flag)], dtype=np.int32), total, op=self._mpi.MAX)
+        return bool(total[0])
+
+    def barrier(self) -> None:
+        self._world.Barrier()
+
+    def share(self, thing: Any) -> Any:
+        return self._world.bcast(thing, root=0)
+
+    def agree(self, work: Callable[[], Any]) -> Any:
+        result, failure = None, None
+        try:
+            result = work()
+        except Exception as error:  # handed to every rank, whichever it happened on
+            failure = error
+        failures = [error for error in self._world.allgather(failure) if error is not None]
+        if failures:
+            raise failures[0]
+        return result
+
+
+def _offsets(lengths: np.ndarray) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(lengths)[:-1]])
+
+
+_LAUNCHER_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+
+
+def launched_ranks() -> int:
+    """How many ranks a launcher says it started; 1 if none did."""
+    for name in _LAUNCHER_SIZES:
+        if os.environ.get(name, "").isdigit():
+            return int(os.environ[name])
+    if "PMIX_RANK" in os.environ or "SLURM_STEP_ID" in os.environ:
+        tasks = os.environ.get("SLURM_STEP_NUM_TASKS", os.environ.get("SLURM_NTASKS", "1"))
+        return int(tasks) if tasks.isdigit() else 1
+    return 1
+
+
+def connect() -> World:
+    """The world this process was started in.
+
+    MPI is touched only if a launcher started several ranks, so serial use needs none.
+
+    Raises
+    ------
+    ResourceError
+        If MPI cannot be loaded, or sees another number of ranks than the launcher started: the launcher and the
+        library then belong to different MPIs, and every rank would do the whole work alone.
+    """
+    launched = launched_ranks()
+    if launched == 1:
+        return World()
+    world = MpiWorld()
+    if world.size != launched:
+        raise ResourceError(
+            f"the launcher started {launched} ranks, but MPI sees {world.size}: launcher and library belong to "
+            "different MPIs; use the mpiexec that lies beside this Python (python -m site tells where), "
+            "or srun --mpi=pmi2"
+        )
+    return world

@@ -1,0 +1,195 @@
+"""What lives from loop to loop while a network is trained, and how far it has come."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from hpcspike.engine.communication import World
+from hpcspike.engine.simulation import Simulation
+from hpcspike.engine.training_kernels import accumulate_moments, rate_error
+from hpcspike.errors import SpecError
+from hpcspike.measures.correlation import centred
+from hpcspike.model.problem import Problem
+from hpcspike.rls import make_rls
+from hpcspike.spec.experiment import Training, is_multiple, n_steps
+
+CURVE = ("correlation", "rate", "weight_change", "seconds")
+"""What the learning curve holds for every loop."""
+
+FREE_RUN, CUE, WINDOW = range(3)
+_CHUNK_STEPS = 200
+
+
+@dataclass
+class Cursor:
+    """How far training has come: whole loops, the stage of the loop, updates in the window, steps in the interval."""
+
+    loop: int = 0
+    stage: int = FREE_RUN
+    update: int = 0
+    step: int = 0
+
+
+class Trainer:
+    """Trains a block of neurons, one stretch of steps after another.
+
+    The state is that of `Simulation` and of the RLS engine, and the running sums of the loop; `cursor` says where in
+    the protocol it stands. `state_arrays` and `state_numbers` name all of it for checkpoints.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        training: Training,
+        *,
+        threads: int = 1,
+        diverged_drive: float = 1e6,
+        world: World | None = None,
+    ) -> None:
+        self.problem, self.training = problem, training
+        self.world = world or World()
+        _check_intervals(problem, training)
+        interval, grid = training.update_interval_ms, problem.grid_ms
+        self.simulation = Simulation(problem, dtype=np.dtype(training.dtype), world=self.world)
+        self.rls = make_rls(problem, training, threads=threads)
+        self._steps_per_update = n_steps(interval, problem.neuron.step_ms)
+        stride = n_steps(interval, grid)
+        # one contiguous row of targets per update: (sets, updates, n)
+        self._goals = np.ascontiguousarray(problem.targets[:, :, stride - 1 :: stride].transpose(0, 2, 1))
+        self._error, self._gain = np.empty(problem.n_rows), np.ones(problem.n_rows)
+        self.n_loops = training.n_loops * problem.n_sets
+        self._limit = diverged_drive
+        self._reference = self._sum_of_squares(problem.plastic.weight)
+        self.cursor = Cursor()
+        self.moments = np.zeros((3, problem.n_rows))
+        self.weight_before = self.simulation.weight.copy()
+        self.window_spikes = 0
+        self.loop_seconds = 0.0
+        self._began = 0.0
+        self.diverged_loop = -1
+        self.curve: dict[str, list[float]] = {name: [] for name in CURVE}
+
+    @property
+    def finished(self) -> bool:
+        """Whether all loops are done, or the network diverged."""
+        return self.cursor.loop >= self.n_loops or self.diverged_loop >= 0
+
+    def advance(self, most_steps: int = _CHUNK_STEPS) -> int:
+        """Run at most ``most_steps`` steps, never beyond the next weight update; returns how many."""
+        self._began = time.perf_counter()
+        cursor, problem = self.cursor, self.problem
+        length = (problem.free_run_steps, problem.stimulus_steps, self._steps_per_update)[cursor.stage]
+        stop = min(length, cursor.step + most_steps)
+        if length:
+            external = problem.input + problem.stimuli[self.target_set] if cursor.stage == CUE else problem.input
+            collect = cursor.stage == WINDOW and self.rls.needs_events
+            spikes = self.simulation.run_interval(length, external, begin=cursor.step, stop=stop, collect=collect)
+            if cursor.stage == WINDOW:
+                self.window_spikes += len(spikes.step)
+        taken = stop - cursor.step
+        cursor.step = stop
+        if cursor.step == length:
+            self._end_interval()
+        if self.cursor is cursor:
+            self.loop_seconds += time.perf_counter() - self._began
+        return taken
+
+    @property
+    def target_set(self) -> int:
+        """The target set of the present loop."""
+        return self.cursor.loop % self.problem.n_sets
+
+    def last_row(self) -> dict[str, float]:
+        """The learning curve's last row."""
+        return {name: column[-1] for name, column in self.curve.items()}
+
+    def _end_interval(self) -> None:
+        cursor = self.cursor
+        cursor.step = 0
+        if cursor.stage == WINDOW:
+            self._update(self._goals[self.target_set, cursor.update])
+            cursor.update += 1
+            if cursor.update == self._goals.shape[1]:
+                self._end_loop()
+            return
+        cursor.stage += 1
+        if cursor.stage == WINDOW:
+            self.rls.begin_window()
+
+    def _update(self, goal: np.ndarray) -> None:
+        simulation, first = self.simulation, self.problem.first
+        drive = simulation.drive
+        if self.training.variable == "rate":
+            accumulate_moments(simulation.filtered[first : first + len(goal)], goal, self.moments)
+            rate_error(drive, self.problem.input, goal, self.training.smoothing, self._error, self._gain)
+        else:
+            accumulate_moments(drive, goal, self.moments)
+            # the readout is what the weights of the moment make of r; mostly it is the drive itself
+            np.subtract(goal, simulation.readout + simulation.static_drive, out=self._error)
+        simulation.hold_drive()
+        self.rls.update(simulation, self._error, self._gain)
+
+    def _end_loop(self) -> None:
+        simulation, world = self.simulation, self.world
+        goals = self._goals[self.target_set]
+        with np.errstate(over="ignore", invalid="ignore"):  # of a network that diverges
+            row = {
+                "correlation": float(np.mean(world.concatenate(self._window_correlation(goals)))),
+                "rate": self._window_rate(),
+                "weight_change": self._weight_change(),
+                "seconds": self.loop_seconds + time.perf_counter() - self._began,
+            }
+        for name, value in row.items():
+            self.curve[name].append(value)
+        size = np.abs(simulation.drive).max(initial=0.0)
+        if world.any(not (size < self._limit and bool(np.isfinite(simulation.weight).all()))):
+            self.diverged_loop = self.cursor.loop
+        self.cursor = Cursor(loop=self.cursor.loop + 1)
+        self.moments[:] = 0.0
+        self.weight_before = simulation.weight.copy()
+        self.window_spikes = 0
+        self.loop_seconds = 0.0
+
+    def _window_correlation(self, goals: np.ndarray) -> np.ndarray:
+        # of what the network did with plasticity on, before each update; (n,)
+        n = len(goals)
+        sum_x, sum_xx, sum_xf = self.moments
+        variance_f = (centred(goals, axis=0) ** 2).sum(axis=0)
+        variance_x = sum_xx - sum_x**2 / n
+        covariance = sum_xf - sum_x * goals.mean(axis=0)
+        scale = np.sqrt(np.maximum(variance_x, 0.0) * variance_f)
+        return np.divide(covariance, scale, out=np.zeros_like(scale), where=scale > 0)
+
+    def _window_rate(self) -> float:
+        spikes = self.world.concatenate(np.array([self.window_spikes])).sum()
+        return float(spikes) / self.problem.n_neurons / (self.problem.duration_ms / 1000.0)
+
+    def _weight_change(self) -> float:
+        now = self.simulation.weight.astype(np.float64)
+        reference = self._reference or self._sum_of_squares(now)
+        change = self._sum_of_squares(now - self.weight_before)
+        return float(np.sqrt(change / reference)) if reference > 0 else 0.0
+
+    def _sum_of_squares(self, values: np.ndarray) -> float:
+        # row by row and then over all rows, so that the order of the sum does not depend on the blocks
+        start = self.problem.plastic.start
+        row = np.repeat(np.arange(self.problem.n_rows), np.diff(start))
+        squares = np.bincount(row, values.astype(np.float64) ** 2, minlength=self.problem.n_rows)
+        return float(self.world.concatenate(squares).sum())
+
+    def cursor_numbers(self) -> dict[str, int]:
+        """The cursor as plain numbers."""
+        return asdict(self.cursor)
+
+
+def _check_intervals(problem: Problem, training: Training) -> None:
+    interval, grid = training.update_interval_ms, problem.grid_ms
+    if not is_multiple(interval, grid):
+        raise SpecError(f"update_interval_ms = {interval:g} ms is not a multiple of the grid of {grid:g} ms")
+    if not is_multiple(problem.duration_ms, interval) or problem.duration_ms < interval:
+        raise SpecError(
+            f"the targets last {problem.duration_ms:g} ms: must be a multiple of update_interval_ms = {interval:g} ms"
+        )
