@@ -154,7 +154,7 @@ def test_held_drive_moves_the_neurons_for_one_more_step() -> None:
         simulation.run_interval(50, ACTIVE)
     before = old.drive.copy()
     changed.hold_drive()
-    changed.drive += 0.3  # what a weight update does
+    changed.plastic_drive += 0.3  # what a weight update does
     old.run_interval(1, ACTIVE)
     changed.run_interval(1, ACTIVE)
     np.testing.assert_array_equal(changed.state, old.state)

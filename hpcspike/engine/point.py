@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpcspike.engine.communication import World
+from hpcspike.engine.distribute import build_block
 from hpcspike.engine.trained import Trained
 from hpcspike.engine.training import OnLoop, train
 from hpcspike.measures.evaluate import Evaluation, evaluate
-from hpcspike.model.build import build_problem
 from hpcspike.spec.experiment import Experiment
 
 
@@ -23,12 +24,19 @@ class PointResult:
 
 
 def train_and_judge(
-    experiment: Experiment, *, threads: int = 1, progress: bool = False, on_loop: OnLoop | None = None
+    experiment: Experiment,
+    *,
+    threads: int = 1,
+    progress: bool = False,
+    on_loop: OnLoop | None = None,
+    world: World | None = None,
 ) -> tuple[Trained, Evaluation]:
-    """Build, train and test the network of an experiment."""
+    """Build, train and test the network of an experiment, together with the other ranks if there are any."""
+    world = world or World()
+    problem = world.agree(lambda: build_block(experiment, world))
     trained = train(
-        build_problem(experiment), experiment.training, threads=threads, progress=progress, on_loop=on_loop,
-        diverged_drive=experiment.measures.diverged_drive,
+        problem, experiment.training, threads=threads, progress=progress, on_loop=on_loop,
+        diverged_drive=experiment.measures.diverged_drive, world=world,
     )  # fmt: skip
     tau_corr_ms = getattr(experiment.targets, "tau_corr_ms", math.nan)
     return trained, evaluate(trained, experiment.measures, tau_corr_ms=tau_corr_ms)

@@ -51,7 +51,8 @@ def row_sums(rows: Rows, weight: np.ndarray, vector: np.ndarray) -> np.ndarray:
     """W x of compressed rows, (n,); each row is summed in the order of its synapses, the same in every block."""
     n_rows = len(rows.start) - 1
     row = np.repeat(np.arange(n_rows), np.diff(rows.start))
-    return np.bincount(row, weight * vector[rows.presynaptic], minlength=n_rows)
+    sums = np.bincount(row, weight * vector[rows.presynaptic], minlength=n_rows)
+    return sums.astype(np.float64, copy=False)  # of no synapses at all, bincount makes integers
 
 
 class Simulation:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from hpcspike.engine.communication import World
 from hpcspike.engine.simulation import Simulation, Spikes
 from hpcspike.engine.training_kernels import filter_spikes
 from hpcspike.model.problem import Problem
@@ -44,6 +45,8 @@ class Trained:
         Per loop: correlation, rate (Hz), weight_change, seconds.
     diverged_loop
         Loop in which the network diverged, -1 if it did not.
+    world
+        The ranks that hold the blocks of the network.
     """
 
     problem: Problem
@@ -52,6 +55,7 @@ class Trained:
     rls: RlsEngine
     curve: dict[str, np.ndarray]
     diverged_loop: int
+    world: World = field(default_factory=World)
 
     @property
     def weights(self) -> Any:
@@ -103,7 +107,7 @@ class Trained:
 
     def copy_simulation(self) -> Simulation:
         """A fresh simulation with the trained weights."""
-        simulation = Simulation(self.problem, dtype=self.simulation.weight.dtype)
+        simulation = Simulation(self.problem, dtype=self.simulation.weight.dtype, world=self.world)
         simulation.weight[:] = self.simulation.weight
         return simulation
 

@@ -54,7 +54,8 @@ class Trainer:
         _check_intervals(problem, training)
         interval, grid = training.update_interval_ms, problem.grid_ms
         self.simulation = Simulation(problem, dtype=np.dtype(training.dtype), world=self.world)
-        self.rls = make_rls(problem, training, threads=threads)
+        mean_in_degree = float(self.world.concatenate(problem.in_degree).mean())
+        self.rls = make_rls(problem, training, threads=threads, mean_in_degree=mean_in_degree)
         self._steps_per_update = n_steps(interval, problem.neuron.step_ms)
         stride = n_steps(interval, grid)
         # one contiguous row of targets per update: (sets, updates, n)

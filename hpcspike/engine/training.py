@@ -75,4 +75,5 @@ def train(
         rls=trainer.rls,
         curve={name: np.array(column) for name, column in trainer.curve.items()},
         diverged_loop=trainer.diverged_loop,
+        world=trainer.world,
     )

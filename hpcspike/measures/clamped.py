@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from hpcspike.engine.simulation import Simulation
 from hpcspike.engine.trained import Trained
-from hpcspike.measures.correlation import pooled_spread
+from hpcspike.measures.correlation import centred
 from hpcspike.model.random_streams import uniform_by_neuron
 from hpcspike.model.transfer import rate_of_constant_input
 
@@ -34,7 +35,7 @@ def clamped_split(trained: Trained, *, target_set: int = 0, trials: int = 3) -> 
     Parameters
     ----------
     trained
-        A network trained for its drive, held whole by this process.
+        A network trained for its drive.
     target_set
         Which targets to clamp to.
     trials
@@ -48,10 +49,11 @@ def clamped_split(trained: Trained, *, target_set: int = 0, trials: int = 3) -> 
     # the target at every step: sample m holds for the steps that lead to it
     clamp = np.repeat(targets.T, every, axis=0)
     lead = np.broadcast_to(targets[:, 0], (problem.stimulus_steps, problem.n_rows))
-    rates = rate_of_constant_input(targets + bias[:, None])
-    weights = trained.weights
+    weights, world = trained.weights, trained.world
+    # every rank needs the rates of all neurons, not only of its own
+    rates = world.concatenate(rate_of_constant_input(targets + bias[:, None]))
     mean_field = weights @ _filtered(rates, simulation, every, problem.stimulus_steps)
-    squares = 0.0
+    squares = np.zeros(problem.n_rows)
     for trial in range(trials):
         phase = uniform_by_neuron(
             problem.seed, problem.replicate, "clamped_phase", problem.neurons, trial, 0.0, 2.0 * np.pi
@@ -61,13 +63,27 @@ def clamped_split(trained: Trained, *, target_set: int = 0, trials: int = 3) -> 
             simulation.run_interval(problem.stimulus_steps, bias, clamp=np.ascontiguousarray(lead))
         record = np.empty((problem.n_samples, problem.n_rows))
         simulation.run_interval(len(clamp), bias, clamp=clamp, record=record)
-        squares += float(np.mean((record.T - mean_field) ** 2))
-    spread = pooled_spread(targets)
-    return ClampedSplit(
-        sampling=float(np.sqrt(squares / trials)) / spread,
-        tracking=float(np.sqrt(np.mean((mean_field - targets) ** 2))) / spread,
-        quasi_static=float(np.sqrt(np.mean((weights @ rates - targets) ** 2))) / spread,
+        squares += ((np.ascontiguousarray(record.T) - mean_field) ** 2).mean(axis=1)
+    errors = np.stack(
+        [
+            squares / trials,
+            ((mean_field - targets) ** 2).mean(axis=1),
+            ((weights @ rates - targets) ** 2).mean(axis=1),
+            (centred(targets) ** 2).mean(axis=1),
+        ],
+        axis=1,
     )
+    # joined in the order of neurons and only then averaged, so that blocks do not matter
+    sampling, tracking, static, variance = (float(column.mean()) for column in world.concatenate(errors).T.copy())
+    spread = math.sqrt(variance) or math.nan
+    return ClampedSplit(math.sqrt(sampling) / spread, math.sqrt(tracking) / spread, math.sqrt(static) / spread)
+
+
+def can_be_clamped(trained: Trained) -> bool:
+    """Whether the split means something: theta neurons, trained for their drive, all synapses with one decay time."""
+    synapse = trained.problem.synapse
+    same_decay = synapse.static_tau_syn_ms in (None, synapse.tau_syn_ms)
+    return trained.training.variable == "drive" and trained.problem.neuron.model == "theta" and same_decay
 
 
 def _filtered(rates: np.ndarray, simulation: Simulation, every: int, lead_steps: int) -> np.ndarray:

@@ -1,8 +1,6 @@
-"""Pearson correlation and spread of time courses."""
+"""Pearson correlation of time courses."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 
@@ -11,11 +9,6 @@ def centred(values: np.ndarray, *, axis: int = -1) -> np.ndarray:
     """Values less their mean along an axis; exactly 0 where they are constant, whatever the rounding of the mean."""
     constant = (values == np.take(values, [0], axis=axis)).all(axis=axis, keepdims=True)
     return np.where(constant, 0.0, values - values.mean(axis=axis, keepdims=True))
-
-
-def pooled_spread(values: np.ndarray) -> float:
-    """S.d. along the last axis, pooled over the others; NaN, a unit for nothing, if all time courses are constant."""
-    return math.sqrt(float(np.mean(centred(values) ** 2))) or math.nan
 
 
 def pearson(response: np.ndarray, target: np.ndarray) -> np.ndarray:

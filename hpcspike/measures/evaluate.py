@@ -1,4 +1,8 @@
-"""All measures of one trained network."""
+"""All measures of one trained network.
+
+Every measure is first computed for each neuron alone; the neurons of all ranks are then joined in order and reduced, so
+that no number depends on how the network was split.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpcspike.engine.trained import Trained
-from hpcspike.measures.clamped import clamped_split
-from hpcspike.measures.correlation import pearson, pooled_spread
+from hpcspike.measures.clamped import can_be_clamped, clamped_split
+from hpcspike.measures.correlation import centred, pearson
 from hpcspike.measures.spectrum import band_powers, spectral_index
 from hpcspike.measures.status import classify
 from hpcspike.measures.theory import sampling_scale, tracking_scale
@@ -29,31 +33,6 @@ class Evaluation:
 
     scalars: dict[str, float | int]
     correlation: np.ndarray
-
-
-class _Tally:
-    """Sums over the test trials of one target set; no more than one trial is held at a time."""
-
-    def __init__(self, target: np.ndarray) -> None:
-        self.target = target
-        self.sum = np.zeros_like(target)
-        self.sum_of_squares = np.zeros_like(target)
-        self.correlation = np.zeros(len(target))
-        self.phi_correlation = 0.0
-        self.powers = np.zeros(2)
-        self.n_spikes = 0
-        self.trials = 0
-
-    @property
-    def mean(self) -> np.ndarray:
-        return self.sum / self.trials
-
-    @property
-    def trial_variance(self) -> float:
-        if self.trials < 2:
-            return math.nan
-        centred = self.sum_of_squares - self.sum**2 / self.trials
-        return float(np.maximum(centred, 0.0).mean()) / self.trials
 
 
 def evaluate(trained: Trained, measures: Measures | None = None, *, tau_corr_ms: float = math.nan) -> Evaluation:
@@ -83,54 +62,64 @@ def evaluate(trained: Trained, measures: Measures | None = None, *, tau_corr_ms:
         return Evaluation(
             {**_UNMEASURED, **theory, "status": status}, np.full((problem.n_sets, problem.n_rows), np.nan)
         )
-    tallies = [_tally(trained, target_set, measures) for target_set in range(problem.n_sets)]
-    scalars = {**theory, **_response_scalars(tallies, trained, measures), **_clamped_scalars(trained, measures)}
+    columns = [_neuron_columns(trained, target_set, measures) for target_set in range(problem.n_sets)]
+    scalars = {**theory, **_response_scalars(columns, trained, measures), **_clamped_scalars(trained, measures)}
     scalars["status"] = classify(
         correlation=scalars["correlation"], population_rate_hz=scalars["population_rate"],
         spectral_index=scalars["spectral_index"], diverged=False, measures=measures,
     )  # fmt: skip
-    return Evaluation(scalars, np.stack([tally.correlation / tally.trials for tally in tallies]))
+    return Evaluation(scalars, np.stack([column["correlation"] for column in columns]))
 
 
-def _tally(trained: Trained, target_set: int, measures: Measures) -> _Tally:
-    problem, rate = trained.problem, trained.training.variable == "rate"
-    tally = _Tally(problem.targets[target_set])
-    for trial in range(measures.n_test_trials):
+def _neuron_columns(trained: Trained, target_set: int, measures: Measures) -> dict[str, np.ndarray]:
+    """Measures of each neuron of the block, (n,) each; no more than one trial is held at a time."""
+    problem, rate, trials = trained.problem, trained.training.variable == "rate", measures.n_test_trials
+    target = problem.targets[target_set]
+    total, squares = np.zeros_like(target), np.zeros_like(target)
+    columns = {name: np.zeros(len(target)) for name in ("correlation", "phi", "fast", "power", "spikes")}
+    for trial in range(trials):
         evoked = trained.evoke(target_set, 1, first_trial=trial)
         response = (evoked.filtered if rate else evoked.drive)[0]
-        tally.trials += 1
-        tally.sum += response
-        tally.sum_of_squares += response**2
-        tally.correlation += pearson(response, tally.target)
-        tally.powers += band_powers(response, grid_ms=problem.grid_ms, fast_time_ms=measures.fast_time_ms)
-        tally.n_spikes += int(np.count_nonzero(evoked.spikes[0].step >= 0))
+        total += response
+        squares += response**2
+        columns["correlation"] += pearson(response, target) / trials
+        fast, power = band_powers(response, grid_ms=problem.grid_ms, fast_time_ms=measures.fast_time_ms)
+        columns["fast"] += fast
+        columns["power"] += power
+        inside = evoked.spikes[0].neuron[evoked.spikes[0].step >= 0] - problem.first
+        columns["spikes"] += np.bincount(inside, minlength=len(target))
         if rate:
             phi = rate_of_noisy_input(evoked.drive[0] + problem.input[:, None], trained.training.smoothing)
-            tally.phi_correlation += float(pearson(phi, tally.target).mean())
-    return tally
+            columns["phi"] += pearson(phi, target) / trials
+    mean = total / trials
+    columns["mean_correlation"] = pearson(mean, target)
+    columns["residual"] = ((mean - target) ** 2).mean(axis=1)
+    columns["trial_variance"] = np.maximum(squares / trials - mean**2, 0.0).mean(axis=1)
+    columns["target_variance"] = (centred(target) ** 2).mean(axis=1)
+    columns["target_fast"], columns["target_power"] = band_powers(
+        target, grid_ms=problem.grid_ms, fast_time_ms=measures.fast_time_ms
+    )
+    return columns
 
 
-def _response_scalars(tallies: list[_Tally], trained: Trained, measures: Measures) -> dict[str, float | int]:
+def _response_scalars(
+    columns: list[dict[str, np.ndarray]], trained: Trained, measures: Measures
+) -> dict[str, float | int]:
     problem = trained.problem
-    targets = np.stack([tally.target for tally in tallies])
-    spread = pooled_spread(targets)
-    correlation = np.stack([tally.correlation / tally.trials for tally in tallies])
-    mean = np.stack([tally.mean for tally in tallies])
-    fast, total = np.sum([tally.powers for tally in tallies], axis=0)
-    fast_target, total_target = band_powers(targets, grid_ms=problem.grid_ms, fast_time_ms=measures.fast_time_ms)
-    share = fast / total if total > 0 else math.nan
-    share_target = fast_target / total_target if total_target > 0 else math.nan
-    trials = len(tallies) * measures.n_test_trials
-    seconds = trials * problem.duration_ms / 1000.0
-    phi = sum(tally.phi_correlation for tally in tallies) / trials
+    whole = {name: np.stack([trained.world.concatenate(column[name]) for column in columns]) for name in columns[0]}
+    spread = _spread(whole["target_variance"])
+    share = _ratio(whole["fast"].sum(), whole["power"].sum())
+    share_target = _ratio(whole["target_fast"].sum(), whole["target_power"].sum())
+    seconds = len(columns) * measures.n_test_trials * problem.duration_ms / 1000.0
+    rate, several = trained.training.variable == "rate", measures.n_test_trials > 1
     return {
-        "correlation": float(correlation.mean()),
-        "correlation_sd": float(correlation.std()),
-        "correlation_trial_mean": float(pearson(mean, targets).mean()),
-        "correlation_phi": phi if trained.training.variable == "rate" else math.nan,
-        "population_rate": sum(tally.n_spikes for tally in tallies) / problem.n_rows / seconds,
-        "trial_sd": math.sqrt(float(np.mean([tally.trial_variance for tally in tallies]))) / spread,
-        "residual_after_averaging": math.sqrt(float(np.mean((mean - targets) ** 2))) / spread,
+        "correlation": float(whole["correlation"].mean()),
+        "correlation_sd": float(whole["correlation"].std()),
+        "correlation_trial_mean": float(whole["mean_correlation"].mean()),
+        "correlation_phi": float(whole["phi"].mean()) if rate else math.nan,
+        "population_rate": float(whole["spikes"].sum()) / problem.n_neurons / seconds,
+        "trial_sd": math.sqrt(whole["trial_variance"].mean()) / spread if several else math.nan,
+        "residual_after_averaging": math.sqrt(whole["residual"].mean()) / spread,
         "fast_share_response": share,
         "fast_share_target": share_target,
         "spectral_index": spectral_index(share, share_target),
@@ -138,16 +127,18 @@ def _response_scalars(tallies: list[_Tally], trained: Trained, measures: Measure
 
 
 def _clamped_scalars(trained: Trained, measures: Measures) -> dict[str, float | int]:
-    if trained.training.variable == "rate":
-        nothing = math.nan  # the split is one of the drive
-        return {"sampling_error": nothing, "tracking_error": nothing, "quasi_static_residual": nothing}
-    splits = [
-        clamped_split(trained, target_set=target_set, trials=measures.n_clamped_trials)
-        for target_set in range(trained.problem.n_sets)
-    ]
-    sampling, tracking, static = np.sqrt(np.mean(np.square(splits), axis=0))
-    return {
-        "sampling_error": float(sampling),
-        "tracking_error": float(tracking),
-        "quasi_static_residual": float(static),
-    }
+    names = ("sampling_error", "tracking_error", "quasi_static_residual")
+    if not can_be_clamped(trained):
+        return dict.fromkeys(names, math.nan)
+    trials = measures.n_clamped_trials
+    splits = [clamped_split(trained, target_set=s, trials=trials) for s in range(trained.problem.n_sets)]
+    return dict(zip(names, np.sqrt(np.mean(np.square(splits), axis=0)).tolist(), strict=True))
+
+
+def _spread(variances: np.ndarray) -> float:
+    # NaN, a unit for nothing, if all targets are constant
+    return math.sqrt(float(variances.mean())) or math.nan
+
+
+def _ratio(part: float, whole: float) -> float:
+    return float(part / whole) if whole > 0 else math.nan

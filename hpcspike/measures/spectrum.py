@@ -9,8 +9,8 @@ import numpy as np
 from hpcspike.measures.correlation import centred
 
 
-def band_powers(time_courses: np.ndarray, *, grid_ms: float, fast_time_ms: float) -> tuple[float, float]:
-    """Power of the time courses above the cut-off frequency 1 / (2 pi fast_time), and in all, summed over them.
+def band_powers(time_courses: np.ndarray, *, grid_ms: float, fast_time_ms: float) -> tuple[np.ndarray, np.ndarray]:
+    """Power of each time course above the cut-off frequency 1 / (2 pi fast_time), and in all.
 
     Parameters
     ----------
@@ -20,20 +20,25 @@ def band_powers(time_courses: np.ndarray, *, grid_ms: float, fast_time_ms: float
         Sampling interval in ms.
     fast_time_ms
         x of the cut-off 1 / (2 pi x) in ms; 20 ms is about 8 Hz.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Fast and total power, each of shape (...,).
     """
     samples = time_courses.shape[-1]
     power = np.abs(np.fft.rfft(centred(time_courses), axis=-1)) ** 2
     if samples % 2 == 0:
         power[..., -1] *= 0.5  # every other frequency stands for two
     is_fast = np.fft.rfftfreq(samples, grid_ms) > 1.0 / (2.0 * math.pi * fast_time_ms)
-    fast, slow = float(power[..., is_fast].sum()), float(power[..., ~is_fast].sum())
+    fast, slow = power[..., is_fast].sum(axis=-1), power[..., ~is_fast].sum(axis=-1)
     return fast, fast + slow  # added in this way, a share never exceeds 1
 
 
 def fast_share(time_courses: np.ndarray, *, grid_ms: float, fast_time_ms: float) -> float:
     """Share of fast power (`band_powers`) in all power: between 0 and 1, NaN where every time course is constant."""
-    fast, total = band_powers(time_courses, grid_ms=grid_ms, fast_time_ms=fast_time_ms)
-    return fast / total if total > 0 else math.nan
+    fast, total = (powers.sum() for powers in band_powers(time_courses, grid_ms=grid_ms, fast_time_ms=fast_time_ms))
+    return float(fast / total) if total > 0 else math.nan
 
 
 def spectral_index(share_response: float, share_target: float) -> float:

@@ -40,6 +40,16 @@ def build_rows(connectivity: Connectivity, n_neurons: int, neurons: range, *, se
     return rows_from_lists(presynaptic, weights)
 
 
+def in_degrees(
+    connectivity: Connectivity, n_neurons: int, neurons: range, *, seed: int, replicate: int
+) -> np.ndarray:
+    """Number of plastic synapses of ``neurons``, (n,), without drawing their weights."""
+    if isinstance(connectivity, BalancedConnectivity):
+        return np.full(len(neurons), 2 * connectivity.plastic_in_degree)
+    probability = connectivity.probability
+    return np.array([len(_sources(probability, n_neurons, neuron, seed, replicate)) for neuron in neurons])
+
+
 def build_static_rows(
     connectivity: Connectivity, n_neurons: int, neurons: range, *, seed: int, replicate: int
 ) -> Rows:

@@ -27,17 +27,16 @@ class RlsEngine(Protocol):
         """P of one row, (K, K)."""
 
 
-def make_rls(problem: Problem, training: Training, *, threads: int = 1) -> RlsEngine:
-    """The engine that an experiment asks for."""
-    from hpcspike.rls.blocked import BlockedRls
+def make_rls(problem: Problem, training: Training, *, threads: int = 1, mean_in_degree: float) -> RlsEngine:
+    """The engine that an experiment asks for.
+
+    ``mean_in_degree`` is that of the whole network: what depends on it must not depend on how the network was split.
+    """
+    from hpcspike.rls.blocked import BlockedRls, best_capacity
     from hpcspike.rls.textbook import TextbookBlasRls, TextbookRls
 
-    engines: dict[str, Any] = {"blocked": BlockedRls, "textbook": TextbookRls, "textbook_blas": TextbookBlasRls}
-    engine: RlsEngine = engines[training.algorithm](
-        problem.plastic.start,
-        problem.plastic.presynaptic,
-        ridge=training.ridge,
-        dtype=np.dtype(training.dtype),
-        threads=threads,
-    )
-    return engine
+    arrays = (problem.plastic.start, problem.plastic.presynaptic)
+    options: dict[str, Any] = {"ridge": training.ridge, "dtype": np.dtype(training.dtype), "threads": threads}
+    if training.algorithm == "blocked":
+        return BlockedRls(*arrays, **options, capacity=best_capacity(mean_in_degree))
+    return (TextbookRls if training.algorithm == "textbook" else TextbookBlasRls)(*arrays, **options)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hpcspike.engine.simulation import Simulation
 
 
-def best_capacity(in_degree: int) -> int:
+def best_capacity(in_degree: float) -> int:
     """Number of updates to keep back before P takes them in, for rows of about ``in_degree`` inputs.
 
     An update reads the kept vectors (capacity / 2 on average), a flush reads and writes P once per capacity updates;
@@ -29,7 +29,7 @@ class BlockedRls:
     """State and update of all rows of a block; parameters as `hpcspike.rls.textbook.TextbookRls`.
 
     P of a row is a (K, K) square in rows padded to whole vectors. ``capacity`` is the number of updates that are kept
-    back before P takes them in (M in the derivation); default: `best_capacity`.
+    back before P takes them in (M in the derivation), see `best_capacity`; it must be the same on all ranks.
     """
 
     needs_events = True
@@ -42,10 +42,9 @@ class BlockedRls:
         ridge: float,
         dtype: np.dtype,
         threads: int = 1,
-        capacity: int | None = None,
+        capacity: int,
     ) -> None:
         in_degree = np.diff(start)
-        capacity = capacity or best_capacity(int(in_degree.mean()) if len(in_degree) else 1)
         lanes = VECTOR_BYTES // np.dtype(dtype).itemsize
         self._start, self._presynaptic = start, presynaptic
         self._widths = -(-in_degree // lanes) * lanes

@@ -1,0 +1,37 @@
+"""Which rank holds which neurons."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hpcspike.engine.communication import World
+from hpcspike.engine.partition import balanced_bounds
+from hpcspike.errors import ResourceError
+from hpcspike.model.build import build_problem, recording_of
+from hpcspike.model.connectivity import in_degrees
+from hpcspike.model.problem import Problem
+from hpcspike.model.targets import n_neurons_of
+from hpcspike.spec.experiment import Experiment
+
+
+def block_bounds(experiment: Experiment, world: World) -> np.ndarray:
+    """First neuron of every rank's block, and N; (ranks + 1,).
+
+    Blocks are contiguous and balanced by the sum of squared in-degrees, which is what learning costs. Every rank draws
+    the in-degrees of an even share of the neurons, so that none draws all rows.
+    """
+    size = n_neurons_of(experiment, recording_of(experiment))
+    if size < world.size:
+        raise ResourceError(f"network.n_neurons = {size} is less than the {world.size} MPI ranks; start at most {size}")
+    even = np.linspace(0, size, world.size + 1).astype(int)
+    share = range(even[world.rank], even[world.rank + 1])
+    mine = in_degrees(experiment.connectivity, size, share, seed=experiment.seed, replicate=experiment.replicate)
+    return balanced_bounds(world.concatenate(mine).astype(np.float64) ** 2, world.size)
+
+
+def build_block(experiment: Experiment, world: World) -> Problem:
+    """The arrays of this rank's neurons."""
+    if world.size == 1:
+        return build_problem(experiment)
+    bounds = block_bounds(experiment, world)
+    return build_problem(experiment, block=(int(bounds[world.rank]), int(bounds[world.rank + 1])))
