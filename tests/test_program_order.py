@@ -58,7 +58,7 @@ def test_one_loop_agrees_with_the_transcribed_program(algorithm: str, interval_m
     )
     training = Training(n_loops=1, update_interval_ms=interval_ms, algorithm=algorithm)
     simulation = Simulation(problem)
-    rls = make_rls(problem, training)
+    rls = make_rls(problem, training, mean_in_degree=24)
     spikes = []
 
     def run(begin: int, steps: int, external: np.ndarray, **options: bool) -> None:

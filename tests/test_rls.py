@@ -73,7 +73,8 @@ def test_textbook_is_the_definition(gains: bool) -> None:
 @pytest.mark.parametrize("engine", [BlockedRls, TextbookRls])
 def test_float32_follows_the_definition_to_its_precision(engine: type) -> None:
     harness = Harness([3, 24, 33], 40, seed=7, dtype=np.float32)
-    rls = engine(harness.rows.start, harness.rows.presynaptic, ridge=1.0, dtype=np.dtype(np.float32))
+    options = {"capacity": 8} if engine is BlockedRls else {}
+    rls = engine(harness.rows.start, harness.rows.presynaptic, ridge=1.0, dtype=np.dtype(np.float32), **options)
     _train(harness, rls, updates=100, rate=0.05, decay=0.9, gains=False, window=50, ridge=1.0)
     assert harness.live.weight.dtype == np.float32
     _compare(harness, rls, 3e-5)
@@ -84,9 +85,11 @@ def test_threads_do_not_change_a_bit(engine: type) -> None:
     results = []
     for threads in (1, 2, 3):
         harness = Harness([5, 30, 0, 12, 37, 21, 9], 40, seed=2)
+        options = {"capacity": 8} if engine is BlockedRls else {}
         rls = engine(
-            harness.rows.start, harness.rows.presynaptic, ridge=1.0, dtype=np.dtype(np.float64), threads=threads
-        )
+            harness.rows.start, harness.rows.presynaptic, ridge=1.0, dtype=np.dtype(np.float64), threads=threads,
+            **options,
+        )  # fmt: skip
         _train(harness, rls, updates=70, rate=0.05, decay=0.9, gains=False, window=35, ridge=1.0)
         results.append((harness.live.weight.copy(), [rls.covariance(i) for i in range(7)]))
     for weight, covariances in results[1:]:

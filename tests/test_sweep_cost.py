@@ -54,6 +54,15 @@ def test_more_work_is_predicted_to_take_longer(tiny_document: dict[str, Any], lo
     assert predict(experiment_with(tiny_document, **{**base, **longer})).seconds > one
 
 
+def test_a_network_of_fixed_in_degree_costs_by_its_plastic_synapses(tiny_document: dict[str, Any]) -> None:
+    connectivity = {"kind": "balanced", "plastic_in_degree": 45, "static_in_degree": 100}
+    network = {**tiny_document, "network": {"n_neurons": 10_000}, "connectivity": connectivity}
+    memory = predict(experiment_with(network)).memory_mib
+    assert memory > 10_000 * 90**2 * 8 / 2**20
+    assert predict(experiment_with(network, connectivity__static_in_degree=1000)).memory_mib > memory
+    assert predict(experiment_with(network, connectivity__plastic_in_degree=90)).memory_mib > 2 * memory
+
+
 def test_recordings_whose_size_is_in_the_file_are_estimated_without_reading_it() -> None:
     targets = {"kind": "recorded", "path": "nowhere.nc", "n_units": 100, "auxiliary_ratio": 2.0}
     recorded = validate_experiment({"targets": targets, "training": {"variable": "rate"}})

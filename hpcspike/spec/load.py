@@ -150,9 +150,10 @@ def _explain(entry: Any, model: type[BaseModel]) -> str:
             return text
         return f"{key}: {text}" if isinstance(value, dict) else f"{key} = {value}: {text}"
     if kind in {"union_tag_invalid", "union_tag_not_found"} and isinstance(value, dict):
-        given = f" = {value['kind']!r}" if "kind" in value else " is missing"
+        tag = str(entry["ctx"].get("discriminator", "kind")).strip("'")
+        given = f" = {value[tag]!r}" if tag in value else " is missing"
         kinds = [str(_tag(choice)) for choice in _models_in(section.model_fields[str(location[-1])].annotation)]
-        return f"{key}.kind{given}: must be one of {', '.join(kinds)}"
+        return f"{key}.{tag}{given}: must be one of {', '.join(kinds)}"
     if kind == "string_pattern_mismatch":
         return f"{key} = {value!r}: must consist of letters, digits, '.', '_' and '-' and begin with a letter or digit"
     if kind in {"model_type", "model_attributes_type", "dict_type", "union_tag_not_found"}:

@@ -13,6 +13,9 @@ from pydantic_core import PydanticUndefined
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.sweep import Sweep
 
+DISCRIMINATORS = ("kind", "model")
+"""Keys that decide what the other keys of a section are."""
+
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -49,7 +52,7 @@ def _without_required(schema: dict[str, Any]) -> dict[str, Any]:
     # an axis may give any key but the kinds, which decide what the other keys are
     schema = copy.deepcopy(schema)
     for part in (schema, *schema.get("$defs", {}).values()):
-        part["required"] = [key for key in part.get("required", []) if key == "kind"]
+        part["required"] = [key for key in part.get("required", []) if key in DISCRIMINATORS]
     return schema
 
 
@@ -65,24 +68,29 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[Row]:
             yield from _rows(models[0], f"{prefix}{name}.")
         else:
             kinds = {_kind(choice): choice for choice in models}
-            yield f"{prefix}{name}.kind", "", _kind_default(field), " | ".join(kinds), _meaning(field)
-            yield from _rows_of_union(kinds, f"{prefix}{name}.")
+            key = _discriminator(models[0])
+            yield f"{prefix}{name}.{key}", "", _kind_default(field, key), " | ".join(kinds), _meaning(field)
+            yield from _rows_of_union(kinds, f"{prefix}{name}.", key)
 
 
-def _rows_of_union(kinds: dict[str, type[BaseModel]], prefix: str) -> Iterator[Row]:
+def _rows_of_union(kinds: dict[str, type[BaseModel]], prefix: str, key: str) -> Iterator[Row]:
     """Fields of all kinds; one that several kinds share is listed once, with the kinds it belongs to."""
     owners: dict[Row, list[str]] = {}
     for kind, model in kinds.items():
         for row in _rows(model, prefix):
             owners.setdefault(row, []).append(kind)
     for (dotted, unit, default, bounds, meaning), having in owners.items():
-        if dotted != f"{prefix}kind":
+        if dotted != f"{prefix}{key}":
             label = dotted if len(having) == len(kinds) else f"{dotted} ({', '.join(having)})"
             yield label, unit, default, bounds, meaning
 
 
 def _kind(model: type[BaseModel]) -> str:
-    return str(get_args(model.model_fields["kind"].annotation)[0])
+    return str(get_args(model.model_fields[_discriminator(model)].annotation)[0])
+
+
+def _discriminator(model: type[BaseModel]) -> str:
+    return next(key for key in DISCRIMINATORS if key in model.model_fields)
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
@@ -104,8 +112,8 @@ def _default(field: FieldInfo) -> str:
     return f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
 
 
-def _kind_default(field: FieldInfo) -> str:
-    return "required" if field.default is PydanticUndefined else str(field.default.kind)
+def _kind_default(field: FieldInfo, key: str) -> str:
+    return "required" if field.default is PydanticUndefined else str(getattr(field.default, key))
 
 
 def _range(field: FieldInfo) -> str:

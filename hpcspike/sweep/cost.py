@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpcspike.errors import ResourceError
-from hpcspike.spec.experiment import Experiment, GaussianConnectivity
+from hpcspike.spec.experiment import BalancedConnectivity, Experiment
 from hpcspike.spec.targets import RecordedTargets
 
 # Measured on one core of a server CPU (2025, AVX2 BLAS); a prediction is meant to be right within a factor of two.
 SECONDS_PER_ROW_UPDATE = 1.0e-7
 """Cost of one neuron's update that does not depend on its in-degree."""
-SECONDS_PER_ENTRY = {"textbook": 5.5e-10, "blocked": 9.0e-11}
+SECONDS_PER_ENTRY = {"textbook": 5.5e-10, "textbook_blas": 5.0e-10, "blocked": 9.0e-11}
 """Cost per entry of P and update in float64, by algorithm."""
 SINGLE_PRECISION_FACTOR = 0.6
 """Cost of float32 over float64."""
@@ -45,11 +45,11 @@ class Cost:
 def predict(experiment: Experiment) -> Cost:
     """Seconds of one core and peak memory of training and testing one network.
 
-    With K = p N plastic inputs per neuron, a loop costs ``updates * N * (c0 + c1 K^2) + steps * N * c2``; the matrices
+    With K plastic inputs per neuron (K = p N in random networks), a loop costs ``updates * N * (c0 + c1 K^2) + steps * N * c2``; the matrices
     P take ``N K^2`` numbers. Both are what every neuron's own least-squares problem of size K asks for.
     """
     n = expected_neurons(experiment)
-    k = experiment.connectivity.probability * (n - 1)
+    k, fixed = in_degrees(experiment, n)
     training, targets = experiment.training, experiment.targets
     duration = targets.duration_ms or RECORDED_LENGTH_MS
     single = training.dtype == "float32"
@@ -65,10 +65,17 @@ def predict(experiment: Experiment) -> Cost:
     seconds = SECONDS_PER_POINT + training.n_loops * targets.n_sets * (update + trial) + tests * trial
 
     matrices = n * k * k * (4 if single else 8)
-    layouts = 2.0 if isinstance(experiment.connectivity, GaussianConnectivity) else 1.0
-    synapses = n * k * BYTES_PER_SYNAPSE * layouts
+    synapses = n * (k + fixed) * BYTES_PER_SYNAPSE
     records = n * duration / targets.grid_ms * targets.n_sets * (1 + measures.n_test_trials) * BYTES_PER_RECORD
     return Cost(seconds, BASE_MIB + (matrices + synapses + records) / _MIB)
+
+
+def in_degrees(experiment: Experiment, n: int) -> tuple[float, float]:
+    """Plastic and fixed synapses of a neuron in a network of ``n``, on average."""
+    connectivity = experiment.connectivity
+    if isinstance(connectivity, BalancedConnectivity):
+        return 2.0 * connectivity.plastic_in_degree, 2.0 * connectivity.static_in_degree
+    return connectivity.probability * (n - 1), 0.0
 
 
 def expected_neurons(experiment: Experiment) -> int:
@@ -101,11 +108,11 @@ def check_memory(experiment: Experiment, *, available_mib: float | None = None) 
     needed = predict(experiment).memory_mib
     if needed > available:
         n = expected_neurons(experiment)
-        k = max(1, round(experiment.connectivity.probability * (n - 1)))
+        k = max(1, round(in_degrees(experiment, n)[0]))
         raise ResourceError(
             f"network.n_neurons = {n:,} needs about {shown_mib(needed)} of memory ({n:,} matrices P of {k:,} x {k:,} "
-            f"{experiment.training.dtype}), but {shown_mib(available)} are available; choose fewer neurons, a smaller "
-            "connectivity.probability or training.dtype: float32"
+            f"{experiment.training.dtype}), but {shown_mib(available)} are available; choose fewer neurons, fewer "
+            "plastic synapses or training.dtype: float32"
         )
 
 
