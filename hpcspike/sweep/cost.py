@@ -45,8 +45,9 @@ class Cost:
 def predict(experiment: Experiment) -> Cost:
     """Seconds of one core and peak memory of training and testing one network.
 
-    With K plastic inputs per neuron (K = p N in random networks), a loop costs ``updates * N * (c0 + c1 K^2) + steps * N * c2``; the matrices
-    P take ``N K^2`` numbers. Both are what every neuron's own least-squares problem of size K asks for.
+    With K plastic inputs per neuron (K = p N in random networks), a loop costs
+    ``updates * N * (c0 + c1 K^2) + steps * N * c2``; the matrices P take ``N K^2`` numbers. Both are what every
+    neuron's own least-squares problem of size K asks for.
     """
     n = expected_neurons(experiment)
     k, fixed = in_degrees(experiment, n)
