@@ -44,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("hpcspike", description=DESCRIPTION, epilog=EPILOG, formatter_class=_Raw)
     parser.add_argument("--version", action=_Version, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_train, _plan, _run_batch, _finalize, _status, _analyse, _plot, _schema):
+    for add in (_train, _plan, _run_batch, _finalize, _status, _analyse, _plot, _bench, _schema):
         add(commands)
     return parser
 
@@ -134,6 +134,30 @@ def _plot(commands: _Commands) -> None:
     parser.add_argument("store", metavar="STORE", help="store of a sweep, or what 'hpcspike train' wrote")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of the figures")
     parser.add_argument("--dpi", type=_positive, default=150, help="resolution in dots per inch (default: 150)")
+
+
+def _bench(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "bench",
+        help="measure the learning engines against each other on this machine",
+        description=(
+            "Time weight updates and whole trainings with the textbook and with the fast engine, each comparison in a "
+            "process of its own (about 4 minutes, 4 GiB)."
+        ),
+    )
+    parser.set_defaults(module="bench")
+    parser.add_argument("--quick", action="store_true", help="two small networks only (under half a minute)")
+    parser.add_argument("--sizes", nargs="+", metavar="N,K", help="neurons and plastic inputs of each, for example 500,150")
+    parser.add_argument("--intervals", nargs="+", type=_positive, metavar="MS", help="update intervals in ms (default: 2 10)")
+    parser.add_argument("--dtypes", nargs="+", choices=("float64", "float32"), help="precisions (default: both)")
+    parser.add_argument(
+        "--rows", type=_positive, metavar="R", help="measure at most R of the N neurons (default: what 768 MiB hold)"
+    )
+    parser.add_argument("--seconds", type=_positive, metavar="S", help="time for the slowest variant of a row (default: 2)")
+    parser.add_argument("--no-trainings", action="store_true", help="leave the whole trainings out")
+    parser.add_argument("--json", metavar="PATH", help="write everything measured here, too")
+    parser.add_argument("--markdown", metavar="JSON", help="measure nothing, print the tables of README.md from this file")
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)  # a single measurement, in this process
 
 
 def _schema(commands: _Commands) -> None:

@@ -20,7 +20,8 @@ from hpcspike.accelerate import kernel
 from hpcspike.benchmark.roofline import STREAM_BYTES, peak_fma_rate, streaming_bandwidth
 from hpcspike.engine.simulation import decay_per_step, delivery_layout
 from hpcspike.model.connectivity import Rows, rows_from_lists
-from hpcspike.rls.blocked import BlockedRls, best_capacity
+from hpcspike.rls.blocked import BlockedRls
+from hpcspike.rls.capacity import best_capacity
 from hpcspike.rls.textbook import TextbookBlasRls, TextbookRls
 
 VARIANTS = ("textbook_blas", "textbook", "blocked")

@@ -32,7 +32,8 @@ def make_rls(problem: Problem, training: Training, *, threads: int = 1, mean_in_
 
     ``mean_in_degree`` is that of the whole network: what depends on it must not depend on how the network was split.
     """
-    from hpcspike.rls.blocked import BlockedRls, best_capacity
+    from hpcspike.rls.blocked import BlockedRls
+    from hpcspike.rls.capacity import best_capacity
     from hpcspike.rls.textbook import TextbookBlasRls, TextbookRls
 
     arrays = (problem.plastic.start, problem.plastic.presynaptic)

@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hpcspike.engine.partition import balanced_bounds
 from hpcspike.rls.blocked_kernels import update_rows, update_rows_parallel
-from hpcspike.rls.vector_kernels import TILE_ROWS, VECTOR_BYTES
+from hpcspike.rls.capacity import TILE_ROWS, VECTOR_BYTES
 
 if TYPE_CHECKING:
     from hpcspike.engine.simulation import Simulation
-
-
-def best_capacity(in_degree: float) -> int:
-    """Number of updates to keep back before P takes them in, for rows of about ``in_degree`` inputs.
-
-    An update reads the kept vectors (capacity / 2 on average), a flush reads and writes P once per capacity updates;
-    streams read at about half the rate at which they are updated in place, so the sum of both is least near
-    sqrt(2 K). Measured within 5 % of the best for K = 60 to 600; a multiple of 4 suits the kernels.
-    """
-    return int(min(64, max(4, 4 * round(math.sqrt(2.0 * max(in_degree, 1)) / 4.0))))
 
 
 class BlockedRls:
     """State and update of all rows of a block; parameters as `hpcspike.rls.textbook.TextbookRls`.
 
     P of a row is a (K, K) square in rows padded to whole vectors. ``capacity`` is the number of updates that are kept
-    back before P takes them in (M in the derivation), see `best_capacity`; it must be the same on all ranks.
+    back before P takes them in (M in the derivation), see `hpcspike.rls.capacity`; it must be the same on all ranks.
     """
 
     needs_events = True

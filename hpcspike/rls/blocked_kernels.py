@@ -18,7 +18,8 @@ import math
 import numba
 
 from hpcspike.accelerate import kernel, parallel_kernel
-from hpcspike.rls.vector_kernels import TILE_ROWS, combine, scale, subtract_outer
+from hpcspike.rls.capacity import TILE_ROWS
+from hpcspike.rls.vector_kernels import combine, scale, subtract_outer
 
 
 def _update_rows(

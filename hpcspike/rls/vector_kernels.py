@@ -15,10 +15,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-VECTOR_BYTES = 64
-"""Rows are padded to this many bytes: 8 float64 or 16 float32."""
-TILE_ROWS = 8
-"""Rows of P that one register tile holds."""
+from hpcspike.rls.capacity import TILE_ROWS, VECTOR_BYTES
 
 _INT = ir.IntType(64)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpcspike.errors import ResourceError
+from hpcspike.rls.capacity import best_capacity, padded_shape
 from hpcspike.spec.experiment import BalancedConnectivity, Experiment
 from hpcspike.spec.targets import RecordedTargets
 
@@ -23,9 +24,11 @@ SECONDS_PER_POINT = 0.2
 """Building the network, the measures' fixed part and writing."""
 BYTES_PER_SYNAPSE = 60
 """Row-wise and delivery layouts, weights and their copies."""
-BYTES_PER_RECORD = 32
-"""A recorded or prescribed value of one neuron: target, response and the working copies of the measures."""
-BASE_MIB = 300.0
+BYTES_PER_SAMPLE = 88
+"""A sample of a neuron's target: the target itself and the working copies of the measures of one trial."""
+BYTES_PER_KEPT_SAMPLE = 24
+"""A sample of a neuron in every trial that is kept with its time courses (one network, not a point of a sweep)."""
+BASE_MIB = 225.0
 """Interpreter, compiled kernels and libraries."""
 
 RECORDED_LENGTH_MS = 5000.0
@@ -65,10 +68,20 @@ def predict(experiment: Experiment) -> Cost:
     tests = targets.n_sets * (measures.n_test_trials + measures.n_clamped_trials)
     seconds = SECONDS_PER_POINT + training.n_loops * targets.n_sets * (update + trial) + tests * trial
 
-    matrices = n * k * k * (4 if single else 8)
     synapses = n * (k + fixed) * BYTES_PER_SYNAPSE
-    records = n * duration / targets.grid_ms * targets.n_sets * (1 + measures.n_test_trials) * BYTES_PER_RECORD
-    return Cost(seconds, BASE_MIB + (matrices + synapses + records) / _MIB)
+    samples = n * duration / targets.grid_ms * targets.n_sets * BYTES_PER_SAMPLE
+    return Cost(seconds, BASE_MIB + (_matrix_bytes(experiment, n, k) + synapses + samples) / _MIB)
+
+
+def _matrix_bytes(experiment: Experiment, n: int, k: float) -> float:
+    """Bytes of all matrices P, with the padding and the kept vectors of the blocked engine."""
+    size = 4 if experiment.training.dtype == "float32" else 8
+    variance = k * (1.0 - k / n) if not isinstance(experiment.connectivity, BalancedConnectivity) else 0.0
+    squares = k * k + variance  # the mean square of a binomial in-degree
+    if experiment.training.algorithm != "blocked":
+        return n * squares * size
+    rows, columns = padded_shape(k, size)
+    return n * (squares - k * k + rows * columns + best_capacity(k) * columns) * size
 
 
 def in_degrees(experiment: Experiment, n: int) -> tuple[float, float]:

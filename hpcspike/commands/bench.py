@@ -1,0 +1,115 @@
+"""``hpcspike bench``: the textbook and the fast learning engine on this machine, in numbers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from hpcspike import benchmark
+from hpcspike.commands.common import refuse_unwritable, write_whole
+from hpcspike.errors import SpecError, StoreError
+
+QUICK_SIZES = ((200, 60), (500, 150))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure and print, or print what was measured before."""
+    if arguments.one:
+        kind, options = arguments.one
+        print(json.dumps(benchmark.measure(kind, json.loads(options))))
+        return 0
+    if arguments.markdown:
+        from hpcspike.benchmark.report import markdown
+
+        print(markdown(_stored(Path(arguments.markdown))))
+        return 0
+    path = Path(arguments.json) if arguments.json else None
+    if path is not None:
+        refuse_unwritable(path)
+    result = _measure_all(arguments)
+    if path is not None:
+        write_whole(path, lambda unfinished: unfinished.write_text(json.dumps(result, indent=1) + "\n"))
+        print(f"\n{path}: written")
+    return 0
+
+
+def _stored(path: Path) -> dict[str, Any]:
+    from hpcspike.benchmark.report import SCHEMA
+
+    try:
+        result: dict[str, Any] = json.loads(path.read_text())
+        if result["hpcspike_bench"] != SCHEMA:
+            raise KeyError
+    except (OSError, ValueError, KeyError, TypeError):
+        raise StoreError(
+            f"--markdown {path}: is not what 'hpcspike bench --json PATH' of this version writes"
+        ) from None
+    return result
+
+
+def _measure_all(arguments: argparse.Namespace) -> dict[str, Any]:
+    from hpcspike import provenance
+    from hpcspike.benchmark import report
+    from hpcspike.sweep.cost import available_memory_mib
+
+    quick = arguments.quick
+    cases = benchmark.update_cases(
+        sizes=tuple(map(size, arguments.sizes or ())) or (QUICK_SIZES if quick else benchmark.SIZES),
+        intervals_ms=tuple(map(float, arguments.intervals or ())) or ((2.0,) if quick else benchmark.INTERVALS_MS),
+        dtypes=tuple(arguments.dtypes or benchmark.DTYPES),
+        most_rows=arguments.rows,
+        seconds=arguments.seconds or (0.7 if quick else 2.0),
+        fewest_rounds=3,
+        available_mib=available_memory_mib(),
+    )
+    trainings, threaded = ([], []) if arguments.no_trainings else _training_cases(quick)
+    result: dict[str, Any] = {
+        "hpcspike_bench": report.SCHEMA,
+        "started": provenance.now(),
+        "load_average": os.getloadavg(),
+        "machine": benchmark.measure_apart("machine"),
+        "updates": [],
+        "trainings": [],
+        "threads": [],
+    }
+    print("\n".join(report.machine_lines(result)), end="\n\n")
+    print(f"{report.UPDATE_LEGEND}\n\n{report.UPDATE_HEADER}", flush=True)
+    for case in cases:
+        result["updates"].append(benchmark.measure_apart("update", case))
+        print(report.update_line(result["updates"][-1]), flush=True)
+    if trainings:
+        print(f"\n{report.TRAINING_LEGEND}", flush=True)
+    for case in trainings:
+        result["trainings"].append(benchmark.measure_apart("training", case))
+        print(report.training_line(result["trainings"][-1]), flush=True)
+    for case in threaded:
+        result["threads"].append(benchmark.measure_apart("threads", case))
+        print(report.threads_line(result["threads"][-1]), flush=True)
+    result["finished"] = provenance.now()
+    result["load_average_at_end"] = os.getloadavg()
+    return result
+
+
+def _training_cases(quick: bool) -> tuple[list[Any], list[Any]]:
+    from hpcspike.benchmark.training_bench import TrainingCase
+    from hpcspike.sweep.cost import check_memory
+
+    trainings = [TrainingCase(200, "float64", 2)] if quick else [
+        TrainingCase(500, "float64", 3), TrainingCase(1000, "float64", 2),
+    ]  # fmt: skip
+    threaded = [TrainingCase(500, "float64", 2)] if quick else [TrainingCase(1000, "float64", 4)]
+    for case in (*trainings, *threaded):
+        check_memory(case.experiment("textbook"))
+    return trainings, threaded if (os.cpu_count() or 1) > 1 else []
+
+
+def size(text: str) -> tuple[int, int]:
+    """``N,K`` of the command line."""
+    try:
+        n, k = (int(part) for part in text.split(","))
+    except ValueError:
+        raise SpecError(f"--sizes {text}: must be N,K, for example 500,150") from None
+    return n, k
