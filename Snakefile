@@ -10,6 +10,7 @@ from snakemake.utils import min_version, validate
 
 from hpcspike.errors import HpcspikeError
 from hpcspike.spec.load import read_document
+from hpcspike.sweep.records import workflow_lock
 from hpcspike.sweep.workflow import plan_jobs, plan_network, sweep_figures
 
 min_version("9.5")
@@ -39,6 +40,16 @@ validate(document, "cluster/config/sweep.schema.json", set_default=False)
 STORE = JOBS.store
 OUTPUT = f"{RESULTS}/{JOBS.sweep.name}"
 RECEIPTS = f"{STORE}.receipts"
+HELD = []
+
+
+onstart:
+    # released by the system when this process ends, however it ends
+    try:
+        HELD.append(workflow_lock(STORE))
+    except HpcspikeError as error:
+        raise WorkflowError(str(error)) from None
+
 
 
 def drawn(folder, names, category):

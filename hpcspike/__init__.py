@@ -17,12 +17,12 @@ except PackageNotFoundError:  # run from a checkout that is not installed
 if TYPE_CHECKING:
     from hpcspike import analysis as analysis
     from hpcspike import figures as figures
+    from hpcspike.engine.distribute import build_problem as build_problem
     from hpcspike.engine.experiment import run as run
     from hpcspike.engine.trained import Response as Response
     from hpcspike.engine.trained import Trained as Trained
     from hpcspike.engine.training import train as train
     from hpcspike.errors import HpcspikeError as HpcspikeError
-    from hpcspike.model.build import build_problem as build_problem
     from hpcspike.model.problem import Problem as Problem
     from hpcspike.spec.experiment import Experiment as Experiment
     from hpcspike.spec.experiment import Training as Training
@@ -38,7 +38,7 @@ _HOMES = {
     "Sweep": "hpcspike.spec.sweep",
     "Trained": "hpcspike.engine.trained",
     "Training": "hpcspike.spec.experiment",
-    "build_problem": "hpcspike.model.build",
+    "build_problem": "hpcspike.engine.distribute",
     "load": "hpcspike.spec.load",
     "open_sweep": "hpcspike.sweep.reading",
     "run": "hpcspike.engine.experiment",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -13,7 +15,8 @@ Train recurrent spiking networks to follow target patterns, sweep their paramete
 they fail elsewhere. Times are in ms, rates in Hz, memory in MiB, unless a unit is named."""
 
 EPILOG = """\
-exit codes: 0 done, 2 bad input or a step that could not be finished (the message says what to do), 1 a bug.
+exit codes: 0 done, 2 bad input or a step that could not be finished (the message says what to do), 75 stopped as asked
+with its state saved (the same command goes on), 1 a bug.
 A whole sweep with its figures: snakemake --cores all --config sweep=CONFIG size=SIZE"""
 
 # what every command needs, and nothing that takes long to import: --help must answer at once
@@ -24,7 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     from hpcspike.errors import HpcspikeError
 
-    arguments = build_parser().parse_args(argv)
+    arguments = _parse(argv)
+    if arguments.module == "train":
+        # before MPI is spoken to, which takes numpy, which takes as many threads as it finds cores
+        importlib.import_module("hpcspike.commands.common").use_one_thread_per_library()
     try:
         command = importlib.import_module(f"hpcspike.commands.{arguments.module}")
         return int(command.run(arguments) or 0)
@@ -37,6 +43,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone: say nothing at exit
         return 141
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments; of several MPI ranks only the first shows help or what is wrong with them."""
+    from hpcspike.launcher import launched_rank
+
+    with contextlib.ExitStack() as quiet:
+        if launched_rank() > 0:
+            nowhere = quiet.enter_context(open(os.devnull, "w"))
+            quiet.enter_context(contextlib.redirect_stdout(nowhere))
+            quiet.enter_context(contextlib.redirect_stderr(nowhere))
+        return build_parser().parse_args(argv)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -53,7 +71,8 @@ def _train(commands: _Commands) -> None:
     parser = commands.add_parser(
         "train",
         help="train one network and write its drive, spikes, weights, learning curve and measures",
-        description="Train one network and write one Dataset that xarray opens.",
+        description="Train one network and write one Dataset that xarray opens.\n"
+        "mpiexec -n R hpcspike train ... spreads it over R ranks; the result is the same to the last bit.",
         formatter_class=_Raw,
         add_help=False,
     )
@@ -62,6 +81,7 @@ def _train(commands: _Commands) -> None:
     _config_arguments(parser, "experiment")
     parser.add_argument("--out", required=True, metavar="PATH", help="file to write, ending in .zarr or .nc")
     _threads_argument(parser)
+    _checkpoint_arguments(parser)
 
 
 def _plan(commands: _Commands) -> None:
@@ -147,16 +167,24 @@ def _bench(commands: _Commands) -> None:
     )
     parser.set_defaults(module="bench")
     parser.add_argument("--quick", action="store_true", help="two small networks only (under half a minute)")
-    parser.add_argument("--sizes", nargs="+", metavar="N,K", help="neurons and plastic inputs of each, for example 500,150")
-    parser.add_argument("--intervals", nargs="+", type=_positive, metavar="MS", help="update intervals in ms (default: 2 10)")
+    parser.add_argument(
+        "--sizes", nargs="+", metavar="N,K", help="neurons and plastic inputs of each, for example 500,150"
+    )
+    parser.add_argument(
+        "--intervals", nargs="+", type=_positive, metavar="MS", help="update intervals in ms (default: 2 10)"
+    )
     parser.add_argument("--dtypes", nargs="+", choices=("float64", "float32"), help="precisions (default: both)")
     parser.add_argument(
         "--rows", type=_positive, metavar="R", help="measure at most R of the N neurons (default: what 768 MiB hold)"
     )
-    parser.add_argument("--seconds", type=_positive, metavar="S", help="time for the slowest variant of a row (default: 2)")
+    parser.add_argument(
+        "--seconds", type=_positive, metavar="S", help="time for the slowest variant of a row (default: 2)"
+    )
     parser.add_argument("--no-trainings", action="store_true", help="leave the whole trainings out")
     parser.add_argument("--json", metavar="PATH", help="write everything measured here, too")
-    parser.add_argument("--markdown", metavar="JSON", help="measure nothing, print the tables of README.md from this file")
+    parser.add_argument(
+        "--markdown", metavar="JSON", help="measure nothing, print the tables of README.md from this file"
+    )
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)  # a single measurement, in this process
 
 
@@ -192,6 +220,28 @@ def _threads_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=_positive, default=1, metavar="N", help="threads over neurons; same results (default: 1)"
     )
+
+
+def _checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "checkpoints", "save the state of training and go on from it when the same command runs again"
+    )
+    group.add_argument("--checkpoint", metavar="DIR", help="folder (default if any of these is given: OUT.checkpoint)")
+    group.add_argument("--checkpoint-every-loops", type=_positive, metavar="K", help="save after every K loops")
+    group.add_argument("--checkpoint-every-minutes", type=_minutes, metavar="M", help="save every M minutes")
+    group.add_argument(
+        "--time-limit", type=_minutes, metavar="MINUTES", help="save and stop (exit code 75) before so much time is up"
+    )
+
+
+def _minutes(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number of minutes above 0, not {text!r}")
+    return value
 
 
 def _positive(text: str) -> int:

@@ -23,3 +23,9 @@ class StoreError(HpcspikeError):
 
 class ResourceError(HpcspikeError):
     """The machine cannot hold or do what was asked (memory, disk, optional package)."""
+
+
+class Interrupted(HpcspikeError):
+    """Training stopped before its end, as asked, and saved its state: the same command goes on from there."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again

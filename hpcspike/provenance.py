@@ -11,9 +11,12 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hpcspike import __version__
+
+if TYPE_CHECKING:
+    from hpcspike.engine.communication import World
 
 PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "xarray", "zarr", "dask", "pydantic", "mpi4py")
 """Packages whose versions can change numbers or files."""
@@ -57,6 +60,31 @@ def collect(*, n_ranks: int = 1, n_threads: int = 1) -> dict[str, Any]:
         "environment": {name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
         "command": sys.argv,
         "started": now(),
+    }
+
+
+def of_ranks(world: World) -> dict[str, Any]:
+    """What the ranks of a run were and did, as plain data: the same on every rank, which all call this together.
+
+    Hosts in order of rank, the MPI library, the number of different code generation targets among the ranks (equal bits
+    hold for one), peak memory in MiB, and wall seconds of each phase: mean over the ranks and longest.
+    """
+    import hashlib
+
+    import numpy as np
+
+    target = hashlib.sha256(json.dumps(code_generation_target()).encode()).hexdigest()
+    hosts, targets = (world.concatenate(np.array([text.encode()], "S64")) for text in (socket.gethostname(), target))
+    memory = world.concatenate(np.array([peak_memory_mib()]))
+    phases = world.phases.seconds
+    seconds = world.concatenate(np.array([list(phases.values())]))
+    return {
+        "hosts": [host.decode() for host in hosts],
+        "mpi": world.library,
+        "n_llvm_targets": len(set(targets)),
+        "peak_memory_mib": [round(float(mib), 1) for mib in memory],
+        "phase_seconds": dict(zip(phases, seconds.mean(axis=0).tolist(), strict=True)),
+        "phase_seconds_longest": dict(zip(phases, seconds.max(axis=0).tolist(), strict=True)),
     }
 
 

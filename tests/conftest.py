@@ -31,11 +31,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     missing = {
         "mpi": None if launcher and importlib.util.find_spec("mpi4py") else "needs the extra mpi or openmpi",
         "workflow": None if importlib.util.find_spec("snakemake") else "needs the extra workflow",
+        "slurm": _missing_for_slurm(),
     }
     for item in items:
         for marker, reason in missing.items():
             if reason is not None and item.get_closest_marker(marker) is not None:
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _missing_for_slurm() -> str | None:
+    programs = [name for name in ("slurmctld", "slurmd", "sinfo", "munged") if shutil.which(name) is None]
+    if programs:
+        return f"needs {', '.join(programs)} (Debian: slurmctld slurmd slurm-client munge)"
+    return None if os.geteuid() == 0 else "needs root to start a SLURM of its own"
 
 
 @pytest.fixture(scope="session")

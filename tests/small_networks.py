@@ -1,4 +1,4 @@
-"""Small networks with everything in them: explicit arrays for `hpcspike.Problem`, and experiments of a second at most."""
+"""Small networks with everything in them: explicit arrays for `hpcspike.Problem`, and experiments that take no time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from hpcspike.spec.experiment import Experiment, Protocol, Synapse
 TAU_MS = 10.0
 
 
-def arrays(n: int = 30, *, seed: int = 1, n_sets: int = 1, duration_ms: int = 100, fixed: float = 0.0) -> dict[str, Any]:
+def arrays(
+    n: int = 30, *, seed: int = 1, n_sets: int = 1, duration_ms: int = 100, fixed: float = 0.0
+) -> dict[str, Any]:
     """Arguments of `Problem`: Gaussian weights of which the share ``fixed`` is not plastic, and sine targets."""
     rng = np.random.default_rng(seed)
     connected = rng.random((n, n)) < 0.4

@@ -7,8 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpcspike.model.connectivity import Rows, build_rows, rows_from_dense, rows_from_lists
-from hpcspike.spec.experiment import Connectivity, GaussianConnectivity, ZeroConnectivity
+from hpcspike.model.connectivity import (
+    Rows,
+    build_rows,
+    build_static_rows,
+    constant_input,
+    in_degrees,
+    rows_from_dense,
+    rows_from_lists,
+)
+from hpcspike.spec.experiment import BalancedConnectivity, Connectivity, GaussianConnectivity, ZeroConnectivity
+from tests.small_networks import experiment
 
 KINDS = {
     "zero": ZeroConnectivity(kind="zero", probability=0.4),
@@ -106,3 +115,65 @@ def test_no_rows_are_rows_too() -> None:
     rows = rows_from_lists([], [])
     assert rows.start.tolist() == [0]
     assert len(rows.presynaptic) == len(rows.weight) == 0
+
+
+BALANCED = BalancedConnectivity(
+    kind="balanced", excitatory_fraction=0.6, static_in_degree=4, static_ee=1.0, static_ei=-2.0, static_ie=3.0,
+    static_ii=-4.0, plastic_in_degree=3, plastic_excitatory=0.5, plastic_inhibitory=-0.25, input_excitatory=0.3,
+    input_inhibitory=0.2,
+)  # fmt: skip
+
+
+def balanced_matrices(neurons: range) -> list[np.ndarray]:
+    builders = (build_rows, build_static_rows)
+    return [dense(build(BALANCED, 20, neurons, seed=1, replicate=0), 20) for build in builders]
+
+
+def test_balanced_rows_have_their_numbers_of_inputs_from_each_population() -> None:
+    plastic, static = balanced_matrices(range(20))
+    excitatory = np.arange(20) < 12
+    for matrix, k in ((plastic, 3), (static, 4)):
+        assert ((matrix[:, excitatory] != 0).sum(axis=1) == k).all()
+        assert ((matrix[:, ~excitatory] != 0).sum(axis=1) == k).all()
+        assert not np.diag(matrix).any()
+        assert len({tuple(row) for row in (matrix != 0)}) > 15  # drawn for each neuron
+    assert set(plastic[:, excitatory].flat) == {0.0, 0.5}
+    assert set(plastic[:, ~excitatory].flat) == {0.0, -0.25}
+    for rows, columns, weight in (
+        (excitatory, excitatory, 1.0),
+        (excitatory, ~excitatory, -2.0),
+        (~excitatory, excitatory, 3.0),
+        (~excitatory, ~excitatory, -4.0),
+    ):
+        assert set(static[np.ix_(rows, columns)].flat) == {0.0, weight}
+
+
+def test_balanced_rows_are_the_same_in_every_block() -> None:
+    whole = balanced_matrices(range(20))
+    for first, last in ((0, 5), (10, 14), (19, 20)):
+        for mine, all_rows in zip(balanced_matrices(range(first, last)), whole, strict=True):
+            np.testing.assert_array_equal(mine, all_rows[first:last])
+
+
+def test_every_other_neuron_can_be_drawn() -> None:
+    # the neuron itself is skipped, not its neighbour
+    many = [dense(build_rows(BALANCED, 20, range(20), seed=seed, replicate=0), 20) != 0 for seed in range(60)]
+    np.testing.assert_array_equal(np.any(many, axis=0), ~np.eye(20, dtype=bool))
+
+
+@pytest.mark.parametrize("connectivity", [*KINDS.values(), BALANCED], ids=[*KINDS, "in two populations"])
+def test_in_degrees_are_known_without_building_rows(connectivity: Connectivity) -> None:
+    rows = rows_of(connectivity, 20, range(3, 17))
+    found = in_degrees(connectivity, 20, range(3, 17), seed=1, replicate=0)
+    np.testing.assert_array_equal(found, np.diff(rows.start))
+
+
+def test_only_balanced_networks_have_fixed_synapses_and_inputs_of_their_own() -> None:
+    for connectivity in KINDS.values():
+        rows = build_static_rows(connectivity, 20, range(5), seed=1, replicate=0)
+        assert rows.start.tolist() == [0] * 6
+        assert len(rows.weight) == 0
+    plain = experiment(neuron={"bias": 0.1})
+    np.testing.assert_array_equal(constant_input(plain, 20, range(5)), np.full(5, 0.1))
+    both = experiment(neuron={"bias": 0.1}, connectivity=BALANCED.model_dump())
+    np.testing.assert_allclose(constant_input(both, 20, range(10, 14)), [0.4, 0.4, 0.3, 0.3])

@@ -266,7 +266,7 @@ def test_measures_are_their_definitions(variable: str, request: pytest.FixtureRe
         "correlation_sd": by_neuron.std(),
         "correlation_trial_mean": np.mean([[correlation(mean[s, i], target[s, i]) for i in range(N)] for s in (0, 1)]),
         "population_rate": np.sum(in_window) / (6 * N * 0.2),
-        "trial_sd": np.sqrt(response.var(axis=1).mean()) / spread,
+        "trial_sd": np.sqrt(response.var(axis=1, ddof=1).mean()) / spread,
         "residual_after_averaging": np.sqrt(np.mean((mean - target) ** 2)) / spread,
         "fast_share_response": fast_share(response, grid_ms=1.0, fast_time_ms=20.0),
         "fast_share_target": fast_share(target, grid_ms=1.0, fast_time_ms=20.0),

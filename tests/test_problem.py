@@ -60,6 +60,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"synapse": Synapse(tau_syn_ms=0.5)},
         r"step of 1 ms is larger than tau_syn_ms = 0\.5 ms",
     ),
+    "step longer than a fixed synapse": (
+        {"synapse": Synapse(tau_syn_ms=20.0, static_tau_syn_ms=0.5)},
+        r"step of 1 ms is larger than static_tau_syn_ms = 0\.5 ms",
+    ),
 }
 
 
@@ -148,7 +152,9 @@ def test_cues_and_phases_are_uniform_in_their_ranges() -> None:
     found = build_problem(exp)
     for values, low, high in ((found.stimuli, -2.0, 2.0), (found.phase, 0.0, 2 * np.pi)):
         assert ((values >= low) & (values < high)).all()
-        assert np.abs(np.quantile(values, [0.25, 0.5, 0.75]) - np.linspace(low, high, 5)[1:4]).max() < 0.1 * (high - low)
+        assert np.abs(np.quantile(values, [0.25, 0.5, 0.75]) - np.linspace(low, high, 5)[1:4]).max() < 0.1 * (
+            high - low
+        )
     assert (found.stimuli[0] != found.stimuli[1]).all()
 
 

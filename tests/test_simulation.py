@@ -14,7 +14,7 @@ from hpcspike.engine.simulation import Simulation, Spikes, decay_per_step, deliv
 from hpcspike.engine.training_kernels import filter_spikes
 from hpcspike.model.connectivity import rows_from_dense
 from hpcspike.model.problem import Problem
-from hpcspike.spec.experiment import ThetaNeuron
+from hpcspike.spec.experiment import Synapse, ThetaNeuron
 from tests.small_networks import TAU_MS, arrays, problem
 
 N = 30
@@ -136,6 +136,55 @@ def test_spikes_come_in_order_of_time_and_neuron() -> None:
     order = spikes.step.astype(np.int64) * N + spikes.neuron
     assert (np.diff(order) > 0).all()
     assert spikes.step.dtype == spikes.neuron.dtype == np.int32
+
+
+@pytest.mark.parametrize("collect", [False, True])
+def test_an_interval_may_be_run_in_parts(collect: bool) -> None:
+    whole, cut = running()[0], running()[0]
+    for _ in range(2):  # the second interval must forget the first
+        expected = raster(whole.run_interval(60, ACTIVE, collect=collect), 60)
+        found = np.zeros_like(expected)
+        for begin, stop in ((0, 1), (1, 40), (40, 60)):
+            spikes = cut.run_interval(60, ACTIVE, begin=begin, stop=stop, collect=collect)
+            assert ((spikes.step >= begin) & (spikes.step < stop)).all()
+            found |= raster(spikes, 60)
+        np.testing.assert_array_equal(found, expected)
+        for name in ("state", "drive", "filtered", "trace", "n_events", "interval_decay"):
+            np.testing.assert_array_equal(getattr(cut, name), getattr(whole, name), err_msg=name)
+        assert listed(cut) == listed(whole)
+
+
+def test_fixed_synapses_may_decay_on_their_own() -> None:
+    given_arrays = arrays(N, fixed=0.5)
+    given_arrays["filtered"] = np.zeros(N)
+    made = problem(N, **given_arrays, synapse=Synapse(tau_syn_ms=20.0, static_tau_syn_ms=4.0))
+    simulation = Simulation(made)
+    spiked = raster(simulation.run_interval(100, ACTIVE), 100)
+    age = np.arange(99, -1, -1)
+    drives = []
+    for tau, chosen in ((20.0, given_arrays["plastic"]), (4.0, ~given_arrays["plastic"])):
+        filtered = TAU_MS / tau * decay_per_step(1.0, tau) ** age @ spiked
+        drives.append(np.where(chosen, given_arrays["weights"], 0.0) @ filtered)
+    np.testing.assert_allclose(simulation.plastic_drive, drives[0], atol=1e-12)
+    np.testing.assert_allclose(simulation.static_drive, drives[1], atol=1e-12)
+    np.testing.assert_allclose(simulation.drive, drives[0] + drives[1], atol=1e-12)
+
+
+def test_changed_weights_may_act_on_later_spikes_only() -> None:
+    # paper Eq 6 beside Eq 8: u remembers what spikes brought with the weights of their time, w.r does not
+    given_arrays = arrays(N)
+    made = problem(N, **given_arrays, synapse=Synapse(tau_syn_ms=20.0, weight_acts="at_spikes"))
+    simulation = Simulation(made)
+    simulation.run_interval(50, ACTIVE)
+    np.testing.assert_allclose(simulation.readout, simulation.drive, atol=1e-13)
+    old = simulation.drive.copy()
+    simulation.weight *= 2.0
+    simulation.readout *= 2.0  # what a weight update does
+    spiked = raster(simulation.run_interval(10, ACTIVE), 10)
+    fresh = 0.5 * simulation.decay ** np.arange(9, -1, -1) @ spiked
+    expected = simulation.decay**10 * old + 2.0 * given_arrays["weights"] @ fresh
+    np.testing.assert_allclose(simulation.drive, expected, atol=1e-12)
+    np.testing.assert_allclose(simulation.readout, 2.0 * given_arrays["weights"] @ simulation.filtered, atol=1e-12)
 
 
 def test_clamped_neurons_see_the_clamp_and_drive_is_still_computed() -> None:

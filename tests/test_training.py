@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import hpcspike
+from hpcspike.engine.trainer import Trainer
 from hpcspike.errors import SpecError
 from hpcspike.measures.correlation import pearson
 from hpcspike.model.problem import Problem
@@ -150,6 +151,23 @@ def test_threads_do_not_change_a_bit(algorithm: str) -> None:
         results.append((trained.simulation.weight, trained.state["phase"], trained.curve["correlation"]))
     for first, second in zip(*results, strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("most_steps", [1, 3, 1000])
+def test_how_far_training_advances_at_a_time_does_not_change_a_bit(most_steps: int) -> None:
+    training = Training(n_loops=2, update_interval_ms=5.0)
+    expected = hpcspike.train(problem(N), training)
+    trainer = Trainer(problem(N), training)
+    steps = 0
+    while not trainer.finished:
+        taken = trainer.advance(most_steps)
+        assert 0 <= taken <= most_steps
+        steps += taken
+    assert steps == 2 * (30 + 20 + 100)
+    np.testing.assert_array_equal(trainer.simulation.weight, expected.simulation.weight)
+    np.testing.assert_array_equal(trainer.simulation.state, expected.simulation.state)
+    for name in ("correlation", "rate", "weight_change"):
+        assert trainer.curve[name] == expected.curve[name].tolist()
 
 
 def test_training_leaves_the_problem_as_it_was() -> None:

@@ -55,7 +55,7 @@ def measure_apart(kind: str, case: Case | TrainingCase | None = None) -> dict[st
     load = os.getloadavg()[0]
     finished = subprocess.run(
         [sys.executable, "-m", "hpcspike", "bench", "--one", kind, json.dumps(options)],
-        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
+        env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if finished.returncode != 0:
         reason = (finished.stderr.strip().splitlines() or [f"exit code {finished.returncode}"])[-1]

@@ -20,7 +20,7 @@ STREAM_BYTES = 256 * 2**20
 
 
 def _chains(n_chains: int) -> Any:
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic
     def chains(typing_context: Any, values: Any, rounds: Any) -> Any:
         """``rounds`` times x = x * values[0] + values[1] in n_chains vectors x that depend on nothing else."""
         dtype = values.dtype

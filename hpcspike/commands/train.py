@@ -1,44 +1,57 @@
-"""``hpcspike train``: one network, one Dataset."""
+"""``hpcspike train``: one network, one Dataset, on one process or on the MPI ranks it was started with."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from hpcspike.commands.common import load_config, refuse_unwritable, trained_network, use_one_thread_per_library, whole
+from hpcspike.commands.common import load_config, refuse_unwritable, trained_network
+from hpcspike.commands.ranks import run_on_ranks
+from hpcspike.engine.communication import World, connect
+from hpcspike.engine.phases import PHASES
 from hpcspike.errors import SpecError, StoreError
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.identity import experiment_hash
-from hpcspike.sweep.cost import check_memory
+from hpcspike.sweep.cost import available_memory_mib, check_memory
 from hpcspike.sweep.store import describe
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, write, and say how it went."""
+    return run_on_ranks(_run, arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    world = connect()
+    path = Path(arguments.out)
+    experiment, is_there = world.agree(lambda: _prepare(arguments, path, world))
+    if world.share(is_there):
+        if world.rank == 0:
+            print(f"{path} holds this experiment already; nothing to do")
+        return 0
+    from hpcspike.engine.experiment import train_to_store
+
+    evaluation, record = train_to_store(
+        experiment, path, threads=arguments.threads, progress=True, world=world,
+        checkpoints=_checkpoints(arguments, path),
+    )  # fmt: skip
+    if world.rank == 0:
+        print(f"{path}: {_summary(evaluation.scalars)}")
+        print(_times(record))
+    return 0
+
+
+def _prepare(arguments: argparse.Namespace, path: Path, world: World) -> tuple[Experiment, bool]:
+    """The experiment, and whether its result is there already; whatever speaks against training it is an error."""
     experiment = load_config(arguments)
     if not isinstance(experiment, Experiment):
         raise SpecError(f"{arguments.config} is a sweep; see 'hpcspike plan', or give the config of one experiment")
-    path = Path(arguments.out)
-    identity = experiment_hash(experiment)
-    if _is_there(path, identity):
-        print(f"{path} holds this experiment already; nothing to do")
-        return 0
-    check_memory(experiment)
-    use_one_thread_per_library()
-    from hpcspike import provenance
-    from hpcspike.engine.experiment import run as train
-
-    dataset = train(experiment, threads=arguments.threads, progress=True)
-    dataset.attrs["provenance"] = json.dumps(provenance.collect(n_threads=arguments.threads))
-    _write(dataset, path)
-    print(f"{path}: {_summary(dataset)}")
-    return 0
+    is_there = _is_there(path, experiment_hash(experiment))
+    if not is_there:
+        # a network is spread evenly over the ranks, of which so many share the memory of this machine
+        check_memory(experiment, available_mib=available_memory_mib() * world.size / world.local_size)
+    return experiment, is_there
 
 
 def _is_there(path: Path, identity: str) -> bool:
@@ -59,24 +72,38 @@ def _is_there(path: Path, identity: str) -> bool:
     raise StoreError(f"--out {path} exists and holds {what}; choose another path or move it away")
 
 
-def _write(dataset: xr.Dataset, path: Path) -> None:
-    with whole(path) as unfinished:
-        if path.suffix == ".nc":
-            dataset.to_netcdf(unfinished, engine="h5netcdf")
-            return
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Consolidated metadata", category=UserWarning)
-            dataset.to_zarr(unfinished, zarr_format=3, consolidated=True)
+def _checkpoints(arguments: argparse.Namespace, path: Path) -> Any:
+    """Where and when to save the state; None if no option asks for it."""
+    asked = {
+        "every_loops": arguments.checkpoint_every_loops,
+        "every_minutes": arguments.checkpoint_every_minutes,
+        "time_limit_minutes": arguments.time_limit,
+    }
+    if arguments.checkpoint is None and all(value is None for value in asked.values()):
+        return None
+    from hpcspike.engine.checkpoint import Checkpoints
+
+    folder = Path(arguments.checkpoint or f"{arguments.out}.checkpoint")
+    return Checkpoints(folder, **{name: value for name, value in asked.items() if value is not None})
 
 
-def _summary(dataset: xr.Dataset) -> str:
-    from hpcspike.variables import STATUS
+def _summary(scalars: dict[str, float | int]) -> str:
+    from hpcspike.variables import POINT_RESULTS, STATUS
 
-    parts = []
-    if "status" in dataset and dataset["status"].ndim == 0:
-        parts.append(STATUS[int(dataset["status"])])
+    parts = [STATUS[int(scalars["status"])]]
     for name in ("correlation", "population_rate"):
-        if name in dataset and dataset[name].ndim == 0:
-            units = dataset[name].attrs.get("units", "1")
-            parts.append(f"{name.replace('_', ' ')} {float(dataset[name]):.3g}{'' if units == '1' else ' ' + units}")
-    return ", ".join(parts) or "written"
+        units = POINT_RESULTS[name].units
+        parts.append(f"{name.replace('_', ' ')} {scalars[name]:.3g}{'' if units == '1' else ' ' + units}")
+    return ", ".join(parts)
+
+
+def _times(record: dict[str, Any]) -> str:
+    """Where the time went; over several ranks their mean, and the longest."""
+    mean, longest, ranks = record["phase_seconds"], record["phase_seconds_longest"], record["n_ranks"]
+    if ranks == 1:
+        head = f"{record['wall_seconds']:.1f} s"
+        parts = [f"{words} {mean[name]:.2f}" for name, words in PHASES.items() if name != "exchange"]
+    else:
+        head = f"{record['wall_seconds']:.1f} s on {ranks} ranks (mean/longest)"
+        parts = [f"{words} {mean[name]:.2f}/{longest[name]:.2f}" for name, words in PHASES.items()]
+    return f"{head}: {', '.join(parts)}"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import os
+import functools
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from hpcspike.engine.phases import Phases
 from hpcspike.errors import ResourceError
+from hpcspike.launcher import launched_ranks
 
 SPIKE_BUFFER = 63
 """Spikes per rank and step that travel in the first message (256 bytes with their count)."""
@@ -22,17 +25,35 @@ class Exchange(NamedTuple):
     world: int
     send: np.ndarray
     receive: np.ndarray
+    seconds: np.ndarray
 
 
 class World:
-    """One rank alone: the serial stand-in, and the base of `MpiWorld`."""
+    """One rank alone: the serial stand-in, and the base of `MpiWorld`.
+
+    Attributes
+    ----------
+    rank, size
+        Which rank this is, and of how many.
+    local_size
+        How many of them share this machine.
+    library
+        Name and version of the MPI library; empty where none is used.
+    phases
+        Where this rank's time goes.
+    """
 
     rank = 0
     size = 1
+    local_size = 1
+    library = ""
+
+    def __init__(self) -> None:
+        self.phases = Phases()
 
     def exchange(self) -> Exchange:
         """Buffers and handles for the spike exchange inside the step loop."""
-        return Exchange(0, 0, 0, np.zeros(1, np.int32), np.zeros((1, 1), np.int32))
+        return Exchange(0, 0, 0, np.zeros(1, np.int32), np.zeros((1, 1), np.int32), self.phases.exchanging)
 
     def concatenate(self, part: np.ndarray) -> np.ndarray:
         """The parts (n_r, ...) of all ranks joined along the first axis in order of rank, on every rank."""
@@ -57,11 +78,20 @@ class World:
         """Run ``work`` on every rank; if it fails on one, every rank raises that error."""
         return work()
 
+    def arrive(self, seconds: float) -> bool:
+        """Whether all ranks call this within ``seconds``; possible whatever else the others are doing."""
+        return True
+
+    def abort(self, code: int) -> None:
+        """End all ranks at once."""
+        raise SystemExit(code)
+
 
 class MpiWorld(World):
     """The ranks of MPI.COMM_WORLD; buffers travel, never pickles, except for errors and small settings."""
 
     def __init__(self) -> None:
+        super().__init__()
         try:
             from mpi4py import MPI
         except (ImportError, RuntimeError) as error:  # RuntimeError: mpi4py without an MPI library
@@ -72,6 +102,12 @@ class MpiWorld(World):
         self._mpi = MPI
         self._world = MPI.COMM_WORLD
         self.rank, self.size = self._world.Get_rank(), self._world.Get_size()
+        self.library = " ".join(MPI.Get_library_version().splitlines()[0].split(",")[0].split())
+        neighbours = self._world.Split_type(MPI.COMM_TYPE_SHARED)
+        self.local_size = neighbours.Get_size()
+        neighbours.Free()
+        # for `arrive`: what happens there cannot be taken for a part of anything else
+        self._aside = self._world.Dup()
 
     def exchange(self) -> Exchange:
         import ctypes
@@ -82,7 +118,7 @@ class MpiWorld(World):
         width = 1 + SPIKE_BUFFER
         return Exchange(
             address, self._handle(self._mpi.INT32_T), self._handle(self._world),
-            np.zeros(width, np.int32), np.zeros((self.size, width), np.int32),
+            np.zeros(width, np.int32), np.zeros((self.size, width), np.int32), self.phases.exchanging,
         )  # fmt: skip
 
     def _handle(self, thing: Any) -> int:
@@ -140,23 +176,23 @@ class MpiWorld(World):
             raise failures[0]
         return result
 
+    def arrive(self, seconds: float) -> bool:
+        request, end = self._aside.Ibarrier(), time.monotonic() + seconds
+        while not request.Test():
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.005)
+        return True
+
+    def abort(self, code: int) -> None:
+        self._world.Abort(code)
+
 
 def _offsets(lengths: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(lengths)[:-1]])
 
 
-_LAUNCHER_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
-
-
-def launched_ranks() -> int:
-    """How many ranks a launcher says it started; 1 if none did."""
-    for name in _LAUNCHER_SIZES:
-        if os.environ.get(name, "").isdigit():
-            return int(os.environ[name])
-    if "PMIX_RANK" in os.environ or "SLURM_STEP_ID" in os.environ:
-        tasks = os.environ.get("SLURM_STEP_NUM_TASKS", os.environ.get("SLURM_NTASKS", "1"))
-        return int(tasks) if tasks.isdigit() else 1
-    return 1
+_mpi_world = functools.cache(MpiWorld)  # communicators are few, and a program may run many experiments
 
 
 def connect() -> World:
@@ -173,7 +209,7 @@ def connect() -> World:
     launched = launched_ranks()
     if launched == 1:
         return World()
-    world = MpiWorld()
+    world = _mpi_world()
     if world.size != launched:
         raise ResourceError(
             f"the launcher started {launched} ranks, but MPI sees {world.size}: launcher and library belong to "

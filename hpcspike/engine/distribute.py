@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from hpcspike.engine.communication import World
+from hpcspike.engine.offsets import add_offsets
 from hpcspike.engine.partition import balanced_bounds
 from hpcspike.errors import ResourceError
-from hpcspike.model.build import build_problem, recording_of
+from hpcspike.model.build import build_problem as build_arrays
+from hpcspike.model.build import recording_of
 from hpcspike.model.connectivity import in_degrees
 from hpcspike.model.problem import Problem
 from hpcspike.model.targets import n_neurons_of
@@ -20,18 +22,30 @@ def block_bounds(experiment: Experiment, world: World) -> np.ndarray:
     Blocks are contiguous and balanced by the sum of squared in-degrees, which is what learning costs. Every rank draws
     the in-degrees of an even share of the neurons, so that none draws all rows.
     """
+    mine = world.agree(lambda: _share_of_in_degrees(experiment, world))
+    return balanced_bounds(world.concatenate(mine).astype(np.float64) ** 2, world.size)
+
+
+def _share_of_in_degrees(experiment: Experiment, world: World) -> np.ndarray:
     size = n_neurons_of(experiment, recording_of(experiment))
     if size < world.size:
         raise ResourceError(f"network.n_neurons = {size} is less than the {world.size} MPI ranks; start at most {size}")
     even = np.linspace(0, size, world.size + 1).astype(int)
     share = range(even[world.rank], even[world.rank + 1])
-    mine = in_degrees(experiment.connectivity, size, share, seed=experiment.seed, replicate=experiment.replicate)
-    return balanced_bounds(world.concatenate(mine).astype(np.float64) ** 2, world.size)
+    return in_degrees(experiment.connectivity, size, share, seed=experiment.seed, replicate=experiment.replicate)
 
 
 def build_block(experiment: Experiment, world: World) -> Problem:
-    """The arrays of this rank's neurons."""
-    if world.size == 1:
-        return build_problem(experiment)
-    bounds = block_bounds(experiment, world)
-    return build_problem(experiment, block=(int(bounds[world.rank]), int(bounds[world.rank + 1])))
+    """The arrays of this rank's neurons; what fails on one rank is raised on all."""
+    block = None
+    if world.size > 1:
+        bounds = block_bounds(experiment, world)
+        block = int(bounds[world.rank]), int(bounds[world.rank + 1])
+    problem = world.agree(lambda: build_arrays(experiment, block=block))
+    add_offsets(problem, experiment, world)
+    return problem
+
+
+def build_problem(experiment: Experiment) -> Problem:
+    """The arrays of all neurons of an experiment: what `hpcspike.train` takes."""
+    return build_block(experiment, World())

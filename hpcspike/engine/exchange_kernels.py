@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from hpcspike.accelerate import kernel
@@ -36,18 +37,38 @@ def _allgather(
     return signature, generate
 
 
+@intrinsic
+def _clock(typing_context: Any) -> Any:
+    """Seconds of the monotonic clock; 0.05 us a call, for it needs no system call."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        integer, code, real = ir.IntType(64), ir.IntType(32), ir.DoubleType()
+        kind = ir.FunctionType(code, [code, integer.as_pointer()])
+        clock_gettime = cgutils.get_or_insert_function(builder.module, kind, "clock_gettime")
+        place = builder.bitcast(cgutils.alloca_once(builder, ir.ArrayType(integer, 2)), integer.as_pointer())
+        builder.call(clock_gettime, [ir.Constant(code, time.CLOCK_MONOTONIC), place])
+        seconds = builder.sitofp(builder.load(place), real)
+        nanoseconds = builder.sitofp(builder.load(builder.gep(place, [ir.Constant(code, 1)])), real)
+        return builder.fadd(seconds, builder.fmul(nanoseconds, ir.Constant(real, 1e-9)))
+
+    return types.float64(), generate
+
+
 @kernel
-def exchange_spikes(first, spikes, count, everyone, address, kind, world, send, receive):  # type: ignore[no-untyped-def]
-    """Make the spikes of all blocks known to all: everyone (N,) int32 ascending; returns their number, or -1 on failure.
+def exchange_spikes(  # type: ignore[no-untyped-def]
+    first, spikes, count, everyone, address, kind, world, send, receive, seconds
+):  # fmt: skip
+    """Make the spikes of all blocks known to all: everyone (N,) int32, ascending; returns how many, or -1 on failure.
 
     spikes (n,): local indices of this block, whose first neuron is ``first``. send (1 + capacity,) and receive
     (ranks, 1 + capacity) int32 hold a count and that many neurons; blocks with more spikes than fit go round again.
-    address 0: there is one rank.
+    seconds (1,): grows by the time this took. address 0: there is one rank.
     """
     if address == 0:
         for s in range(count):
             everyone[s] = first + spikes[s]
         return count
+    began = _clock()
     ranks, width = receive.shape
     capacity = width - 1
     longest = count
@@ -72,4 +93,5 @@ def exchange_spikes(first, spikes, count, everyone, address, kind, world, send, 
     total = 0
     for rank in range(ranks):
         total += receive[rank, 0]
+    seconds[0] += _clock() - began
     return total

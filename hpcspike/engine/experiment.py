@@ -1,14 +1,20 @@
-"""One experiment from its specification to a Dataset."""
+"""One experiment from its specification to a Dataset, in memory or on disk."""
 
 from __future__ import annotations
 
 import json
+import time
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpcspike import provenance
+from hpcspike.engine.communication import World, connect
+from hpcspike.engine.output import DatasetOutput, Output, StoreOutput, put, whole_over_ranks
 from hpcspike.engine.point import train_and_judge
-from hpcspike.engine.trained import Response, Trained
+from hpcspike.engine.trained import Trained
 from hpcspike.measures.evaluate import Evaluation
 from hpcspike.model.build import recording_of
 from hpcspike.spec.experiment import Experiment
@@ -23,9 +29,16 @@ if TYPE_CHECKING:
 RECORDED_TRIALS = 20
 """At most this many test trials are kept with all their time courses."""
 
+_COORDINATES = ("neuron", "time", "trial", "target_set", "loop", "recorded")
+
 
 def run(
-    experiment: Experiment, *, threads: int = 1, progress: bool = False, on_loop: OnLoop | None = None
+    experiment: Experiment,
+    *,
+    threads: int = 1,
+    progress: bool = False,
+    on_loop: OnLoop | None = None,
+    world: World | None = None,
 ) -> xarray.Dataset:
     """Train one network and return everything about it.
 
@@ -39,6 +52,11 @@ def run(
         Show a progress bar.
     on_loop
         Called after every training loop with its number and its row of the learning curve.
+    world
+        The ranks that train the network together; default: those this program was started on by ``mpiexec`` or
+        ``srun``, or this process alone. All must call this with the same arguments, and every one receives the whole
+        Dataset; for networks that do not fit there is `train_to_store`. Start such a program with ``python -m mpi4py``,
+        so that an error on one rank ends all.
 
     Returns
     -------
@@ -46,78 +64,169 @@ def run(
         Targets, drives, responses (drive, or filtered spikes in Hz for rate training), spikes, weights, learning
         curve and measures, every variable with its unit; the experiment is in the attributes as JSON.
     """
-    trained, evaluation = train_and_judge(experiment, threads=threads, progress=progress, on_loop=on_loop)
+    world = world or connect()
+    trained, evaluation = train_and_judge(
+        experiment, threads=threads, progress=progress, on_loop=on_loop, world=world
+    )  # fmt: skip
     return describe(experiment, trained, evaluation)
 
 
 def describe(experiment: Experiment, trained: Trained, evaluation: Evaluation) -> xarray.Dataset:
-    """The Dataset of a trained network; see `run`."""
-    import xarray
+    """The Dataset of a trained network, on every rank; see `run`."""
+    output = DatasetOutput(trained.world)
+    _write(output, experiment, trained, evaluation)
+    output.finish(_attributes(experiment), _COORDINATES)
+    assert output.dataset is not None
+    return output.dataset
 
-    problem = trained.problem
-    columns: dict[str, Any] = {
+
+def train_to_store(
+    experiment: Experiment,
+    path: Path,
+    *,
+    threads: int = 1,
+    progress: bool = False,
+    on_loop: OnLoop | None = None,
+    world: World | None = None,
+    checkpoints: Any = None,
+) -> tuple[Evaluation, dict[str, Any]]:
+    """Train one network and write everything about it: `run` for networks of any size.
+
+    Parameters
+    ----------
+    experiment, threads, progress, on_loop, world
+        As for `run`.
+    path
+        Ending in ``.zarr``: a store that the ranks write together; the file contents do not depend on their number
+        (but for `hpcspike.engine.output.NOT_REPRODUCIBLE`). Ending in ``.nc``: a file that rank 0 writes, which must be
+        able to hold everything. It is whole or absent.
+    checkpoints
+        Where and when to save the state of training (`hpcspike.engine.checkpoint.Checkpoints`).
+
+    Returns
+    -------
+    tuple
+        The measures, and what is known of where they come from: all of it on rank 0.
+    """
+    world = world or connect()
+    began = time.perf_counter()
+    world.phases.reset()
+    options = {} if checkpoints is None else {"checkpoints": checkpoints}
+    trained, evaluation = train_and_judge(
+        experiment, threads=threads, progress=progress, on_loop=on_loop, world=world, **options
+    )
+    with whole_over_ranks(path, world) as unfinished:
+        output: Output
+        if path.suffix == ".nc":
+            output = DatasetOutput(world, owner=0)
+        else:
+            output = StoreOutput(world, unfinished)
+        with world.phases("write"):
+            _write(output, experiment, trained, evaluation)
+        record = provenance.of_ranks(world) | {"wall_seconds": time.perf_counter() - began}
+        if world.rank == 0:
+            record = provenance.collect(n_ranks=world.size, n_threads=threads) | record
+        output.finish({**_attributes(experiment), "provenance": json.dumps(record)}, _COORDINATES)
+        if isinstance(output, DatasetOutput):
+            dataset = output.dataset
+            world.agree(lambda: None if dataset is None else dataset.to_netcdf(unfinished, engine="h5netcdf"))
+    return evaluation, record
+
+
+def _attributes(experiment: Experiment) -> dict[str, str]:
+    return {
+        "name": experiment.name,
+        "trained_variable": experiment.training.variable,
+        "experiment": json.dumps(experiment.model_dump(mode="json")),
+        "experiment_hash": experiment_hash(experiment),
+    }
+
+
+def _write(output: Output, experiment: Experiment, trained: Trained, evaluation: Evaluation) -> None:
+    """Give every variable to an output; all ranks do so together, each with its block."""
+    problem, world = trained.problem, trained.world
+    variables = _variables(experiment.training.variable == "rate")
+    same: dict[str, Any] = {
         "neuron": np.arange(problem.n_neurons),
         "time": problem.grid_ms * np.arange(1, problem.n_samples + 1),
         "target_set": np.arange(problem.n_sets),
         "loop": np.arange(len(trained.curve["correlation"])),
-        "weight": trained.simulation.weight,
-        "weight_initial": problem.plastic.weight,
-        "presynaptic": problem.plastic.presynaptic,
-        "row_start": problem.plastic.start,
-        "stimulus": problem.stimuli,
-        "neuron_correlation": evaluation.correlation,
         **{f"curve_{name}": values for name, values in trained.curve.items()},
     }
-    recording = recording_of(experiment)
+    recording = world.agree(lambda: recording_of(experiment))
     if recording is not None:
-        columns["recorded"] = np.arange(problem.n_neurons) < len(recording.values)
-    rate = experiment.training.variable == "rate"
-    # rates leave in Hz; inside they are spikes per tau (paper: phi has no tau in it)
-    scale = 1000.0 / problem.neuron.tau_ms if rate else 1.0
-    columns["target"] = scale * problem.targets
-    if trained.diverged_loop < 0:
-        columns |= _responses(trained, min(experiment.measures.n_test_trials, RECORDED_TRIALS), rate, scale)
-    data = {name: _entry(TRAINED[name], TRAINED[name].dims, values) for name, values in columns.items()}
-    data |= {name: _entry(POINT_RESULTS[name], (), value) for name, value in evaluation.scalars.items()}
-    coordinates = [n for n in ("neuron", "time", "trial", "target_set", "loop", "recorded") if n in data]
-    dataset = xarray.Dataset(data).set_coords(coordinates)
-    for name in ("target", "response"):
-        if rate and name in dataset:
-            dataset[name].attrs.update(units="Hz", long_name=f"{name} rate")
-    if "response" in dataset:
-        dataset["response"].attrs["quantity"] = "filtered spikes" if rate else "synaptic drive"
-    dataset.attrs.update(
-        name=experiment.name, trained_variable=experiment.training.variable,
-        experiment=json.dumps(experiment.model_dump(mode="json")), experiment_hash=experiment_hash(experiment),
-    )  # fmt: skip
-    return dataset
-
-
-def _entry(
-    variable: Variable, dims: tuple[str, ...], values: Any
-) -> tuple[tuple[str, ...], np.ndarray, dict[str, Any]]:
-    return dims, np.asarray(values, dtype=variable.dtype), dict(variable.attrs)
-
-
-def _responses(trained: Trained, trials: int, rate: bool, scale: float) -> dict[str, Any]:
-    problem = trained.problem
-    evoked = [trained.evoke(target_set, trials) for target_set in range(problem.n_sets)]
-    result: dict[str, Any] = {
-        "trial": np.arange(trials),
-        "drive": np.stack([response.drive for response in evoked]),
-        "response": scale * np.stack([response.filtered if rate else response.drive for response in evoked]),
+        same["recorded"] = np.arange(problem.n_neurons) < len(recording.values)
+    by_neuron = {
+        "target": (_scale(trained) * problem.targets, 1),
+        "stimulus": (problem.stimuli, 1),
+        "neuron_correlation": (evaluation.correlation, 1),
+        "weight": (trained.simulation.weight, 0),
+        "weight_initial": (problem.plastic.weight, 0),
+        "presynaptic": (problem.plastic.presynaptic, 0),
+        "row_start": (_row_starts(trained), 0),
     }
-    return result | _spike_columns(evoked, problem.neuron.step_ms, problem.stimulus_steps)
+    for name, values in same.items():
+        put(output, world, name, variables[name], values)
+    for name, (part, axis) in by_neuron.items():
+        put(output, world, name, variables[name], part, axis=axis)
+    for name, value in evaluation.scalars.items():
+        put(output, world, name, replace(POINT_RESULTS[name], dims=()), value)
+    if trained.diverged_loop < 0:
+        _write_trials(output, trained, variables, min(experiment.measures.n_test_trials, RECORDED_TRIALS))
 
 
-def _spike_columns(evoked: list[Response], step_ms: float, cue_steps: int) -> dict[str, np.ndarray]:
-    """Spikes from the start of the cue to the end of the window, set by set and trial by trial."""
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in ("time", "neuron", "trial", "set")}
-    for target_set, response in enumerate(evoked):
-        for trial, spikes in enumerate(response.spikes):
-            kept = spikes.step >= -cue_steps
-            parts["time"].append((spikes.step[kept] + 1) * step_ms)
-            parts["neuron"].append(spikes.neuron[kept])
-            parts["trial"].append(np.full(int(kept.sum()), trial, dtype=np.int32))
-            parts["set"].append(np.full(int(kept.sum()), target_set, dtype=np.int32))
-    return {f"spike_{name}": np.concatenate(columns) for name, columns in parts.items()}
+def _variables(rate: bool) -> dict[str, Variable]:
+    """The registry, with what depends on the trained variable."""
+    response = replace(TRAINED["response"], extra={"quantity": "filtered spikes" if rate else "synaptic drive"})
+    changed = {"response": response, "target": TRAINED["target"]}
+    if rate:
+        changed = {name: replace(item, units="Hz", long_name=f"{name} rate") for name, item in changed.items()}
+    return TRAINED | changed
+
+
+def _scale(trained: Trained) -> float:
+    # rates leave in Hz; inside they are spikes per tau (paper: phi has no tau in it)
+    return 1000.0 / trained.problem.neuron.tau_ms if trained.training.variable == "rate" else 1.0
+
+
+def _row_starts(trained: Trained) -> np.ndarray:
+    """This rank's part of the bounds of all rows; the last rank's ends with the number of synapses."""
+    start, world = trained.problem.plastic.start, trained.world
+    before = int(world.concatenate(start[-1:])[: world.rank].sum())
+    return before + (start if world.rank == world.size - 1 else start[:-1])
+
+
+def _write_trials(output: Output, trained: Trained, variables: dict[str, Variable], trials: int) -> None:
+    """Drive, response and spikes of the recorded trials; no more than one trial is held at a time."""
+    problem, world = trained.problem, trained.world
+    rate = trained.training.variable == "rate"
+    put(output, world, "trial", variables["trial"], np.arange(trials))
+    shape = (problem.n_sets, trials, problem.n_neurons, problem.n_samples)
+    for name in ("drive", "response"):
+        output.declare(name, variables[name], shape, axis=2, single=2)
+    table = []
+    for target_set in range(problem.n_sets):
+        for trial in range(trials):
+            evoked = trained.evoke(target_set, 1, first_trial=trial)
+            output.write("drive", evoked.drive[0], at=(target_set, trial))
+            response = (evoked.filtered if rate else evoked.drive)[0]
+            output.write("response", _scale(trained) * response, at=(target_set, trial))
+            # from the start of the cue to the end of the window
+            kept = evoked.spikes[0].step >= -problem.stimulus_steps
+            spikes = np.stack([evoked.spikes[0].step[kept], evoked.spikes[0].neuron[kept]], axis=1)
+            # the trials of a rank follow those of the rank before: joined, all are in order
+            number = target_set * trials + trial
+            whole = world.collect(spikes, number * world.size // (problem.n_sets * trials))
+            if whole is not None:
+                in_time = np.argsort(whole[:, 0], kind="stable")  # those of a step are in the order of neurons already
+                labels = np.broadcast_to(np.array([trial, target_set], dtype=np.int32), (len(whole), 2))
+                table.append(np.hstack([whole[in_time], labels]))
+    joined = np.concatenate(table) if table else np.zeros((0, 4), dtype=np.int32)
+    columns = {
+        "spike_time": (joined[:, 0] + 1) * problem.neuron.step_ms,
+        "spike_neuron": joined[:, 1],
+        "spike_trial": joined[:, 2],
+        "spike_set": joined[:, 3],
+    }
+    for name, part in columns.items():
+        put(output, world, name, variables[name], part, axis=0)

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpcspike.engine.checkpoint import Checkpoints
 from hpcspike.engine.communication import World
 from hpcspike.engine.distribute import build_block
 from hpcspike.engine.trained import Trained
 from hpcspike.engine.training import OnLoop, train
 from hpcspike.measures.evaluate import Evaluation, evaluate
 from hpcspike.spec.experiment import Experiment
+from hpcspike.spec.identity import canonical
 
 
 @dataclass(frozen=True)
@@ -30,16 +32,25 @@ def train_and_judge(
     progress: bool = False,
     on_loop: OnLoop | None = None,
     world: World | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[Trained, Evaluation]:
-    """Build, train and test the network of an experiment, together with the other ranks if there are any."""
+    """Build, train and test the network of an experiment, together with the other ranks if there are any.
+
+    ``checkpoints`` are left where they are; remove them with `hpcspike.engine.checkpoint.discard` when the results are
+    safe.
+    """
     world = world or World()
-    problem = world.agree(lambda: build_block(experiment, world))
+    with world.phases("build"):
+        problem = build_block(experiment, world)
+    named = None if checkpoints is None else world.agree(lambda: canonical(experiment))
     trained = train(
         problem, experiment.training, threads=threads, progress=progress, on_loop=on_loop,
-        diverged_drive=experiment.measures.diverged_drive, world=world,
+        diverged_drive=experiment.measures.diverged_drive, world=world, checkpoints=checkpoints, experiment=named,
     )  # fmt: skip
     tau_corr_ms = getattr(experiment.targets, "tau_corr_ms", math.nan)
-    return trained, evaluate(trained, experiment.measures, tau_corr_ms=tau_corr_ms)
+    with world.phases("measure"):
+        evaluation = evaluate(trained, experiment.measures, tau_corr_ms=tau_corr_ms)
+    return trained, evaluation
 
 
 def run_point(experiment: Experiment, *, threads: int = 1, on_loop: OnLoop | None = None) -> PointResult:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from hpcspike.engine.communication import World
-from hpcspike.engine.step_kernels import order_by_presynaptic, run_steps
+from hpcspike.engine.delivery_kernels import order_by_presynaptic
+from hpcspike.engine.state import StateArray, by_neuron, ragged
+from hpcspike.engine.step_kernels import run_steps
 from hpcspike.errors import ResourceError
 from hpcspike.model.connectivity import Rows
-from hpcspike.model.neurons import initial_state, model_code, parameters
+from hpcspike.model.neurons import initial_state, model_code, parameters, state_dtype
 from hpcspike.model.problem import Problem
 
 _BUFFER_SPIKES = 1 << 20
@@ -35,7 +37,7 @@ def delivery_layout(rows: Rows, n_neurons: int) -> Delivery:
     """The synapses of compressed rows, ordered by presynaptic neuron and then by row."""
     synapses = len(rows.presynaptic)
     layout = Delivery(
-        np.zeros(n_neurons + 1, np.int64), np.empty(synapses, np.int32), np.empty(synapses, np.int64)
+        np.zeros(n_neurons + 1, np.int64), np.empty(synapses, np.uint32), np.empty(synapses, np.int64)
     )  # fmt: skip
     order_by_presynaptic(rows.start, rows.presynaptic, *layout)
     return layout
@@ -50,6 +52,8 @@ def decay_per_step(step_ms: float, tau_syn_ms: float) -> float:
 def row_sums(rows: Rows, weight: np.ndarray, vector: np.ndarray) -> np.ndarray:
     """W x of compressed rows, (n,); each row is summed in the order of its synapses, the same in every block."""
     n_rows = len(rows.start) - 1
+    if not vector.any():  # at rest, where a large network would only be walked through
+        return np.zeros(n_rows)
     row = np.repeat(np.arange(n_rows), np.diff(rows.start))
     sums = np.bincount(row, weight * vector[rows.presynaptic], minlength=n_rows)
     return sums.astype(np.float64, copy=False)  # of no synapses at all, bincount makes integers
@@ -57,6 +61,8 @@ def row_sums(rows: Rows, weight: np.ndarray, vector: np.ndarray) -> np.ndarray:
 
 class Simulation:
     """The live state of a block and how it moves.
+
+    ``like`` is a simulation of the same problem in the same precision, whose layout of the synapses this one shares.
 
     Attributes
     ----------
@@ -79,17 +85,36 @@ class Simulation:
         Factor by which r decayed over the last interval.
     """
 
+    REBUILT: ClassVar[frozenset[str]] = frozenset(
+        {"problem", "plastic", "static", "static_weight", "step", "model", "parameters", "decay", "jump_now", "jumps"}
+        | {"static_decay", "static_jump", "separate", "real", "no_clamp", "no_readout", "no_record"}
+    )
+    """Attributes that are no state: equal whenever they are made for the same problem."""
+    SCRATCH: ClassVar[frozenset[str]] = frozenset({"increment", "received", "spikes", "everyone", "exchange"})
+    """Attributes that are no state: written before they are read."""
+
     def __init__(
-        self, problem: Problem, *, dtype: np.dtype | type = np.float64, world: World | None = None
+        self,
+        problem: Problem,
+        *,
+        dtype: np.dtype | type = np.float64,
+        world: World | None = None,
+        like: Simulation | None = None,
     ) -> None:
         self.problem = problem
-        self._plastic = delivery_layout(problem.plastic, problem.n_neurons)
-        self._static = delivery_layout(problem.static, problem.n_neurons)
-        self._static_weight = problem.static.weight[self._static.synapse].astype(dtype)
+        if like is None:
+            self._plastic = delivery_layout(problem.plastic, problem.n_neurons)
+            static = delivery_layout(problem.static, problem.n_neurons)
+            self._static_weight = problem.static.weight.astype(dtype)[static.synapse]
+            # of fixed synapses only the weights are needed
+            self._static = static._replace(synapse=np.empty(0, np.int64))
+        else:
+            self._plastic, self._static, self._static_weight = like._plastic, like._static, like._static_weight
         self.weight = problem.plastic.weight.astype(dtype)
         neuron, synapse = problem.neuron, problem.synapse
         self._step = neuron.step_ms / neuron.tau_ms
-        self._model, self._parameters = model_code(neuron), parameters(neuron, problem.n_rows)
+        self._real = state_dtype(neuron, np.dtype(dtype))
+        self._model, self._parameters = model_code(neuron), parameters(neuron).astype(self._real)
         self.decay = decay_per_step(neuron.step_ms, synapse.tau_syn_ms)
         self._jump_now = neuron.tau_ms / synapse.tau_syn_ms
         self._jumps = np.array([self._jump_now])
@@ -97,27 +122,61 @@ class Simulation:
         self._static_decay = decay_per_step(neuron.step_ms, static_tau)
         self._static_jump = neuron.tau_ms / static_tau
         rows = problem.n_rows
-        self._increment, self._received = np.empty(rows), np.empty(rows)
+        self._increment, self._received = np.empty(rows, self._real), np.empty(rows, self._real)
         self._spikes = np.empty(rows, dtype=np.int32)
         self._everyone = np.empty(problem.n_neurons, dtype=np.int32)
         self._exchange = (world or World()).exchange()
-        self.events = np.empty(len(problem.plastic.presynaptic), dtype=np.int32)
+        self.events = np.zeros(len(problem.plastic.presynaptic), dtype=np.int32)
         self.n_events = np.zeros(rows, dtype=np.int32)
         self.trace = np.zeros(problem.n_neurons)
         self.interval_decay = 1.0
-        self._nothing, self._no_readout = np.empty((0, rows)), np.empty(0)
+        self._no_clamp, self._no_readout = np.empty((0, rows), self._real), np.empty(0, self._real)
+        self._no_record = np.empty((0, rows))
         self.set_state(problem.phase, problem.filtered)
 
     def set_state(self, phase: np.ndarray, filtered: np.ndarray) -> None:
         """Start from phases (n,) in radians and filtered spike trains (N,), with the current weights."""
         problem = self.problem
-        self.state = initial_state(problem.neuron, phase)
+        self.state = self._rounded(initial_state(problem.neuron, phase))
         self.filtered = filtered.astype(np.float64).copy()
         self.held: np.ndarray | None = None
-        self.plastic_drive = row_sums(problem.plastic, self.weight, self.filtered)
-        self.static_drive = row_sums(problem.static, problem.static.weight, self.filtered)
+        self.plastic_drive = self._rounded(row_sums(problem.plastic, self.weight, self.filtered))
+        self.static_drive = self._rounded(row_sums(problem.static, problem.static.weight, self.filtered))
         self._separate = problem.synapse.weight_acts == "at_spikes"
         self.readout = self.plastic_drive.copy() if self._separate else self.plastic_drive
+
+    def _rounded(self, values: np.ndarray) -> np.ndarray:
+        # a copy only if the neurons' precision is another one
+        return values.astype(self._real, copy=False)
+
+    def state_numbers(self) -> dict[str, Any]:
+        """What is not an array of the live state, as plain data."""
+        return {"interval_decay": self.interval_decay, "held": self.held is not None}
+
+    def load_numbers(self, numbers: dict[str, Any]) -> None:
+        """Take over `state_numbers`; before `state_arrays`, which depend on them."""
+        self.interval_decay = numbers["interval_decay"]
+        self.held = np.empty(self.problem.n_rows, self._real) if numbers["held"] else None
+
+    def state_arrays(self) -> list[StateArray]:
+        """The arrays of the live state, by neuron; of r and trace, which every rank has whole, the own neurons."""
+        start, first = self.problem.plastic.start, self.problem.first
+        own = slice(first, first + self.problem.n_rows)
+        arrays = [
+            ragged("weight", self.weight, start),
+            ragged("events", self.events, start),
+            by_neuron("n_events", self.n_events),
+            by_neuron("state", self.state.T),
+            by_neuron("plastic_drive", self.plastic_drive),
+            by_neuron("static_drive", self.static_drive),
+            by_neuron("filtered", self.filtered[own]),
+            by_neuron("trace", self.trace[own]),
+        ]
+        if self._separate:
+            arrays.append(by_neuron("readout", self.readout))
+        if self.held is not None:
+            arrays.append(by_neuron("held", self.held))
+        return arrays
 
     @property
     def drive(self) -> np.ndarray:
@@ -156,7 +215,7 @@ class Simulation:
         clamp
             (n_steps, n) drive that the neurons receive in place of their own.
         """
-        stop = n_steps if stop is None else stop
+        stop, external = n_steps if stop is None else stop, self._rounded(external)
         if len(self._jumps) < n_steps:
             jumps = self._jump_now * self.decay ** np.arange(n_steps)
             # never zero: the step loop sees from the trace which neurons spiked before
@@ -171,8 +230,8 @@ class Simulation:
         parts = []
         for start in range(begin, stop, chunk):
             length = min(chunk, stop - start)
-            part = self._nothing if record is None else record[start // every :]
-            received = self._nothing if clamp is None else clamp[start : start + length]
+            part = self._no_record if record is None else record[start // every :]
+            received = self._no_clamp if clamp is None else self._rounded(clamp[start : start + length])
             parts.append(self._run(start, length, n_steps, external, received, collect, every, part))
         if stop == n_steps:
             self.interval_decay = self.decay**n_steps

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from hpcspike.accelerate import kernel
+from hpcspike.accelerate import inline_kernel, kernel
+from hpcspike.engine.delivery_kernels import deliver_fixed, deliver_plastic, list_events
 from hpcspike.engine.exchange_kernels import exchange_spikes
 from hpcspike.model.neuron_kernels import advance
 
 
-@kernel
-def order_by_presynaptic(start, presynaptic, out_start, out_row, out_synapse):  # type: ignore[no-untyped-def]
-    """Counting sort of row-wise synapses by presynaptic neuron, ascending rows within each; see `Delivery`."""
-    for q in range(presynaptic.shape[0]):
-        out_start[presynaptic[q] + 1] += 1
-    for j in range(out_start.shape[0] - 1):
-        out_start[j + 1] += out_start[j]
-    place = out_start[:-1].copy()
-    for i in range(start.shape[0] - 1):
-        for q in range(start[i], start[i + 1]):
-            j = presynaptic[q]
-            out_row[place[j]] = i
-            out_synapse[place[j]] = q
-            place[j] += 1
+@inline_kernel
+def fade(drive, factor):  # type: ignore[no-untyped-def]
+    """drive (n,) *= factor, in the precision of drive."""
+    factor = drive.dtype.type(factor)
+    for i in range(drive.shape[0]):
+        drive[i] *= factor
 
 
 @kernel
 def run_steps(  # type: ignore[no-untyped-def]
     n_steps, steps_left, first, model, step, decay, jump, static_decay, static_jump,
     state, parameters, entering, drive, static_drive, readout, external, clamp, trace, increment, received, spikes,
-    everyone, address, kind, world, send, receive,
+    everyone, address, kind, world, send, receive, seconds,
     plastic_start, plastic_row, plastic_synapse, weight,
     static_start, static_row, static_weight,
     collect, row_start, events, n_events,
@@ -42,10 +35,12 @@ def run_steps(  # type: ignore[no-untyped-def]
     decay^m, what a spike adds to r when m more steps of the interval follow; static_decay, static_jump: the same of the
     fixed synapses. model, state (v, n), parameters: see `hpcspike.model.neuron_kernels.advance`.
     drive, static_drive (n,): u of the plastic and of the fixed synapses; readout (n,): w.r with the weights of the
-    moment where that is not the drive, else empty. external (n,); trace (N,): spikes of this interval, decayed to its end.
+    moment where that is not the drive, else empty. external (n,): input I; trace (N,): what the spikes of this interval
+    add to r by its end.
     entering (n,): the drive that moves the neurons in the first step (after a weight update still the one before it).
     clamp (n_steps, n): what the neurons receive in place of the drives, step by step; empty: the drives themselves.
-    everyone (N,), address, kind, world, send, receive: see `hpcspike.engine.exchange_kernels.exchange_spikes`.
+    everyone (N,), address, kind, world, send, receive, seconds: see
+    `hpcspike.engine.exchange_kernels.exchange_spikes`.
     plastic_*: synapses by presynaptic neuron, start (N + 1,), postsynaptic row and index into weight (synapses,).
     static_*: the same for fixed weights. collect: list for every row which of its inputs spiked for the first time in
     the interval, in events (synapses,) from row_start[row], as position in the row; n_events (n,).
@@ -72,33 +67,23 @@ def run_steps(  # type: ignore[no-untyped-def]
             spike_step[recorded] = t
             spike_neuron[recorded] = first + spikes[s]
             recorded += 1
-        total = exchange_spikes(first, spikes, count, everyone, address, kind, world, send, receive)
+        total = exchange_spikes(first, spikes, count, everyone, address, kind, world, send, receive, seconds)
         if total < 0:
             return -1
-        for i in range(n):
-            drive[i] *= decay
+        fade(drive, decay)
         if static:
-            for i in range(n):
-                static_drive[i] *= static_decay
+            fade(static_drive, static_decay)
+            deliver_fixed(everyone, total, static_start, static_row, static_weight, static_jump, static_drive)
         if separate:
-            for i in range(n):
-                readout[i] *= decay
+            fade(readout, decay)
+        deliver_plastic(everyone, total, plastic_start, plastic_row, plastic_synapse, weight, size, drive, readout)
+        if collect:
+            list_events(
+                everyone, total, plastic_start, plastic_row, plastic_synapse, trace, row_start, events, n_events
+            )
         weight_in_trace = jump[steps_left - 1 - t]
         for s in range(total):
-            j = everyone[s]
-            for q in range(static_start[j], static_start[j + 1]):
-                static_drive[static_row[q]] += static_jump * static_weight[q]
-            for q in range(plastic_start[j], plastic_start[j + 1]):
-                drive[plastic_row[q]] += size * weight[plastic_synapse[q]]
-            if separate:
-                for q in range(plastic_start[j], plastic_start[j + 1]):
-                    readout[plastic_row[q]] += size * weight[plastic_synapse[q]]
-            if collect and trace[j] == 0.0:
-                for q in range(plastic_start[j], plastic_start[j + 1]):
-                    row = plastic_row[q]
-                    events[row_start[row] + n_events[row]] = plastic_synapse[q] - row_start[row]
-                    n_events[row] += 1
-            trace[j] += weight_in_trace
+            trace[everyone[s]] += weight_in_trace
         if record_every > 0 and (t + 1) % record_every == 0:
             line = (t + 1) // record_every - 1
             for i in range(n):

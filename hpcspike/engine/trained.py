@@ -107,8 +107,9 @@ class Trained:
 
     def copy_simulation(self) -> Simulation:
         """A fresh simulation with the trained weights."""
-        simulation = Simulation(self.problem, dtype=self.simulation.weight.dtype, world=self.world)
-        simulation.weight[:] = self.simulation.weight
+        live = self.simulation
+        simulation = Simulation(self.problem, dtype=live.weight.dtype, world=self.world, like=live)
+        simulation.weight[:] = live.weight
         return simulation
 
     def _run_trial(self, simulation: Simulation, stimulus: int, drive: np.ndarray, filtered: np.ndarray) -> Spikes:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
 from hpcspike.engine.communication import World
 from hpcspike.engine.simulation import Simulation
+from hpcspike.engine.state import StateArray, by_neuron, prefixed, ragged
 from hpcspike.engine.training_kernels import accumulate_moments, rate_error
 from hpcspike.errors import SpecError
 from hpcspike.measures.correlation import centred
 from hpcspike.model.problem import Problem
 from hpcspike.rls import make_rls
-from hpcspike.spec.experiment import Training, is_multiple, n_steps
+from hpcspike.spec.experiment import Training, is_multiple, n_steps, why_untrainable
 
 CURVE = ("correlation", "rate", "weight_change", "seconds")
 """What the learning curve holds for every loop."""
 
 FREE_RUN, CUE, WINDOW = range(3)
-_CHUNK_STEPS = 200
+CHUNK_STEPS = 200
+"""Steps that training takes at a time, unless an update or the end of a stage comes first."""
 
 
 @dataclass
@@ -40,6 +43,13 @@ class Trainer:
     the protocol it stands. `state_arrays` and `state_numbers` name all of it for checkpoints.
     """
 
+    REBUILT: ClassVar[frozenset[str]] = frozenset(
+        {"problem", "training", "world", "steps_per_update", "goals", "n_loops", "diverged_drive", "reference"}
+    )
+    """Attributes that are no state: equal whenever they are made for the same problem."""
+    SCRATCH: ClassVar[frozenset[str]] = frozenset({"error", "gain", "began"})
+    """Attributes that are no state: written before they are read."""
+
     def __init__(
         self,
         problem: Problem,
@@ -51,7 +61,7 @@ class Trainer:
     ) -> None:
         self.problem, self.training = problem, training
         self.world = world or World()
-        _check_intervals(problem, training)
+        _check(problem, training)
         interval, grid = training.update_interval_ms, problem.grid_ms
         self.simulation = Simulation(problem, dtype=np.dtype(training.dtype), world=self.world)
         mean_in_degree = float(self.world.concatenate(problem.in_degree).mean())
@@ -62,7 +72,7 @@ class Trainer:
         self._goals = np.ascontiguousarray(problem.targets[:, :, stride - 1 :: stride].transpose(0, 2, 1))
         self._error, self._gain = np.empty(problem.n_rows), np.ones(problem.n_rows)
         self.n_loops = training.n_loops * problem.n_sets
-        self._limit = diverged_drive
+        self.diverged_drive = diverged_drive
         self._reference = self._sum_of_squares(problem.plastic.weight)
         self.cursor = Cursor()
         self.moments = np.zeros((3, problem.n_rows))
@@ -78,7 +88,7 @@ class Trainer:
         """Whether all loops are done, or the network diverged."""
         return self.cursor.loop >= self.n_loops or self.diverged_loop >= 0
 
-    def advance(self, most_steps: int = _CHUNK_STEPS) -> int:
+    def advance(self, most_steps: int = CHUNK_STEPS) -> int:
         """Run at most ``most_steps`` steps, never beyond the next weight update; returns how many."""
         self._began = time.perf_counter()
         cursor, problem = self.cursor, self.problem
@@ -87,7 +97,8 @@ class Trainer:
         if length:
             external = problem.input + problem.stimuli[self.target_set] if cursor.stage == CUE else problem.input
             collect = cursor.stage == WINDOW and self.rls.needs_events
-            spikes = self.simulation.run_interval(length, external, begin=cursor.step, stop=stop, collect=collect)
+            with self.world.phases("steps"):
+                spikes = self.simulation.run_interval(length, external, begin=cursor.step, stop=stop, collect=collect)
             if cursor.stage == WINDOW:
                 self.window_spikes += len(spikes.step)
         taken = stop - cursor.step
@@ -102,6 +113,23 @@ class Trainer:
     def target_set(self) -> int:
         """The target set of the present loop."""
         return self.cursor.loop % self.problem.n_sets
+
+    @property
+    def steps(self) -> int:
+        """Steps since the start of training."""
+        cursor, stages = self.cursor, (self.problem.free_run_steps, self.problem.stimulus_steps)
+        within = sum(stages[: cursor.stage]) + cursor.update * self._steps_per_update + cursor.step
+        return cursor.loop * self._steps_per_loop + within
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole training."""
+        return self.n_loops * self._steps_per_loop
+
+    @property
+    def _steps_per_loop(self) -> int:
+        window = self._goals.shape[1] * self._steps_per_update
+        return self.problem.free_run_steps + self.problem.stimulus_steps + window
 
     def last_row(self) -> dict[str, float]:
         """The learning curve's last row."""
@@ -123,15 +151,17 @@ class Trainer:
     def _update(self, goal: np.ndarray) -> None:
         simulation, first = self.simulation, self.problem.first
         drive = simulation.drive
+        # what the weights of the moment make of r; mostly it is the drive itself
+        readout = simulation.readout + simulation.static_drive
         if self.training.variable == "rate":
             accumulate_moments(simulation.filtered[first : first + len(goal)], goal, self.moments)
-            rate_error(drive, self.problem.input, goal, self.training.smoothing, self._error, self._gain)
+            rate_error(readout, self.problem.input, goal, self.training.smoothing, self._error, self._gain)
         else:
             accumulate_moments(drive, goal, self.moments)
-            # the readout is what the weights of the moment make of r; mostly it is the drive itself
-            np.subtract(goal, simulation.readout + simulation.static_drive, out=self._error)
+            np.subtract(goal, readout, out=self._error)
         simulation.hold_drive()
-        self.rls.update(simulation, self._error, self._gain)
+        with self.world.phases("update"):
+            self.rls.update(simulation, self._error, self._gain)
 
     def _end_loop(self) -> None:
         simulation, world = self.simulation, self.world
@@ -146,7 +176,7 @@ class Trainer:
         for name, value in row.items():
             self.curve[name].append(value)
         size = np.abs(simulation.drive).max(initial=0.0)
-        if world.any(not (size < self._limit and bool(np.isfinite(simulation.weight).all()))):
+        if world.any(not (size < self.diverged_drive and bool(np.isfinite(simulation.weight).all()))):
             self.diverged_loop = self.cursor.loop
         self.cursor = Cursor(loop=self.cursor.loop + 1)
         self.moments[:] = 0.0
@@ -181,12 +211,48 @@ class Trainer:
         squares = np.bincount(row, values.astype(np.float64) ** 2, minlength=self.problem.n_rows)
         return float(self.world.concatenate(squares).sum())
 
-    def cursor_numbers(self) -> dict[str, int]:
-        """The cursor as plain numbers."""
-        return asdict(self.cursor)
+    def state_numbers(self) -> dict[str, Any]:
+        """What is not an array of the live state, as plain data; all ranks must ask together, and rank 0's counts."""
+        return {
+            "cursor": asdict(self.cursor),
+            "window_spikes": int(self.world.concatenate(np.array([self.window_spikes])).sum()),
+            "loop_seconds": self.loop_seconds,
+            "diverged_loop": self.diverged_loop,
+            "curve": self.curve,
+            "simulation": self.simulation.state_numbers(),
+            "rls": self.rls.state_numbers(),
+        }
+
+    def load_numbers(self, numbers: dict[str, Any]) -> None:
+        """Take over `state_numbers`; before `state_arrays`, which depend on them."""
+        self.cursor = Cursor(**numbers["cursor"])
+        # only their sum over ranks has a meaning
+        self.window_spikes = numbers["window_spikes"] if self.world.rank == 0 else 0
+        self.loop_seconds, self.diverged_loop = numbers["loop_seconds"], numbers["diverged_loop"]
+        self.curve = {name: list(numbers["curve"][name]) for name in CURVE}
+        self.simulation.load_numbers(numbers["simulation"])
+        self.rls.load_numbers(numbers["rls"])
+
+    def state_arrays(self) -> list[StateArray]:
+        """The arrays of the live state, by neuron; after they were set, call `share_spike_trains`."""
+        return [
+            by_neuron("moments", self.moments.T),
+            ragged("weight_before", self.weight_before, self.problem.plastic.start),
+            *prefixed("simulation", self.simulation.state_arrays()),
+            *prefixed("rls", self.rls.state_arrays()),
+        ]
+
+    def share_spike_trains(self) -> None:
+        """Bring r and the trace, of which each rank has set those of its neurons, together on all ranks."""
+        own = slice(self.problem.first, self.problem.first + self.problem.n_rows)
+        for replicated in (self.simulation.filtered, self.simulation.trace):
+            replicated[:] = self.world.concatenate(replicated[own])
 
 
-def _check_intervals(problem: Problem, training: Training) -> None:
+def _check(problem: Problem, training: Training) -> None:
+    reason = why_untrainable(problem.neuron, training)
+    if reason is not None:
+        raise SpecError(reason)
     interval, grid = training.update_interval_ms, problem.grid_ms
     if not is_multiple(interval, grid):
         raise SpecError(f"update_interval_ms = {interval:g} ms is not a multiple of the grid of {grid:g} ms")

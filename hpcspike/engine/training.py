@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from hpcspike.engine.checkpoint import Checkpoints
 from hpcspike.engine.communication import World
+from hpcspike.engine.stopping import keeping
 from hpcspike.engine.trained import Trained
-from hpcspike.engine.trainer import Trainer
+from hpcspike.engine.trainer import CHUNK_STEPS, Trainer
 from hpcspike.model.problem import Problem
 from hpcspike.progress import loop_reporter
 from hpcspike.spec.experiment import Training
@@ -25,6 +28,8 @@ def train(
     on_loop: OnLoop | None = None,
     diverged_drive: float = 1e6,
     world: World | None = None,
+    checkpoints: Checkpoints | None = None,
+    experiment: dict[str, Any] | None = None,
 ) -> Trained:
     """Train the plastic weights of a problem.
 
@@ -48,6 +53,10 @@ def train(
         A drive beyond this size, or not finite, ends training; `Trained.diverged_loop` tells when.
     world
         The ranks that hold the other blocks of the network; default: this process holds it whole.
+    checkpoints
+        Save the state now and then, and go on from what an earlier run of the same training saved.
+    experiment
+        Canonical form of the experiment that the problem is of, by which checkpoints know it; default: by its arrays.
 
     Returns
     -------
@@ -57,17 +66,27 @@ def train(
     ------
     SpecError
         If the update interval does not fit the problem's step, grid or window.
+    Interrupted
+        If it stopped early, because of a signal or its time limit, and saved its state; on all ranks.
+    StoreError
+        If the folder of the checkpoints holds those of another training.
     """
     training = training or Training()
-    trainer = Trainer(problem, training, threads=threads, diverged_drive=diverged_drive, world=world)
-    with loop_reporter(trainer.n_loops, shown=progress and trainer.world.rank == 0) as report:
+    world = world or World()
+    with world.phases("build"):
+        trainer = Trainer(problem, training, threads=threads, diverged_drive=diverged_drive, world=world)
+    with (
+        loop_reporter(trainer.n_loops, shown=progress and trainer.world.rank == 0) as report,
+        keeping(trainer, checkpoints, experiment) as keeper,
+    ):
         while not trainer.finished:
             loop = trainer.cursor.loop
-            trainer.advance()
+            taken = trainer.advance(keeper.most_steps(CHUNK_STEPS))
             if trainer.cursor.loop > loop:
                 report(loop, trainer.last_row())
                 if on_loop is not None:
                     on_loop(loop, trainer.last_row())
+            keeper.after(taken)
     return Trained(
         problem=problem,
         training=training,

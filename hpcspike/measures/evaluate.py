@@ -94,7 +94,7 @@ def _neuron_columns(trained: Trained, target_set: int, measures: Measures) -> di
     mean = total / trials
     columns["mean_correlation"] = pearson(mean, target)
     columns["residual"] = ((mean - target) ** 2).mean(axis=1)
-    columns["trial_variance"] = np.maximum(squares / trials - mean**2, 0.0).mean(axis=1)
+    columns["trial_variance"] = np.maximum(squares - trials * mean**2, 0.0).mean(axis=1) / max(trials - 1, 1)
     columns["target_variance"] = (centred(target) ** 2).mean(axis=1)
     columns["target_fast"], columns["target_power"] = band_powers(
         target, grid_ms=problem.grid_ms, fast_time_ms=measures.fast_time_ms

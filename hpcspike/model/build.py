@@ -31,7 +31,8 @@ def recording_of(experiment: Experiment) -> Recording | None:
 def build_problem(experiment: Experiment, *, block: tuple[int, int] | None = None) -> Problem:
     """The arrays of neurons ``block[0]`` to ``block[1] - 1`` (default: all).
 
-    Every neuron's numbers are the same whatever block it is built in.
+    Every neuron's numbers are the same whatever block it is built in. ``targets.offset``, which needs a simulation, is
+    left to `hpcspike.engine.distribute`.
     """
     recording = recording_of(experiment)
     size = n_neurons_of(experiment, recording)

@@ -40,9 +40,7 @@ def build_rows(connectivity: Connectivity, n_neurons: int, neurons: range, *, se
     return rows_from_lists(presynaptic, weights)
 
 
-def in_degrees(
-    connectivity: Connectivity, n_neurons: int, neurons: range, *, seed: int, replicate: int
-) -> np.ndarray:
+def in_degrees(connectivity: Connectivity, n_neurons: int, neurons: range, *, seed: int, replicate: int) -> np.ndarray:
     """Number of plastic synapses of ``neurons``, (n,), without drawing their weights."""
     if isinstance(connectivity, BalancedConnectivity):
         return np.full(len(neurons), 2 * connectivity.plastic_in_degree)
@@ -50,9 +48,7 @@ def in_degrees(
     return np.array([len(_sources(probability, n_neurons, neuron, seed, replicate)) for neuron in neurons])
 
 
-def build_static_rows(
-    connectivity: Connectivity, n_neurons: int, neurons: range, *, seed: int, replicate: int
-) -> Rows:
+def build_static_rows(connectivity: Connectivity, n_neurons: int, neurons: range, *, seed: int, replicate: int) -> Rows:
     """The fixed synapses of ``neurons``: the background of a balanced network, none in the others."""
     if not isinstance(connectivity, BalancedConnectivity):
         return rows_from_lists([np.zeros(0, np.int32)] * len(neurons), [np.zeros(0)] * len(neurons))

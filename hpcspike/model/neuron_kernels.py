@@ -10,25 +10,29 @@ LIF = 1
 
 
 @kernel
-def advance_lif(state, parameters, received, external, step, increment, spikes):  # type: ignore[no-untyped-def]
+def advance_lif(state, parameters, received, external, step, spikes):  # type: ignore[no-untyped-def]
     """Forward Euler of tau dv/dt = -v + I + gain u; arguments as `advance`.
 
-    state (2, n): v and the steps of refractoriness left; parameters (4, n): threshold, reset, refractory steps, gain.
+    state (2, n): v and the steps of refractoriness left; parameters (4, 1): threshold, reset, refractory steps, gain.
     """
     n = received.shape[0]
     v, waiting = state[0], state[1]
-    threshold, reset, refractory, gain = parameters[0], parameters[1], parameters[2], parameters[3]
+    threshold, reset, refractory, gain = parameters[0, 0], parameters[1, 0], parameters[2, 0], parameters[3, 0]
+    kind = v.dtype.type
+    step, none, one = kind(step), kind(0.0), kind(1.0)
+    # apart from the search for spikes, which few neurons pass, so that this loop vectorises
     for i in range(n):
-        increment[i] = step * (external[i] + gain[i] * received[i] - v[i]) if waiting[i] <= 0.0 else 0.0
+        left = waiting[i]
+        change = step * (external[i] + gain * received[i] - v[i])
+        v[i] += change if left <= none else none
+        waiting[i] = left - one if left > none else none
     count = 0
     for i in range(n):
-        waiting[i] -= 1.0 if waiting[i] > 0.0 else 0.0
-        v[i] += increment[i]
-        if v[i] > threshold[i]:
+        if v[i] > threshold:
             spikes[count] = i
             count += 1
-            v[i] = reset[i]
-            waiting[i] = refractory[i]
+            v[i] = reset
+            waiting[i] = refractory
     return count
 
 
@@ -36,9 +40,10 @@ def advance_lif(state, parameters, received, external, step, increment, spikes):
 def advance(model, state, parameters, received, external, step, increment, spikes):  # type: ignore[no-untyped-def]
     """Advance all neurons of a block by one step and list those that spiked; returns their number.
 
-    model: which neuron; state (v, n), parameters (p, n): as the model has them; received, external (n,): synaptic drive
-    u and external input I; step: dt / tau; increment (n,): work array; spikes (n,) int32: local indices, ascending.
+    model: which neuron; state (v, n), parameters (p, n), or (p, 1) if all neurons share them: as the model has them;
+    received, external (n,): synaptic drive u and external input I; step: dt / tau; increment (n,): work array;
+    spikes (n,) int32: local indices, ascending.
     """
     if model == THETA:
         return advance_theta(state, received, external, step, increment, spikes)
-    return advance_lif(state, parameters, received, external, step, increment, spikes)
+    return advance_lif(state, parameters, received, external, step, spikes)

@@ -151,11 +151,10 @@ class Problem:
         self._check_times()
 
     def _check_times(self) -> None:
-        step, tau_syn = self.neuron.step_ms, self.synapse.tau_syn_ms
-        if step > tau_syn:
-            raise DataError(
-                f"the step of {step:g} ms is larger than tau_syn_ms = {tau_syn:g} ms: choose a smaller step"
-            )
+        step, synapse = self.neuron.step_ms, self.synapse
+        for key, tau in (("tau_syn_ms", synapse.tau_syn_ms), ("static_tau_syn_ms", synapse.static_tau_syn_ms)):
+            if tau is not None and step > tau:
+                raise DataError(f"the step of {step:g} ms is larger than {key} = {tau:g} ms: choose a smaller step")
         if not self.grid_ms > 0:
             raise DataError(f"grid_ms = {self.grid_ms:g} ms: must be a positive multiple of the step of {step:g} ms")
         times = {"grid_ms": self.grid_ms, "stimulus_ms": self.stimulus_ms, **dict(self.protocol)}

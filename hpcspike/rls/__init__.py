@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from hpcspike.engine.state import StateArray
+
 if TYPE_CHECKING:
     from hpcspike.engine.simulation import Simulation
     from hpcspike.model.problem import Problem
@@ -25,6 +27,15 @@ class RlsEngine(Protocol):
 
     def covariance(self, row: int) -> np.ndarray:
         """P of one row, (K, K)."""
+
+    def state_numbers(self) -> dict[str, Any]:
+        """What is not an array of the live state, as plain data; the same on every rank."""
+
+    def load_numbers(self, numbers: dict[str, Any]) -> None:
+        """Take over `state_numbers`; before `state_arrays`, whose lengths depend on them."""
+
+    def state_arrays(self) -> list[StateArray]:
+        """The arrays of the live state, by neuron."""
 
 
 def make_rls(problem: Problem, training: Training, *, threads: int = 1, mean_in_degree: float) -> RlsEngine:

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from hpcspike.engine.partition import balanced_bounds
+from hpcspike.engine.state import StateArray, by_neuron
+from hpcspike.errors import StoreError
 from hpcspike.rls.blocked_kernels import update_rows, update_rows_parallel
 from hpcspike.rls.capacity import TILE_ROWS, VECTOR_BYTES
+from hpcspike.rls.packing_kernels import pack_triangles, unpack_triangles
 
 if TYPE_CHECKING:
     from hpcspike.engine.simulation import Simulation
+
+
+RIDGE_GROWTH = 10.0
+"""By how much a row's ridge grows when its P has to be started anew."""
+
+
+class Health(NamedTuple):
+    """What it took to keep every P positive definite, see `BlockedRls.health`.
+
+    restarts (n,): how often a row was started anew; ridge (n,): lambda of its present P.
+    """
+
+    restarts: np.ndarray
+    ridge: np.ndarray
 
 
 class BlockedRls:
@@ -22,6 +39,12 @@ class BlockedRls:
     """
 
     needs_events = True
+    REBUILT: ClassVar[frozenset[str]] = frozenset(
+        {"start", "presynaptic", "in_degree", "widths", "p_start", "v_start", "bounds", "kernel"}
+    )
+    """Attributes that are no state: equal whenever they are made for the same rows."""
+    SCRATCH: ClassVar[frozenset[str]] = frozenset({"sources", "factors", "values", "scaled"})
+    """Attributes that are no state: written before they are read."""
 
     def __init__(
         self,
@@ -35,7 +58,7 @@ class BlockedRls:
     ) -> None:
         in_degree = np.diff(start)
         lanes = VECTOR_BYTES // np.dtype(dtype).itemsize
-        self._start, self._presynaptic = start, presynaptic
+        self._start, self._presynaptic, self._in_degree = start, presynaptic, in_degree
         self._widths = -(-in_degree // lanes) * lanes
         heights = -(-in_degree // TILE_ROWS) * TILE_ROWS
         self._p_start = _starts(heights * self._widths)
@@ -49,6 +72,8 @@ class BlockedRls:
         self._vectors = np.zeros(int(self._v_start[-1]), dtype=dtype)
         self._shrinks = np.zeros((len(in_degree), capacity))
         self._scalars = np.zeros((len(in_degree), 2))
+        self._ridges = np.full(len(in_degree), float(ridge))
+        self._restarts = np.zeros(len(in_degree), dtype=np.int64)
         self._bounds = balanced_bounds(in_degree.astype(np.float64) ** 2, threads)
         longest = max(int(in_degree.max(initial=0)), capacity)
         self._sources = np.empty(threads * longest, dtype=np.int64)
@@ -79,6 +104,41 @@ class BlockedRls:
         )  # fmt: skip
         self._kept = 0 if flush else self._kept + 1
         self._fresh = False
+        if self._scalars[:, 1].min(initial=0.0) < 0.0:
+            for row in np.flatnonzero(self._scalars[:, 1] < 0.0):
+                self._restart(row, simulation, error[row] * gain[row])
+
+    def health(self) -> Health:
+        """Which rows lost a positive definite P to rounding, and were started anew.
+
+        q.P q < 0 is impossible for a positive definite P; the recursion has this number at hand, so every update looks
+        at its sign. It happens where 1 / lambda is too large for the precision of P: directions that have been learned
+        shrink to about 1 / (n |r|^2) after n updates, and the rounding of 1 / lambda swamps them. In float32 that was
+        seen with lambda <= 1e-7 (where the textbook stops learning altogether), in float64 never. Such a row takes the
+        update back and starts anew from its weights and P = I / lambda with ten times the lambda, so that after one to
+        three restarts it has one that its precision can carry.
+        """
+        return Health(self._restarts.copy(), self._ridges.copy())
+
+    def _restart(self, row: int, simulation: Simulation, step: float) -> None:
+        k, width, first = int(self._in_degree[row]), int(self._widths[row]), int(self._start[row])
+        vectors = self._vectors[self._v_start[row] : self._v_start[row + 1]].reshape(self.capacity, width)
+        last = vectors[self._kept - 1]  # the last of all if P has just taken them in
+        beta, product = self._scalars[row]
+        simulation.weight[first : first + k] -= step * beta * last[:k]
+        simulation.readout[row] -= step * beta * product
+
+        self._restarts[row] += 1
+        self._ridges[row] *= RIDGE_GROWTH
+        matrix = self._covariance[self._p_start[row] : self._p_start[row + 1]]
+        matrix[:] = 0.0
+        matrix[np.arange(k) * (width + 1)] = 1.0 / self._ridges[row]
+        # no kept update counts any more; the recursion goes on from P q of the new P
+        vectors[:] = 0.0
+        self._shrinks[row] = 0.0
+        q = simulation.filtered[self._presynaptic[first : first + k]]
+        last[:k] = q / self._ridges[row]
+        self._scalars[row] = 1.0, q @ q / self._ridges[row]
 
     def covariance(self, row: int) -> np.ndarray:
         """P of one row as a (K, K) array, the kept updates included."""
@@ -86,7 +146,57 @@ class BlockedRls:
         square = self._covariance[self._p_start[row] : self._p_start[row] + k * width].reshape(k, width)[:, :k]
         kept = self._vectors[self._v_start[row] : self._v_start[row] + self._kept * width]
         kept = kept.reshape(self._kept, width)[:, :k]
-        return square - (self._shrinks[row, : self._kept, None] * kept).T @ kept
+        scaled = np.sqrt(self._shrinks[row, : self._kept, None]) * kept
+        return square - scaled.T @ scaled
+
+    def state_numbers(self) -> dict[str, Any]:
+        """How many updates are kept back, of how many at most, and whether r is known only as a whole."""
+        return {"capacity": self.capacity, "kept": self._kept, "fresh": self._fresh}
+
+    def load_numbers(self, numbers: dict[str, Any]) -> None:
+        """Take over `state_numbers`; before `state_arrays`, whose lengths depend on them."""
+        if numbers["capacity"] != self.capacity:
+            raise StoreError(
+                f"the saved state keeps back {numbers['capacity']} updates, this engine {self.capacity}: another "
+                "version of hpcspike wrote it; go on with that version, or start anew in another folder"
+            )
+        self._kept, self._fresh = numbers["kept"], numbers["fresh"]
+
+    def state_arrays(self) -> list[StateArray]:
+        """P as packed triangles, the vectors that it does not contain yet, and their factors."""
+        # the recursion goes on from the last vector, also when P has just taken all of them in
+        slots = np.arange(self._kept) if self._kept else np.array([self.capacity - 1])
+
+        def take_vectors(low: int, high: int) -> np.ndarray:
+            return self._vectors[self._places(low, high, slots)]
+
+        def put_vectors(low: int, high: int, values: np.ndarray) -> None:
+            self._vectors[self._places(low, high, slots)] = values
+
+        k, dtype = self._in_degree, self._covariance.dtype
+        return [
+            StateArray("covariance", dtype, k * (k + 1) // 2, self._take_triangles, self._put_triangles),
+            StateArray("vectors", dtype, k * len(slots), take_vectors, put_vectors),
+            by_neuron("shrinks", self._shrinks[:, : self._kept]),
+            by_neuron("scalars", self._scalars),
+            by_neuron("ridges", self._ridges),
+            by_neuron("restarts", self._restarts),
+        ]
+
+    def _take_triangles(self, low: int, high: int) -> np.ndarray:
+        k = self._in_degree[low:high]
+        packed = np.empty(int((k * (k + 1) // 2).sum()), dtype=self._covariance.dtype)
+        pack_triangles(low, high, self._in_degree, self._p_start, self._widths, self._covariance, packed)
+        return packed
+
+    def _put_triangles(self, low: int, high: int, packed: np.ndarray) -> None:
+        unpack_triangles(low, high, self._in_degree, self._p_start, self._widths, packed, self._covariance)
+
+    def _places(self, low: int, high: int, slots: np.ndarray) -> np.ndarray:
+        # where the entries of the vectors in these slots lie, without the padding
+        begins = (self._v_start[low:high, None] + slots * self._widths[low:high, None]).ravel()
+        lengths = np.repeat(self._in_degree[low:high], len(slots))
+        return np.arange(lengths.sum()) + np.repeat(begins - np.cumsum(lengths) + lengths, lengths)
 
 
 def _starts(lengths: np.ndarray) -> np.ndarray:

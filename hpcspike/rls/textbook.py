@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from hpcspike.engine.partition import balanced_bounds
+from hpcspike.engine.state import StateArray, ragged
 from hpcspike.rls.textbook_kernels import update_rows, update_rows_parallel
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ class TextbookRls:
     """
 
     needs_events = False
+    REBUILT: ClassVar[frozenset[str]] = frozenset({"start", "presynaptic", "block_start", "bounds", "kernel"})
+    """Attributes that are no state: equal whenever they are made for the same rows."""
+    SCRATCH: ClassVar[frozenset[str]] = frozenset({"work"})
+    """Attributes that are no state: written before they are read."""
 
     def __init__(
         self, start: np.ndarray, presynaptic: np.ndarray, *, ridge: float, dtype: np.dtype, threads: int = 1
@@ -62,9 +67,23 @@ class TextbookRls:
         k = int(self._start[row + 1] - self._start[row])
         return self._covariance[self._block_start[row] : self._block_start[row + 1]].reshape(k, k)
 
+    def state_numbers(self) -> dict[str, Any]:
+        """There are none."""
+        return {}
+
+    def load_numbers(self, numbers: dict[str, Any]) -> None:
+        """There are none."""
+
+    def state_arrays(self) -> list[StateArray]:
+        """P in full squares: the two triangles are rounded differently."""
+        return [ragged("covariance", self._covariance, self._block_start)]
+
 
 class TextbookBlasRls(TextbookRls):
     """The same through BLAS (symv and syr on one triangle), one thread only: the scheme to be compared with."""
+
+    REBUILT = TextbookRls.REBUILT | {"blas_kernel"}
+    SCRATCH = TextbookRls.SCRATCH | {"scalars"}
 
     def __init__(
         self, start: np.ndarray, presynaptic: np.ndarray, *, ridge: float, dtype: np.dtype, threads: int = 1

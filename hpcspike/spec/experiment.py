@@ -38,6 +38,19 @@ class LifNeuron(Section):
             raise ValueError(f"reset = {self.reset:g} must be below threshold = {self.threshold:g}")
         return self
 
+    @model_validator(mode="after")
+    def _steps_fit(self) -> "LifNeuron":
+        if self.step_ms > self.tau_ms:
+            raise ValueError(
+                f"step_ms = {self.step_ms:g} ms is larger than tau_ms = {self.tau_ms:g} ms, where forward Euler "
+                "overshoots; choose a smaller step"
+            )
+        if not is_multiple(self.refractory_ms, self.step_ms):
+            raise ValueError(
+                f"refractory_ms = {self.refractory_ms:g} ms is not a multiple of step_ms = {self.step_ms:g} ms"
+            )
+        return self
+
 
 Neuron = Annotated[Union[ThetaNeuron, LifNeuron], Field(discriminator="model")]
 
@@ -82,13 +95,13 @@ class BalancedConnectivity(Section):
     kind: Literal["balanced"]
     excitatory_fraction: float = quantity(0.5, gt=0, lt=1, doc="Share f of excitatory neurons.")
     static_in_degree: int = quantity(512, ge=0, doc="Fixed synapses from each population.")
-    static_ee: float = quantity(0.0, doc="Fixed weight onto excitatory from excitatory neurons.")
-    static_ei: float = quantity(0.0, doc="Fixed weight onto excitatory from inhibitory neurons.")
-    static_ie: float = quantity(0.0, doc="Fixed weight onto inhibitory from excitatory neurons.")
-    static_ii: float = quantity(0.0, doc="Fixed weight onto inhibitory from inhibitory neurons.")
+    static_ee: float = quantity(0.0, ge=0, doc="Fixed weight onto excitatory from excitatory neurons.")
+    static_ei: float = quantity(0.0, le=0, doc="Fixed weight onto excitatory from inhibitory neurons.")
+    static_ie: float = quantity(0.0, ge=0, doc="Fixed weight onto inhibitory from excitatory neurons.")
+    static_ii: float = quantity(0.0, le=0, doc="Fixed weight onto inhibitory from inhibitory neurons.")
     plastic_in_degree: int = quantity(45, ge=1, doc="Plastic synapses from each population.")
-    plastic_excitatory: float = quantity(0.0, doc="Initial plastic weight from excitatory neurons.")
-    plastic_inhibitory: float = quantity(0.0, doc="Initial plastic weight from inhibitory neurons.")
+    plastic_excitatory: float = quantity(0.0, ge=0, doc="Initial plastic weight from excitatory neurons.")
+    plastic_inhibitory: float = quantity(0.0, le=0, doc="Initial plastic weight from inhibitory neurons.")
     input_excitatory: float = quantity(0.0, doc="Constant external input of excitatory neurons.")
     input_inhibitory: float = quantity(0.0, doc="Constant external input of inhibitory neurons.")
 
@@ -133,7 +146,7 @@ class Training(Section):
     algorithm: Literal["blocked", "textbook", "textbook_blas"] = quantity(
         "blocked", doc="How RLS is computed; the results agree to rounding."
     )
-    dtype: Literal["float64", "float32"] = quantity("float64", doc="Precision of the weights and matrices P.")
+    dtype: Literal["float64", "float32"] = quantity("float64", doc="Precision of weights, P and the state of LIF neurons.")
 
 
 class Measures(Section):
@@ -180,9 +193,16 @@ class Experiment(Section):
                 f"neuron.step_ms = {step:g} ms is larger than synapse.tau_syn_ms = {self.synapse.tau_syn_ms:g} ms; "
                 "choose a step of at most tau_syn_ms"
             )
+        static_tau = self.synapse.static_tau_syn_ms
+        if static_tau is not None and step > static_tau:
+            raise ValueError(
+                f"neuron.step_ms = {step:g} ms is larger than synapse.static_tau_syn_ms = {static_tau:g} ms; "
+                "choose a step of at most static_tau_syn_ms"
+            )
         interval = self.training.update_interval_ms
         grid = self.targets.grid_ms
         for key, value in (
+            ("neuron.refractory_ms", getattr(self.neuron, "refractory_ms", 0.0)),
             ("training.update_interval_ms", interval),
             ("targets.grid_ms", grid),
             ("protocol.free_run_ms", self.protocol.free_run_ms),
@@ -218,7 +238,42 @@ class Experiment(Section):
         elif self.network.n_neurons is None:
             raise ValueError("network.n_neurons is missing: give the number of neurons N (an integer >= 2)")
         self._populations_suffice()
+        reason = why_untrainable(self.neuron, self.training)
+        if reason is not None:
+            raise ValueError(reason)
+        self._static_decay_is_used()
+        self._offset_is_possible()
         return self
+
+    def _static_decay_is_used(self) -> None:
+        static_tau = self.synapse.static_tau_syn_ms
+        if static_tau is None:
+            return
+        if not isinstance(self.connectivity, BalancedConnectivity):
+            raise ValueError(
+                f"synapse.static_tau_syn_ms = {static_tau:g} ms has no effect: connectivity.kind = "
+                f"{self.connectivity.kind} has no fixed synapses; leave it out"
+            )
+        if self.neuron.step_ms > static_tau:
+            raise ValueError(
+                f"neuron.step_ms = {self.neuron.step_ms:g} ms is larger than synapse.static_tau_syn_ms = "
+                f"{static_tau:g} ms; choose a step of at most static_tau_syn_ms"
+            )
+
+    def _offset_is_possible(self) -> None:
+        targets, step = self.targets, self.neuron.step_ms
+        if targets.offset == "none":
+            return
+        if self.training.variable == "rate":
+            raise ValueError(
+                f"targets.offset = {targets.offset} adds a drive, but training.variable = rate trains rates; "
+                "choose offset: none"
+            )
+        if not is_multiple(targets.offset_run_ms, step) or targets.offset_run_ms < 2 * step:
+            raise ValueError(
+                f"targets.offset_run_ms = {targets.offset_run_ms:g} ms must be a multiple of neuron.step_ms = "
+                f"{step:g} ms, and two steps at least"
+            )
 
     def _populations_suffice(self) -> None:
         connectivity = self.connectivity
@@ -232,6 +287,16 @@ class Experiment(Section):
                     f"connectivity.{key} = {getattr(connectivity, key)} does not fit: the smaller population has "
                     f"{smaller} neurons, so at most {smaller - 1} can be drawn"
                 )
+
+
+def why_untrainable(neuron: Neuron, training: Training) -> str | None:
+    """What forbids to train these neurons so, or None."""
+    if training.variable == "rate" and neuron.model != "theta":
+        return (
+            f"training.variable = rate needs neuron.model = theta, not {neuron.model}: rates are trained through phi_2, "
+            "the transfer function of theta neurons; choose training.variable: drive"
+        )
+    return None
 
 
 def is_multiple(value: float, unit: float) -> bool:

@@ -25,9 +25,9 @@ def quantity(default: Any = ..., *, unit: str = "", paper: str = "", doc: str = 
     paper
         Section of the paper the quantity or its default comes from.
     doc
-        One sentence shown by ``hpcspike plan --explain`` and in the JSON schema.
+        One sentence shown by ``hpcspike schema --table`` and in the JSON schema.
     **bounds
         ``gt``, ``ge``, ``lt``, ``le`` as pydantic takes them.
     """
-    extra = {key: text for key, text in (("unit", unit), ("paper", paper)) if text}
+    extra: dict[str, Any] = {key: text for key, text in (("unit", unit), ("paper", paper)) if text}
     return Field(default, description=doc, json_schema_extra=extra, **bounds)

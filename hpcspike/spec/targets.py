@@ -23,6 +23,12 @@ class _Targets(Section):
     grid_ms: float = quantity(
         1.0, unit="ms", gt=0, doc="Sampling interval of the targets and of the recorded responses."
     )
+    offset: Literal["none", "mean_drive"] = quantity(
+        "none", doc="'mean_drive': add each neuron's mean drive in an untrained run with silent plastic synapses."
+    )
+    offset_run_ms: float = quantity(
+        2000.0, unit="ms", gt=0, doc="Length of that untrained run, the second half of which is averaged."
+    )
 
 
 class SineTargets(_Targets):

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from hpcspike.errors import StoreError
 
@@ -117,26 +117,59 @@ def batch_lock(store: Path, batch: int, *, waiting: Callable[[str], None] | None
     """
     import fcntl
 
+    with _lock_file(store, f"batch-{batch:04d}.lock") as file:
+        if not _acquire(file):
+            if waiting is not None:
+                waiting(f"batch {batch} is being computed by {_holder(file)}; waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        _sign(file)
+        yield
+
+
+def workflow_lock(store: Path) -> TextIO:
+    """Hold a sweep for one workflow, as long as the returned file is open; a killed process lets go by itself.
+
+    Raises
+    ------
+    StoreError
+        If another workflow runs this sweep, or the folder cannot be written.
+    """
+    file = _lock_file(store, "workflow.lock")
+    if not _acquire(file):
+        with file:
+            raise StoreError(f"{store}: another workflow runs this sweep ({_holder(file)}); wait for it or stop it")
+    _sign(file)
+    return file
+
+
+def _lock_file(store: Path, name: str) -> TextIO:
     folder = runs_folder(store)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = open(folder / f"batch-{batch:04d}.lock", "a+")
+        return open(folder / name, "a+")
     except OSError as error:
         raise StoreError(f"{folder}: cannot be written ({error.strerror}); check the folder's permissions") from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            if waiting is not None:
-                waiting(
-                    f"batch {batch} is being computed by {file.read().strip() or 'another process'}; waiting for it"
-                )
-            fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError:
-            pass  # this file system has no locks; whole-chunk renames still keep every file readable
-        file.seek(0)
-        file.truncate()
-        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        file.flush()
-        yield
+
+
+def _acquire(file: TextIO) -> bool:
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # this file system has no locks; whole-chunk renames still keep every file readable
+    return True
+
+
+def _holder(file: TextIO) -> str:
+    file.seek(0)
+    return file.read().strip() or "another process"
+
+
+def _sign(file: TextIO) -> None:
+    file.seek(0)
+    file.truncate()
+    file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+    file.flush()

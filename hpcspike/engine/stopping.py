@@ -1,0 +1,225 @@
+"""When to save and when to stop, decided alike on all ranks: signals, the time limit, the cadence of checkpoints."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hpcspike.engine.checkpoint import Checkpoints, prepare_folder, resume, save, state_bytes
+from hpcspike.engine.checkpoint_identity import identify
+from hpcspike.engine.communication import World
+from hpcspike.engine.trainer import Trainer
+from hpcspike.errors import Interrupted, ResourceError
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+"""Signals that ask training to save and stop; schedulers send one of them before the time is up."""
+
+
+class Signals:
+    """Notes signals of `STOP_SIGNALS` while the block lasts, if it runs in the main thread; `received` is the last."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Signals:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._note) for number in STOP_SIGNALS}
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for number, handler in self._before.items():
+            # None: it was installed by something else than Python and cannot be put back
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.received = number
+
+
+class Decision(NamedTuple):
+    """What to do now: save, and why to stop after that (empty: go on)."""
+
+    save: bool
+    stop: str
+
+
+GO_ON = Decision(False, "")
+
+# What ranks tell each other at a poll; the largest counts. A signal is told as _SIGNAL plus its number.
+_NOTHING, _SAVE, _TIME_IS_UP, _SIGNAL = range(4)
+
+
+class Watch:
+    """Decides after every stretch of steps. Ranks must ask at the same steps, and all get the same answer.
+
+    The clock and the signals are looked at in polls (one small message among all ranks, 3 to 20 us). When to poll must
+    not depend on a clock, or ranks would disagree about it: a poll is due when so many steps and updates have passed as
+    take about ``_POLL_SECONDS`` by rough constants.
+    """
+
+    _POLL_SECONDS = 0.02
+    _PER_STEP, _PER_NEURON_STEP, _PER_UPDATE_BYTE = 5e-6, 3e-8, 2.5e-11
+    _WRITE_BYTES_PER_SECOND = 200e6  # until the first write has been timed
+    _MARGIN_SECONDS = 2.0
+
+    def __init__(self, checkpoints: Checkpoints, world: World, signals: Signals, *, rows: int, size: int) -> None:
+        """rows: neurons of the whole network; size: bytes of a checkpoint, most of them of P."""
+        self._checkpoints, self._world, self._signals = checkpoints, world, signals
+        self._step_cost = self._PER_STEP + self._PER_NEURON_STEP * rows / world.size
+        self._update_cost = self._PER_UPDATE_BYTE * size / world.size
+        self._cost = 0.0
+        self._taken = 0
+        self._last_save = self._last_poll = time.monotonic()
+        self._longest_gap = 0.0
+        self.write_seconds = size / self._WRITE_BYTES_PER_SECOND
+
+    def most_steps(self, usual: int) -> int:
+        """How many steps may be taken at most before the next decision."""
+        last = self._checkpoints.stop_after_steps
+        return usual if last is None else min(usual, last - self._taken)
+
+    def refuse_too_little_time(self) -> None:
+        """An error if the time limit leaves no time to train: run again and again, it would never come to an end."""
+        if self._world.any(self._world.rank == 0 and self._time_left() <= 0):
+            raise ResourceError(
+                f"the time limit of {self._checkpoints.time_limit_minutes:g} minutes leaves no time to train: "
+                f"{(time.monotonic() - self._checkpoints.started) / 60:.1f} minutes have passed, and writing a "
+                f"checkpoint is given {self._reserve():.0f} seconds; allow more time"
+            )
+
+    def decide(self, taken: int, *, updated: bool, loops_done: int | None) -> Decision:
+        """What to do after ``taken`` steps (and a weight update); loops_done: number of loops if one has just ended."""
+        asked = self._checkpoints
+        self._taken += taken
+        self._cost += taken * self._step_cost + updated * self._update_cost
+        if asked.stop_after_steps is not None and self._taken >= asked.stop_after_steps:
+            return Decision(True, f"after {self._taken} steps of this run")
+        decision = GO_ON
+        if self._cost >= self._POLL_SECONDS:
+            self._cost = 0.0
+            decision = self._poll()
+        if loops_done is not None and asked.every_loops is not None and loops_done % asked.every_loops == 0:
+            decision = Decision(True, decision.stop)
+        return decision
+
+    def saved(self, seconds: float) -> None:
+        """A checkpoint was written, in so many seconds."""
+        self.write_seconds = seconds
+        self._last_save = self._last_poll = time.monotonic()
+
+    def _poll(self) -> Decision:
+        now = time.monotonic()
+        self._longest_gap = max(self._longest_gap, now - self._last_poll)
+        self._last_poll = now
+        mine = self._wish(now)
+        if not self._world.any(mine != _NOTHING):
+            return GO_ON
+        wish = int(self._world.concatenate(np.array([mine])).max())
+        if wish >= _SIGNAL:
+            return Decision(True, f"by {signal.Signals(wish - _SIGNAL).name}")
+        return Decision(True, "before its time limit" if wish == _TIME_IS_UP else "")
+
+    def _wish(self, now: float) -> int:
+        if self._signals.received:
+            return _SIGNAL + self._signals.received
+        if self._world.rank != 0:  # one clock is enough, and two would differ
+            return _NOTHING
+        if self._time_left() <= 0:
+            return _TIME_IS_UP
+        every = self._checkpoints.every_minutes
+        return _SAVE if every is not None and now - self._last_save >= 60.0 * every else _NOTHING
+
+    def _time_left(self) -> float:
+        limit = self._checkpoints.time_limit_minutes
+        if limit is None:
+            return float("inf")
+        return self._checkpoints.started + 60.0 * limit - time.monotonic() - self._reserve()
+
+    def _reserve(self) -> float:
+        return self._MARGIN_SECONDS + 2.0 * self.write_seconds + self._longest_gap
+
+
+class Keeper:
+    """Saves a training whenever it is due, and ends it when it must stop."""
+
+    def __init__(self, trainer: Trainer, checkpoints: Checkpoints, identity: dict[str, Any], watch: Watch) -> None:
+        self._trainer, self._checkpoints, self._identity, self._watch = trainer, checkpoints, identity, watch
+        self._loop = trainer.cursor.loop
+        self._saved_at = trainer.steps  # of the start nothing needs to be saved, of what was resumed nothing again
+
+    def most_steps(self, usual: int) -> int:
+        """How many steps may be taken at most before `after` is called."""
+        return self._watch.most_steps(usual)
+
+    def after(self, taken: int) -> None:
+        """Save if it is due; `Interrupted` on all ranks if training must stop. Call it after every stretch of steps."""
+        trainer, cursor = self._trainer, self._trainer.cursor
+        ended, self._loop = cursor.loop > self._loop, cursor.loop
+        updated = ended or (cursor.step == 0 and cursor.update > 0)
+        decision = self._watch.decide(taken, updated=updated, loops_done=cursor.loop if ended else None)
+        if trainer.finished:  # nothing is left to be stopped
+            if decision.save or self._checkpoints.at_end:
+                self._save()
+        elif decision.save:
+            self._save()
+            if decision.stop:
+                raise Interrupted(
+                    f"stopped {decision.stop}, {trainer.steps:,} of {trainer.total_steps:,} steps done; the state is "
+                    f"in {self._checkpoints.folder}, and the same command goes on from there"
+                )
+
+    def _save(self) -> None:
+        if self._trainer.steps == self._saved_at:
+            return
+        began = time.monotonic()
+        save(self._trainer, self._checkpoints, self._identity)
+        self._watch.saved(time.monotonic() - began)
+        self._saved_at = self._trainer.steps
+
+
+class NoKeeper:
+    """Training without checkpoints."""
+
+    def most_steps(self, usual: int) -> int:
+        """As many as usual."""
+        return usual
+
+    def after(self, taken: int) -> None:
+        """Nothing to do."""
+
+
+@contextmanager
+def keeping(
+    trainer: Trainer, checkpoints: Checkpoints | None, experiment: dict[str, Any] | None
+) -> Iterator[Keeper | NoKeeper]:
+    """Resume training if there is something to resume, and watch over it while the block lasts.
+
+    Parameters
+    ----------
+    trainer
+        At its start.
+    checkpoints
+        Where and when; None: neither.
+    experiment
+        Canonical form of the experiment that the problem is of, if it is of one.
+    """
+    if checkpoints is None:
+        yield NoKeeper()
+        return
+    with Signals() as signals:
+        world = trainer.world
+        size = state_bytes(trainer)
+        prepare_folder(checkpoints, world, size)
+        identity = identify(trainer, experiment)
+        resume(trainer, checkpoints, identity)
+        watch = Watch(checkpoints, world, signals, rows=trainer.problem.n_neurons, size=size)
+        if not trainer.finished:
+            watch.refuse_too_little_time()
+        yield Keeper(trainer, checkpoints, identity, watch)
