@@ -162,7 +162,7 @@ def _bench(commands: _Commands) -> None:
         help="measure the learning engines against each other on this machine",
         description=(
             "Time weight updates and whole trainings with the textbook and with the fast engine, each comparison in a "
-            "process of its own (about 4 minutes, 4 GiB)."
+            "process of its own (about 4 minutes, 3 GiB)."
         ),
     )
     parser.set_defaults(module="bench")
@@ -175,7 +175,7 @@ def _bench(commands: _Commands) -> None:
     )
     parser.add_argument("--dtypes", nargs="+", choices=("float64", "float32"), help="precisions (default: both)")
     parser.add_argument(
-        "--rows", type=_positive, metavar="R", help="measure at most R of the N neurons (default: what 768 MiB hold)"
+        "--rows", type=_positive, metavar="R", help="measure at most R of the N neurons (default: 384 MiB of P)"
     )
     parser.add_argument(
         "--seconds", type=_positive, metavar="S", help="time for the slowest variant of a row (default: 2)"
@@ -226,7 +226,11 @@ def _checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "checkpoints", "save the state of training and go on from it when the same command runs again"
     )
-    group.add_argument("--checkpoint", metavar="DIR", help="folder (default if any of these is given: OUT.checkpoint)")
+    group.add_argument(
+        "--checkpoint", metavar="DIR",
+        help="folder of the saved states, which stay there (default if one of the options below is given: "
+        "OUT.checkpoint, removed when OUT is written)",
+    )  # fmt: skip
     group.add_argument("--checkpoint-every-loops", type=_positive, metavar="K", help="save after every K loops")
     group.add_argument("--checkpoint-every-minutes", type=_minutes, metavar="M", help="save every M minutes")
     group.add_argument(

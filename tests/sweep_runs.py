@@ -56,7 +56,7 @@ def run(folder: Path, *arguments: str, **keywords: Any) -> tuple[int, str]:
     return finish(start(folder, *arguments, **keywords))
 
 
-def wait_for(condition: Callable[[], Any], *, seconds: float = 60.0) -> Any:
+def wait_for(condition: Callable[[], Any], *, seconds: float = 200.0) -> Any:
     """The first true value of ``condition``."""
     end = time.monotonic() + seconds
     while not (value := condition()):

@@ -80,7 +80,7 @@ def test_first_loop_has_the_spikes_of_the_textbook_and_its_weights_to_rounding(t
 
 
 @pytest.mark.slow
-def test_thirty_loops_part_from_the_textbook_by_amplified_rounding_only(capsys: pytest.CaptureFixture[str]) -> None:
+def test_thirty_loops_stay_with_the_textbook_as_long_as_the_spikes_do(capsys: pytest.CaptureFixture[str]) -> None:
     blocked, textbook = (Recorded(point(name)) for name in ("blocked", "textbook"))
     lines, together = [], 0
     for loop in range(30):
@@ -92,8 +92,8 @@ def test_thirty_loops_part_from_the_textbook_by_amplified_rounding_only(capsys: 
             f"loop {loop + 1:2}: spikes {'same' if same else 'differ'}, weights differ by {difference:.1e}, "
             f"correlation {correlations}"
         )
-        if same:
-            assert difference < 1e-10 * 100.0**loop
+        if together == loop + 1:  # one spike that falls into another step, and this need not hold any more
+            assert difference < 1e-10
     with capsys.disabled():
         print("", *lines, sep="\n")
     assert together >= 1

@@ -19,8 +19,8 @@ SIZES = ((200, 60), (500, 150), (1000, 300), (2000, 600), (10000, 90))
 """(N, K): neurons, and plastic inputs of each."""
 INTERVALS_MS = (2.0, 10.0)
 DTYPES = ("float64", "float32")
-MATRIX_BYTES = 768 * 2**20
-"""Memory for the matrices P of one variant; of a larger network only so many rows are measured."""
+MATRIX_BYTES = 384 * 2**20
+"""Memory for the matrices P of one variant, or eight last caches; of a larger network fewer rows are measured."""
 
 
 def measure(kind: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -81,7 +81,10 @@ def update_cases(
         If the rows asked for do not fit into memory.
     """
     from hpcspike.benchmark.rls_bench import VARIANTS, Case
+    from hpcspike.benchmark.roofline import last_cache_bytes
 
+    room = 0.7 * available_mib * 2**20 / len(VARIANTS)
+    enough = max(MATRIX_BYTES, 8 * last_cache_bytes())
     cases = []
     for n, k in sizes:
         if not 1 <= k <= n:
@@ -90,8 +93,7 @@ def update_cases(
             for dtype in dtypes:
                 rate_hz = 5.5 if n >= 10_000 else 8.0
                 one = Case(n, k, interval_ms, dtype, rate_hz, 1, seconds, fewest_rounds).matrix_bytes()
-                room = 0.7 * available_mib * 2**20 / len(VARIANTS)
-                rows = min(n, most_rows or max(1, int(min(MATRIX_BYTES, room) / one)))
+                rows = min(n, most_rows or max(1, int(min(enough, room) / one)))
                 if rows * one > room:
                     raise ResourceError(
                         f"{rows:,} rows of {k:,} inputs need {len(VARIANTS) * rows * one / 2**20:,.0f} MiB for the "

@@ -19,23 +19,24 @@ def machine() -> Result:
     import numpy as np
 
     from hpcspike import provenance
-    from hpcspike.benchmark.roofline import STREAM_BYTES, peak_fma_rate, streaming_bandwidth
+    from hpcspike.benchmark.roofline import last_cache_bytes, peak_fma_rate, streaming_bandwidth
 
+    stream_bytes = 8 * last_cache_bytes()
     target = provenance.code_generation_target()
     enabled = target.get("features", "").replace("+", "").split(",")
     versions = {name: v for name, v in provenance.package_versions().items() if name in ("numpy", "numba", "scipy")}
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "last_level_cache": _last_level_cache(),
+        "last_cache_bytes": last_cache_bytes(),
         "blas": _blas_of_scipy(),
         "environment": {name: os.environ[name] for name in provenance.ENVIRONMENT if name in os.environ},
         "llvm": {"cpu": target.get("cpu", ""), "features": [name for name in FEATURES if name in enabled]},
         "versions": {"hpcspike": provenance.package_version(), "python": platform.python_version(), **versions},
         "revision": provenance.code_revision(),
         "fma_rate": {name: peak_fma_rate(np.dtype(name)) for name in ("float64", "float32")},
-        "bandwidth": streaming_bandwidth(np.dtype(np.float64), STREAM_BYTES),
-        "stream_bytes": STREAM_BYTES,
+        "bandwidth": streaming_bandwidth(np.dtype(np.float64), stream_bytes),
+        "stream_bytes": stream_bytes,
     }
 
 
@@ -47,11 +48,6 @@ def _processor() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
-
-
-def _last_level_cache() -> str:
-    caches = sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"))
-    return caches[-1].read_text().strip() if caches else "unknown"
 
 
 def _blas_of_scipy() -> Result:
@@ -81,7 +77,7 @@ def machine_lines(result: Result) -> list[str]:
     blas = m["blas"]
     return [
         f"{result['started']}, load average {result['load_average'][0]:.1f}; {versions}",
-        f"{m['processor']}, {m['cores']} cores, last cache {m['last_level_cache']}; "
+        f"{m['processor']}, {m['cores']} cores, last cache {m['last_cache_bytes'] / 2**20:.0f} MiB; "
         f"BLAS: {blas['library']} {blas['version']}, core type {blas['core']}"
         f"{f' (set by OPENBLAS_CORETYPE={forced})' if forced else ''}; "
         f"numba compiles for {m['llvm']['cpu']} ({' '.join(m['llvm']['features'])})",
@@ -147,7 +143,7 @@ def markdown(result: Result) -> str:
     forced = m["environment"].get("OPENBLAS_CORETYPE")
     lines = [
         f"Milliseconds per update of the whole network on one core of: {m['processor']}, last cache "
-        f"{m['last_level_cache']}, {m['bandwidth'] / 1e9:.0f} GB/s. BLAS: {m['blas']['library']} "
+        f"{m['last_cache_bytes'] / 2**20:.0f} MiB, {m['bandwidth'] / 1e9:.0f} GB/s. BLAS: {m['blas']['library']} "
         f"{m['blas']['version']}, core type {m['blas']['core']}{' (forced)' if forced else ''}; numba "
         f"{m['versions']['numba']} compiles for {m['llvm']['cpu']}. Firing at 8 Hz (5.5 Hz for N = 10000). "
         f"`hpcspike bench`, {result['started'][:10]}.",

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from hpcspike.accelerate import kernel
-from hpcspike.benchmark.roofline import STREAM_BYTES, peak_fma_rate, streaming_bandwidth
+from hpcspike.benchmark.roofline import peak_fma_rate, streaming_bandwidth
 from hpcspike.engine.simulation import decay_per_step, delivery_layout
 from hpcspike.model.connectivity import Rows, rows_from_lists
 from hpcspike.rls.blocked import BlockedRls
@@ -85,7 +85,7 @@ def measure(case: Case) -> dict[str, Any]:
     del engines, networks  # the roofline needs the memory
     gc.collect()
     medians = {name: float(np.median(values)) for name, values in samples.items()}
-    bandwidth = streaming_bandwidth(dtype, int(min(case.matrix_bytes(), STREAM_BYTES)))
+    bandwidth = streaming_bandwidth(dtype, int(case.matrix_bytes()))
     best = _roofline_ms(case, capacity, events, bandwidth, peak_fma_rate(dtype))
     return {
         "milliseconds": medians,

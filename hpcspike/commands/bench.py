@@ -100,7 +100,7 @@ def _training_cases(quick: bool) -> tuple[list[Any], list[Any]]:
     trainings = [TrainingCase(200, "float64", 2)] if quick else [
         TrainingCase(500, "float64", 3), TrainingCase(1000, "float64", 2),
     ]  # fmt: skip
-    threaded = [TrainingCase(500, "float64", 2)] if quick else [TrainingCase(1000, "float64", 4)]
+    threaded = [TrainingCase(500, "float64", 2)] if quick else [TrainingCase(1000, "float64", 3)]
     for case in (*trainings, *threaded):
         check_memory(case.experiment("textbook"))
     return trainings, threaded if (os.cpu_count() or 1) > 1 else []

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hpcspike.commands.common import load_config, refuse_unwritable, trained_network
 from hpcspike.commands.ranks import run_on_ranks
@@ -15,6 +16,9 @@ from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.identity import experiment_hash
 from hpcspike.sweep.cost import available_memory_mib, check_memory
 from hpcspike.sweep.store import describe
+
+if TYPE_CHECKING:
+    from hpcspike.engine.checkpoint import Checkpoints
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -30,12 +34,15 @@ def _run(arguments: argparse.Namespace) -> int:
         if world.rank == 0:
             print(f"{path} holds this experiment already; nothing to do")
         return 0
+    from hpcspike.engine.checkpoint import discard
     from hpcspike.engine.experiment import train_to_store
 
+    checkpoints = _checkpoints(arguments)
     evaluation, record = train_to_store(
-        experiment, path, threads=arguments.threads, progress=True, world=world,
-        checkpoints=_checkpoints(arguments, path),
-    )  # fmt: skip
+        experiment, path, threads=arguments.threads, progress=True, world=world, checkpoints=checkpoints
+    )
+    if checkpoints is not None and arguments.checkpoint is None:  # a folder that was named may be wanted
+        discard(checkpoints, world)
     if world.rank == 0:
         print(f"{path}: {_summary(evaluation.scalars)}")
         print(_times(record))
@@ -72,19 +79,22 @@ def _is_there(path: Path, identity: str) -> bool:
     raise StoreError(f"--out {path} exists and holds {what}; choose another path or move it away")
 
 
-def _checkpoints(arguments: argparse.Namespace, path: Path) -> Any:
+def _checkpoints(arguments: argparse.Namespace) -> Checkpoints | None:
     """Where and when to save the state; None if no option asks for it."""
-    asked = {
+    cadence = {
         "every_loops": arguments.checkpoint_every_loops,
         "every_minutes": arguments.checkpoint_every_minutes,
         "time_limit_minutes": arguments.time_limit,
     }
-    if arguments.checkpoint is None and all(value is None for value in asked.values()):
+    if arguments.checkpoint is None and set(cadence.values()) == {None}:
         return None
+    import psutil
+
     from hpcspike.engine.checkpoint import Checkpoints
 
+    age = time.time() - psutil.Process().create_time()  # the time limit counts from the start of the program
     folder = Path(arguments.checkpoint or f"{arguments.out}.checkpoint")
-    return Checkpoints(folder, **{name: value for name, value in asked.items() if value is not None})
+    return Checkpoints(folder, **cadence, started=time.monotonic() - age)
 
 
 def _summary(scalars: dict[str, float | int]) -> str:

@@ -287,9 +287,11 @@ def checkpoint_bytes(experiment: Experiment, *, n_neurons: int | None = None, up
         engine = size * ((square + mean) / 2.0 + max(kept, 1) * mean) + 8.0 * (kept + 4)
     else:
         engine = size * square
-    states = 2 if isinstance(experiment.neuron, LifNeuron) else 1
-    # of a neuron: its state, drives and their copies, r and trace, moments, number of events
-    numbers = 8.0 * (states + 2 + 2 + 3 + 1 + (experiment.synapse.weight_acts == "at_spikes")) + 4.0
+    # as hpcspike.model.neurons has it, which would import the compiler
+    states, real = (2, size) if isinstance(experiment.neuron, LifNeuron) else (1, 8)
+    copies = 1 + (experiment.synapse.weight_acts == "at_spikes")
+    # of a neuron: its state, drives and their copies; r, trace and moments; number of events
+    numbers = real * (states + 2 + copies) + 8.0 * (2 + 3) + 4.0
     per_neuron = engine + numbers + _LENGTHS_BYTES + (2.0 * size + 4.0) * mean  # weights, those before the loop, events
     return n * per_neuron + _MANIFEST_BYTES
 

@@ -24,6 +24,7 @@ from hpcspike.variables import POINT_RESULTS, TRAINED, Variable
 if TYPE_CHECKING:
     import xarray
 
+    from hpcspike.engine.checkpoint import Checkpoints
     from hpcspike.engine.training import OnLoop
 
 RECORDED_TRIALS = 20
@@ -88,7 +89,7 @@ def train_to_store(
     progress: bool = False,
     on_loop: OnLoop | None = None,
     world: World | None = None,
-    checkpoints: Any = None,
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[Evaluation, dict[str, Any]]:
     """Train one network and write everything about it: `run` for networks of any size.
 
@@ -101,7 +102,7 @@ def train_to_store(
         (but for `hpcspike.engine.output.NOT_REPRODUCIBLE`). Ending in ``.nc``: a file that rank 0 writes, which must be
         able to hold everything. It is whole or absent.
     checkpoints
-        Where and when to save the state of training (`hpcspike.engine.checkpoint.Checkpoints`).
+        Where and when to save the state of training, which goes on from what is there; they are left where they are.
 
     Returns
     -------
@@ -111,9 +112,8 @@ def train_to_store(
     world = world or connect()
     began = time.perf_counter()
     world.phases.reset()
-    options = {} if checkpoints is None else {"checkpoints": checkpoints}
     trained, evaluation = train_and_judge(
-        experiment, threads=threads, progress=progress, on_loop=on_loop, world=world, **options
+        experiment, threads=threads, progress=progress, on_loop=on_loop, world=world, checkpoints=checkpoints
     )
     with whole_over_ranks(path, world) as unfinished:
         output: Output

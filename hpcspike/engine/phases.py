@@ -52,7 +52,7 @@ class _Span:
         self._began = self._exchanging = 0.0
 
     def __enter__(self) -> None:
-        self._exchanging = self._phases.exchanging[0]
+        self._exchanging = float(self._phases.exchanging[0])
         self._began = time.perf_counter()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -11,9 +11,8 @@ import numpy as np
 from hpcspike.engine.communication import World
 from hpcspike.engine.simulation import Simulation
 from hpcspike.engine.state import StateArray, by_neuron, prefixed, ragged
-from hpcspike.engine.training_kernels import accumulate_moments, rate_error
+from hpcspike.engine.training_kernels import accumulate_moments, goal_statistics, rate_error, squared_changes
 from hpcspike.errors import SpecError
-from hpcspike.measures.correlation import centred
 from hpcspike.model.problem import Problem
 from hpcspike.rls import make_rls
 from hpcspike.spec.experiment import Training, is_multiple, n_steps, why_untrainable
@@ -45,6 +44,7 @@ class Trainer:
 
     REBUILT: ClassVar[frozenset[str]] = frozenset(
         {"problem", "training", "world", "steps_per_update", "goals", "n_loops", "diverged_drive", "reference"}
+        | {"goal_mean", "goal_variation"}
     )
     """Attributes that are no state: equal whenever they are made for the same problem."""
     SCRATCH: ClassVar[frozenset[str]] = frozenset({"error", "gain", "began"})
@@ -70,10 +70,13 @@ class Trainer:
         stride = n_steps(interval, grid)
         # one contiguous row of targets per update: (sets, updates, n)
         self._goals = np.ascontiguousarray(problem.targets[:, :, stride - 1 :: stride].transpose(0, 2, 1))
+        self._goal_mean, self._goal_variation = np.empty((2, problem.n_sets, problem.n_rows))
+        for goals, mean, variation in zip(self._goals, self._goal_mean, self._goal_variation, strict=True):
+            goal_statistics(goals, mean, variation)
         self._error, self._gain = np.empty(problem.n_rows), np.ones(problem.n_rows)
         self.n_loops = training.n_loops * problem.n_sets
         self.diverged_drive = diverged_drive
-        self._reference = self._sum_of_squares(problem.plastic.weight)
+        self._reference = self._squared_change(problem.plastic.weight, np.zeros_like(problem.plastic.weight))
         self.cursor = Cursor()
         self.moments = np.zeros((3, problem.n_rows))
         self.weight_before = self.simulation.weight.copy()
@@ -165,10 +168,9 @@ class Trainer:
 
     def _end_loop(self) -> None:
         simulation, world = self.simulation, self.world
-        goals = self._goals[self.target_set]
         with np.errstate(over="ignore", invalid="ignore"):  # of a network that diverges
             row = {
-                "correlation": float(np.mean(world.concatenate(self._window_correlation(goals)))),
+                "correlation": float(np.mean(world.concatenate(self._window_correlation()))),
                 "rate": self._window_rate(),
                 "weight_change": self._weight_change(),
                 "seconds": self.loop_seconds + time.perf_counter() - self._began,
@@ -184,14 +186,13 @@ class Trainer:
         self.window_spikes = 0
         self.loop_seconds = 0.0
 
-    def _window_correlation(self, goals: np.ndarray) -> np.ndarray:
+    def _window_correlation(self) -> np.ndarray:
         # of what the network did with plasticity on, before each update; (n,)
-        n = len(goals)
+        n, which = self._goals.shape[1], self.target_set
         sum_x, sum_xx, sum_xf = self.moments
-        variance_f = (centred(goals, axis=0) ** 2).sum(axis=0)
-        variance_x = sum_xx - sum_x**2 / n
-        covariance = sum_xf - sum_x * goals.mean(axis=0)
-        scale = np.sqrt(np.maximum(variance_x, 0.0) * variance_f)
+        variation_x = sum_xx - sum_x**2 / n
+        covariance = sum_xf - sum_x * self._goal_mean[which]
+        scale = np.sqrt(np.maximum(variation_x, 0.0) * self._goal_variation[which])
         return np.divide(covariance, scale, out=np.zeros_like(scale), where=scale > 0)
 
     def _window_rate(self) -> float:
@@ -199,16 +200,15 @@ class Trainer:
         return float(spikes) / self.problem.n_neurons / (self.problem.duration_ms / 1000.0)
 
     def _weight_change(self) -> float:
-        now = self.simulation.weight.astype(np.float64)
-        reference = self._reference or self._sum_of_squares(now)
-        change = self._sum_of_squares(now - self.weight_before)
+        now = self.simulation.weight
+        reference = self._reference or self._squared_change(now, np.zeros_like(now))
+        change = self._squared_change(now, self.weight_before)
         return float(np.sqrt(change / reference)) if reference > 0 else 0.0
 
-    def _sum_of_squares(self, values: np.ndarray) -> float:
+    def _squared_change(self, now: np.ndarray, before: np.ndarray) -> float:
         # row by row and then over all rows, so that the order of the sum does not depend on the blocks
-        start = self.problem.plastic.start
-        row = np.repeat(np.arange(self.problem.n_rows), np.diff(start))
-        squares = np.bincount(row, values.astype(np.float64) ** 2, minlength=self.problem.n_rows)
+        squares = np.empty(self.problem.n_rows)
+        squared_changes(self.problem.plastic.start, now, before, squares)
         return float(self.world.concatenate(squares).sum())
 
     def state_numbers(self) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from hpcspike.accelerate import kernel
 
 
@@ -33,6 +35,42 @@ def accumulate_moments(value, target, moments):  # type: ignore[no-untyped-def]
         moments[0, i] += x
         moments[1, i] += x * x
         moments[2, i] += x * target[i]
+
+
+@kernel
+def goal_statistics(goals, mean, variation):  # type: ignore[no-untyped-def]
+    """Mean and summed squared deviations of each neuron's goals (updates, n), into mean and variation (n,).
+
+    The variation is exactly 0 where a goal is constant. Sums are over updates in turn, whatever n.
+    """
+    updates, n = goals.shape
+    mean[:] = 0.0
+    for m in range(updates):
+        for i in range(n):
+            mean[i] += goals[m, i]
+    varies = np.zeros(n, dtype=np.bool_)
+    for i in range(n):
+        mean[i] /= updates
+        variation[i] = 0.0
+    for m in range(updates):
+        for i in range(n):
+            deviation = goals[m, i] - mean[i]
+            variation[i] += deviation * deviation
+            varies[i] |= goals[m, i] != goals[0, i]
+    for i in range(n):
+        if not varies[i]:
+            variation[i] = 0.0
+
+
+@kernel
+def squared_changes(start, now, before, result):  # type: ignore[no-untyped-def]
+    """Sum of (now - before)^2 over each compressed row, in the order of its entries, into result (n,)."""
+    for i in range(result.shape[0]):
+        total = 0.0
+        for q in range(start[i], start[i + 1]):
+            change = np.float64(now[q]) - np.float64(before[q])
+            total += change * change
+        result[i] = total
 
 
 @kernel

@@ -105,7 +105,7 @@ class BlockedRls:
         self._kept = 0 if flush else self._kept + 1
         self._fresh = False
         if self._scalars[:, 1].min(initial=0.0) < 0.0:
-            for row in np.flatnonzero(self._scalars[:, 1] < 0.0):
+            for row in np.flatnonzero(self._scalars[:, 1] < 0.0).tolist():
                 self._restart(row, simulation, error[row] * gain[row])
 
     def health(self) -> Health:

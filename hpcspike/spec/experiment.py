@@ -35,19 +35,22 @@ class LifNeuron(Section):
     @model_validator(mode="after")
     def _reset_below_threshold(self) -> "LifNeuron":
         if self.reset >= self.threshold:
-            raise ValueError(f"reset = {self.reset:g} must be below threshold = {self.threshold:g}")
+            raise ValueError(
+                f"neuron.reset = {self.reset:g} must be below neuron.threshold = {self.threshold:g}"
+            )
         return self
 
     @model_validator(mode="after")
     def _steps_fit(self) -> "LifNeuron":
         if self.step_ms > self.tau_ms:
             raise ValueError(
-                f"step_ms = {self.step_ms:g} ms is larger than tau_ms = {self.tau_ms:g} ms, where forward Euler "
-                "overshoots; choose a smaller step"
+                f"neuron.step_ms = {self.step_ms:g} ms is larger than neuron.tau_ms = {self.tau_ms:g} ms, where forward "
+                "Euler overshoots; choose a smaller step"
             )
         if not is_multiple(self.refractory_ms, self.step_ms):
             raise ValueError(
-                f"refractory_ms = {self.refractory_ms:g} ms is not a multiple of step_ms = {self.step_ms:g} ms"
+                f"neuron.refractory_ms = {self.refractory_ms:g} ms is not a multiple of neuron.step_ms = "
+                f"{self.step_ms:g} ms"
             )
         return self
 

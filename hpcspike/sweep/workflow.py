@@ -15,6 +15,9 @@ from hpcspike.spec.sweep import Sweep
 from hpcspike.sweep.layout import batches_text
 from hpcspike.sweep.records import receipt_path
 
+SNAKEMAKE_MIB = 350
+"""Memory of a job beside that of its batch: a scheduler counts the two Snakemake processes that start it, too."""
+
 
 @dataclass(frozen=True)
 class Jobs:
@@ -48,8 +51,8 @@ class Jobs:
         return max(10, math.ceil(3.0 * attempt * self.seconds[batch] / 60.0))
 
     def memory(self, batch: int, *, attempt: int = 1) -> int:
-        """Memory to ask for in MB: a third above the prediction, more at each attempt."""
-        return math.ceil(1.3 * attempt * self.memory_mib[batch] * 1.048576)
+        """Memory to ask for in MB: a third above the prediction, more at each attempt, and what Snakemake takes."""
+        return math.ceil((1.3 * attempt * self.memory_mib[batch] + SNAKEMAKE_MIB) * 1.048576)
 
 
 @dataclass(frozen=True)
