@@ -160,9 +160,7 @@ TRAINED = {
     "recorded": Variable(("neuron",), "bool", "1", "whether the neuron follows a recorded unit (else auxiliary)"),
     "target": Variable(("target_set", "neuron", "time"), "float64", "1", "target"),
     "drive": Variable(("target_set", "trial", "neuron", "time"), "float64", "1", "synaptic drive u"),
-    "response": Variable(
-        ("target_set", "trial", "neuron", "time"), "float64", "1", "what is compared with the target"
-    ),
+    "response": Variable(("target_set", "trial", "neuron", "time"), "float64", "1", "what is compared with the target"),
     "spike_time": Variable(("spike",), "float64", "ms", "time of the spike from the end of the cue"),
     "spike_neuron": Variable(("spike",), "int32", "1", "neuron that spiked"),
     "spike_trial": Variable(("spike",), "int32", "1", "trial of the spike"),

@@ -1,7 +1,7 @@
 """The authors' training program, transcribed to plain numpy from the paper's equations: one loop, dense, unoptimised.
 
-Everything is done the long way (dense W, u = W r recomputed each step, theta never wrapped, textbook RLS row by row), so
-that the engine can be compared with something that shares no line with it.
+Everything is done the long way (dense W, u = W r recomputed each step, theta never wrapped, textbook RLS row by row),
+so that the engine can be compared with something that shares no line with it.
 """
 
 from __future__ import annotations

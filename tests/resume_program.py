@@ -30,9 +30,9 @@ from tests.small_networks import experiment
 class Request(NamedTuple):
     """What to train and how it is to end.
 
-    checkpoints: arguments of `Checkpoints`; happens: "signal" (rank 0 waits for one after the second loop), "late" (rank
-    0 finds that years have passed then), "kill" (rank 1, after the third loop), "kill writing" (rank 1, in the middle of
-    its second block), or nothing.
+    checkpoints: arguments of `Checkpoints`; happens: "signal" (rank 0 waits for one after the second loop), "late"
+    (rank 0 finds that years have passed then), "kill" (rank 1, after the third loop), "kill writing" (rank 1, in the
+    middle of its second block), or nothing.
     """
 
     checkpoints: dict[str, Any]

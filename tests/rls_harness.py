@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,7 +30,7 @@ class Harness:
             n_events=np.zeros(n, dtype=np.int32),
             interval_decay=1.0,
         )
-        self.reference_weights = [self.rows.weight[a:b].copy() for a, b in zip(self.rows.start, self.rows.start[1:])]
+        self.reference_weights = [self.rows.weight[a:b].copy() for a, b in itertools.pairwise(self.rows.start)]
         self.covariances: list[np.ndarray] = []
         self.restore_drive()
 

@@ -68,7 +68,7 @@ class Network:
     """A balanced network in plain numpy, all of it in one precision, one step at a time.
 
     v_i moves by dt / tau (I_i + u_i + s_i - v_i) unless it is refractory; then u (plastic), s (fixed) and the readout
-    decay, and every spike of j adds tau / tau_s W_ij to u and to the readout of i, and as much of its fixed weight to s.
+    decay, and every spike of j adds tau / tau_s W_ij to u and to the readout of i, and its fixed weight likewise to s.
     """
 
     def __init__(self, made: Problem, dtype: str) -> None:
@@ -226,7 +226,10 @@ def test_targets_are_placed_around_the_mean_drive_if_asked_for() -> None:
         ({"neuron": {"reset": 1.5}}, "neuron.reset = 1.5 must be below neuron.threshold = 1"),
         ({"synapse": {"static_tau_syn_ms": 0.2}}, "larger than synapse.static_tau_syn_ms = 0.2 ms"),
         ({"connectivity": {"static_ei": 0.5}}, "connectivity.static_ei = 0.5: must be less than or equal to 0"),
-        ({"connectivity": {"plastic_excitatory": -0.5}}, "connectivity.plastic_excitatory = -0.5: must be greater than"),
+        (
+            {"connectivity": {"plastic_excitatory": -0.5}},
+            "connectivity.plastic_excitatory = -0.5: must be greater than",
+        ),
         ({"connectivity": {"static_in_degree": 40}}, "connectivity.static_in_degree = 40 does not fit"),
         ({"targets": {"offset": "mean"}}, "targets.offset = 'mean': must be 'none' or 'mean_drive'"),
         (
@@ -266,7 +269,7 @@ def test_explicit_arrays_do_not_get_around_the_theta_neurons_theory() -> None:
 
 
 def test_rate_training_looks_at_what_the_weights_make_of_r() -> None:
-    # theta neurons, form A: the error must be that of the readout, or weights would be corrected for old weights' spikes
+    # the error must be that of the readout: the drive still holds what old weights made of their spikes
     given = document(synapse={"weight_acts": "at_spikes"}, training={"variable": "rate", "n_loops": 3})
     given["neuron"] = {"model": "theta", "step_ms": 0.5}
     exp = validate_experiment(given)

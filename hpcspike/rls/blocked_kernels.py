@@ -22,11 +22,11 @@ from hpcspike.rls.capacity import TILE_ROWS
 from hpcspike.rls.vector_kernels import combine, scale, subtract_outer
 
 
-def _update_rows(
+def _update_rows(  # type: ignore[no-untyped-def]
     bounds, start, widths, p_start, v_start, kept, capacity, fresh, flush, decay, presynaptic, weight, covariance,
     vectors, shrinks, scalars, filtered, trace, events, n_events, error, gain, drive, sources, factors, values, scaled,
 ):  # fmt: skip
-    # One function without calls or slices: at a microsecond per row, passing array structures around would be half of it.
+    # One function without calls or slices: at a microsecond per row, handing arrays around would be half of it.
     # Thread t has rows bounds[t]:bounds[t + 1] and line t of the work arrays sources, factors, values and scaled.
     # k plastic inputs of a row, width: k padded; p_at, v_at: where P and the kept vectors of the row start.
     # kept vectors wait, the new one goes to slot kept. fresh: r is known only as a whole (start of a window).

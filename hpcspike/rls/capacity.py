@@ -21,5 +21,5 @@ def best_capacity(in_degree: float) -> int:
 
 
 def padded_shape(in_degree: float, itemsize: int) -> tuple[float, float]:
-    """Rows and columns that P of a row with ``in_degree`` inputs occupies, on average over in-degrees about as large."""
+    """Rows and columns that P of a row with ``in_degree`` inputs occupies, averaged over in-degrees near it."""
     return in_degree + TILE_ROWS / 2, in_degree + VECTOR_BYTES / itemsize / 2

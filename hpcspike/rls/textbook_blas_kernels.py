@@ -70,5 +70,3 @@ def update_rows(  # type: ignore[no-untyped-def]
 def scalar_arguments(dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The arrays through which `update_rows` hands scalars to BLAS."""
     return np.zeros(4, dtype), np.zeros(2, np.int32), np.array([ord("L")], np.uint8)
-
-

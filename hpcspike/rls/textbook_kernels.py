@@ -7,7 +7,9 @@ import numba
 from hpcspike.accelerate import kernel, parallel_kernel
 
 
-def _update_rows(bounds, start, presynaptic, weight, block_start, covariance, filtered, error, gain, drive, work):
+def _update_rows(  # type: ignore[no-untyped-def]
+    bounds, start, presynaptic, weight, block_start, covariance, filtered, error, gain, drive, work
+):
     # thread t has rows bounds[t]:bounds[t + 1] and work[t]; k plastic inputs of a row;
     # P of row i is covariance[block_start[i]:block_start[i + 1]] as (k, k)
     for t in numba.prange(bounds.shape[0] - 1):

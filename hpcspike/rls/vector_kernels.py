@@ -100,14 +100,14 @@ def _element(array: Any) -> Any:
     return array.dtype
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def combine(
     typing_context: Any, result: Any, at: Any, length: Any, matrix: Any, offsets: Any, factors: Any, begin: Any, n: Any
 ) -> Any:
     """result[at : at + length] += sum_s factors[s] * matrix[offsets[s] : offsets[s] + length], s = begin .. in turn.
 
-    n sources, of which the first is s = begin. All arrays one-dimensional; result, matrix and factors of one float type, offsets int64; length a multiple of the
-    vector. Four sources are taken per pass over the result.
+    n sources, of which the first is s = begin. All arrays one-dimensional; result, matrix and factors of one float
+    type, offsets int64; length a multiple of the vector. Four sources are taken per pass over the result.
     """
     signature = types.void(result, types.int64, types.int64, matrix, offsets, factors, types.int64, types.int64)
     dtype = _element(result)
@@ -149,7 +149,7 @@ def combine(
     return signature, generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def subtract_outer(
     typing_context: Any, matrix: Any, at: Any, stride: Any, columns: Any, left: Any, row: Any, right: Any, first: Any,
     step: Any, n: Any
@@ -211,7 +211,7 @@ def subtract_outer(
     return signature, generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def scale(typing_context: Any, result: Any, at: Any, length: Any, source: Any, origin: Any, factor: Any) -> Any:
     """result[at : at + length] = factor * source[origin : origin + length]; length a multiple of the vector."""
     signature = types.void(result, types.int64, types.int64, source, types.int64, types.float64)

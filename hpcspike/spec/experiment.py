@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -33,19 +33,17 @@ class LifNeuron(Section):
     drive_gain: float = quantity(1.0, gt=0, doc="Factor of the synaptic drive u in the membrane equation.")
 
     @model_validator(mode="after")
-    def _reset_below_threshold(self) -> "LifNeuron":
+    def _reset_below_threshold(self) -> LifNeuron:
         if self.reset >= self.threshold:
-            raise ValueError(
-                f"neuron.reset = {self.reset:g} must be below neuron.threshold = {self.threshold:g}"
-            )
+            raise ValueError(f"neuron.reset = {self.reset:g} must be below neuron.threshold = {self.threshold:g}")
         return self
 
     @model_validator(mode="after")
-    def _steps_fit(self) -> "LifNeuron":
+    def _steps_fit(self) -> LifNeuron:
         if self.step_ms > self.tau_ms:
             raise ValueError(
-                f"neuron.step_ms = {self.step_ms:g} ms is larger than neuron.tau_ms = {self.tau_ms:g} ms, where forward "
-                "Euler overshoots; choose a smaller step"
+                f"neuron.step_ms = {self.step_ms:g} ms is larger than neuron.tau_ms = {self.tau_ms:g} ms, where "
+                "forward Euler overshoots; choose a smaller step"
             )
         if not is_multiple(self.refractory_ms, self.step_ms):
             raise ValueError(
@@ -55,7 +53,7 @@ class LifNeuron(Section):
         return self
 
 
-Neuron = Annotated[Union[ThetaNeuron, LifNeuron], Field(discriminator="model")]
+Neuron = Annotated[ThetaNeuron | LifNeuron, Field(discriminator="model")]
 
 
 class Synapse(Section):
@@ -68,7 +66,7 @@ class Synapse(Section):
     weight_acts: Literal["at_once", "at_spikes"] = quantity(
         "at_once",
         paper="Eqs 6, 8",
-        doc="Whether a weight change acts on u at once (u = W r, the form trained in the paper) or on later spikes only.",
+        doc="Whether a weight change acts on u at once (u = W r, as trained in the paper) or on later spikes only.",
     )
 
 
@@ -109,9 +107,7 @@ class BalancedConnectivity(Section):
     input_inhibitory: float = quantity(0.0, doc="Constant external input of inhibitory neurons.")
 
 
-Connectivity = Annotated[
-    Union[GaussianConnectivity, ZeroConnectivity, BalancedConnectivity], Field(discriminator="kind")
-]
+Connectivity = Annotated[GaussianConnectivity | ZeroConnectivity | BalancedConnectivity, Field(discriminator="kind")]
 
 
 class Network(Section):
@@ -149,7 +145,9 @@ class Training(Section):
     algorithm: Literal["blocked", "textbook", "textbook_blas"] = quantity(
         "blocked", doc="How RLS is computed; the results agree to rounding."
     )
-    dtype: Literal["float64", "float32"] = quantity("float64", doc="Precision of weights, P and the state of LIF neurons.")
+    dtype: Literal["float64", "float32"] = quantity(
+        "float64", doc="Precision of weights, P and the state of LIF neurons."
+    )
 
 
 class Measures(Section):
@@ -184,12 +182,16 @@ class Experiment(Section):
     @model_validator(mode="before")
     @classmethod
     def _theta_by_default(cls, document: Any) -> Any:
-        if isinstance(document, dict) and isinstance(document.get("neuron"), dict) and "model" not in document["neuron"]:
+        if (
+            isinstance(document, dict)
+            and isinstance(document.get("neuron"), dict)
+            and "model" not in document["neuron"]
+        ):
             return {**document, "neuron": {"model": "theta", **document["neuron"]}}
         return document
 
     @model_validator(mode="after")
-    def _consistent(self) -> "Experiment":
+    def _consistent(self) -> Experiment:
         step = self.neuron.step_ms
         if step > self.synapse.tau_syn_ms:
             raise ValueError(
@@ -296,8 +298,8 @@ def why_untrainable(neuron: Neuron, training: Training) -> str | None:
     """What forbids to train these neurons so, or None."""
     if training.variable == "rate" and neuron.model != "theta":
         return (
-            f"training.variable = rate needs neuron.model = theta, not {neuron.model}: rates are trained through phi_2, "
-            "the transfer function of theta neurons; choose training.variable: drive"
+            f"training.variable = rate needs neuron.model = theta, not {neuron.model}: rates are trained through "
+            "phi_2, the transfer function of theta neurons; choose training.variable: drive"
         )
     return None
 

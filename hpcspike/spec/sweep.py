@@ -83,8 +83,12 @@ Axis = Annotated[
 class Batching(Section):
     """How points are grouped into jobs."""
 
-    minutes: float = quantity(5.0, unit="min", gt=0, doc="Predicted length of a batch.")
+    minutes: float = quantity(5.0, unit="min", gt=0, doc="Predicted length of a batch; a longer point is alone in one.")
     max_points: int = quantity(500, ge=1, le=100_000, doc="Most points in a batch.")
+    mpi_minutes: float | None = quantity(
+        None, unit="min", gt=0, doc="Points predicted to take longer on one core are computed by MPI ranks."
+    )
+    mpi_ranks: int = quantity(2, ge=1, le=100_000, doc="MPI ranks of such a point.")
 
 
 class Sweep(Section):

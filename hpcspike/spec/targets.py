@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Union
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -108,8 +108,6 @@ class RecordedTargets(_Targets):
 
 
 Targets = Annotated[
-    Union[SineTargets, SineProductTargets, OrnsteinUhlenbeckTargets, ChaoticTargets, RecordedTargets],
+    SineTargets | SineProductTargets | OrnsteinUhlenbeckTargets | ChaoticTargets | RecordedTargets,
     Field(discriminator="kind"),
 ]
-
-

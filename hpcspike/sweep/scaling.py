@@ -9,8 +9,8 @@ spikes per step and rank,
     replicate U N c_trace                                 (r is kept whole on every rank: the part that does not scale)
     update    U n (c_0 + c_1 K^2)
 
-What it leaves out: imbalance (blocks are balanced by K^2, spikes are not), contention of ranks for the memory of a node,
-noise of the operating system, which a collective per step amplifies.
+What it leaves out: imbalance (blocks are balanced by K^2, spikes are not), contention of ranks for the memory of a
+node, noise of the operating system, which a collective per step amplifies.
 """
 
 from __future__ import annotations
