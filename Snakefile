@@ -18,6 +18,7 @@ validate(config, "cluster/config/workflow.schema.json")
 
 # the interpreter that runs this file: an environment need not be activated
 HPCSPIKE = f"{shlex.quote(sys.executable)} -m hpcspike"
+MPIEXEC = str(Path(sys.prefix) / "bin" / "mpiexec")
 RESULTS = config["results"]
 SIZE = config["size"] or None
 
@@ -40,6 +41,10 @@ validate(document, "cluster/config/sweep.schema.json", set_default=False)
 STORE = JOBS.store
 OUTPUT = f"{RESULTS}/{JOBS.sweep.name}"
 RECEIPTS = f"{STORE}.receipts"
+# not params: other options must not make batches that are done run again
+BATCH_OPTIONS = f"--save-minutes {config['save_minutes']}"
+if config["keep_states"]:
+    BATCH_OPTIONS += f" --keep-states {shlex.quote(config['keep_states'])}"
 HELD = []
 
 
@@ -49,7 +54,6 @@ onstart:
         HELD.append(workflow_lock(STORE))
     except HpcspikeError as error:
         raise WorkflowError(str(error)) from None
-
 
 
 def drawn(folder, names, category):
@@ -68,7 +72,6 @@ report: "cluster/report/workflow.rst"
 
 
 wildcard_constraints:
-    batch=r"\d+",
     network="|".join(NETWORKS) or "none",
 
 
@@ -100,15 +103,45 @@ rule batch:
         ancient(rules.plan.output),
     output:
         f"{RECEIPTS}/batch-{{batch}}.json",
+    wildcard_constraints:
+        batch=JOBS.numbers(mpi=False),
     log:
         f"{OUTPUT}/logs/batch-{{batch}}.log",
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: JOBS.memory(int(wildcards.batch), attempt=attempt),
         runtime=lambda wildcards, attempt: JOBS.minutes(int(wildcards.batch), attempt=attempt),
+        killed_at_runtime=0, # 1 in the profile of a scheduler that ends jobs whose time is up
     shell:
         "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 "
-        "{HPCSPIKE} run-batch {STORE:q} --batch {wildcards.batch} 2>&1 | tee {log:q}"
+        "{HPCSPIKE} run-batch {STORE:q} --batch {wildcards.batch} {BATCH_OPTIONS} "
+        "--time-limit $(({resources.runtime} * {resources.killed_at_runtime})) 2>&1 | tee {log:q}"
+
+
+# Points above batching.mpi_minutes: alone in their batch, each trained by several ranks.
+rule mpi_batch:
+    input:
+        ancient(rules.plan.output),
+    output:
+        f"{RECEIPTS}/batch-{{batch}}.json",
+    wildcard_constraints:
+        batch=JOBS.numbers(mpi=True),
+    log:
+        f"{OUTPUT}/logs/batch-{{batch}}.log",
+    threads: lambda wildcards: JOBS.ranks(int(wildcards.batch))
+    resources:
+        mpi=MPIEXEC,
+        tasks=lambda wildcards: JOBS.ranks(int(wildcards.batch)),
+        cpus_per_task=1,
+        mem_mb=lambda wildcards, attempt: JOBS.memory(int(wildcards.batch), attempt=attempt),
+        # a scheduler counts memory on each node, and ranks may lie on several
+        mem_mb_per_cpu=lambda wildcards, attempt: JOBS.memory_per_rank(int(wildcards.batch), attempt=attempt),
+        runtime=lambda wildcards, attempt: JOBS.minutes(int(wildcards.batch), attempt=attempt),
+        killed_at_runtime=0,
+    shell:
+        "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 {resources.mpi} -n {resources.tasks} "
+        "{HPCSPIKE} run-batch {STORE:q} --batch {wildcards.batch} {BATCH_OPTIONS} "
+        "--time-limit $(({resources.runtime} * {resources.killed_at_runtime})) 2>&1 | tee {log:q}"
 
 
 rule finalize:

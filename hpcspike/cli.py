@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from hpcspike.errors import HpcspikeError
 
     arguments = _parse(argv)
-    if arguments.module == "train":
+    if arguments.module in ("train", "run_batch"):
         # before MPI is spoken to, which takes numpy, which takes as many threads as it finds cores
         importlib.import_module("hpcspike.commands.common").use_one_thread_per_library()
     try:
@@ -47,14 +47,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """The arguments; of several MPI ranks only the first shows help or what is wrong with them."""
-    from hpcspike.launcher import launched_rank
+    from hpcspike.launcher import launched_rank, let_first_speak
 
-    with contextlib.ExitStack() as quiet:
-        if launched_rank() > 0:
-            nowhere = quiet.enter_context(open(os.devnull, "w"))
-            quiet.enter_context(contextlib.redirect_stdout(nowhere))
-            quiet.enter_context(contextlib.redirect_stderr(nowhere))
+    if launched_rank() == 0:
         return build_parser().parse_args(argv)
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        try:
+            return build_parser().parse_args(argv)
+        except SystemExit as end:
+            if end.code:
+                let_first_speak()
+            raise
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -105,12 +108,25 @@ def _run_batch(commands: _Commands) -> None:
     parser = commands.add_parser(
         "run-batch",
         help="compute the missing points of one batch",
-        description="Compute the points of one batch that are not done yet, and write each as soon as it is finished.",
+        description="Compute the points of one batch that are not done yet, and write each as soon as it is finished.\n"
+        "mpiexec -n R hpcspike run-batch ... spreads every point over R ranks; the results are the same.",
+        formatter_class=_Raw,
     )
     parser.set_defaults(module="run_batch")
     _store_argument(parser)
     parser.add_argument("--batch", type=_count, required=True, metavar="K", help="which batch, counted from 0")
     _threads_argument(parser)
+    parser.add_argument(
+        "--save-minutes", type=_minutes_or_0, default=5.0, metavar="MINUTES",
+        help="save the state of longer points this often, 0: never (default: 5)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--keep-states", metavar="DIR", help="keep the state of every point there, so that loops can be added later"
+    )
+    parser.add_argument(
+        "--time-limit", type=_minutes_or_0, metavar="MINUTES",
+        help="save and stop (exit code 75) before so much time is up, 0: no limit (default)",
+    )  # fmt: skip
 
 
 def _finalize(commands: _Commands) -> None:
@@ -246,6 +262,10 @@ def _minutes(text: str) -> float:
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"must be a number of minutes above 0, not {text!r}")
     return value
+
+
+def _minutes_or_0(text: str) -> float:
+    return 0.0 if text == "0" else _minutes(text)
 
 
 def _positive(text: str) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 
 _SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 _RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID")
+_TO_SPEAK_SECONDS = 2.0
 
 
 def launched_ranks() -> int:
@@ -19,6 +21,11 @@ def launched_ranks() -> int:
 def launched_rank() -> int:
     """Which of them this process is; 0 if none were started."""
     return _first_number(_RANKS) or 0
+
+
+def let_first_speak() -> None:
+    """Called before a rank other than the first ends with an error that all have: some launchers then kill the rest."""
+    time.sleep(_TO_SPEAK_SECONDS)
 
 
 def _first_number(names: tuple[str, ...]) -> int | None:

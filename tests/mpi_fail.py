@@ -31,6 +31,8 @@ def failing_loop(trainer: Trainer) -> None:
         raise DataError("bad luck")
     if HOW == "exit":
         sys.exit(3)
+    if HOW == "leave":
+        sys.exit(0)
     if HOW == "wait":  # to be killed, while the others wait in an exchange
         Path("waiting").write_text(str(os.getpid()))
         time.sleep(600)

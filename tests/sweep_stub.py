@@ -11,7 +11,7 @@ from hpcspike.spec import Experiment, experiment_hash
 from hpcspike.variables import POINT_RESULTS
 
 
-def stub_point(experiment: Experiment, *, threads: int = 1, on_loop: Any = None) -> SimpleNamespace:
+def stub_point(experiment: Experiment, **_: Any) -> SimpleNamespace:
     """Results as `hpcspike.engine.point.run_point` returns them, drawn from the experiment's hash."""
     random = np.random.default_rng(int(experiment_hash(experiment)[:15], 16))
     n_loops = experiment.training.n_loops * experiment.targets.n_sets

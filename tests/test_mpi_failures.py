@@ -56,6 +56,7 @@ def names(folder: Path) -> list[str]:
         ("raise", 1, "RuntimeError: no luck"),
         ("refuse", 2, "rank 1: hpcspike: error: bad luck"),
         ("exit", 3, "rank 1: hpcspike: exit with code 3"),
+        ("leave", 1, "rank 1: hpcspike: exit with code 0"),
     ],
 )
 def test_an_error_on_one_rank_ends_all(folder: Path, how: str, code: int, message: str) -> None:

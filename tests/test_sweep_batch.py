@@ -22,6 +22,7 @@ from hpcspike.spec import Experiment, validate_sweep
 from hpcspike.sweep import batch as batch_module
 from hpcspike.sweep.batch import PointDone, run_batch
 from hpcspike.sweep.finalize import finalize
+from hpcspike.sweep.growth import ensure_store
 from hpcspike.sweep.reading import open_sweep, sweep_status
 from hpcspike.sweep.records import (
     RunRecord,
@@ -32,7 +33,7 @@ from hpcspike.sweep.records import (
     runs_folder,
     write_durably,
 )
-from hpcspike.sweep.store import BatchWriter, ensure_store
+from hpcspike.sweep.writer import BatchWriter
 from hpcspike.variables import POINT_PARAMETERS, POINT_RESULTS, STATUS
 
 
@@ -146,7 +147,7 @@ def test_a_point_that_raises_does_not_take_the_others_with_it(
 def test_a_point_that_cannot_fit_in_memory_fails_before_it_is_run(
     path: Path, calls: list[Experiment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(experiment: Experiment) -> None:
+    def refuse(experiment: Experiment, **_: Any) -> None:
         raise ResourceError("too large")
 
     monkeypatch.setattr(batch_module, "check_memory", refuse)
@@ -282,7 +283,7 @@ import zarr
 from hpcspike.spec import validate_sweep
 from hpcspike.sweep import batch
 from hpcspike.sweep.batch import run_batch
-from hpcspike.sweep.store import ensure_store
+from hpcspike.sweep.growth import ensure_store
 
 batch.FLUSH_SECONDS = 0.0
 path, moment = sys.argv[1:3]

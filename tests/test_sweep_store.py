@@ -17,9 +17,10 @@ from hpcspike.errors import ResourceError, StoreError
 from hpcspike.spec import Sweep, experiment_hash, validate_sweep
 from hpcspike.sweep import layout
 from hpcspike.sweep.grid import PLANNED, build_grid
-from hpcspike.sweep.layout import WRITTEN_BY_BATCHES, create_store, predicted_bytes, predicted_files
-from hpcspike.sweep.plan import plan_batches
-from hpcspike.sweep.store import BatchWriter, SweepStore, ensure_store, open_store
+from hpcspike.sweep.growth import ensure_store, planned
+from hpcspike.sweep.layout import WRITTEN_BY_BATCHES, create_store
+from hpcspike.sweep.store import SweepStore, open_store
+from hpcspike.sweep.writer import BatchWriter
 from hpcspike.variables import POINT_PARAMETERS, POINT_PROVENANCE, POINT_RESULTS
 
 
@@ -39,14 +40,14 @@ def store(path: Path) -> SweepStore:
 
 
 def values_of(store: SweepStore, row: int) -> dict[str, Any]:
-    result = stub_point(store.experiments(range(row, row + 1))[row])
+    result = stub_point(store.experiments([row])[row])
     provenance = {"wall_seconds": 1.5, "peak_memory": 300.0, "n_ranks": 1, "n_threads": 1, "run": 0}
     return {**result.scalars, **result.curves, **provenance}
 
 
 def write(store: SweepStore, row: int, values: dict[str, Any] | None = None) -> None:
     """Put one point on disk."""
-    writer = BatchWriter(store, row // store.points_per_batch)
+    writer = BatchWriter(store, int(store.batch_of_row[row]))
     writer.add(row, values_of(store, row) if values is None else values)
     writer.flush()
 
@@ -69,7 +70,7 @@ def test_a_new_store_holds_all_points_and_no_results(store: SweepStore) -> None:
             )
             assert dataset[name].dtype == np.dtype(variable.dtype)
     assert not store.done().any()
-    assert (store.n_points, store.n_batches, store.points_per_batch) == (12, 3, 4)
+    assert (store.n_points, len(store.batches), store.chunk) == (12, 3, 4)
 
 
 def test_every_array_has_units_and_a_meaning(path: Path) -> None:
@@ -82,7 +83,7 @@ def test_every_array_has_units_and_a_meaning(path: Path) -> None:
 
 
 def test_rows_are_the_experiments_that_were_planned(store: SweepStore) -> None:
-    experiments = store.experiments(range(12))
+    experiments = store.experiments(list(range(12)))
     grid = build_grid(sweep_of())
     assert sorted(experiment_hash(experiment) for experiment in experiments.values()) == sorted(grid.hashes)
     with xr.open_zarr(store.path) as dataset:
@@ -132,9 +133,8 @@ def test_a_planner_that_was_overtaken_does_not_touch_the_winner(path: Path, monk
         (path / "winner").write_text("here")
 
     monkeypatch.setattr(zarr, "consolidate_metadata", overtaken)
-    grid = build_grid(sweep_of())
     with pytest.raises(StoreError, match="was made by another process meanwhile"):
-        create_store(path, grid, plan_batches(grid))
+        create_store(path, planned(build_grid(sweep_of())))
     assert snapshot(path.parent) == {f"{path.name}/winner": b"here"}
 
 
@@ -148,16 +148,16 @@ def test_too_little_disk_is_said_before_anything_is_written(path: Path, monkeypa
 
 
 def test_the_predicted_size_bounds_the_real_one(store: SweepStore) -> None:
-    grid = build_grid(sweep_of())
-    for batch in range(store.n_batches):
+    table = planned(build_grid(sweep_of()))
+    for batch in range(len(store.batches)):
         writer = BatchWriter(store, batch)
-        for row in writer.rows:
+        for row in writer.points:
             writer.add(row, values_of(store, row))
         writer.flush()
     files = [file for file in store.path.rglob("*") if file.is_file()]
     arrays = [file for file in files if file.name != "zarr.json"]
-    assert sum(file.stat().st_size for file in arrays) < 4 * predicted_bytes(grid)  # tiny chunks carry headers
-    assert len(files) == pytest.approx(predicted_files(plan_batches(grid)), rel=0.3)
+    assert sum(file.stat().st_size for file in arrays) < 4 * table.predicted_bytes()  # tiny chunks carry headers
+    assert len(files) == pytest.approx(table.predicted_files(), rel=0.3)
 
 
 # ---- opening it ------------------------------------------------------------------------------------------------------
@@ -165,15 +165,15 @@ def test_the_predicted_size_bounds_the_real_one(store: SweepStore) -> None:
 
 def test_the_same_sweep_finds_its_store_again(store: SweepStore, path: Path) -> None:
     before = snapshot(path)
-    _, created = ensure_store(path, sweep_of(name="renamed", batching={"max_points": 2}))
-    assert not created
+    _, added = ensure_store(path, sweep_of(name="renamed", batching={"max_points": 2}))
+    assert added == 0
     assert snapshot(path) == before
 
 
 @pytest.mark.parametrize(
     ("changes", "difference"),
     [
-        ({"replicates": 3}, "replicates = 2 in the store, 3 now"),
+        ({"replicates": 1}, "replicates = 2 in the store, 1 now"),
         (
             {"axes": {"synapse.tau_syn_ms": [5.0, 20.0], "targets.tau_corr_ms": [50.0, 100.0]}},
             "axes.synapse.tau_syn_ms = [5.0, 20.0, 100.0] in the store, [5.0, 20.0] now",
@@ -212,7 +212,7 @@ def test_a_changed_file_of_targets_makes_another_sweep(path: Path, tmp_path: Pat
     with pytest.raises(StoreError, match="the sweep reads the same, but its points differ: a file of targets"):
         ensure_store(path, sweep)
     with pytest.raises(StoreError, match="point 0 is no longer the experiment that was planned"):
-        store.experiments(range(1))
+        store.experiments([0])
 
 
 def make_file(path: Path) -> None:
@@ -245,7 +245,7 @@ def test_a_store_of_another_layout_is_refused(store: SweepStore, path: Path) -> 
     metadata = json.loads((path / "zarr.json").read_text())
     metadata["attributes"]["hpcspike_schema"] = 99
     (path / "zarr.json").write_text(json.dumps(metadata))
-    with pytest.raises(StoreError, match="has layout version 99, this hpcspike .* reads version 1"):
+    with pytest.raises(StoreError, match="has layout version 99, this hpcspike .* reads version 2"):
         open_store(path)
 
 
@@ -317,15 +317,35 @@ def test_a_point_with_missing_or_unknown_results_is_not_written(store: SweepStor
     assert not store.done().any()
 
 
-def test_rows_that_share_a_chunk_with_another_batch_are_refused(store: SweepStore) -> None:
-    group = zarr.open_group(store.path, mode="r+")
+@pytest.mark.parametrize("consolidated", [False, True])
+@pytest.mark.filterwarnings("ignore:Consolidated metadata:UserWarning")
+def test_rows_that_share_a_chunk_with_another_batch_are_refused(store: SweepStore, consolidated: bool) -> None:
+    group = zarr.open_group(store.path, mode="r+", use_consolidated=False)
     attributes = dict(group["status"].attrs)
     del group["status"]
     group.create_array(
         "status", shape=(12,), chunks=(6,), dtype="int8", attributes=attributes, dimension_names=("point",)
     )
+    if consolidated:
+        zarr.consolidate_metadata(group.store)
     with pytest.raises(StoreError, match="share a chunk of status"):
         BatchWriter(open_store(store.path, writable=True), 1)
+
+
+def test_no_two_batches_write_one_chunk_of_any_variable(path: Path) -> None:
+    batching = {"max_points": 5, "minutes": 1e-5, "mpi_minutes": 3e-4, "mpi_ranks": 3}
+    axes = {"network.n_neurons": [5, 6, 7, 8, 40], "synapse.tau_syn_ms": [5.0, 20.0, 100.0]}
+    store, _ = ensure_store(path, sweep_of(axes=axes, batching=batching))
+    store, _ = ensure_store(path, sweep_of(axes=axes, batching={"max_points": 3}, replicates=3))
+    store = open_store(path, writable=True)
+    owner: dict[tuple[str, int], int] = {}
+    for batch in range(len(store.batches)):
+        rows = store.batches.rows(batch)
+        BatchWriter(store, batch)
+        for name in WRITTEN_BY_BATCHES:
+            length = store.group[name].chunks[0]
+            for chunk in {row // length for row in rows}:
+                assert owner.setdefault((name, chunk), batch) == batch
 
 
 def test_half_written_files_of_this_batch_only_are_removed(store: SweepStore) -> None:

@@ -16,8 +16,7 @@ from sweep_stub import sweep_document
 from hpcspike.errors import SpecError
 from hpcspike.spec import load, validate_sweep
 from hpcspike.sweep.grid import build_grid
-from hpcspike.sweep.layout import create_store
-from hpcspike.sweep.plan import plan_batches
+from hpcspike.sweep.growth import ensure_store, planned
 from hpcspike.sweep.reading import open_sweep
 from hpcspike.sweep.workflow import plan_jobs, plan_network, sweep_figures
 
@@ -37,19 +36,20 @@ def test_jobs_are_those_the_planner_will_make_and_then_those_of_the_store(tmp_pa
     before = plan_jobs(config, results=tmp_path / "results")
     assert before.store == tmp_path / "results" / "little.zarr"
     assert [Path(receipt).name for receipt in before.receipts] == [f"batch-{k:04d}.json" for k in range(3)]
-    grid = build_grid(validate_sweep(sweep_document()))
-    create_store(before.store, grid, plan_batches(grid))
+    sweep = validate_sweep(sweep_document())
+    ensure_store(before.store, sweep)
     write(config, sweep_document(batching={"max_points": 2}))
     assert plan_jobs(config, results=tmp_path / "results").receipts == before.receipts
-    assert before.memory_mib == pytest.approx(plan_batches(grid).memory_mib, abs=1.0)
+    assert before.batches == planned(build_grid(sweep)).batches
 
 
 def test_jobs_ask_for_more_at_each_attempt(tmp_path: Path) -> None:
     jobs = plan_jobs(write(tmp_path / "sweep.yaml", sweep_document()))
-    assert jobs.memory(0) > jobs.memory_mib[0]
-    assert jobs.memory(0, attempt=2) - jobs.memory(0) == pytest.approx(1.3 * 1.048576 * jobs.memory_mib[0], abs=1)
+    assert jobs.memory(0) > jobs.batches.memory_mib[0]
+    more = 1.3 * 1.048576 * jobs.batches.memory_mib[0]
+    assert jobs.memory(0, attempt=2) - jobs.memory(0) == pytest.approx(more, abs=1)
     assert jobs.minutes(0) == 10
-    slow = replace(jobs, seconds=[3600.0] * 3)
+    slow = replace(jobs, batches=replace(jobs.batches, seconds=[3600.0] * 3))
     assert [slow.minutes(0, attempt=attempt) for attempt in (1, 2)] == [180, 360]
 
 

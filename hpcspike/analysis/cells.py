@@ -22,7 +22,10 @@ from hpcspike.variables import (
 )
 
 NOT_CONDITIONS = frozenset(
-    {"point", "replicate", "seed", "grid_index", "batch", "predicted_seconds", "experiment_hash", *POINT_PROVENANCE}
+    {
+        *("point", "replicate", "seed", "grid_index", "generation", "batch", "predicted_seconds", "experiment_hash"),
+        *POINT_PROVENANCE,
+    }
 )
 """Coordinates along ``point`` that tell repetitions of one condition apart, or keep the sweep's books."""
 

@@ -8,19 +8,20 @@ from pathlib import Path
 import numpy as np
 
 from hpcspike.commands.common import load_config, refuse_unwritable
-from hpcspike.errors import ResourceError, SpecError
+from hpcspike.errors import ResourceError, SpecError, StoreError
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.sweep import Sweep
+from hpcspike.sweep.calibration import calibration
 from hpcspike.sweep.cost import available_memory_mib, check_memory, predict, shown_mib, shown_seconds
 from hpcspike.sweep.grid import Grid, build_grid
-from hpcspike.sweep.layout import predicted_bytes, predicted_files
-from hpcspike.sweep.plan import plan_batches
+from hpcspike.sweep.growth import ensure_store, grown, planned
+from hpcspike.sweep.layout import Table
 from hpcspike.sweep.records import write_durably
-from hpcspike.sweep.store import ensure_store
+from hpcspike.sweep.store import SweepStore, open_store
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the plan; with ``--create`` make the store."""
+    """Print the plan; with ``--create`` make the store, or add what is new to it."""
     config = load_config(arguments)
     available = available_memory_mib() if arguments.memory is None else arguments.memory
     if isinstance(config, Experiment):
@@ -30,25 +31,54 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     grid = build_grid(config)
     path = Path(arguments.store or f"results/{config.name}.zarr")
-    largest = int(np.argmax(grid.memory_mib))
-    _print_sweep(config, grid, available)
     if not arguments.create:
-        print(f"store      {path} ({'exists' if path.exists() else 'not made yet; make it with --create'})")
+        _preview(grid, path, available)
         return 0
-    if grid.memory_mib[largest] > available:
-        _refuse(config, largest, available, arguments.memory is not None)
+    existed = path.exists() or path.is_symlink()
+    if not existed:
+        _print_sweep(grid, planned(grid), available)
+        largest = int(np.argmax(grid.memory_mib))
+        if _memory_per_process(grid)[largest] > available:
+            _refuse(config, largest, available, arguments.memory is not None)
     refuse_unwritable(path)
-    store, created = ensure_store(path, config, grid=grid)
-    print(f"store      {path} ({'made' if created else f'was there, {int(store.done().sum())} points done'})")
+    store, added = ensure_store(path, config, grid=grid)
+    if existed:
+        _print_sweep(grid, None, available, store)
+    print(f"store      {path} ({_became(store, added, existed)})")
     if arguments.receipt:
         receipt = {"name": config.name, "points": grid.n_points, "points_hash": grid.identity}
         write_durably(Path(arguments.receipt), receipt)
     return 0
 
 
-def _refuse(sweep: Sweep, index: int, available: float, given: bool) -> None:
+def _preview(grid: Grid, path: Path, available: float) -> None:
+    if not (path.exists() or path.is_symlink()):
+        _print_sweep(grid, planned(grid), available)
+        print(f"store      {path} (not made yet; make it with --create)")
+        return
     try:
-        check_memory(sweep.point(sweep.parameters_at(index)), available_mib=available)
+        store = open_store(path)
+        table = grown(store, grid)
+    except StoreError:
+        _print_sweep(grid, planned(grid), available)
+        print(f"store      {path} (holds something else; --create will say what differs)")
+        return
+    _print_sweep(grid, table, available, store)
+    new = 0 if table is None else table.n_points - store.n_points
+    print(f"store      {path} ({f'{new} points to be added; add them with --create' if new else 'exists'})")
+
+
+def _became(store: SweepStore, added: int, existed: bool) -> str:
+    if not existed:
+        return "made"
+    done = f"{int(store.done().sum())} points done"
+    return f"grown by {added} points, {done}" if added else f"was there, {done}"
+
+
+def _refuse(sweep: Sweep, index: int, available: float, given: bool) -> None:
+    ranks = sweep.batching.mpi_ranks if sweep.batching.mpi_minutes is not None else 1
+    try:
+        check_memory(sweep.point(sweep.parameters_at(index)), available_mib=available * ranks)
     except ResourceError as error:
         hint = "" if given else ". If the batches run on other machines, state their memory with --memory MIB"
         raise ResourceError(f"sweep {sweep.name!r}: {error}{hint}") from None
@@ -61,19 +91,41 @@ def _print_experiment(experiment: Experiment, available: float) -> None:
     _print_memory(cost.memory_mib, available)
 
 
-def _print_sweep(sweep: Sweep, grid: Grid, available: float) -> None:
-    plan = plan_batches(grid)
+def _print_sweep(grid: Grid, table: Table | None, available: float, store: SweepStore | None = None) -> None:
+    """table: what the store will be; None: the store is what it will be."""
+    sweep = grid.sweep
     shape = " x ".join(f"{length} {key}" for key, length in sweep.shape.items())
-    shortest, longest = (shown_seconds(float(value)) for value in (grid.seconds.min(), grid.seconds.max()))
-    each = shortest if shortest == longest else f"{shortest} to {longest}"
-    batch_shortest, batch_longest = (shown_seconds(float(v)) for v in (plan.seconds.min(), plan.seconds.max()))
-    batch_each = batch_shortest if batch_shortest == batch_longest else f"{batch_shortest} to {batch_longest}"
+    seconds = grid.seconds if store is None else grid.seconds * calibration(store)(grid.seconds)
+    basis = 0 if store is None else int(store.done().sum())
+    corrected = f", corrected by {basis} points that are done" if basis else ""
     print(f"sweep      {sweep.name}")
     print(f"points     {grid.n_points:,} = {shape}")
-    print(f"time       about {shown_seconds(float(grid.seconds.sum()))} on one core ({each} per point)")
-    print(f"batches    {plan.n_batches:,} of up to {plan.points_per_batch:,} points ({batch_each} each)")
-    _print_memory(float(grid.memory_mib.max()), available)
-    print(f"disk       up to {max(predicted_bytes(grid) / 1e6, 0.1):,.1f} MB in about {predicted_files(plan):,} files")
+    print(f"time       about {shown_seconds(float(seconds.sum()))} on one core ({_span(seconds)} per point{corrected})")
+    if table is not None:
+        batches, owned = table.batches, table.columns["batch"].values
+    elif store is not None:
+        batches, owned = store.batches, store.batch_of_row
+    most = int(np.bincount(owned[owned >= 0]).max())
+    by_mpi = sum(ranks > 1 for ranks in batches.ranks)
+    mpi = f", {by_mpi:,} of them on {max(batches.ranks)} MPI ranks" if by_mpi else ""
+    print(f"batches    {len(batches):,} of up to {most:,} points ({_span(np.array(batches.seconds))} each){mpi}")
+    _print_memory(float(_memory_per_process(grid).max()), available)
+    if table is not None:
+        megabytes = max(table.predicted_bytes() / 1e6, 0.1)
+        print(f"disk       up to {megabytes:,.1f} MB in about {table.predicted_files():,} files")
+
+
+def _span(seconds: np.ndarray) -> str:
+    shortest, longest = (shown_seconds(float(value)) for value in (seconds.min(), seconds.max()))
+    return shortest if shortest == longest else f"{shortest} to {longest}"
+
+
+def _memory_per_process(grid: Grid) -> np.ndarray:
+    """(points,) MiB; a network is spread evenly over its MPI ranks."""
+    batching = grid.sweep.batching
+    if batching.mpi_minutes is None:
+        return grid.memory_mib
+    return np.where(grid.seconds > 60.0 * batching.mpi_minutes, grid.memory_mib / batching.mpi_ranks, grid.memory_mib)
 
 
 def _print_memory(needed: float, available: float) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 import traceback
 from collections.abc import Callable
 
 from hpcspike.engine.communication import connect
 from hpcspike.errors import HpcspikeError
-from hpcspike.launcher import launched_rank, launched_ranks
+from hpcspike.launcher import launched_rank, launched_ranks, let_first_speak
 
 _PATIENCE_SECONDS = 1.0
+_TO_ARRIVE_SECONDS = 0.5  # for the message: the launcher, which passes it on, ends as soon as it hears of the abort
 
 
 def run_on_ranks(command: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
@@ -33,6 +35,7 @@ def run_on_ranks(command: Callable[[argparse.Namespace], int], arguments: argpar
     except HpcspikeError as error:  # there are no other ranks to speak with, every process is alone
         if launched_rank() == 0:
             raise
+        let_first_speak()
         return error.exit_code
     try:
         return command(arguments)
@@ -43,7 +46,8 @@ def run_on_ranks(command: Callable[[argparse.Namespace], int], arguments: argpar
                 raise
             return code
         print(f"rank {world.rank}: {text}", file=sys.stderr, flush=True)
-        world.abort(code)
+        time.sleep(_TO_ARRIVE_SECONDS)
+        world.abort(code or 1)
         raise
 
 

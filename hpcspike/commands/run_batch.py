@@ -1,14 +1,19 @@
-"""``hpcspike run-batch``: the job of the workflow."""
+"""``hpcspike run-batch``: the job of the workflow, in one process or on the MPI ranks it was started with."""
 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from hpcspike.commands.common import use_one_thread_per_library
+from hpcspike.commands.common import refuse_unwritable, use_one_thread_per_library
+from hpcspike.commands.ranks import run_on_ranks
+from hpcspike.errors import Interrupted
 
 if TYPE_CHECKING:
     from hpcspike.sweep.batch import PointDone
@@ -17,12 +22,59 @@ if TYPE_CHECKING:
 def run(arguments: argparse.Namespace) -> int:
     """Compute what is missing and report every point."""
     use_one_thread_per_library()
-    from hpcspike.sweep.batch import run_batch
+    return run_on_ranks(_run, arguments)
 
-    with _reporter(arguments.batch) as (on_point, say):
-        report = run_batch(arguments.store, arguments.batch, threads=arguments.threads, on_point=on_point, waiting=say)
-    print(f"batch {report.batch}: {report.computed} points computed, {report.already_done} were done before")
+
+def _run(arguments: argparse.Namespace) -> int:
+    from hpcspike.engine.communication import connect
+    from hpcspike.sweep.batch import run_batch
+    from hpcspike.sweep.states import Saving
+
+    world = connect()
+    keep = None if arguments.keep_states is None else Path(arguments.keep_states)
+    if keep is not None:
+        world.agree(lambda: refuse_unwritable(keep / "state"))
+    saving = Saving(
+        minutes=arguments.save_minutes,
+        keep=keep,
+        time_limit_minutes=arguments.time_limit or None,
+        started=time.monotonic() - _age(),
+    )
+    with _reporter(arguments.batch) as (on_point, say), _stopped_by_signal(alone=world.size == 1):
+        report = run_batch(
+            arguments.store,
+            arguments.batch,
+            threads=arguments.threads,
+            saving=saving,
+            world=world,
+            on_point=on_point,
+            waiting=say,
+        )
+    if world.rank == 0:
+        print(f"batch {report.batch}: {report.computed} points computed, {report.already_done} were done before")
     return 0
+
+
+def _age() -> float:
+    """Seconds since this program was started, from when a time limit counts."""
+    import psutil
+
+    return time.time() - psutil.Process().create_time()
+
+
+@contextmanager
+def _stopped_by_signal(*, alone: bool) -> Iterator[None]:
+    """SIGTERM stops the batch after finished points are written; ranks leave that to checkpoints, where they agree."""
+
+    def stop(*_: Any) -> None:
+        raise Interrupted("stopped by SIGTERM; finished points are kept, run the batch again")
+
+    before = signal.signal(signal.SIGTERM, stop) if alone else None
+    try:
+        yield
+    finally:
+        if alone:
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -186,6 +187,7 @@ class MpiWorld(World):
 
     def abort(self, code: int) -> None:
         self._world.Abort(code)
+        os._exit(code)  # MPICH may come back before its launcher has ended this rank, too
 
 
 def _offsets(lengths: np.ndarray) -> np.ndarray:

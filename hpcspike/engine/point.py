@@ -53,9 +53,18 @@ def train_and_judge(
     return trained, evaluation
 
 
-def run_point(experiment: Experiment, *, threads: int = 1, on_loop: OnLoop | None = None) -> PointResult:
-    """Train and judge one network; a network that diverges is a result, not an error."""
-    trained, evaluation = train_and_judge(experiment, threads=threads, on_loop=on_loop)
+def run_point(
+    experiment: Experiment,
+    *,
+    threads: int = 1,
+    on_loop: OnLoop | None = None,
+    world: World | None = None,
+    checkpoints: Checkpoints | None = None,
+) -> PointResult:
+    """Train and judge one network; a network that diverges is a result, not an error. See `train_and_judge`."""
+    trained, evaluation = train_and_judge(
+        experiment, threads=threads, on_loop=on_loop, world=world, checkpoints=checkpoints
+    )
     curves = {f"curve_{name}": trained.curve[name] for name in ("correlation", "rate", "weight_change")}
     n_loops = experiment.training.n_loops * experiment.targets.n_sets
     padded = {name: np.pad(curve, (0, n_loops - len(curve)), constant_values=np.nan) for name, curve in curves.items()}

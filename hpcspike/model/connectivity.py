@@ -24,17 +24,18 @@ class Rows(NamedTuple):
 
 def build_rows(connectivity: Connectivity, n_neurons: int, neurons: range, *, seed: int, replicate: int) -> Rows:
     """The plastic synapses of ``neurons``; a neuron's row is the same whatever else is built, without autapses."""
-    key = (seed, replicate)
+    if isinstance(connectivity, BalancedConnectivity):
+        k = connectivity.plastic_in_degree
+        pair = (connectivity.plastic_excitatory, connectivity.plastic_inhibitory)
+        sources = _from_both_populations(connectivity, n_neurons, neurons, k, "mask", (seed, replicate))
+        return _even_rows(sources, np.broadcast_to(np.repeat(pair, k), sources.shape))
     presynaptic, weights = [], []
     for neuron in neurons:
-        if isinstance(connectivity, BalancedConnectivity):
-            sources, row = _plastic_pair(connectivity, n_neurons, neuron, key)
+        sources = _sources(connectivity.probability, n_neurons, neuron, seed, replicate)
+        if isinstance(connectivity, GaussianConnectivity):
+            row = _gaussian_row(connectivity, n_neurons, len(sources), neuron, seed, replicate)
         else:
-            sources = _sources(connectivity.probability, n_neurons, neuron, seed, replicate)
-            if isinstance(connectivity, GaussianConnectivity):
-                row = _gaussian_row(connectivity, n_neurons, len(sources), neuron, seed, replicate)
-            else:
-                row = np.zeros(len(sources))
+            row = np.zeros(len(sources))
         presynaptic.append(sources)
         weights.append(row)
     return rows_from_lists(presynaptic, weights)
@@ -52,19 +53,13 @@ def build_static_rows(connectivity: Connectivity, n_neurons: int, neurons: range
     """The fixed synapses of ``neurons``: the background of a balanced network, none in the others."""
     if not isinstance(connectivity, BalancedConnectivity):
         return rows_from_lists([np.zeros(0, np.int32)] * len(neurons), [np.zeros(0)] * len(neurons))
-    n_excitatory, k = n_excitatory_of(connectivity, n_neurons), connectivity.static_in_degree
-    presynaptic, weights = [], []
-    for neuron in neurons:
-        rng = stream(seed, replicate, "static_sources", neuron)
-        presynaptic.append(_draw_from_populations(rng, n_neurons, n_excitatory, k, neuron))
-        excitatory = neuron < n_excitatory
-        pair = (
-            (connectivity.static_ee, connectivity.static_ei)
-            if excitatory
-            else (connectivity.static_ie, connectivity.static_ii)
-        )
-        weights.append(np.repeat(pair, k))
-    return rows_from_lists(presynaptic, weights)
+    k = connectivity.static_in_degree
+    sources = _from_both_populations(connectivity, n_neurons, neurons, k, "static_sources", (seed, replicate))
+    excitatory = _excitatory(connectivity, n_neurons, neurons)[:, None]
+    weights = np.empty(sources.shape)
+    weights[:, :k] = np.where(excitatory, connectivity.static_ee, connectivity.static_ie)
+    weights[:, k:] = np.where(excitatory, connectivity.static_ei, connectivity.static_ii)
+    return _even_rows(sources, weights)
 
 
 def constant_input(experiment: Experiment, n_neurons: int, neurons: range) -> np.ndarray:
@@ -72,7 +67,7 @@ def constant_input(experiment: Experiment, n_neurons: int, neurons: range) -> np
     connectivity = experiment.connectivity
     values = np.full(len(neurons), experiment.neuron.bias)
     if isinstance(connectivity, BalancedConnectivity):
-        excitatory = np.arange(neurons.start, neurons.stop) < n_excitatory_of(connectivity, n_neurons)
+        excitatory = _excitatory(connectivity, n_neurons, neurons)
         values += np.where(excitatory, connectivity.input_excitatory, connectivity.input_inhibitory)
     return values
 
@@ -82,27 +77,32 @@ def n_excitatory_of(connectivity: BalancedConnectivity, n_neurons: int) -> int:
     return math.floor(connectivity.excitatory_fraction * n_neurons)
 
 
-def _plastic_pair(
-    connectivity: BalancedConnectivity, n_neurons: int, neuron: int, key: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray]:
-    k = connectivity.plastic_in_degree
-    rng = stream(*key, "mask", neuron)
-    sources = _draw_from_populations(rng, n_neurons, n_excitatory_of(connectivity, n_neurons), k, neuron)
-    return sources, np.repeat((connectivity.plastic_excitatory, connectivity.plastic_inhibitory), k)
+def _excitatory(connectivity: BalancedConnectivity, n_neurons: int, neurons: range) -> np.ndarray:
+    return np.arange(neurons.start, neurons.stop) < n_excitatory_of(connectivity, n_neurons)
 
 
-def _draw_from_populations(
-    rng: np.random.Generator, n_neurons: int, n_excitatory: int, k: int, neuron: int
+def _from_both_populations(
+    connectivity: BalancedConnectivity, n_neurons: int, neurons: range, k: int, purpose: str, key: tuple[int, int]
 ) -> np.ndarray:
-    """k excitatory and then k inhibitory neurons other than ``neuron``, each ascending, without repeats."""
-    parts = []
-    for low, high in ((0, n_excitatory), (n_excitatory, n_neurons)):
-        inside = low <= neuron < high
-        drawn = low + rng.choice(high - low - inside, k, replace=False, shuffle=False)
-        if inside:
-            drawn += drawn >= neuron  # skip the neuron itself
-        parts.append(np.sort(drawn))
-    return np.concatenate(parts)
+    """For each neuron k excitatory and then k inhibitory others, each ascending and without repeats, (n, 2 k) int32."""
+    n_excitatory = n_excitatory_of(connectivity, n_neurons)
+    result = np.empty((len(neurons), 2 * k), dtype=np.int32)
+    for neuron, row in zip(neurons, result, strict=True):
+        rng = stream(*key, purpose, neuron)
+        for part, low, high in ((row[:k], 0, n_excitatory), (row[k:], n_excitatory, n_neurons)):
+            inside = low <= neuron < high
+            part[:] = rng.choice(high - low - inside, k, replace=False, shuffle=False)
+            part += low
+            if inside:
+                part += part >= neuron  # skip the neuron itself
+            part.sort()
+    return result
+
+
+def _even_rows(presynaptic: np.ndarray, weights: np.ndarray) -> Rows:
+    """Compressed rows of equal length from two (n, k) arrays."""
+    rows, k = presynaptic.shape
+    return Rows(k * np.arange(rows + 1, dtype=np.int64), presynaptic.reshape(-1), weights.reshape(-1))
 
 
 def rows_from_lists(presynaptic: list[np.ndarray], weights: list[np.ndarray]) -> Rows:

@@ -1,4 +1,7 @@
-"""One batch, one process: compute the points that are missing, write each as it is finished, leave a receipt."""
+"""One batch: compute the points that are missing, write each as it is finished, leave a receipt.
+
+A batch is one process, or the MPI ranks that train its points together; rank 0 alone has the store.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,32 @@ import errno
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hpcspike.errors import HpcspikeError, ResourceError, StoreError
+import numpy as np
+
+from hpcspike.engine.communication import World
+from hpcspike.errors import HpcspikeError, Interrupted, ResourceError, StoreError
 from hpcspike.spec.experiment import Experiment
-from hpcspike.sweep.cost import check_memory
+from hpcspike.sweep.calibration import calibration
+from hpcspike.sweep.cost import available_memory_mib, check_memory
 from hpcspike.sweep.records import RunRecord, batch_lock, receipt_path, write_durably
-from hpcspike.sweep.store import BatchWriter, SweepStore, open_store
+from hpcspike.sweep.states import Saving, checkpoints_of, forget
+from hpcspike.sweep.store import SweepStore, open_store
+from hpcspike.sweep.writer import BatchWriter
 from hpcspike.variables import STATUS
 
 FLUSH_SECONDS = 1.0
 """Points are put on disk when this time has passed since the last ones were: what a kill can cost beside one point."""
+
+LAST_SHARE = 0.1
+"""In this last part of a time limit no further point is begun."""
+
+_PATIENCE_SECONDS = 2.0
 
 OnPoint = Callable[["PointDone"], None]
 
@@ -37,7 +53,7 @@ class PointDone:
 
 @dataclass
 class BatchReport:
-    """What a batch process did.
+    """What a batch did.
 
     Attributes
     ----------
@@ -57,11 +73,22 @@ class BatchReport:
     failures: dict[int, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Task:
+    """A point to compute: its row, what it is, and its predicted time on one core, s."""
+
+    row: int
+    experiment: Experiment
+    seconds: float
+
+
 def run_batch(
     path: str | Path,
     batch: int,
     *,
     threads: int = 1,
+    saving: Saving | None = None,
+    world: World | None = None,
     on_point: OnPoint | None = None,
     waiting: Callable[[str], None] | None = None,
 ) -> BatchReport:
@@ -78,8 +105,12 @@ def run_batch(
         Which batch, from 0.
     threads
         Threads over the neurons of a point; results do not depend on it.
+    saving
+        When the states of long points are saved, so that another run goes on from them.
+    world
+        The ranks that compute together; default: this process alone.
     on_point
-        Called after each point.
+        Called after each point, on rank 0.
     waiting
         Called with a message if another process holds the batch.
 
@@ -89,88 +120,170 @@ def run_batch(
         If there is no such batch, or the store cannot be written.
     ResourceError
         If the disk is full.
+    Interrupted
+        If it was asked to stop, or its time is up; finished points and the state of the one in work are kept.
     HpcspikeError
         If a point failed, after all others were computed.
     """
-    path = Path(path)
+    path, world, saving = Path(path), world or World(), saving or Saving()
+    with ExitStack() as held:
+        try:
+            book = world.agree(lambda: _open(path, batch, threads, world, held, waiting) if world.rank == 0 else None)
+            tasks: list[Task] = world.share(book.tasks if book else None)
+            _compute(path, tasks, book, threads=threads, saving=saving, world=world, on_point=on_point)
+            report = world.agree(lambda: book.finish() if book else None)
+        except OSError as error:
+            raise _explained(path, error) from error
+    return report or BatchReport(batch)
+
+
+class _Book:
+    """Rank 0's side of a batch: its tasks, its rows of the store, its provenance record and its report."""
+
+    def __init__(self, store: SweepStore, batch: int, *, threads: int, world: World) -> None:
+        self._store, self._threads, self._world = store, threads, world
+        self._writer = BatchWriter(store, batch)
+        missing = self._writer.missing()
+        predicted = np.asarray(store.group["predicted_seconds"][:])[missing]
+        seconds = predicted * calibration(store)(predicted)
+        experiments = store.experiments(missing)
+        self.tasks = [Task(row, experiments[row], float(s)) for row, s in zip(missing, seconds, strict=True)]
+        self.report = BatchReport(batch, already_done=len(self._writer.points) - len(missing))
+        self._tracebacks: dict[str, str] = {}
+        self._flushed = time.monotonic()
+        self._record = self._new_record() if missing else None
+
+    def _new_record(self) -> RunRecord:
+        from hpcspike import provenance
+
+        made_by = provenance.collect(n_ranks=self._world.size, n_threads=self._threads)
+        return RunRecord(self._store.path, {"batch": self.report.batch, **made_by})
+
+    def add(self, task: Task, values: dict[str, Any], *, at_once: bool) -> None:
+        """Take a finished point; written now, or with others when a second has passed."""
+        assert self._record is not None
+        own = {"n_ranks": self._world.size, "n_threads": self._threads, "run": self._record.number}
+        self._writer.add(task.row, {**values, **own})
+        self.report.computed += 1
+        if at_once or time.monotonic() - self._flushed >= FLUSH_SECONDS:
+            self.flush()
+
+    def add_failure(self, task: Task, error: Exception) -> None:
+        """Note a point that raised."""
+        assert self._record is not None
+        self.report.failures[task.row] = f"{type(error).__name__}: {error}"
+        self._tracebacks[str(task.row)] = "".join(traceback.format_exception(error))
+        self._record.save(failures=self._tracebacks)
+
+    def flush(self) -> None:
+        """Put finished points on disk."""
+        self._writer.flush()
+        self._flushed = time.monotonic()
+
+    def close(self, ranks: dict[str, Any]) -> None:
+        """Put on disk what is finished, and in the record what is known only now; ranks: see `provenance.of_ranks`."""
+        from hpcspike import provenance
+
+        self.flush()
+        if self._record is not None:
+            # libraries that do the work are loaded by now
+            blas = provenance.blas_libraries()
+            self._record.save(blas=blas, finished=provenance.now(), computed=self.report.computed, **ranks)
+
+    def finish(self) -> BatchReport:
+        """Write the receipt if every point is done."""
+        report, store = self.report, self._store
+        n_points = len(self._writer.points)
+        if report.failures:
+            row, text = next(iter(report.failures.items()))
+            raise HpcspikeError(
+                f"batch {report.batch}: {len(report.failures)} of {n_points} points failed, the others are done; "
+                f"point {row}: {text}. Run the batch again to retry; 'hpcspike status {store.path}' lists all failures"
+            )
+        document = {"batch": report.batch, "points": n_points, "points_hash": store.attributes["points_hash"]}
+        write_durably(receipt_path(store.path, report.batch), document)
+        return report
+
+
+def _open(
+    path: Path,
+    batch: int,
+    threads: int,
+    world: World,
+    held: ExitStack,
+    waiting: Callable[[str], None] | None,
+) -> _Book:
     store = open_store(path, writable=True)
-    rows = store.rows(batch)
-    try:
-        with batch_lock(path, batch, waiting=waiting):
-            writer = BatchWriter(store, batch)
-            missing = writer.missing()
-            report = BatchReport(batch, already_done=len(rows) - len(missing))
-            if missing:
-                _compute(store, writer, missing, report, threads=threads, on_point=on_point)
-            _finish(store, report, len(rows))
-    except OSError as error:
-        raise _explained(path, error) from error
-    return report
+    store.batches.rows(batch)  # refused before its lock is made
+    held.enter_context(batch_lock(path, batch, waiting=waiting))
+    return _Book(store, batch, threads=threads, world=world)
 
 
 def _compute(
-    store: SweepStore,
-    writer: BatchWriter,
-    missing: list[int],
-    report: BatchReport,
+    path: Path,
+    tasks: list[Task],
+    book: _Book | None,
     *,
     threads: int,
+    saving: Saving,
+    world: World,
     on_point: OnPoint | None,
 ) -> None:
+    if not tasks:
+        return
     from hpcspike import provenance
 
-    experiments = store.experiments(writer.rows)
-    record = RunRecord(store.path, {"batch": report.batch, **provenance.collect(n_threads=threads)})
-    tracebacks = {}
-    flushed = time.monotonic()
-    for position, row in enumerate(missing):
+    stopped = None
+    for position, task in enumerate(tasks):
+        stopped = world.share(_time_is_up(saving))
+        if stopped:
+            break
         began = time.perf_counter()
+        checkpoints = world.agree(partial(checkpoints_of, path, task.experiment, task.seconds, saving, world=world))
         try:
-            values = _point(experiments[row], threads=threads)
+            values = _point(task.experiment, threads=threads, world=world, checkpoints=checkpoints)
+        except Interrupted as error:
+            stopped = str(error)
+            break
         except Exception as error:  # a point may fail in any way; the others must not be lost with it
-            report.failures[row] = f"{type(error).__name__}: {error}"
-            tracebacks[str(row)] = traceback.format_exc()
-            record.save(failures=tracebacks)
+            if not world.arrive(_PATIENCE_SECONDS):
+                raise  # on this rank only: the others cannot go on
+            if book is not None:
+                book.add_failure(task, error)
             continue
-        seconds = time.perf_counter() - began
-        values |= {
-            "wall_seconds": seconds,
-            "peak_memory": provenance.peak_memory_mib(),
-            "n_ranks": 1,
-            "n_threads": threads,
-            "run": record.number,
-        }
-        writer.add(row, values)
-        report.computed += 1
-        if time.monotonic() - flushed >= FLUSH_SECONDS:
-            writer.flush()
-            flushed = time.monotonic()
-        if on_point is not None:
-            status = STATUS[int(values["status"])]
-            on_point(PointDone(row, position + 1, len(missing), status, float(values["correlation"]), seconds))
-    writer.flush()
-    # asked again: the libraries that do the work are loaded only now
-    record.save(blas=provenance.blas_libraries(), finished=provenance.now(), computed=report.computed)
+        values["wall_seconds"] = seconds = time.perf_counter() - began
+        values["peak_memory"] = float(world.concatenate(np.array([provenance.peak_memory_mib()])).max())
+        if book is not None:
+            book.add(task, values, at_once=checkpoints is not None)
+            if on_point is not None:
+                status = STATUS[int(values["status"])]
+                on_point(PointDone(task.row, position + 1, len(tasks), status, float(values["correlation"]), seconds))
+        if checkpoints is not None:
+            forget(checkpoints, saving, world=world)
+    ranks = provenance.of_ranks(world) if world.size > 1 else {}
+    if book is not None:
+        book.close(ranks)
+    if stopped:
+        raise Interrupted(stopped)
 
 
-def _point(experiment: Experiment, *, threads: int) -> dict[str, Any]:
+def _time_is_up(saving: Saving) -> str | None:
+    if saving.time_limit_minutes is None:
+        return None
+    limit = 60.0 * saving.time_limit_minutes
+    if saving.started + limit - time.monotonic() > LAST_SHARE * limit:
+        return None
+    return f"stopped before the time limit of {saving.time_limit_minutes:g} min; finished points are kept, run it again"
+
+
+def _point(experiment: Experiment, *, threads: int, world: World, checkpoints: Any) -> dict[str, Any]:
     from hpcspike.engine.point import run_point
 
-    check_memory(experiment)
-    result = run_point(experiment, threads=threads)
+    # a network is spread evenly over the ranks, of which so many share the memory of this machine
+    available = available_memory_mib() * world.size / world.local_size
+    world.agree(lambda: check_memory(experiment, available_mib=available))
+    result = run_point(experiment, threads=threads, world=world, checkpoints=checkpoints)
     return {**result.scalars, **result.curves}
-
-
-def _finish(store: SweepStore, report: BatchReport, n_points: int) -> None:
-    if report.failures:
-        row, text = next(iter(report.failures.items()))
-        raise HpcspikeError(
-            f"batch {report.batch}: {len(report.failures)} of {n_points} points failed, the others are done; "
-            f"point {row}: {text}. Run the batch again to retry; 'hpcspike status {store.path}' lists all failures"
-        )
-    document = {"batch": report.batch, "points": n_points, "points_hash": store.attributes["points_hash"]}
-    receipt = receipt_path(store.path, report.batch)
-    write_durably(receipt, document)
 
 
 def _explained(path: Path, error: OSError) -> HpcspikeError:

@@ -28,12 +28,12 @@ def finalize(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     store = open_store(path)
-    done = store.done()
-    if not done.all():
-        missing = np.unique(np.flatnonzero(~done) // store.points_per_batch)
+    lacking = store.planned & ~store.done()
+    if lacking.any():
+        missing = np.unique(store.batch_of_row[lacking])
         shown = ", ".join(str(batch) for batch in missing[:10]) + (", ..." if len(missing) > 10 else "")
         raise StoreError(
-            f"{path}: {int((~done).sum())} of {store.n_points} points are missing (batches {shown}); run the workflow "
+            f"{path}: {int(lacking.sum())} of {store.n_points} points are missing (batches {shown}); run the workflow "
             f"again, or 'hpcspike run-batch {path} --batch {missing[0]}'"
         )
     for leftover in path.rglob("*.partial"):

@@ -125,8 +125,9 @@ def coordinate_names(axes: list[str]) -> dict[str, str]:
 
 PLANNED = {
     "grid_index": Variable(("point",), "int64", "1", "position in the sweep's grid, replicates innermost", fill=-1),
-    "batch": Variable(("point",), "int32", "1", "batch that computes the point", fill=-1),
-    "predicted_seconds": Variable(("point",), "float64", "s", "wall time predicted when the sweep was planned"),
+    "generation": Variable(("point",), "int32", "1", "how often the sweep had grown when the point was planned", -1),
+    "batch": Variable(("point",), "int32", "1", "batch that computes the point, -1 in a row without one", -1),
+    "predicted_seconds": Variable(("point",), "float64", "s", "wall time predicted when the point was planned"),
     "experiment_hash": Variable(("point",), "str", "1", "SHA-256 of the experiment, identity of the point", fill=""),
 }
 """Coordinates along ``point`` that the planner writes beside the parameters."""

@@ -1,28 +1,32 @@
 """How a sweep lies on disk: the arrays of its store, and how the store comes to be in one step.
 
 ``results/fig6.zarr`` is one zarr v3 store with the dimensions ``point`` and ``loop``. The planner writes it whole, with
-fill values for all results; afterwards each batch writes its own chunk of the results and nothing else. Beside it lie
-``fig6.zarr.runs`` (one provenance record per batch process) and ``fig6.zarr.receipts`` (one file per finished step).
+fill values for all results; afterwards each batch writes its own chunks of the results and nothing else. The metadata
+of all arrays stand in the store's ``zarr.json``, which is replaced whole when a sweep grows: readers see the old sweep
+or the new one. Beside it lie ``fig6.zarr.runs`` (one provenance record per batch process), ``fig6.zarr.receipts`` (one
+file per finished step) and, while long points are trained, ``fig6.zarr.states``.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hpcspike.errors import ResourceError, StoreError
-from hpcspike.sweep.grid import PLANNED, Grid
-from hpcspike.sweep.plan import Plan
-from hpcspike.variables import POINT_PARAMETERS, POINT_PROVENANCE, POINT_RESULTS, Variable
+from hpcspike.spec.identity import sweep_hash
+from hpcspike.spec.sweep import Sweep
+from hpcspike.sweep.grid import PLANNED, Coordinate, Grid
+from hpcspike.sweep.plan import Batches, Plan
+from hpcspike.variables import POINT_PROVENANCE, POINT_RESULTS, Variable
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of this layout; a reader refuses any other."""
 
 WRITTEN_BY_BATCHES: dict[str, Variable] = {**POINT_RESULTS, **POINT_PROVENANCE}
@@ -30,11 +34,108 @@ WRITTEN_BY_BATCHES: dict[str, Variable] = {**POINT_RESULTS, **POINT_PROVENANCE}
 
 LOOP = Variable(("loop",), "int32", "1", "training loop, counted from 0 over all target sets", fill=0)
 
+COORDINATE_ROWS = 32_768
+"""Rows of a chunk of a coordinate, the same in every store, so that coordinates can grow by whole files."""
+
 _BYTES_PER_VALUE = 8
+_BYTES_OF_HASH = 64
 _SPARE_BYTES = 50_000_000
 
 
-def create_store(path: Path, grid: Grid, plan: Plan) -> None:
+@dataclass(frozen=True)
+class Table:
+    """All that a store holds but results.
+
+    Attributes
+    ----------
+    columns
+        Coordinates along ``point`` by name; rows without a point hold fill values.
+    batches, chunk
+        Who computes which rows, and the rows of a chunk.
+    n_loops, loop_chunk
+        Length of the longest learning curve, and of a chunk of curves.
+    sweep, earlier
+        The present sweep, and those it grew from (JSON), oldest first.
+    identity
+        Identity of the present sweep's points.
+    """
+
+    columns: dict[str, Coordinate]
+    batches: Batches
+    chunk: int
+    n_loops: int
+    loop_chunk: int
+    sweep: Sweep
+    earlier: tuple[str, ...]
+    identity: str
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the store."""
+        return self.batches.start[-1]
+
+    @property
+    def n_points(self) -> int:
+        """Rows that hold a point."""
+        return int((self.columns["batch"].values >= 0).sum())
+
+    def predicted_bytes(self) -> int:
+        """Size of the finished store before compression."""
+        per_loop = sum("loop" in variable.dims for variable in POINT_RESULTS.values())
+        scalars = len(WRITTEN_BY_BATCHES) - per_loop + len(self.columns)
+        return self.n_points * (_BYTES_PER_VALUE * (scalars + per_loop * self.n_loops) + _BYTES_OF_HASH)
+
+    def predicted_files(self) -> int:
+        """Number of files of the finished store."""
+        results = len(WRITTEN_BY_BATCHES) * (1 - (-self.n_rows // self.chunk))
+        return results + (len(self.columns) + 1) * (1 - (-self.n_rows // COORDINATE_ROWS))
+
+
+def first_table(grid: Grid, plan: Plan) -> Table:
+    """What the store of a new sweep holds."""
+    n_loops = max(grid.n_loops, 1)
+    return Table(
+        columns=columns_of(grid, plan, grid_index=np.arange(grid.n_points), generation=0),
+        batches=plan.batches,
+        chunk=plan.chunk,
+        n_loops=n_loops,
+        loop_chunk=n_loops,
+        sweep=grid.sweep,
+        earlier=(),
+        identity=grid.identity,
+    )
+
+
+def columns_of(grid: Grid, plan: Plan, *, grid_index: np.ndarray, generation: int) -> dict[str, Coordinate]:
+    """Coordinates of the rows of a plan.
+
+    Parameters
+    ----------
+    grid_index
+        (points of the plan,) their positions in the grid.
+    generation
+        How often the sweep has grown before.
+    """
+    used = plan.order >= 0
+    position = np.asarray(grid_index)[plan.order[used]]
+
+    def column(values: np.ndarray, variable: Variable) -> Coordinate:
+        rows = np.full(len(used), variable.fill, dtype=values.dtype)
+        rows[used] = values
+        return Coordinate(rows, variable)
+
+    planned = {
+        "grid_index": position.astype(np.int64),
+        "generation": np.full(len(position), generation, dtype=np.int32),
+        "batch": plan.batches.batch_of_row()[used],
+        "predicted_seconds": grid.seconds[position],
+        "experiment_hash": np.array(grid.hashes, dtype=object)[position],
+    }
+    parameters = {name: column(item.values[position], item.variable) for name, item in grid.coordinates.items()}
+    return parameters | {name: column(values, PLANNED[name]) for name, values in planned.items()}
+
+
+def create_store(path: Path, table: Table) -> None:
     """Write the store of a sweep with all its coordinates and no results: whole, or not at all.
 
     Raises
@@ -48,11 +149,10 @@ def create_store(path: Path, grid: Grid, plan: Plan) -> None:
         raise StoreError(f"{path} exists; choose another path or move it away")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(path)
-        _check_room(path.parent, grid)
-        unfinished = path.parent / f".{path.name}.creating-{socket.gethostname()}-{os.getpid()}"
+        check_room(path.parent, table.predicted_bytes())
+        unfinished = unfinished_path(path)
         try:
-            _write(unfinished, grid, plan)
+            write_table(unfinished, table)
             os.rename(unfinished, path)  # fails if another planner was faster: its store is not empty
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -64,26 +164,9 @@ def create_store(path: Path, grid: Grid, plan: Plan) -> None:
         ) from None
 
 
-def batches_text(seconds: np.ndarray, memory_mib: np.ndarray) -> str:
-    """Predicted time and memory of every batch as JSON, which the workflow reads to size its jobs."""
-    return json.dumps({"seconds": np.round(seconds, 1).tolist(), "memory_mib": np.round(memory_mib).tolist()})
-
-
-def predicted_bytes(grid: Grid) -> int:
-    """Size of the finished store before compression."""
-    per_loop = sum("loop" in variable.dims for variable in POINT_RESULTS.values())
-    scalars = len(WRITTEN_BY_BATCHES) - per_loop + len(grid.coordinates) + len(PLANNED)
-    text = 64  # an experiment hash
-    return grid.n_points * (_BYTES_PER_VALUE * (scalars + per_loop * max(grid.n_loops, 1)) + text)
-
-
-def predicted_files(plan: Plan) -> int:
-    """Number of files of the finished store."""
-    return len(WRITTEN_BY_BATCHES) * plan.n_batches + 2 * (len(WRITTEN_BY_BATCHES) + len(POINT_PARAMETERS) + 6)
-
-
-def _check_room(folder: Path, grid: Grid) -> None:
-    needed, free = predicted_bytes(grid) + _SPARE_BYTES, shutil.disk_usage(folder).free
+def check_room(folder: Path, needed: int) -> None:
+    """Refuse to plan what the disk cannot hold."""
+    needed, free = needed + _SPARE_BYTES, shutil.disk_usage(folder).free
     if needed > free:
         raise ResourceError(
             f"{folder}: the sweep's results need up to {needed / 1e6:,.0f} MB, but the disk has {free / 1e6:,.0f} MB "
@@ -91,39 +174,32 @@ def _check_room(folder: Path, grid: Grid) -> None:
         )
 
 
-def _remove_stale(path: Path) -> None:
-    """Remove what killed planners on this host left behind."""
+def unfinished_path(path: Path) -> Path:
+    """Where a store is while it is being written; what killed planners on this host left there is removed."""
     import psutil
 
-    for leftover in path.parent.glob(f".{path.name}.creating-{socket.gethostname()}-*"):
+    prefix = f".{path.name}.creating-{socket.gethostname()}-"
+    for leftover in path.parent.glob(f"{prefix}*"):
         pid = leftover.name.rpartition("-")[2]
         if pid.isdigit() and not psutil.pid_exists(int(pid)):
             shutil.rmtree(leftover, ignore_errors=True)
+    return path.parent / f"{prefix}{os.getpid()}"
 
 
-def _write(path: Path, grid: Grid, plan: Plan) -> None:
+def write_table(path: Path, table: Table) -> None:
+    """Write coordinates and metadata of a store."""
     import zarr
 
-    coordinates = {name: (item.values[plan.order], item.variable) for name, item in grid.coordinates.items()}
-    planned = {
-        "grid_index": plan.order,
-        "batch": plan.batch_of_row(),
-        "predicted_seconds": grid.seconds[plan.order],
-        "experiment_hash": np.array(grid.hashes, dtype=object)[plan.order],
-    }
-    coordinates |= {name: (values, PLANNED[name]) for name, values in planned.items()}
-    coordinates["loop"] = (np.arange(max(grid.n_loops, 1), dtype=LOOP.dtype), LOOP)
-    group = zarr.create_group(path, zarr_format=3, attributes=_attributes(grid, plan, list(coordinates)))
-    for name, (values, variable) in coordinates.items():
-        array = _declare(group, name, variable, shape=(len(values),), chunks=(len(values),))
-        array[:] = values
-    sizes = {"point": grid.n_points, "loop": max(grid.n_loops, 1)}
-    chunk = {**sizes, "point": plan.points_per_batch}
+    group = zarr.create_group(path, zarr_format=3, attributes=_attributes(table))
+    loop = Coordinate(np.arange(table.n_loops, dtype=LOOP.dtype), LOOP)
+    for name, column in {**table.columns, "loop": loop}.items():
+        array = _declare(group, name, column.variable, shape=(len(column.values),), chunks=(COORDINATE_ROWS,))
+        array[:] = column.values
+    sizes, chunks = {"point": table.n_rows, "loop": table.n_loops}, {"point": table.chunk, "loop": table.loop_chunk}
     for name, variable in WRITTEN_BY_BATCHES.items():
-        shape, chunks = (tuple(size[dim] for dim in variable.dims) for size in (sizes, chunk))
-        _declare(group, name, variable, shape=shape, chunks=chunks)
+        shape, chunk = (tuple(size[dim] for dim in variable.dims) for size in (sizes, chunks))
+        _declare(group, name, variable, shape=shape, chunks=chunk)
     with warnings.catch_warnings():
-        # one file to read instead of forty; readers that do not know it fall back to the arrays' own files
         warnings.filterwarnings("ignore", message="Consolidated metadata", category=UserWarning)
         zarr.consolidate_metadata(group.store, zarr_format=3)
 
@@ -140,18 +216,18 @@ def _declare(group: Any, name: str, variable: Variable, *, shape: tuple[int, ...
     )
 
 
-def _attributes(grid: Grid, plan: Plan, coordinates: list[str]) -> dict[str, Any]:
+def _attributes(table: Table) -> dict[str, Any]:
     from hpcspike.provenance import package_version
 
-    sweep = grid.sweep
     return {
-        "title": f"hpcspike sweep {sweep.name}: {grid.n_points} trained networks",
-        "name": sweep.name,
+        "title": f"hpcspike sweep {table.sweep.name}: {table.n_points} trained networks",
+        "name": table.sweep.name,
         "hpcspike_schema": SCHEMA,
         "hpcspike_version": package_version(),
-        "sweep": sweep.model_dump_json(),
-        "points_hash": grid.identity,
-        "points_per_batch": plan.points_per_batch,
-        "batches": batches_text(plan.seconds, plan.memory_mib),
-        "coordinates": " ".join(coordinates),
+        "sweep": table.sweep.model_dump_json(),
+        "sweep_hash": sweep_hash(table.sweep),
+        "earlier_sweeps": list(table.earlier),
+        "points_hash": table.identity,
+        "batches": table.batches.to_json(),
+        "coordinates": " ".join([*table.columns, "loop"]),
     }

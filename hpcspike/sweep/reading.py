@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpcspike.sweep.calibration import calibration
 from hpcspike.sweep.layout import WRITTEN_BY_BATCHES
 from hpcspike.sweep.records import read_records, receipts_folder
 from hpcspike.sweep.store import SweepStore, open_store
@@ -66,10 +67,11 @@ def open_sweep(path: str | Path, *, complete_only: bool = True, provenance: bool
     store = open_store(path)
     # first: a point that is finished while the rest is opened is left out, never shown half
     finished = np.flatnonzero(store.done())
-    sweep = xr.open_zarr(str(path), consolidated=False, chunks={"point": _rows_per_task(store)})
+    sweep = xr.open_zarr(str(path), consolidated=True, chunks={"point": _rows_per_task(store)})
     sweep = _in_order(sweep)
-    if complete_only and len(finished) < sweep.sizes["point"]:
-        sweep = sweep.isel(point=finished)
+    wanted = finished if complete_only else np.flatnonzero(sweep["batch"].values >= 0)
+    if len(wanted) < sweep.sizes["point"]:
+        sweep = sweep.isel(point=wanted)
     if provenance:
         sweep = sweep.assign(_joined(store, sweep["run"].values))
     return sweep
@@ -79,7 +81,7 @@ def _rows_per_task(store: SweepStore) -> int:
     """Rows that one dask task reads: whole chunks of the store, of which thousands are too small for a task each."""
     n_loops = int(store.group["loop"].shape[0])
     wanted = TASK_BYTES // (8 * n_loops)
-    return max(wanted // store.points_per_batch, 1) * store.points_per_batch
+    return max(wanted // store.chunk, 1) * store.chunk
 
 
 def _in_order(sweep: xr.Dataset) -> xr.Dataset:
@@ -93,7 +95,7 @@ def _in_order(sweep: xr.Dataset) -> xr.Dataset:
             column = column.copy(data=np.array(column.values.tolist()))
         coordinates[name] = column
     results = {name: sweep[name].variable for name in WRITTEN_BY_BATCHES}
-    attributes = {key: text for key, text in sweep.attrs.items() if key != "batches"}
+    attributes = {key: text for key, text in sweep.attrs.items() if key not in ("batches", "earlier_sweeps")}
     return xr.Dataset(results, coordinates, attributes)
 
 
@@ -155,20 +157,20 @@ class Status:
 def sweep_status(path: str | Path) -> Status:
     """How far the sweep in a store is; may be asked at any time."""
     store = open_store(path)
+    batch_of_row, planned = store.batch_of_row, store.planned
     done = store.done()
     status = np.asarray(store.group["status"][:])[done]
-    per_batch = np.add.reduceat(done.astype(np.int64), np.arange(0, store.n_points, store.points_per_batch))
-    sizes = np.array([len(store.rows(batch)) for batch in range(store.n_batches)])
+    missing = np.bincount(batch_of_row[planned & ~done], minlength=len(store.batches))
     return Status(
         name=store.name,
-        points=store.n_points,
+        points=int(planned.sum()),
         done=int(done.sum()),
-        batches=store.n_batches,
-        batches_done=int((per_batch == sizes).sum()),
+        batches=len(store.batches),
+        batches_done=int((missing == 0).sum()),
         counts={name: int((status == code).sum()) for code, name in enumerate(STATUS)},
         failures={row: text for row, text in _failures(store.path).items() if not done[row]},
-        seconds_left=_seconds_left(store, done),
-        finalized=(receipts_folder(store.path) / "finalized.json").exists() and bool(done.all()),
+        seconds_left=_seconds_left(store, planned & ~done),
+        finalized=(receipts_folder(store.path) / "finalized.json").exists() and not missing.any(),
     )
 
 
@@ -180,9 +182,6 @@ def _failures(path: Path) -> dict[int, str]:
     return found
 
 
-def _seconds_left(store: SweepStore, done: np.ndarray) -> float:
-    predicted = np.asarray(store.group["predicted_seconds"][:])
-    measured = np.asarray(store.group["wall_seconds"][:])
-    basis = float(predicted[done].sum())
-    factor = float(np.nansum(measured[done])) / basis if basis > 0 else 1.0
-    return factor * float(predicted[~done].sum())
+def _seconds_left(store: SweepStore, missing: np.ndarray) -> float:
+    predicted = np.asarray(store.group["predicted_seconds"][:])[missing]
+    return float((predicted * calibration(store)(predicted)).sum())

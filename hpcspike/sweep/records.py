@@ -142,6 +142,17 @@ def workflow_lock(store: Path) -> TextIO:
     return file
 
 
+@contextmanager
+def planning_lock(store: Path) -> Iterator[None]:
+    """Hold the metadata of a store while points are added to it; another planner is waited for."""
+    import fcntl
+
+    with _lock_file(store, "plan.lock") as file:
+        if not _acquire(file):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def _lock_file(store: Path, name: str) -> TextIO:
     folder = runs_folder(store)
     try:

@@ -1,10 +1,10 @@
-"""The results store of a sweep: opened, checked, read row by row, and written by the batch that owns the rows."""
+"""The results store of a sweep: opened, checked, and read row by row."""
 
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,8 @@ from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.identity import experiment_hash
 from hpcspike.spec.load import validate_sweep
 from hpcspike.spec.sweep import Sweep
-from hpcspike.sweep.grid import Grid, build_grid
-from hpcspike.sweep.layout import SCHEMA, WRITTEN_BY_BATCHES, create_store
-from hpcspike.sweep.plan import plan_batches, rows_of_batch
+from hpcspike.sweep.layout import SCHEMA
+from hpcspike.sweep.plan import Batches
 
 
 @dataclass(frozen=True)
@@ -43,35 +42,63 @@ class SweepStore:
         """Name of the sweep."""
         return str(self.attributes["name"])
 
-    @property
-    def sweep(self) -> Sweep:
-        """The sweep the store was made for."""
-        return validate_sweep(json.loads(self.attributes["sweep"]), source=str(self.path))
+    @cached_property
+    def sweeps(self) -> list[Sweep]:
+        """The sweeps the store was made for, by generation: those it grew from, and the present one."""
+        texts = [*self.attributes["earlier_sweeps"], self.attributes["sweep"]]
+        return [validate_sweep(json.loads(text), source=str(self.path)) for text in texts]
 
     @property
-    def points_per_batch(self) -> int:
-        """Rows of a batch and of a chunk."""
-        return int(self.attributes["points_per_batch"])
+    def sweep(self) -> Sweep:
+        """The sweep the store holds now."""
+        return self.sweeps[-1]
+
+    @cached_property
+    def batches(self) -> Batches:
+        """The jobs of the sweep."""
+        return Batches.from_json(self.attributes["batches"])
+
+    @property
+    def chunk(self) -> int:
+        """Rows of a chunk; every batch owns whole chunks."""
+        return int(self.group["done"].chunks[0])
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the store, with those that hold no point."""
+        return int(self.group["done"].shape[0])
+
+    @cached_property
+    def batch_of_row(self) -> np.ndarray:
+        """(rows,) batch that computes each row, -1 where there is no point."""
+        return np.asarray(self.group["batch"][:])
+
+    @property
+    def planned(self) -> np.ndarray:
+        """(rows,) bool: which rows hold a point."""
+        return self.batch_of_row >= 0
 
     @property
     def n_points(self) -> int:
-        """Rows of the store."""
-        return int(self.group["done"].shape[0])
-
-    @property
-    def n_batches(self) -> int:
-        """Number of batches."""
-        return math.ceil(self.n_points / self.points_per_batch)
-
-    def rows(self, batch: int) -> range:
-        """Rows of one batch."""
-        return rows_of_batch(batch, self.points_per_batch, self.n_points)
+        """Number of trainings."""
+        return int(self.planned.sum())
 
     def done(self) -> np.ndarray:
-        """(points,) bool: which points are finished."""
+        """(rows,) bool: which points are finished."""
         return np.asarray(self.group["done"][:]) == 1
 
-    def experiments(self, rows: range) -> dict[int, Experiment]:
+    def points(self, batch: int) -> list[int]:
+        """The rows of the points of one batch.
+
+        Raises
+        ------
+        StoreError
+            If there is no such batch.
+        """
+        rows = self.batches.rows(batch)
+        return [row for row in rows if self.batch_of_row[row] >= 0]
+
+    def experiments(self, rows: list[int]) -> dict[int, Experiment]:
         """The validated experiments of some rows.
 
         Raises
@@ -79,11 +106,14 @@ class SweepStore:
         StoreError
             If an experiment is no longer the one that was planned.
         """
-        sweep = self.sweep
-        part = slice(rows.start, rows.stop)
-        positions, planned = self.group["grid_index"][part], self.group["experiment_hash"][part]
+        if not rows:
+            return {}
+        part = slice(min(rows), max(rows) + 1)
+        columns = [self.group[name][part] for name in ("generation", "grid_index", "experiment_hash")]
         found = {}
-        for row, position, identity in zip(rows, positions, planned, strict=True):
+        for row in rows:
+            generation, position, identity = (column[row - part.start] for column in columns)
+            sweep = self.sweeps[int(generation)]
             experiment = sweep.point(sweep.parameters_at(int(position)))
             if experiment_hash(experiment) != identity:
                 raise StoreError(
@@ -114,8 +144,7 @@ def open_store(path: str | Path, *, writable: bool = False) -> SweepStore:
     if not path.exists():
         raise StoreError(f"{path}: no such store; make it with 'hpcspike plan CONFIG --create'")
     try:
-        # the arrays' own metadata: a consolidated copy may be older than they are
-        group = zarr.open_group(path, mode="r+" if writable else "r", use_consolidated=False)
+        group = zarr.open_group(path, mode="r+" if writable else "r")
         attributes = dict(group.attrs)
     except Exception:  # zarr raises many kinds for a path that is not a group
         raise StoreError(f"{path} is {describe(path)}, not the store of a sweep") from None
@@ -127,43 +156,9 @@ def open_store(path: str | Path, *, writable: bool = False) -> SweepStore:
             f"{path} has layout version {version}, this hpcspike ({_version()}) reads version {SCHEMA}; use the one "
             f"that made it ({attributes.get('hpcspike_version')}) or choose another path"
         )
+    if group.metadata.consolidated_metadata is None:
+        raise StoreError(f"{path}: its zarr.json does not list the arrays, so it was changed; make the store anew")
     return SweepStore(path, group, attributes)
-
-
-def ensure_store(path: str | Path, sweep: Sweep, *, grid: Grid | None = None) -> tuple[SweepStore, bool]:
-    """The store of a sweep at ``path``, made if nothing is there.
-
-    Parameters
-    ----------
-    path
-        Folder of the store.
-    sweep
-        What it must hold.
-    grid
-        The sweep's points if they are known already.
-
-    Returns
-    -------
-    store, created
-        The store, and whether it was made now.
-
-    Raises
-    ------
-    StoreError
-        If something else is there, or a store of another sweep; the difference is named.
-    """
-    path = Path(path)
-    grid = build_grid(sweep) if grid is None else grid
-    created = not (path.exists() or path.is_symlink())
-    if created:
-        create_store(path, grid, plan_batches(grid))
-    store = open_store(path)
-    if store.attributes.get("points_hash") != grid.identity:
-        raise StoreError(
-            f"{path} belongs to another sweep: {difference(store, sweep)}. Nothing was changed; give this sweep "
-            "another name (or another store path), or move the old store away"
-        )
-    return store, created
 
 
 def difference(store: SweepStore, sweep: Sweep, *, at_most: int = 8) -> str:
@@ -192,85 +187,6 @@ def describe(path: Path) -> str:
             return "another zarr store"
         return "a folder" if any(path.iterdir()) else "an empty folder"
     return "something else"
-
-
-class BatchWriter:
-    """Writes the rows of one batch; nobody else writes its chunks.
-
-    Every flush replaces the batch's chunk of each variable by a whole new file, ``done`` last, so that a process killed
-    at any moment leaves each point either absent or complete.
-    """
-
-    def __init__(self, store: SweepStore, batch: int) -> None:
-        self.rows = store.rows(batch)
-        self._store = store
-        self._slice = slice(self.rows.start, self.rows.stop)
-        _check_sole_writer(store, self.rows)
-        _sweep_partial_files(store, batch)
-        self._arrays = {name: store.group[name] for name in WRITTEN_BY_BATCHES}
-        self._chunk = {name: np.array(array[self._slice]) for name, array in self._arrays.items()}
-        self._waiting: list[int] = []
-
-    def missing(self) -> list[int]:
-        """Rows that are not done yet."""
-        return [row for row, done in zip(self.rows, self._chunk["done"], strict=True) if done != 1]
-
-    def add(self, row: int, values: dict[str, Any]) -> None:
-        """Take one finished point, to be written by the next flush.
-
-        Parameters
-        ----------
-        row
-            Row of the store.
-        values
-            Every variable of POINT_RESULTS and POINT_PROVENANCE but ``done``; a curve may be shorter than the store's.
-        """
-        expected = WRITTEN_BY_BATCHES.keys() - {"done"}
-        if values.keys() != expected:
-            raise ValueError(
-                f"a point needs {sorted(expected - values.keys())}, not {sorted(values.keys() - expected)}"
-            )
-        place = row - self.rows.start
-        self._waiting.append(place)
-        for name, value in values.items():
-            chunk = self._chunk[name]
-            if chunk.ndim == 1:
-                chunk[place] = value
-            else:
-                chunk[place] = WRITTEN_BY_BATCHES[name].fill
-                chunk[place, : len(value)] = value
-
-    def flush(self) -> None:
-        """Put the points that were added on disk."""
-        if not self._waiting:
-            return
-        for name, array in self._arrays.items():
-            if name != "done":
-                array[self._slice] = self._chunk[name]
-        self._chunk["done"][self._waiting] = 1
-        self._arrays["done"][self._slice] = self._chunk["done"]
-        self._waiting.clear()
-
-
-def _check_sole_writer(store: SweepStore, rows: range) -> None:
-    # neither zarr nor xarray checks this, and rows of a shared chunk are lost without an error
-    for name in WRITTEN_BY_BATCHES:
-        array = store.group[name]
-        length = (array.shards or array.chunks)[0]
-        whole = rows.start % length == 0 and (rows.stop % length == 0 or rows.stop == array.shape[0])
-        if not whole:
-            raise StoreError(
-                f"{store.path}: rows {rows.start} to {rows.stop - 1} share a chunk of {name} ({length} rows) with "
-                "other batches; the store is damaged or was rechunked, make it anew"
-            )
-
-
-def _sweep_partial_files(store: SweepStore, batch: int) -> None:
-    """Remove files that a killed process left half-written in this batch's chunks (other batches may be writing)."""
-    for name in WRITTEN_BY_BATCHES:
-        folder = store.path / name / "c"
-        for leftover in (*folder.glob(f"{batch}.*.partial"), *(folder / str(batch)).glob("*.partial")):
-            leftover.unlink(missing_ok=True)
 
 
 def _changed(store: SweepStore) -> str:

@@ -12,7 +12,9 @@ from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.identity import experiment_hash, sweep_hash
 from hpcspike.spec.load import load
 from hpcspike.spec.sweep import Sweep
-from hpcspike.sweep.layout import batches_text
+from hpcspike.sweep.cost import BASE_MIB
+from hpcspike.sweep.layout import SCHEMA
+from hpcspike.sweep.plan import Batches
 from hpcspike.sweep.records import receipt_path
 
 SNAKEMAKE_MIB = 350
@@ -31,28 +33,42 @@ class Jobs:
         Folder of its store.
     identity
         Changes when the sweep does.
-    seconds, memory_mib
-        Predicted time on one core and peak memory of every batch.
+    batches
+        Predicted time, memory and ranks of every batch.
     """
 
     sweep: Sweep
     store: Path
     identity: str
-    seconds: list[float]
-    memory_mib: list[float]
+    batches: Batches
 
     @property
     def receipts(self) -> list[str]:
         """The file that each batch leaves when it is complete."""
-        return [str(receipt_path(self.store, batch)) for batch in range(len(self.seconds))]
+        return [str(receipt_path(self.store, batch)) for batch in range(len(self.batches))]
+
+    def numbers(self, *, mpi: bool) -> str:
+        """Regular expression of the numbers of the batches that MPI ranks compute, or of the others."""
+        chosen = [f"{batch:04d}" for batch, ranks in enumerate(self.batches.ranks) if (ranks > 1) == mpi]
+        return "|".join(chosen) or "none"
+
+    def ranks(self, batch: int) -> int:
+        """MPI ranks of a batch."""
+        return self.batches.ranks[batch]
 
     def minutes(self, batch: int, *, attempt: int = 1) -> int:
         """Time to ask for: three times the prediction, more at each attempt, never below ten minutes."""
-        return max(10, math.ceil(3.0 * attempt * self.seconds[batch] / 60.0))
+        seconds = self.batches.seconds[batch] / self.ranks(batch)
+        return max(10, math.ceil(3.0 * attempt * seconds / 60.0))
 
     def memory(self, batch: int, *, attempt: int = 1) -> int:
         """Memory to ask for in MB: a third above the prediction, more at each attempt, and what Snakemake takes."""
-        return math.ceil((1.3 * attempt * self.memory_mib[batch] + SNAKEMAKE_MIB) * 1.048576)
+        all_ranks = self.batches.memory_mib[batch] + BASE_MIB * (self.ranks(batch) - 1)
+        return math.ceil((1.3 * attempt * all_ranks + SNAKEMAKE_MIB) * 1.048576)
+
+    def memory_per_rank(self, batch: int, *, attempt: int = 1) -> int:
+        """Memory to ask for in MB for each rank of a batch."""
+        return math.ceil(self.memory(batch, attempt=attempt) / self.ranks(batch))
 
 
 @dataclass(frozen=True)
@@ -81,7 +97,7 @@ def plan_network(config: str) -> Network:
 def plan_jobs(config: str | Path, *, size: str | None = None, results: str | Path = "results") -> Jobs:
     """The jobs of a sweep: as its store says if there is one, otherwise as they will be planned.
 
-    A store is only read here; whether it belongs to the sweep is checked by the job that plans.
+    A store is only read here; the job that plans makes it, or adds the points by which a sweep has grown.
 
     Parameters
     ----------
@@ -96,13 +112,14 @@ def plan_jobs(config: str | Path, *, size: str | None = None, results: str | Pat
     ------
     SpecError
         If the config is wrong, or is not a sweep.
+    StoreError
+        If the store is that of another sweep.
     """
     sweep = load(config, size=size)
     if isinstance(sweep, Experiment):
         raise SpecError(f"{config} is one experiment, not a sweep; train it with 'hpcspike train {config} --out PATH'")
     store = Path(results) / f"{sweep.name}.zarr"
-    batches = json.loads(_planned(store) or _as_it_will_be(sweep))
-    return Jobs(sweep, store, sweep_hash(sweep), batches["seconds"], batches["memory_mib"])
+    return Jobs(sweep, store, sweep_hash(sweep), _planned(store, sweep) or _as_it_will_be(store, sweep))
 
 
 def sweep_figures(sweep: Sweep) -> list[str]:
@@ -124,17 +141,25 @@ def sweep_figures(sweep: Sweep) -> list[str]:
     return list(figures_for(xr.Dataset(blank, coords=coordinates)))
 
 
-def _planned(store: Path) -> str | None:
+def _planned(store: Path, sweep: Sweep) -> Batches | None:
     # plain JSON: this is read in every process of a workflow, and zarr takes a second to import
     try:
-        return str(json.loads((store / "zarr.json").read_text())["attributes"]["batches"])
-    except (OSError, ValueError, KeyError):
+        attributes = json.loads((store / "zarr.json").read_text())["attributes"]
+        if attributes["hpcspike_schema"] != SCHEMA or attributes["sweep_hash"] != sweep_hash(sweep):
+            return None
+        return Batches.from_json(attributes["batches"])
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _as_it_will_be(sweep: Sweep) -> str:
+def _as_it_will_be(store: Path, sweep: Sweep) -> Batches:
     from hpcspike.sweep.grid import build_grid
-    from hpcspike.sweep.plan import plan_batches
+    from hpcspike.sweep.growth import grown, planned
+    from hpcspike.sweep.store import open_store
 
-    plan = plan_batches(build_grid(sweep))
-    return batches_text(plan.seconds, plan.memory_mib)
+    grid = build_grid(sweep)
+    if not (store.exists() or store.is_symlink()):
+        return planned(grid).batches
+    there = open_store(store)
+    table = grown(there, grid)
+    return there.batches if table is None else table.batches
