@@ -29,8 +29,15 @@ def inline_kernel(function: Callable[..., Any]) -> Any:
 
 
 def parallel_kernel(function: Callable[..., Any]) -> Any:
-    """Compile a kernel whose `numba.prange` loops run over threads."""
-    return numba.njit(**_OPTIONS, parallel=True)(function)
+    """Compile a kernel whose `numba.prange` loops run over threads.
+
+    It gets a name of its own: numba's cache on disk tells kernels apart by name, and would hand the serial kernel of
+    the same function to the parallel one, or the other way round.
+    """
+    name = f"{function.__name__}_parallel"
+    copy = FunctionType(function.__code__, function.__globals__, name, function.__defaults__)
+    copy.__qualname__ = name
+    return numba.njit(**_OPTIONS, parallel=True)(copy)
 
 
 def respecialised(compiled: Any, **replacements: Any) -> Any:

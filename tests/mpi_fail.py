@@ -15,7 +15,7 @@ from hpcspike.engine.trainer import Trainer
 from hpcspike.errors import DataError
 from hpcspike.launcher import launched_rank
 
-HOW, RANK = sys.argv[1:3]
+HOW, RANK = sys.argv[1:3] if __name__ == "__main__" else ("", "")  # pytest imports every file for doctests
 end_loop, assign_rows = Trainer._end_loop, output._assign_rows
 
 

@@ -28,7 +28,7 @@ class Phases:
         By the names of `PHASES`.
     exchanging
         (1,) seconds inside the spike exchange, which the step loop adds to by itself: it is compiled as one piece, so
-        nothing outside could tell them apart. It reads the clock twice a step (0.1 us), and only if there are ranks.
+        nothing outside could tell them apart. It reads the clock twice a step (0.1 us), and not if there is one rank.
     """
 
     def __init__(self) -> None:

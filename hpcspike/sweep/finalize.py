@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from hpcspike.errors import StoreError
 from hpcspike.sweep.reading import sweep_status
 from hpcspike.sweep.records import receipts_folder, write_durably
+from hpcspike.sweep.states import states_folder
 from hpcspike.sweep.store import open_store
 
 
@@ -38,6 +40,7 @@ def finalize(path: str | Path) -> dict[str, Any]:
         )
     for leftover in path.rglob("*.partial"):
         leftover.unlink(missing_ok=True)
+    shutil.rmtree(states_folder(path), ignore_errors=True)
     status = sweep_status(path)
     summary = {
         "name": status.name,
