@@ -6,7 +6,9 @@ written out with `fma`, so that every rounding is stated in the source.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -18,26 +20,39 @@ from numba.extending import intrinsic
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "cache": True}
 
 
+def _generation() -> str:
+    """Digest of all kernel sources: numba's cache looks at the file of a kernel only, not at those it calls."""
+    digest = hashlib.sha256()
+    package = Path(__file__).resolve().parent
+    for source in sorted([*package.rglob("*_kernels.py"), Path(__file__).resolve()]):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:8]
+
+
+_GENERATION = _generation()
+
+
+def _compiled(function: Callable[..., Any], suffix: str = "", **options: Any) -> Any:
+    """Compile under a name that numba's cache on disk cannot confuse with another kernel or an older generation."""
+    copy = FunctionType(function.__code__, function.__globals__, f"{function.__name__}{suffix}", function.__defaults__)
+    copy.__qualname__ = f"{function.__name__}{suffix}_{_GENERATION}"
+    copy.__doc__, copy.__module__ = function.__doc__, function.__module__
+    return numba.njit(**_OPTIONS, **options)(copy)
+
+
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a kernel on first call and keep it in numba's cache."""
-    return numba.njit(**_OPTIONS)(function)
+    return _compiled(function)
 
 
 def inline_kernel(function: Callable[..., Any]) -> Any:
     """A small kernel that is inlined by LLVM into its callers."""
-    return numba.njit(**_OPTIONS, forceinline=True)(function)
+    return _compiled(function, forceinline=True)
 
 
 def parallel_kernel(function: Callable[..., Any]) -> Any:
-    """Compile a kernel whose `numba.prange` loops run over threads.
-
-    It gets a name of its own: numba's cache on disk tells kernels apart by name, and would hand the serial kernel of
-    the same function to the parallel one, or the other way round.
-    """
-    name = f"{function.__name__}_parallel"
-    copy = FunctionType(function.__code__, function.__globals__, name, function.__defaults__)
-    copy.__qualname__ = name
-    return numba.njit(**_OPTIONS, parallel=True)(copy)
+    """Compile a kernel whose `numba.prange` loops run over threads; the same function may be a serial kernel too."""
+    return _compiled(function, "_parallel", parallel=True)
 
 
 def respecialised(compiled: Any, **replacements: Any) -> Any:

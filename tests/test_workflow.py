@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import xarray as xr
 import yaml
 from sweep_stub import sweep_document
 
@@ -18,6 +20,7 @@ from hpcspike.spec import load, validate_sweep
 from hpcspike.sweep.grid import build_grid
 from hpcspike.sweep.growth import ensure_store, planned
 from hpcspike.sweep.reading import open_sweep
+from hpcspike.sweep.records import read_records
 from hpcspike.sweep.workflow import plan_jobs, plan_network, sweep_figures
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -136,13 +139,31 @@ def test_a_second_run_does_nothing_even_if_the_config_is_newer(finished: Path) -
 
 
 @pytest.mark.workflow
-def test_a_changed_sweep_never_overwrites_the_old_one(finished: Path) -> None:
+def test_a_sweep_that_has_grown_computes_only_what_is_new(finished: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(finished, tmp_path / "grown"))
+    before = open_sweep(finished / "results" / "little.zarr").load()
+    write(folder / "sweep.yaml", sweep_document(replicates=2, batching={"max_points": 3}))
+    run = snakemake(folder, "--config", "sweep=sweep.yaml", "networks=[]")
+    assert run.returncode == 0, run.stdout + run.stderr
+    grown = open_sweep(folder / "results" / "little.zarr").load()
+    assert grown.sizes["point"] == 12
+    assert grown.isel(point=slice(6)).equals(before)
+    records = read_records(folder / "results" / "little.zarr").values()
+    assert [(record["batch"], record["computed"]) for record in records] == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    with xr.open_dataset(folder / "results" / "little" / "tables" / "performance.nc", engine="h5netcdf") as table:
+        assert (table["n_networks"] == 2).all()
+
+
+@pytest.mark.workflow
+def test_a_changed_sweep_is_refused_before_any_job_and_never_overwrites_the_old_one(finished: Path) -> None:
     store = finished / "results" / "little.zarr"
     before = {path: path.read_bytes() for path in store.rglob("*") if path.is_file()}
-    write(finished / "changed.yaml", sweep_document(replicates=2, batching={"max_points": 3}))
+    axes = {"synapse.tau_syn_ms": [5.0, 20.0], "targets.tau_corr_ms": [50.0, 100.0]}
+    write(finished / "changed.yaml", sweep_document(replicates=1, axes=axes))
     run = snakemake(finished, "--config", "sweep=changed.yaml", "networks=[]")
     assert run.returncode != 0
-    assert "replicates = 1 in the store, 2 now" in run.stdout + run.stderr
+    assert "axes.synapse.tau_syn_ms = [5.0, 20.0, 100.0] in the store, [5.0, 20.0] now" in run.stdout + run.stderr
+    assert "rule " not in run.stdout + run.stderr
     assert {path: path.read_bytes() for path in store.rglob("*") if path.is_file()} == before
 
 
