@@ -41,6 +41,7 @@ validate(document, "cluster/config/sweep.schema.json", set_default=False)
 STORE = JOBS.store
 OUTPUT = f"{RESULTS}/{JOBS.sweep.name}"
 RECEIPTS = f"{STORE}.receipts"
+PLANNED = f"{RECEIPTS}/plan.json"
 # not params: other options must not make batches that are done run again
 BATCH_OPTIONS = f"--save-minutes {config['save_minutes']}"
 if config["keep_states"]:
@@ -89,7 +90,7 @@ rule all:
 # The store itself is never an output: Snakemake deletes the outputs of failed jobs. Receipts, written last, stand for it.
 rule plan:
     output:
-        f"{RECEIPTS}/plan.json",
+        PLANNED,
     params:
         sweep=JOBS.identity, # a changed sweep runs this again, which refuses the old store and names the difference
         size=f"--size {shlex.quote(SIZE)}" if SIZE else "",
@@ -100,7 +101,7 @@ rule plan:
 rule batch:
     input:
         # ancient: a store that was there already needs no point computed anew
-        ancient(rules.plan.output),
+        ancient(PLANNED),
     output:
         f"{RECEIPTS}/batch-{{batch}}.json",
     wildcard_constraints:
@@ -121,7 +122,7 @@ rule batch:
 # Points above batching.mpi_minutes: alone in their batch, each trained by several ranks.
 rule mpi_batch:
     input:
-        ancient(rules.plan.output),
+        ancient(PLANNED),
     output:
         f"{RECEIPTS}/batch-{{batch}}.json",
     wildcard_constraints:
@@ -147,10 +148,9 @@ rule mpi_batch:
 rule finalize:
     input:
         JOBS.receipts,
+        PLANNED, # when a sweep has grown, this makes the batches that are new run
     output:
         f"{RECEIPTS}/finalized.json",
-    params:
-        sweep=JOBS.identity, # of a sweep that has grown, missing receipts alone would not be seen
     shell:
         "{HPCSPIKE} finalize {STORE:q}"
 

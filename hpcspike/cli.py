@@ -102,6 +102,9 @@ def _plan(commands: _Commands) -> None:
         "--memory", type=float, metavar="MIB", help="memory per process in MiB (default: what is free here now)"
     )
     parser.add_argument("--receipt", metavar="PATH", help="write a receipt here once the store is there")
+    parser.add_argument(
+        "--ranks", type=_positive, default=1, metavar="R", help="also predict one experiment on R MPI ranks (default: 1)"
+    )
 
 
 def _run_batch(commands: _Commands) -> None:

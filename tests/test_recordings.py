@@ -393,7 +393,7 @@ def test_alm_experiment_holds_what_the_paper_states(root: Path) -> None:
     assert experiment.synapse.tau_syn_ms == 50.0
     assert targets.auxiliary_tau_corr_ms == 800.0
     assert experiment.training.variable == "rate"
-    assert Path(targets.path) == root.parent / "shared" / "data" / "alm_lick_left.nc"
+    assert Path(targets.path) == (root.parent / "shared" / "data" / "alm_lick_left.nc").resolve()
 
 
 def test_alm_recording_gives_the_first_227_units_above_5_hz(root: Path, alm_path: Path) -> None:

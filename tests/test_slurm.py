@@ -10,9 +10,10 @@ import pytest
 from sweep_runs import FINALIZED, ROOT, finish, results, run, start, wait_for, worker, write_sweep
 from sweep_stub import sweep_document
 
+from hpcspike.sweep.reading import open_sweep
 from hpcspike.sweep.records import read_records
 
-pytestmark = [pytest.mark.slurm, pytest.mark.workflow]
+pytestmark = [pytest.mark.slurm, pytest.mark.workflow, pytest.mark.mpi]
 
 # as in the profile, but a test does not wait twenty seconds to ask a scheduler that has one user
 AT_ONCE = ("--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1")
@@ -42,12 +43,14 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-DOCUMENT = sweep_document(replicates=1, batching={"max_points": 2})
-DOCUMENT["experiment"] |= {
-    "network": {"n_neurons": 60},
-    "targets": {"kind": "ou", "duration_ms": 200.0},
-    "training": {"n_loops": 20},
-}
+# four points for two batches, and a large one for two MPI ranks
+DOCUMENT = sweep_document(
+    replicates=1,
+    axes={"network.n_neurons": [30, 40, 50, 60, 200]},
+    batching={"max_points": 2, "mpi_minutes": 0.005, "mpi_ranks": 2},
+)
+DOCUMENT["experiment"] |= {"targets": {"kind": "ou", "duration_ms": 200.0}, "training": {"n_loops": 20}}
+MPI_BATCH = 2
 
 
 def test_a_sweep_through_slurm_equals_that_of_a_laptop_although_a_worker_was_killed(
@@ -61,7 +64,10 @@ def test_a_sweep_through_slurm_equals_that_of_a_laptop_although_a_worker_was_kil
         code, output = finish(workflow)
     assert code == 0, output
     assert "Trying to restart job" in output
-    batches = [record["batch"] for record in read_records(tmp_path / "results" / "little.zarr").values()]
-    assert sorted(batches) == [0, 1, 1, 2]
-    assert all("SLURM_JOB_ID" in r["environment"] for r in read_records(tmp_path / "results" / "little.zarr").values())
+    records = read_records(tmp_path / "results" / "little.zarr").values()
+    assert sorted(record["batch"] for record in records) == [0, 1, 1, MPI_BATCH]
+    assert all("SLURM_JOB_ID" in record["environment"] for record in records)
     assert results(tmp_path).identical(results(laptop))
+    for folder in (tmp_path, laptop):
+        ranks = open_sweep(folder / "results" / "little.zarr")["n_ranks"].values
+        assert ranks.tolist() == [1, 1, 1, 1, 2]

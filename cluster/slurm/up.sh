@@ -12,7 +12,8 @@ umask 022
 mkdir -p "$1"/{munge,state,spool,log}
 DIR=$(cd "$1" && pwd)
 HOST=$(hostname -s)
-CORES=$(nproc)
+CORES=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc) # nproc would take these for the number of cores
+[ "$CORES" -ge 2 ] || CORES=2 # two MPI ranks must find room; on one core they take turns
 MEMORY=$(($(awk '/MemTotal/ {print $2}' /proc/meminfo) / 1024 - 512))
 
 (umask 077; head -c 1024 /dev/urandom > "$DIR/munge/key")
@@ -63,6 +64,7 @@ KillWait=5
 MinJobAge=300
 ReturnToService=2
 MpiDefault=none
+SlurmdParameters=config_overrides
 NodeName=$HOST NodeAddr=127.0.0.1 CPUs=$CORES CoresPerSocket=$CORES ThreadsPerCore=1 RealMemory=$MEMORY State=UNKNOWN
 PartitionName=main Nodes=$HOST Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO DefMemPerCPU=1024
 END

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from hpcspike.commands.common import load_config, refuse_unwritable
+from hpcspike.engine.checkpoint import checkpoint_bytes
 from hpcspike.errors import ResourceError, SpecError, StoreError
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.sweep import Sweep
 from hpcspike.sweep.calibration import calibration
-from hpcspike.sweep.cost import available_memory_mib, check_memory, predict, shown_mib, shown_seconds
+from hpcspike.sweep.cost import BASE_MIB, available_memory_mib, check_memory, predict, shown_mib, shown_seconds
 from hpcspike.sweep.grid import Grid, build_grid
 from hpcspike.sweep.growth import ensure_store, grown, planned
 from hpcspike.sweep.layout import Table
 from hpcspike.sweep.records import write_durably
+from hpcspike.sweep.scaling import loop_time
 from hpcspike.sweep.store import SweepStore, open_store
 
 
@@ -27,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     if isinstance(config, Experiment):
         if arguments.create or arguments.store or arguments.receipt:
             raise SpecError(f"{arguments.config} is one experiment, it has no store; train it with 'hpcspike train'")
-        _print_experiment(config, available)
+        _print_experiment(config, available, arguments.ranks)
         return 0
     grid = build_grid(config)
     path = Path(arguments.store or f"results/{config.name}.zarr")
@@ -84,11 +87,17 @@ def _refuse(sweep: Sweep, index: int, available: float, given: bool) -> None:
         raise ResourceError(f"sweep {sweep.name!r}: {error}{hint}") from None
 
 
-def _print_experiment(experiment: Experiment, available: float) -> None:
+def _print_experiment(experiment: Experiment, available: float, ranks: int) -> None:
     cost = predict(experiment)
     print(f"experiment {experiment.name}")
     print(f"time       about {shown_seconds(cost.seconds)} on one core")
     _print_memory(cost.memory_mib, available)
+    print(f"checkpoint up to {shown_mib(checkpoint_bytes(experiment) / 2**20)} each")
+    if ranks > 1:
+        loop = loop_time(experiment, ranks)
+        phases = ", ".join(f"{name} {shown_seconds(value)}" for name, value in asdict(loop).items())
+        print(f"ranks      {ranks}: about {shown_seconds(loop.total)} per loop ({phases}), ", end="")
+        print(f"about {shown_mib(BASE_MIB + (cost.memory_mib - BASE_MIB) / ranks)} of memory each")
 
 
 def _print_sweep(grid: Grid, table: Table | None, available: float, store: SweepStore | None = None) -> None:

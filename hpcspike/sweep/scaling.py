@@ -29,9 +29,9 @@ from hpcspike.sweep.cost import (
     in_degrees,
 )
 
-SECONDS_PER_NEURON_STEP = 8.0e-9
-"""Advancing one neuron by one step (theta, Runge-Kutta 4; a leaky neuron takes half of it)."""
-SECONDS_PER_DELIVERY = 1.5e-9
+SECONDS_PER_NEURON_STEP = {"theta": 6.0e-9, "lif": 0.8e-9}
+"""Advancing one neuron by one step, without delivery."""
+SECONDS_PER_DELIVERY = 0.8e-9
 """Adding one spike to one postsynaptic drive."""
 SECONDS_PER_TRACE = 1.5e-9
 """Bringing r of one neuron up to date, once per update."""
@@ -75,7 +75,7 @@ def loop_time(experiment: Experiment, ranks: int, *, rate_hz: float = FIRING_RAT
     volume = 4.0 * (1 + SPIKE_BUFFER) * ranks / BYTES_PER_SECOND if ranks > 1 else 0.0
     single = SINGLE_PRECISION_FACTOR if training.dtype == "float32" else 1.0
     return LoopTime(
-        neurons=steps * own * SECONDS_PER_NEURON_STEP,
+        neurons=steps * own * SECONDS_PER_NEURON_STEP[experiment.neuron.model],
         deliver=steps * spikes * (k + fixed) / ranks * SECONDS_PER_DELIVERY,
         exchange=steps * messages * (stage + volume),
         replicate=updates * n * SECONDS_PER_TRACE,

@@ -1,0 +1,41 @@
+"""The scaling model: what it must hold, and how `hpcspike plan --ranks` shows it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hpcspike.cli import main
+from hpcspike.spec import Experiment, load
+from hpcspike.sweep.scaling import loop_time
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIG = ROOT / "cluster" / "config" / "tsn_benchmark.yaml"
+
+
+@pytest.fixture(scope="module")
+def benchmark() -> Experiment:
+    experiment = load(CONFIG, size="n50000")
+    assert isinstance(experiment, Experiment)
+    return experiment
+
+
+def test_own_work_is_shared_out_and_the_kept_trains_are_not(benchmark: Experiment) -> None:
+    one, many = loop_time(benchmark, 1), loop_time(benchmark, 8)
+    for phase in ("neurons", "deliver", "update"):
+        assert getattr(many, phase) == pytest.approx(getattr(one, phase) / 8)
+    assert many.replicate == one.replicate
+    assert one.exchange == 0.0 < many.exchange
+    assert many.total == pytest.approx(sum((many.neurons, many.deliver, many.exchange, many.replicate, many.update)))
+
+
+def test_exchange_grows_with_ranks_and_with_spikes_beyond_one_message(benchmark: Experiment) -> None:
+    assert loop_time(benchmark, 1024).exchange > loop_time(benchmark, 64).exchange
+    assert loop_time(benchmark, 2, rate_hz=500.0).exchange > 2 * loop_time(benchmark, 2, rate_hz=5.0).exchange
+
+
+def test_plan_shows_the_prediction_for_ranks(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", str(CONFIG), "--size", "n50000", "--ranks", "64"]) == 0
+    printed = capsys.readouterr().out
+    assert "64: about" in printed and "exchange" in printed and "checkpoint" in printed
