@@ -103,7 +103,7 @@ def _plan(commands: _Commands) -> None:
     )
     parser.add_argument("--receipt", metavar="PATH", help="write a receipt here once the store is there")
     parser.add_argument(
-        "--ranks", type=_positive, default=1, metavar="R", help="also predict one experiment on R MPI ranks (default: 1)"
+        "--ranks", type=_positive, default=1, metavar="R", help="predict one experiment on R MPI ranks too (default: 1)"
     )
 
 
