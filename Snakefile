@@ -1,6 +1,7 @@
 # A sweep from plan to figures, and a few single networks beside it. Every job is one hpcspike command; the jobs of a sweep
 # are batches of points. Settings: cluster/config/workflow.schema.json, for example
 #     snakemake --cores all --config sweep=cluster/config/fig7.yaml size=smoke
+import functools
 import shlex
 import sys
 from pathlib import Path
@@ -57,6 +58,12 @@ onstart:
         raise WorkflowError(str(error)) from None
 
 
+def figures_of_sweep():
+    """Names of the figures; none in the Snakemake of a single batch, which would spend seconds on finding them."""
+    only = workflow.dag_settings and workflow.dag_settings.allowed_rules  # none where nothing is to be run
+    return [] if only and set(only) <= {"batch", "mpi_batch"} else sweep_figures(JOBS.sweep)
+
+
 def drawn(folder, names, category):
     """Figures for the report, each with its caption."""
     files = []
@@ -67,6 +74,9 @@ def drawn(folder, names, category):
             marks["caption"] = str(caption)
         files += [report(f"{folder}/{name}.png", **marks)]
     return files
+
+
+FIGURES = figures_of_sweep()
 
 
 report: "cluster/report/workflow.rst"
@@ -83,7 +93,7 @@ rule all:
     default_target: True
     input:
         f"{OUTPUT}/tables",
-        [f"{OUTPUT}/figures/{name}.png" for name in sweep_figures(JOBS.sweep)],
+        [f"{OUTPUT}/figures/{name}.png" for name in FIGURES],
         [f"{RESULTS}/{name}/figures/training.png" for name in NETWORKS],
 
 
@@ -164,11 +174,11 @@ rule analyse:
         "{HPCSPIKE} analyse {STORE:q} --out {output:q}"
 
 
-rule figures:
+rule draw:
     input:
         rules.finalize.output,
     output:
-        drawn(f"{OUTPUT}/figures", sweep_figures(JOBS.sweep), f"Sweep {JOBS.sweep.name}"),
+        drawn(f"{OUTPUT}/figures", FIGURES, f"Sweep {JOBS.sweep.name}"),
     params:
         folder=f"{OUTPUT}/figures",
     shell:
@@ -197,3 +207,8 @@ rule network_figures:
         folder=f"{RESULTS}/{{network}}/figures",
     shell:
         "{HPCSPIKE} plot {input:q} --out {params.folder:q}"
+
+
+if config["paper"]:
+
+    include: "cluster/paper.smk"

@@ -17,6 +17,7 @@ except PackageNotFoundError:  # run from a checkout that is not installed
 if TYPE_CHECKING:
     from hpcspike import analysis as analysis
     from hpcspike import figures as figures
+    from hpcspike import measures as measures
     from hpcspike.engine.distribute import build_problem as build_problem
     from hpcspike.engine.experiment import run as run
     from hpcspike.engine.trained import Response as Response
@@ -44,7 +45,7 @@ _HOMES = {
     "run": "hpcspike.engine.experiment",
     "train": "hpcspike.engine.training",
 }
-_SUBPACKAGES = ("analysis", "figures")
+_SUBPACKAGES = ("analysis", "figures", "measures")
 
 __all__ = ["__version__", *sorted(_HOMES), *_SUBPACKAGES]
 

@@ -15,6 +15,7 @@ from typing import Any
 import numba
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.core.dispatcher import Dispatcher
 from numba.extending import intrinsic
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "cache": True}
@@ -65,6 +66,13 @@ def respecialised(compiled: Any, **replacements: Any) -> Any:
     copy = FunctionType(source.__code__, {**source.__globals__, **replacements}, source.__name__, source.__defaults__)
     options = {key: value for key, value in _OPTIONS.items() if key != "cache"}
     return numba.njit(**options)(copy)
+
+
+def compiled_stranger(function: Callable[..., Any]) -> Any:
+    """A user's function compiled as kernels are, but not cached on disk; as it is if numba has compiled it already."""
+    if isinstance(function, Dispatcher):
+        return function
+    return numba.njit(**{key: value for key, value in _OPTIONS.items() if key != "cache"})(function)
 
 
 @intrinsic

@@ -65,7 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("hpcspike", description=DESCRIPTION, epilog=EPILOG, formatter_class=_Raw)
     parser.add_argument("--version", action=_Version, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_train, _plan, _run_batch, _finalize, _status, _analyse, _plot, _bench, _schema):
+    for add in (_train, _plan, _run_batch, _finalize, _status, _analyse, _plot, _study, _claims, _export, _bench, _schema):
         add(commands)
     return parser
 
@@ -150,6 +150,10 @@ def _status(commands: _Commands) -> None:
     )
     parser.set_defaults(module="status")
     _store_argument(parser)
+    parser.add_argument(
+        "--watch", nargs="?", type=_positive, const=5, metavar="SECONDS",
+        help="show it again every so many seconds (default: 5) until every point is done",
+    )  # fmt: skip
 
 
 def _analyse(commands: _Commands) -> None:
@@ -161,6 +165,10 @@ def _analyse(commands: _Commands) -> None:
     parser.set_defaults(module="analyse")
     _store_argument(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of the tables")
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS",
+        help="compute on a cluster of dask, for example tcp://node7:8786 (default: threads of this process)",
+    )  # fmt: skip
 
 
 def _plot(commands: _Commands) -> None:
@@ -205,6 +213,51 @@ def _bench(commands: _Commands) -> None:
         "--markdown", metavar="JSON", help="measure nothing, print the tables of README.md from this file"
     )
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)  # a single measurement, in this process
+
+
+def _study(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "study",
+        help="train and probe the networks of a study, such as those of a figure of the paper",
+        description="Train every variant of a study as often as it has replicates, probe the networks, and write them\n"
+        "as one tree (OUT/study.nc) with a table of their numbers (OUT/table.csv). What is there is not done again.",
+        formatter_class=_Raw,
+    )
+    parser.set_defaults(module="study")
+    _config_arguments(parser, "study")
+    parser.add_argument("--out", metavar="DIR", help="folder of the results (default: results/NAME)")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--only", metavar="VARIANT_REPLICATE", help="train this network only, such as drive_0")
+    only.add_argument("--collect", action="store_true", help="train none, only write the tree and the table")
+    _threads_argument(parser)
+
+
+def _claims(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "claims",
+        help="hold the results of studies and sweeps against the claims of the paper",
+        description="Measure the claims of Kim & Chow (2018) in the results at hand, and write claims.md, claims.csv and a\n"
+        "copy of the numbers they come from. Given those copies it writes the same page again.",
+        formatter_class=_Raw,
+    )
+    parser.set_defaults(module="claims")
+    parser.add_argument(
+        "results", nargs="+", metavar="RESULT", help="table.nc of a study, store of a sweep, or a copy written by this"
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
+
+
+def _export(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "export",
+        help="write the finished points of a sweep to one file to share",
+        description="Write the finished points of a sweep with a data dictionary: as netCDF, or as a zip file of\n"
+        "netCDF and CSV with the sweep and the provenance of every point.",
+        formatter_class=_Raw,
+    )
+    parser.set_defaults(module="export")
+    _store_argument(parser)
+    parser.add_argument("out", metavar="OUT", help="file to write, ending in .nc or .zip")
 
 
 def _schema(commands: _Commands) -> None:

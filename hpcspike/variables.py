@@ -28,6 +28,9 @@ STATUS = ("learned", "sampling", "tracking", "diverged", "silent")
 
 _status = {"flag_values": list(range(len(STATUS))), "flag_meanings": " ".join(STATUS)}
 
+STAND_IN = "generated stand-in, not recorded"
+"""What everything that is computed from made-up recordings says, as its attribute ``stand_in`` and in figures."""
+
 POINT_PARAMETERS = {
     "tau_syn_ms": Variable(("point",), "float64", "ms", "synaptic decay time tau_s"),
     "tau_corr_ms": Variable(("point",), "float64", "ms", "correlation time of the targets tau_c"),
@@ -181,3 +184,97 @@ TRAINED = {
     "curve_seconds": Variable(("loop",), "float64", "s", "wall time of each training loop"),
 }
 """What the Dataset of one trained network holds beside the scalars of `POINT_RESULTS`."""
+
+_state = {"flag_values": [0, 1], "flag_meanings": "after before"}
+
+STUDY = {
+    "loop": Variable(("loop",), "int64", "1", "training loop, 1 being the first"),
+    "example": Variable(("example",), "int64", "1", "example neuron"),
+    "raster_neuron": Variable(("raster_neuron",), "int64", "1", "neuron whose spikes are kept"),
+    "target_set": Variable(("target_set",), "int64", "1", "target set, each with its own cue"),
+    "trial": Variable(("trial",), "int64", "1", "test trial"),
+    "target_time": Variable(("target_time",), "float64", "ms", "time from the end of the cue"),
+    "time": Variable(("time",), "float64", "ms", "time from the end of the cue"),
+    "update_time": Variable(("update_time",), "float64", "ms", "time from the end of the cue"),
+    "shown_loop": Variable(("shown_loop",), "int64", "1", "training loop shown"),
+    "target": Variable(("target_set", "example", "target_time"), "float64", "1", "target"),
+    "response_after": Variable(
+        ("target_set", "trial", "example", "time"), "float64", "1", "response of the trained network"
+    ),
+    "response_before": Variable(
+        ("target_set", "trial", "example", "time"), "float64", "1", "response of the untrained network"
+    ),
+    "response_during": Variable(
+        ("shown_loop", "example", "update_time"), "float64", "1", "response while weights change, before each update"
+    ),
+    "spike_time": Variable(("spike",), "float64", "ms", "time of the spike from the end of the cue"),
+    "spike_neuron": Variable(("spike",), "int32", "1", "neuron that spiked"),
+    "spike_state": Variable(("spike",), "int8", "1", "network that spiked", 0, _state),
+    "spike_set": Variable(("spike",), "int32", "1", "target set of the spike"),
+    "spike_trial": Variable(("spike",), "int32", "1", "trial of the spike"),
+    "window_ms": Variable((), "float64", "ms", "length of the trained window T"),
+    "wall_seconds": Variable((), "float64", "s", "wall time of the network"),
+    "code_revision": Variable((), "str", "1", "revision of the code"),
+    "quasi_static_drive_correlation": Variable(
+        (), "float64", "1", "correlation of the drive and its quasi-static prediction, mean over neurons"
+    ),
+    "quasi_static_drive_correlation_before": Variable((), "float64", "1", "the same in the untrained network"),
+    "quasi_static_rate_correlation": Variable(
+        (), "float64", "1", "correlation of the trial-averaged rate and its quasi-static prediction, mean over neurons"
+    ),
+    "predicted_drive": Variable(
+        ("target_set", "example", "target_time"), "float64", "1", "quasi-static prediction of the drive"
+    ),
+    "rate_time": Variable(("rate_time",), "float64", "ms", "middle of the bin, from the end of the cue"),
+    "binned_rate": Variable(("target_set", "example", "rate_time"), "float64", "Hz", "trial-averaged rate"),
+    "predicted_rate": Variable(
+        ("target_set", "example", "rate_time"), "float64", "Hz", "quasi-static prediction of the rate"
+    ),
+    "lesion_fraction": Variable(("lesion_fraction",), "float64", "1", "share of the neurons lost"),
+    "lesion_correlation": Variable(
+        ("lesion_fraction", "draw"), "float64", "1", "correlation of response and target of the neurons that are left"
+    ),
+    "draw": Variable(("draw",), "int64", "1", "random choice of neurons or synapses"),
+    "shuffle_fraction": Variable(
+        ("shuffle_fraction",), "float64", "1", "share of recorded-to-recorded synapses shuffled"
+    ),
+    "shuffle_correlation": Variable(("shuffle_fraction", "draw"), "float64", "1", "correlation of response and target"),
+    "shuffle_correlation_phi": Variable(
+        ("shuffle_fraction", "draw"), "float64", "1", "correlation of phi(u + I) and target"
+    ),
+    "deviation_time": Variable(("deviation_time",), "float64", "ms", "time from the end of the cue"),
+    "phase_deviation_before": Variable(
+        ("deviation_time",), "float64", "rad", "mean phase deviation after one spike was deleted, untrained"
+    ),
+    "phase_deviation_after": Variable(
+        ("deviation_time",), "float64", "rad", "mean phase deviation after one spike was deleted, trained"
+    ),
+    "eigenvalue": Variable(("eigenvalue",), "int64", "1", "eigenvalue, by falling modulus"),
+    "eigenvalue_real_before": Variable(("eigenvalue",), "float64", "1", "real part before training"),
+    "eigenvalue_imag_before": Variable(("eigenvalue",), "float64", "1", "imaginary part before training"),
+    "eigenvalue_real_after": Variable(("eigenvalue",), "float64", "1", "real part after training"),
+    "eigenvalue_imag_after": Variable(("eigenvalue",), "float64", "1", "imaginary part after training"),
+    "spectral_radius_before": Variable((), "float64", "1", "spectral radius before training"),
+    "spectral_radius_after": Variable((), "float64", "1", "spectral radius after training"),
+    "rank": Variable((), "int64", "1", "numerical rank of the targets' rates in quasi-static bins", 0),
+    "full_rank": Variable((), "int64", "1", "largest rank they could have: the smaller of N and the number of bins", 0),
+    "effective_rank": Variable((), "float64", "1", "participation ratio of the squared singular values"),
+    "best_fit_residual": Variable(
+        (), "float64", "1", "rms of U - W V for the best weights over the s.d. of the target, mean over neurons"
+    ),
+    "sign_flips": Variable((), "float64", "1", "share of the weights whose sign is not the initial one"),
+    "excluded_share": Variable(("loop",), "float64", "1", "share of the synapses excluded by the sign rule"),
+    "preceding_set": Variable(("preceding_set",), "int64", "1", "target set evoked just before"),
+    "recall_correlation": Variable(
+        ("target_set", "preceding_set"), "float64", "1", "correlation with the cued target set after another one"
+    ),
+    "recall_confusion": Variable(
+        ("target_set", "preceding_set"), "float64", "1", "correlation with the target set evoked before"
+    ),
+}
+"""What the networks of a study hold beside `POINT_RESULTS`; the dims are those of one network."""
+
+SHOWN_DIMENSIONS = frozenset(
+    {"example", "spike", "trial", "target_time", "time", "update_time", "raster_neuron", "shown_loop", "rate_time"}
+)
+"""Dimensions of `STUDY` that only figures need: networks but the first of a variant, and tables, go without."""

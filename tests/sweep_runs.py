@@ -14,8 +14,12 @@ import psutil
 import xarray as xr
 import yaml
 
+from hpcspike.spec import validate_sweep
+from hpcspike.sweep.batch import run_batch
+from hpcspike.sweep.growth import ensure_store
 from hpcspike.sweep.reading import open_sweep
 from hpcspike.sweep.records import read_records
+from hpcspike.sweep.store import open_store
 from hpcspike.variables import POINT_PROVENANCE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,6 +68,19 @@ def wait_for(condition: Callable[[], Any], *, seconds: float = 200.0) -> Any:
             raise TimeoutError("what the test waits for did not happen")
         time.sleep(0.05)
     return value
+
+
+def planned(folder: Path, document: dict[str, Any]) -> Path:
+    """The store of a sweep that the workflow would make in a folder, with no results."""
+    path = folder / "results" / "little.zarr"
+    ensure_store(path, validate_sweep(document))
+    return path
+
+
+def run_all(path: Path) -> None:
+    """Compute every batch of a store in this process: what an undisturbed workflow computes."""
+    for number in range(len(open_store(path).batches)):
+        run_batch(path, number)
 
 
 def worker(folder: Path, batch: int) -> psutil.Process | None:

@@ -27,7 +27,7 @@ def step_once(
     n = state.shape[1]
     after, spikes = state.copy(), np.empty(n, dtype=np.int32)
     count = advance(
-        model_code(neuron), after, parameters(neuron), drive, external, neuron.step_ms / neuron.tau_ms,
+        model_code(neuron), after, parameters(neuron, range(n)), drive, external, neuron.step_ms / neuron.tau_ms,
         np.empty(n), spikes,
     )  # fmt: skip
     return after, spikes[:count].tolist()
@@ -39,7 +39,7 @@ def test_models_are_told_apart() -> None:
 
 def test_theta_neurons_go_through_their_own_kernel() -> None:
     rng = np.random.default_rng(0)
-    state, drive, external = initial_state(ThetaNeuron(), PHASES), rng.standard_normal(40), rng.standard_normal(40)
+    state, drive, external = initial_state(ThetaNeuron(), PHASES, range(40)), rng.standard_normal(40), rng.standard_normal(40)
     expected, spikes = state.copy(), np.empty(40, dtype=np.int32)
     count = advance_theta(expected, drive, external, 0.1, np.empty(40), spikes)
     found, who = step_once(ThetaNeuron(), state, drive, external)
@@ -48,11 +48,11 @@ def test_theta_neurons_go_through_their_own_kernel() -> None:
 
 
 def test_phases_become_states() -> None:
-    theta = initial_state(ThetaNeuron(), PHASES)
+    theta = initial_state(ThetaNeuron(), PHASES, range(40))
     assert theta.shape == (1, 40)
     assert ((theta > -np.pi) & (theta <= np.pi)).all()
     np.testing.assert_allclose(np.exp(1j * theta[0]), np.exp(1j * PHASES), atol=1e-14)
-    v, waiting = initial_state(lif(threshold=-50.0, reset=-65.0), np.array([0.0, np.pi, 3 * np.pi, 2 * np.pi - 1e-9]))
+    v, waiting = initial_state(lif(threshold=-50.0, reset=-65.0), np.array([0.0, np.pi, 3 * np.pi, 2 * np.pi - 1e-9]), range(4))
     np.testing.assert_allclose(v, [-65.0, -57.5, -57.5, -50.0], atol=1e-6)
     assert (v < -50.0).all()
     assert not waiting.any()
@@ -90,7 +90,7 @@ def test_rate_of_a_driven_integrate_and_fire_neuron() -> None:
     # tau dv/dt = -v + I from 0 to 1 takes tau ln(I / (I - 1)); Euler steps of 0.05 ms come close
     neuron = lif(step_ms=0.05, refractory_ms=2.0)
     inputs = np.array([0.5, 0.99, 1.1, 1.5, 3.0])
-    state, counts = initial_state(neuron, np.zeros(5)), np.zeros(5)
+    state, counts = initial_state(neuron, np.zeros(5), range(5)), np.zeros(5)
     steps = 40_000
     for _ in range(steps):
         state, spikes = step_once(neuron, state, np.zeros(5), inputs)

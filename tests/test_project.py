@@ -21,7 +21,7 @@ from hpcspike.spec import load
 from hpcspike.spec.load import read_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-VERBS = ["train", "plan", "run-batch", "finalize", "status", "analyse", "plot", "bench"]
+VERBS = ["train", "plan", "run-batch", "finalize", "status", "analyse", "plot", "export", "bench"]
 CONFIGS = sorted((ROOT / "cluster" / "config").glob("*.yaml"))
 REGISTRIES = ["POINT_PARAMETERS", "POINT_RESULTS", "POINT_PROVENANCE"]
 TOP_LEVEL = {

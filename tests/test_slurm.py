@@ -1,4 +1,7 @@
-"""The workflow on a real SLURM of one node: the same results as on a laptop, also when a job is killed."""
+"""The workflow on a real SLURM of one node: the same results as on a laptop, whatever fails.
+
+``pytest -m slurm tests/test_slurm.py`` runs the faults that take minutes, too.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +9,38 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
-from sweep_runs import FINALIZED, ROOT, finish, results, run, start, wait_for, worker, write_sweep
+import xarray as xr
+from sweep_runs import (
+    FINALIZED,
+    ROOT,
+    finish,
+    planned,
+    results,
+    run,
+    run_all,
+    start,
+    wait_for,
+    worker,
+    write_sweep,
+)
 from sweep_stub import sweep_document
 
 from hpcspike.sweep.reading import open_sweep
 from hpcspike.sweep.records import read_records
 
-pytestmark = [pytest.mark.slurm, pytest.mark.workflow, pytest.mark.mpi]
+# not marked mpi: the profile starts ranks as MPICH wants it
+pytest.importorskip("mpi4py")
+pytestmark = [pytest.mark.slurm, pytest.mark.workflow]
 
 # as in the profile, but a test does not wait twenty seconds to ask a scheduler that has one user
 AT_ONCE = ("--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1")
 
 
 @pytest.fixture(scope="module")
-def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a SLURM that runs."""
     folder = tmp_path_factory.mktemp("slurm")
     scripts = ROOT / "cluster" / "slurm"
     up = subprocess.run([scripts / "up.sh", folder], capture_output=True, text=True, timeout=60, check=False)
@@ -28,7 +48,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         pytest.skip(up.stderr.strip())
     try:
         assert up.returncode == 0, up.stdout + up.stderr
-        yield
+        yield folder
     finally:
         subprocess.run([scripts / "down.sh", folder], timeout=60, check=False)
 
@@ -54,7 +74,7 @@ MPI_BATCH = 2
 
 
 def test_a_sweep_through_slurm_equals_that_of_a_laptop_although_a_worker_was_killed(
-    slurm: None, laptop: Path, tmp_path: Path
+    slurm: Path, laptop: Path, tmp_path: Path
 ) -> None:
     write_sweep(tmp_path, DOCUMENT)
     workflow = start(tmp_path, FINALIZED, *AT_ONCE, profile="slurm")
@@ -71,3 +91,103 @@ def test_a_sweep_through_slurm_equals_that_of_a_laptop_although_a_worker_was_kil
     for folder in (tmp_path, laptop):
         ranks = open_sweep(folder / "results" / "little.zarr")["n_ranks"].values
         assert ranks.tolist() == [1, 1, 1, 1, 2]
+
+
+# ---- faults that take minutes ----------------------------------------------------------------------------------------
+
+FAULTY = sweep_document(replicates=1, axes={"network.n_neurons": [*range(200, 208)]}, batching={"max_points": 4})
+FAULTY["experiment"] |= {"targets": {"kind": "ou", "duration_ms": 400.0}, "training": {"n_loops": 60}}
+"""Two batches of some ten seconds."""
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
+    """The results of the sweep that nothing happened to."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    run_all(planned(folder, FAULTY))
+    return results(folder)
+
+
+def sinfo(field: str) -> str:
+    return subprocess.run(["sinfo", "-h", "-o", field], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def set_node(state: str) -> None:
+    # a node that is back already cannot be resumed
+    subprocess.run(["scontrol", "update", f"nodename={sinfo('%n')}", f"state={state}", "reason=test"], check=False)
+
+
+@pytest.mark.slow
+def test_a_node_that_fails(slurm: Path, undisturbed: xr.Dataset, tmp_path: Path) -> None:
+    write_sweep(tmp_path, FAULTY)
+    workflow = start(tmp_path, FINALIZED, *AT_ONCE, profile="slurm")
+    try:
+        process = wait_for(lambda: worker(tmp_path, 0))
+        set_node("down")
+        wait_for(lambda: not process.is_running())
+        set_node("resume")
+    finally:
+        code, output = finish(workflow)
+    assert code == 0, output
+    assert "Trying to restart job" not in output  # SLURM itself has started the batches again
+    assert results(tmp_path).identical(undisturbed)
+
+
+@pytest.mark.slow
+def test_kill_9_of_slurmd(slurm: Path, undisturbed: xr.Dataset, tmp_path: Path) -> None:
+    write_sweep(tmp_path, FAULTY)
+    workflow = start(tmp_path, FINALIZED, *AT_ONCE, profile="slurm")
+    try:
+        wait_for(lambda: worker(tmp_path, 0))
+        psutil.Process(int((slurm / "slurmd.pid").read_text())).kill()
+        # the node counts as failed, but its batches go on: those that SLURM starts again wait for them
+        wait_for(lambda: sinfo("%T").startswith("down"))
+        subprocess.run(["slurmd"], check=True)
+    finally:
+        code, output = finish(workflow)
+    assert code == 0, output
+    assert results(tmp_path).identical(undisturbed)
+
+
+@pytest.mark.slow
+def test_kill_9_of_snakemake_whose_jobs_stay_in_the_queue(slurm: Path, undisturbed: xr.Dataset, tmp_path: Path) -> None:
+    write_sweep(tmp_path, FAULTY)
+    workflow = start(tmp_path, FINALIZED, *AT_ONCE, profile="slurm")
+    try:
+        wait_for(lambda: worker(tmp_path, 0))
+    finally:
+        workflow.kill()
+        finish(workflow)
+    code, output = run(tmp_path, FINALIZED, *AT_ONCE, profile="slurm")
+    assert code == 0, output
+    records = read_records(tmp_path / "results" / "little.zarr").values()
+    assert sum(record["computed"] for record in records) == undisturbed.sizes["point"]  # none twice
+    assert results(tmp_path).identical(undisturbed)
+
+
+@pytest.mark.slow
+def test_memory_that_does_not_suffice(slurm: Path, undisturbed: xr.Dataset, tmp_path: Path) -> None:
+    write_sweep(tmp_path, FAULTY)
+    too_little = ("--set-resources", "batch:mem_mb=300*attempt", "batch:killed_at_runtime=1")
+    code, output = run(tmp_path, FINALIZED, *AT_ONCE, *too_little, profile="slurm")
+    assert code == 0, output
+    assert "SLURM status is: 'OUT_OF_MEMORY'" in output
+    assert results(tmp_path).identical(undisturbed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("expected", [True, False])
+def test_a_time_limit_that_is_too_short(slurm: Path, tmp_path: Path, expected: bool) -> None:
+    # a minute is the shortest limit that SLURM has
+    document = {**FAULTY, "axes": {"network.n_neurons": [*range(300, 312)]}, "batching": {"max_points": 12}}
+    write_sweep(tmp_path, document)
+    limit = ("--set-resources", "batch:runtime=2*attempt-1", f"batch:killed_at_runtime={int(expected)}")
+    code, output = run(tmp_path, FINALIZED, *AT_ONCE, *limit, profile="slurm")
+    assert code == 0, output
+    first = (tmp_path / "results" / "little" / "logs" / "batch-0000.log").read_text()
+    assert first.endswith(" were done before\n")
+    assert not first.endswith(" 0 were done before\n")
+    status = "FAILED" if expected else "TIMEOUT"
+    assert f"SLURM status is: '{status}'" in output
+    run_all(planned(tmp_path / "undisturbed", document))
+    assert results(tmp_path).identical(results(tmp_path / "undisturbed"))

@@ -23,7 +23,7 @@ from hpcspike.sweep import batch as batch_module
 from hpcspike.sweep.batch import PointDone, run_batch
 from hpcspike.sweep.finalize import finalize
 from hpcspike.sweep.growth import ensure_store
-from hpcspike.sweep.reading import open_sweep, sweep_status
+from hpcspike.sweep.reading import open_sweep
 from hpcspike.sweep.records import (
     RunRecord,
     batch_lock,
@@ -33,6 +33,7 @@ from hpcspike.sweep.records import (
     runs_folder,
     write_durably,
 )
+from hpcspike.sweep.status import sweep_status
 from hpcspike.sweep.writer import BatchWriter
 from hpcspike.variables import POINT_PARAMETERS, POINT_RESULTS, STATUS
 

@@ -15,9 +15,10 @@ import numpy as np
 import psutil
 import pytest
 import xarray as xr
-from sweep_runs import FINALIZED, finish, results, run, start, wait_for, worker, write_sweep
+from sweep_runs import FINALIZED, finish, planned, results, run, run_all, start, wait_for, worker, write_sweep
 from sweep_stub import stub_point, sweep_document
 
+import hpcspike
 from hpcspike.engine import point
 from hpcspike.errors import HpcspikeError, ResourceError, StoreError
 from hpcspike.spec import Experiment, validate_sweep
@@ -25,23 +26,12 @@ from hpcspike.sweep import batch as batch_module
 from hpcspike.sweep.batch import run_batch
 from hpcspike.sweep.finalize import finalize
 from hpcspike.sweep.growth import ensure_store
-from hpcspike.sweep.reading import open_sweep, sweep_status
+from hpcspike.sweep.reading import open_sweep
 from hpcspike.sweep.records import receipt_path
-from hpcspike.sweep.store import open_store
+from hpcspike.sweep.status import sweep_status
 from hpcspike.variables import STATUS
 
 LOGS = Path("results") / "little" / "logs"
-
-
-def planned(folder: Path, document: dict[str, Any]) -> Path:
-    path = folder / "results" / "little.zarr"
-    ensure_store(path, validate_sweep(document))
-    return path
-
-
-def run_all(path: Path) -> None:
-    for number in range(len(open_store(path).batches)):
-        run_batch(path, number)
 
 
 # ---- processes that are killed ---------------------------------------------------------------------------------------
@@ -59,6 +49,7 @@ def test_kill_9_of_snakemake_and_of_its_orphan_and_a_second_snakemake(tmp_path: 
     try:
         orphan = wait_for(lambda: worker(folder, 1))
         orphan.suspend()
+        _check_that_a_running_sweep_can_be_read(folder, undisturbed)
         code, output = run(folder, FINALIZED)
         assert code != 0
         assert "another workflow runs this sweep" in output
@@ -78,6 +69,15 @@ def test_kill_9_of_snakemake_and_of_its_orphan_and_a_second_snakemake(tmp_path: 
     code, output = run(folder, FINALIZED)
     assert code == 0
     assert "Nothing to be done" in output
+
+
+def _check_that_a_running_sweep_can_be_read(folder: Path, undisturbed: Path) -> None:
+    assert "process" in sweep_status(folder / "results" / "little.zarr").running[1]
+    so_far, complete = hpcspike.open_sweep(folder / "results" / "little.zarr").load(), results(undisturbed)
+    assert so_far.sizes["point"] < complete.sizes["point"]
+    same = complete["experiment_hash"].isin(so_far["experiment_hash"])
+    for name in complete:
+        assert so_far[name].equals(complete[name][same]), name
 
 
 def _end(workflow: subprocess.Popen[str], orphan: psutil.Process | None) -> None:

@@ -15,7 +15,8 @@ from hpcspike.spec import validate_sweep
 from hpcspike.sweep.batch import run_batch
 from hpcspike.sweep.finalize import finalize
 from hpcspike.sweep.growth import ensure_store
-from hpcspike.sweep.reading import open_sweep, sweep_status
+from hpcspike.sweep.reading import open_sweep
+from hpcspike.sweep.status import sweep_status
 from hpcspike.variables import POINT_PARAMETERS, POINT_PROVENANCE, POINT_RESULTS
 
 

@@ -19,9 +19,10 @@ from hpcspike.spec import validate_sweep
 from hpcspike.sweep.batch import run_batch
 from hpcspike.sweep.finalize import finalize
 from hpcspike.sweep.growth import ensure_store
-from hpcspike.sweep.reading import open_sweep, sweep_status
+from hpcspike.sweep.reading import open_sweep
 from hpcspike.sweep.records import read_records, receipt_path
 from hpcspike.sweep.states import Saving, states_folder
+from hpcspike.sweep.status import sweep_status
 from hpcspike.sweep.store import open_store
 from hpcspike.variables import POINT_PARAMETERS, POINT_RESULTS
 from tests.mpi_launch import ROOT, launch

@@ -37,7 +37,8 @@ SlurmdPort=$PORT_NODE
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket=$DIR/munge/socket
+# a job whose node failed may start again after cred_expire seconds
+AuthInfo=socket=$DIR/munge/socket,cred_expire=10
 CryptoType=crypto/munge
 StateSaveLocation=$DIR/state
 SlurmdSpoolDir=$DIR/spool

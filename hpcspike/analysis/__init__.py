@@ -1,6 +1,7 @@
 """From a sweep's Dataset to tables: Dataset in, Dataset out, with units, lazy where the input is."""
 
 from hpcspike.analysis.available import analyses_for
+from hpcspike.analysis.crossing import crossings, fit_law, paper_law
 from hpcspike.analysis.error_map import error_types
 from hpcspike.analysis.limits import capacity
 from hpcspike.analysis.mapping import performance
@@ -13,9 +14,12 @@ __all__ = [
     "analyses_for",
     "capacity",
     "collapse",
+    "crossings",
     "error_types",
+    "fit_law",
     "inverted_u",
     "neuron_correlation",
+    "paper_law",
     "performance",
     "power_spectrum",
 ]

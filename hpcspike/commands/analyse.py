@@ -1,11 +1,16 @@
-"""``hpcspike analyse``: the tables of a sweep."""
+"""``hpcspike analyse``: the tables of a sweep, computed here or on a cluster of dask."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
+from typing import Any
 
 from hpcspike.commands.common import finished_points, output_folder, write_whole
+from hpcspike.errors import ResourceError
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -14,9 +19,45 @@ def run(arguments: argparse.Namespace) -> int:
     sweep = finished_points(arguments.store)
     from hpcspike.analysis import analyses_for
 
-    tables = {name: make().load() for name, make in analyses_for(sweep).items()}
+    with _computing(arguments.scheduler) as progress:
+        tables = {name: make().load() for name, make in progress(analyses_for(sweep).items())}
     for name, table in tables.items():
         write_whole(folder / f"{name}.nc", partial(table.to_netcdf, engine="h5netcdf"))
         write_whole(folder / f"{name}.csv", table.to_dataframe().to_csv)
     print(f"{folder}: {', '.join(tables)}")
     return 0
+
+
+Items = Iterable[tuple[str, Callable[[], Any]]]
+
+
+@contextmanager
+def _computing(scheduler: str | None) -> Iterator[Callable[[Items], Items]]:
+    """Compute with threads of this process, or with the workers of a scheduler; with a progress bar on a terminal."""
+    shown = sys.stderr.isatty()
+    if scheduler is None:
+        from dask.diagnostics.progress import ProgressBar
+
+        # what is done at once needs no bar
+        with ProgressBar(minimum=1.0, out=sys.stderr) if shown else nullcontext():
+            yield lambda items: items
+        return
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ResourceError(
+            "--scheduler needs the package distributed; install it with pip install 'hpcspike[cluster]'"
+        ) from None
+    try:
+        client = Client(scheduler, timeout="10s", set_as_default=True)
+    except (OSError, ValueError) as error:
+        raise ResourceError(
+            f"--scheduler {scheduler}: no dask scheduler answers there ({error}); start one with 'dask scheduler' and "
+            "workers with 'dask worker ADDRESS', or leave the option out to compute here"
+        ) from None
+    from rich.console import Console
+    from rich.progress import track
+
+    with client:
+        # dask's own bar shows nothing of what is computed elsewhere
+        yield lambda items: track(list(items), "tables", console=Console(stderr=True), disable=not shown)

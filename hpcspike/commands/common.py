@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 from hpcspike.errors import ResourceError, SpecError, StoreError
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.load import load
+from hpcspike.spec.study import Study
 from hpcspike.spec.sweep import Sweep
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
-def load_config(arguments: argparse.Namespace) -> Experiment | Sweep:
+def load_config(arguments: argparse.Namespace) -> Experiment | Sweep | Study:
     """CONFIG with ``--size`` and ``--set`` applied."""
     return load(arguments.config, size=arguments.size, changes=dict(_change(text) for text in arguments.changes))
 
@@ -94,11 +95,11 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         write(unfinished)
 
 
-def finished_points(store: str) -> xr.Dataset:
-    """The finished points of a sweep; an error if there are none."""
+def finished_points(store: str, *, provenance: bool = False) -> xr.Dataset:
+    """The finished points of a sweep, with the records of where they come from if asked; an error if there are none."""
     from hpcspike.sweep.reading import open_sweep
 
-    sweep = open_sweep(store)
+    sweep = open_sweep(store, provenance=provenance)
     if sweep.sizes["point"] == 0:
         raise StoreError(f"{store} has no finished points yet; run its batches first ('hpcspike status {store}')")
     return sweep

@@ -12,6 +12,7 @@ from hpcspike.commands.common import load_config, refuse_unwritable
 from hpcspike.engine.checkpoint import checkpoint_bytes
 from hpcspike.errors import ResourceError, SpecError, StoreError
 from hpcspike.spec.experiment import Experiment
+from hpcspike.spec.study import Study, StudyRun
 from hpcspike.spec.sweep import Sweep
 from hpcspike.sweep.calibration import calibration
 from hpcspike.sweep.cost import BASE_MIB, available_memory_mib, check_memory, predict, shown_mib, shown_seconds
@@ -31,6 +32,11 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.create or arguments.store or arguments.receipt:
             raise SpecError(f"{arguments.config} is one experiment, it has no store; train it with 'hpcspike train'")
         _print_experiment(config, available, arguments.ranks)
+        return 0
+    if isinstance(config, Study):
+        if arguments.create or arguments.store or arguments.receipt:
+            raise SpecError(f"{arguments.config} is a study, it has no store; run it with 'hpcspike study'")
+        _print_study(config, available)
         return 0
     grid = build_grid(config)
     path = Path(arguments.store or f"results/{config.name}.zarr")
@@ -98,6 +104,17 @@ def _print_experiment(experiment: Experiment, available: float, ranks: int) -> N
         phases = ", ".join(f"{name} {shown_seconds(value)}" for name, value in asdict(loop).items())
         print(f"ranks      {ranks}: about {shown_seconds(loop.total)} per loop ({phases}), ", end="")
         print(f"about {shown_mib(BASE_MIB + (cost.memory_mib - BASE_MIB) / ranks)} of memory each")
+
+
+def _print_study(study: Study, available: float) -> None:
+    costs = {variant: predict(study.experiment_of(StudyRun(variant, 0))) for variant in study.variants}
+    total = study.replicates * sum(cost.seconds for cost in costs.values())
+    print(f"study      {study.name}")
+    print(f"networks   {len(study.runs)} = {len(costs)} variants x {study.replicates} replicates")
+    print(f"time       about {shown_seconds(total)} on one core, and what the probes take")
+    for variant, cost in costs.items():
+        print(f"           {variant}: {shown_seconds(cost.seconds)} per network")
+    _print_memory(max(cost.memory_mib for cost in costs.values()), available)
 
 
 def _print_sweep(grid: Grid, table: Table | None, available: float, store: SweepStore | None = None) -> None:

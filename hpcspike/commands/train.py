@@ -14,6 +14,7 @@ from hpcspike.engine.phases import PHASES
 from hpcspike.errors import SpecError, StoreError
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.identity import experiment_hash
+from hpcspike.spec.study import Study
 from hpcspike.sweep.cost import available_memory_mib, check_memory
 from hpcspike.sweep.store import describe
 
@@ -36,6 +37,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return 0
     from hpcspike.engine.checkpoint import discard
     from hpcspike.engine.experiment import train_to_store
+    from hpcspike.model.stand_in import stand_in_attributes
 
     checkpoints = _checkpoints(arguments)
     evaluation, record = train_to_store(
@@ -45,6 +47,8 @@ def _run(arguments: argparse.Namespace) -> int:
         discard(checkpoints, world)
     if world.rank == 0:
         print(f"{path}: {_summary(evaluation.scalars)}")
+        for words in stand_in_attributes(experiment).values():
+            print(f"data: {words}")
         print(_times(record))
     return 0
 
@@ -53,7 +57,8 @@ def _prepare(arguments: argparse.Namespace, path: Path, world: World) -> tuple[E
     """The experiment, and whether its result is there already; whatever speaks against training it is an error."""
     experiment = load_config(arguments)
     if not isinstance(experiment, Experiment):
-        raise SpecError(f"{arguments.config} is a sweep; see 'hpcspike plan', or give the config of one experiment")
+        what = "study" if isinstance(experiment, Study) else "sweep"
+        raise SpecError(f"{arguments.config} is a {what}; see 'hpcspike plan', or give the config of one experiment")
     is_there = _is_there(path, experiment_hash(experiment))
     if not is_there:
         # a network is spread evenly over the ranks, of which so many share the memory of this machine

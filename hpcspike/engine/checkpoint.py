@@ -22,7 +22,9 @@ from hpcspike.engine import checkpoint_files as files
 from hpcspike.engine.checkpoint_identity import refuse_another
 from hpcspike.engine.communication import World
 from hpcspike.errors import ResourceError, SpecError, StoreError
+from hpcspike.neurons import n_states
 from hpcspike.rls.capacity import best_capacity
+from hpcspike.spec.connectivity import DaleConnectivity
 from hpcspike.spec.experiment import BalancedConnectivity, Experiment, LifNeuron
 
 if TYPE_CHECKING:
@@ -287,8 +289,10 @@ def checkpoint_bytes(experiment: Experiment, *, n_neurons: int | None = None, up
         engine = size * ((square + mean) / 2.0 + max(kept, 1) * mean) + 8.0 * (kept + 4)
     else:
         engine = size * square
+    if experiment.training.sign_rule != "none":
+        engine += 4.0 * mean  # when each synapse was excluded
     # as hpcspike.model.neurons has it, which would import the compiler
-    states, real = (2, size) if isinstance(experiment.neuron, LifNeuron) else (1, 8)
+    states, real = n_states(experiment.neuron), size if isinstance(experiment.neuron, LifNeuron) else 8
     copies = 1 + (experiment.synapse.weight_acts == "at_spikes")
     # of a neuron: its state, drives and their copies; r, trace and moments; number of events
     numbers = real * (states + 2 + copies) + 8.0 * (2 + 3) + 4.0
@@ -301,6 +305,9 @@ def _in_degree_moments(experiment: Experiment, n: int) -> tuple[float, float]:
     connectivity = experiment.connectivity
     if isinstance(connectivity, BalancedConnectivity):
         k = 2.0 * connectivity.plastic_in_degree
+        return k, k * k
+    if isinstance(connectivity, DaleConnectivity):
+        k = float(sum(connectivity.in_degrees(n)))
         return k, k * k
     p = connectivity.probability
     mean = p * (n - 1)

@@ -44,6 +44,7 @@ def identify(trainer: Trainer, experiment: dict[str, Any] | None) -> dict[str, A
         "stimuli": of(problem.stimuli.T),
         "phase": of(problem.phase),
         "input": of(problem.input),
+        **({} if problem.noise is None else {"noise": of(problem.noise.T)}),
         "filtered": hashlib.sha256(problem.filtered.tobytes()).hexdigest(),
     }
     sections = ("neuron", "synapse", "protocol")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hpcspike.engine.communication import World
-from hpcspike.engine.offsets import add_offsets
+from hpcspike.engine.offsets import simulate_targets
 from hpcspike.engine.partition import balanced_bounds
 from hpcspike.errors import ResourceError
 from hpcspike.model.build import build_problem as build_arrays
@@ -42,7 +42,7 @@ def build_block(experiment: Experiment, world: World) -> Problem:
         bounds = block_bounds(experiment, world)
         block = int(bounds[world.rank]), int(bounds[world.rank + 1])
     problem = world.agree(lambda: build_arrays(experiment, block=block))
-    add_offsets(problem, experiment, world)
+    simulate_targets(problem, experiment, world)
     return problem
 
 

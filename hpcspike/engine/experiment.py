@@ -17,6 +17,7 @@ from hpcspike.engine.point import train_and_judge
 from hpcspike.engine.trained import Trained
 from hpcspike.measures.evaluate import Evaluation
 from hpcspike.model.build import recording_of
+from hpcspike.model.stand_in import stand_in_attributes
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.identity import experiment_hash
 from hpcspike.variables import POINT_RESULTS, TRAINED, Variable
@@ -139,6 +140,7 @@ def _attributes(experiment: Experiment) -> dict[str, str]:
         "trained_variable": experiment.training.variable,
         "experiment": json.dumps(experiment.model_dump(mode="json")),
         "experiment_hash": experiment_hash(experiment),
+        **stand_in_attributes(experiment),
     }
 
 

@@ -1,23 +1,63 @@
-"""Targets around the drive that each neuron has before anything is learned."""
+"""Targets that only a simulation of the untrained network can give: innate drives, and the drive to build upon."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from hpcspike.engine.communication import World
-from hpcspike.engine.simulation import Simulation
+from hpcspike.engine.rate_simulation import make_simulation
 from hpcspike.model.problem import Problem
+from hpcspike.model.random_streams import uniform_by_neuron
 from hpcspike.spec.experiment import Experiment, n_steps
+from hpcspike.spec.targets import InnateTargets
 
 _CHUNK_STEPS = 100  # no part of the result: rows of the record are added one by one
 
 
-def add_offsets(problem: Problem, experiment: Experiment, world: World | None = None) -> None:
-    """Add to a block's targets what ``targets.offset`` asks for; all ranks must call this together."""
+def simulate_targets(problem: Problem, experiment: Experiment, world: World | None = None) -> None:
+    """Complete a block's targets by what the experiment asks the untrained network; all ranks must call this together.
+
+    Innate targets are recorded, and ``targets.offset`` is added.
+    """
+    dtype = np.dtype(experiment.training.dtype)
+    if isinstance(experiment.targets, InnateTargets):
+        problem.targets = innate_drives(problem, experiment.targets, dtype=dtype, world=world)
     if experiment.targets.offset == "mean_drive":
-        dtype = np.dtype(experiment.training.dtype)
         drive = mean_drive(problem, experiment.targets.offset_run_ms, dtype=dtype, world=world)
         problem.targets = problem.targets + drive[:, None]
+
+
+def innate_drives(
+    problem: Problem, family: InnateTargets, *, dtype: np.dtype | type = np.float64, world: World | None = None
+) -> np.ndarray:
+    """Drives of the untrained network from random phases and r = 0, after a transient (paper, Fig 4).
+
+    Every target set has its own initial phases and, if ``family.cue`` wants it, its own cue.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n_sets, n, n_samples), sample m at time (m + 1) ``grid_ms`` after the transient (and the cue).
+    """
+    drives = np.empty(problem.targets.shape)
+    transient, bias = n_steps(family.transient_ms, problem.neuron.step_ms), problem.input
+    simulation = make_simulation(problem, dtype=dtype, world=world)
+    for number, drive in enumerate(drives):
+        phase = uniform_by_neuron(
+            problem.seed, problem.replicate, "innate_phase", problem.neurons, number, 0.0, 2.0 * np.pi
+        )
+        simulation.set_state(phase, np.zeros(problem.n_neurons))
+        stages = [(transient, bias)]
+        if family.cue != "none":
+            cue = (problem.stimulus_steps, bias + problem.stimuli[number])
+            stages.insert(0 if family.cue == "at_start" else 1, cue)
+        for length, external in stages:
+            if length:
+                simulation.run_interval(length, external)
+        record = np.empty(drive.shape[::-1])
+        simulation.run_interval(problem.steps_per_sample * len(record), bias, record=record)
+        drive[:] = record.T
+    return drives
 
 
 def mean_drive(
@@ -27,7 +67,7 @@ def mean_drive(
 
     The network starts from the problem's initial state and runs for ``run_ms``, the second half of which is averaged.
     """
-    simulation = Simulation(problem, dtype=dtype, world=world)
+    simulation = make_simulation(problem, dtype=dtype, world=world)
     simulation.weight[:] = 0.0
     simulation.set_state(problem.phase, problem.filtered)
     steps = n_steps(run_ms, problem.neuron.step_ms)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from hpcspike.accelerate import respecialised
 from hpcspike.engine.communication import World
 from hpcspike.engine.delivery_kernels import order_by_presynaptic
 from hpcspike.engine.state import StateArray, by_neuron, ragged
 from hpcspike.engine.step_kernels import run_steps
 from hpcspike.errors import ResourceError
 from hpcspike.model.connectivity import Rows
-from hpcspike.model.neurons import initial_state, model_code, parameters, state_dtype
+from hpcspike.model.neurons import initial_state, model_code, parameters, state_dtype, step_size, user_advance
 from hpcspike.model.problem import Problem
+from hpcspike.spec.experiment import Neuron, UserNeuron
 
 _BUFFER_SPIKES = 1 << 20
 
@@ -59,6 +62,16 @@ def row_sums(rows: Rows, weight: np.ndarray, vector: np.ndarray) -> np.ndarray:
     return sums.astype(np.float64, copy=False)  # of no synapses at all, bincount makes integers
 
 
+def stepper(neuron: Neuron) -> Any:
+    """`run_steps`, with the model of a user's neurons inside."""
+    return _respecialised(user_advance(neuron)) if isinstance(neuron, UserNeuron) else run_steps
+
+
+@functools.cache
+def _respecialised(advance: Any) -> Any:
+    return respecialised(run_steps, advance=advance)
+
+
 class Simulation:
     """The live state of a block and how it moves.
 
@@ -87,11 +100,13 @@ class Simulation:
 
     REBUILT: ClassVar[frozenset[str]] = frozenset(
         {"problem", "plastic", "static", "static_weight", "step", "model", "parameters", "decay", "jump_now", "jumps"}
-        | {"static_decay", "static_jump", "separate", "real", "no_clamp", "no_readout", "no_record"}
+        | {"static_decay", "static_jump", "separate", "real", "no_clamp", "no_readout", "no_record", "run_steps"}
     )
     """Attributes that are no state: equal whenever they are made for the same problem."""
-    SCRATCH: ClassVar[frozenset[str]] = frozenset({"increment", "received", "spikes", "everyone", "exchange"})
+    SCRATCH: ClassVar[frozenset[str]] = frozenset({"increment", "received", "forced", "spikes", "everyone", "exchange"})
     """Attributes that are no state: written before they are read."""
+    graded: ClassVar[bool] = False
+    """Whether all inputs of a neuron change in every step, and not only when they spike."""
 
     def __init__(
         self,
@@ -112,9 +127,9 @@ class Simulation:
             self._plastic, self._static, self._static_weight = like._plastic, like._static, like._static_weight
         self.weight = problem.plastic.weight.astype(dtype)
         neuron, synapse = problem.neuron, problem.synapse
-        self._step = neuron.step_ms / neuron.tau_ms
+        self._step, self._run_steps = step_size(neuron), stepper(neuron)
         self._real = state_dtype(neuron, np.dtype(dtype))
-        self._model, self._parameters = model_code(neuron), parameters(neuron).astype(self._real)
+        self._model, self._parameters = model_code(neuron), parameters(neuron, problem.neurons).astype(self._real)
         self.decay = decay_per_step(neuron.step_ms, synapse.tau_syn_ms)
         self._jump_now = neuron.tau_ms / synapse.tau_syn_ms
         self._jumps = np.array([self._jump_now])
@@ -122,7 +137,7 @@ class Simulation:
         self._static_decay = decay_per_step(neuron.step_ms, static_tau)
         self._static_jump = neuron.tau_ms / static_tau
         rows = problem.n_rows
-        self._increment, self._received = np.empty(rows, self._real), np.empty(rows, self._real)
+        self._increment, self._received, self._forced = (np.empty(rows, self._real) for _ in range(3))
         self._spikes = np.empty(rows, dtype=np.int32)
         self._everyone = np.empty(problem.n_neurons, dtype=np.int32)
         self._exchange = (world or World()).exchange()
@@ -137,7 +152,7 @@ class Simulation:
     def set_state(self, phase: np.ndarray, filtered: np.ndarray) -> None:
         """Start from phases (n,) in radians and filtered spike trains (N,), with the current weights."""
         problem = self.problem
-        self.state = self._rounded(initial_state(problem.neuron, phase))
+        self.state = self._rounded(initial_state(problem.neuron, phase, problem.neurons))
         self.filtered = filtered.astype(np.float64).copy()
         self.held: np.ndarray | None = None
         self.plastic_drive = self._rounded(row_sums(problem.plastic, self.weight, self.filtered))
@@ -201,6 +216,7 @@ class Simulation:
         collect: bool = False,
         record: np.ndarray | None = None,
         clamp: np.ndarray | None = None,
+        noise: np.ndarray | None = None,
     ) -> Spikes:
         """Run an interval of ``n_steps`` steps with constant external input (n,), and at its end bring r up to date.
 
@@ -214,6 +230,8 @@ class Simulation:
             (records, n) array that receives the drive after every ``n_steps / records`` steps.
         clamp
             (n_steps, n) drive that the neurons receive in place of their own.
+        noise
+            (n_steps, n) external input beside the constant one.
         """
         stop, external = n_steps if stop is None else stop, self._rounded(external)
         if len(self._jumps) < n_steps:
@@ -232,14 +250,18 @@ class Simulation:
             length = min(chunk, stop - start)
             part = self._no_record if record is None else record[start // every :]
             received = self._no_clamp if clamp is None else self._rounded(clamp[start : start + length])
-            parts.append(self._run(start, length, n_steps, external, received, collect, every, part))
+            shaking = self._no_clamp if noise is None else self._rounded(noise[start : start + length])
+            parts.append(self._run(start, length, n_steps, external, shaking, received, collect, every, part))
         if stop == n_steps:
-            self.interval_decay = self.decay**n_steps
-            self.filtered *= self.interval_decay
-            self.filtered += self.trace
+            self._end_interval(n_steps)
         if len(parts) == 1:
             return parts[0]
         return Spikes(np.concatenate([p.step for p in parts]), np.concatenate([p.neuron for p in parts]))
+
+    def _end_interval(self, n_steps: int) -> None:
+        self.interval_decay = self.decay**n_steps
+        self.filtered *= self.interval_decay
+        self.filtered += self.trace
 
     def _run(
         self,
@@ -247,6 +269,7 @@ class Simulation:
         length: int,
         n_steps: int,
         external: np.ndarray,
+        noise: np.ndarray,
         clamp: np.ndarray,
         collect: bool,
         every: int,
@@ -256,12 +279,12 @@ class Simulation:
         entering = self.plastic_drive if self.held is None else self.held
         self.held = None
         step, neuron = np.empty(capacity, dtype=np.int32), np.empty(capacity, dtype=np.int32)
-        count = run_steps(
+        count = self._run_steps(
             length, n_steps - begin, self.problem.first, self._model, self._step, self.decay, self._jumps,
             self._static_decay, self._static_jump,
             self.state, self._parameters, entering, self.plastic_drive, self.static_drive,
-            self.readout if self._separate else self._no_readout, external, clamp, self.trace, self._increment,
-            self._received, self._spikes, self._everyone, *self._exchange,
+            self.readout if self._separate else self._no_readout, external, noise, clamp, self.trace, self._increment,
+            self._received, self._forced, self._spikes, self._everyone, *self._exchange,
             self._plastic.start, self._plastic.row, self._plastic.synapse, self.weight,
             self._static.start, self._static.row, self._static_weight,
             collect, self.problem.plastic.start, self.events, self.n_events,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hpcspike.engine.communication import World
+from hpcspike.engine.rate_simulation import make_simulation
 from hpcspike.engine.simulation import Simulation, Spikes
 from hpcspike.engine.training_kernels import filter_spikes
 from hpcspike.model.problem import Problem
@@ -21,7 +22,7 @@ class Response:
     """What a cue evoked, in ``trials`` trials from random initial conditions.
 
     drive (trials, n, samples): synaptic drive u; filtered (trials, n, samples): filtered spike trains r in spikes per
-    tau; spikes: one `Spikes` per trial, steps counted from the start of the window (negative: cue and free run).
+    tau; of rate units drive is x and filtered is tanh(x), and there are no spikes. spikes: one `Spikes` per trial, steps counted from the start of the window (negative: cue and free run).
     """
 
     drive: np.ndarray
@@ -70,7 +71,10 @@ class Trained:
 
     @property
     def state(self) -> dict[str, np.ndarray]:
-        """Phases (n,), drives (n,) and filtered spike trains (N,) at the end of training."""
+        """Phases (n,), drives (n,) and filtered spike trains (N,) at the end of training.
+
+        Of other than theta neurons, what stands for the phase is the first variable of their state.
+        """
         live = self.simulation
         return {"phase": live.state[0].copy(), "drive": live.drive, "filtered": live.filtered.copy()}
 
@@ -108,7 +112,7 @@ class Trained:
     def copy_simulation(self) -> Simulation:
         """A fresh simulation with the trained weights."""
         live = self.simulation
-        simulation = Simulation(self.problem, dtype=live.weight.dtype, world=self.world, like=live)
+        simulation = make_simulation(self.problem, dtype=live.weight.dtype, world=self.world, like=live)
         simulation.weight[:] = live.weight
         return simulation
 
@@ -124,11 +128,15 @@ class Trained:
             (free + cue, every * len(record), bias, record),
         ):
             if length:
-                parts.append(simulation.run_interval(length, external, record=target))
+                noise = None if begin < free else problem.noise_of(begin - free, length)
+                parts.append(simulation.run_interval(length, external, record=target, noise=noise))
                 begins.append(begin)
         step = np.concatenate([part.step + begin for part, begin in zip(parts, begins, strict=True)])
         neuron = np.concatenate([part.neuron for part in parts])
         drive[:] = record.T
+        if simulation.graded:
+            np.tanh(drive, out=filtered)
+            return Spikes(step, neuron)
         jump = problem.neuron.tau_ms / problem.synapse.tau_syn_ms
         filter_spikes(step, neuron, problem.first, simulation.decay, jump, free + cue, every, filtered)
         return Spikes(step - np.int32(free + cue), neuron)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from hpcspike.engine.communication import World
-from hpcspike.engine.simulation import Simulation
+from hpcspike.engine.rate_simulation import make_simulation
 from hpcspike.engine.state import StateArray, by_neuron, prefixed, ragged
 from hpcspike.engine.training_kernels import accumulate_moments, goal_statistics, rate_error, squared_changes
 from hpcspike.errors import SpecError
 from hpcspike.model.problem import Problem
 from hpcspike.rls import make_rls
-from hpcspike.spec.experiment import Training, is_multiple, n_steps, why_untrainable
+from hpcspike.spec.experiment import Training, is_multiple, n_steps, why_unconnectable, why_untrainable
 
 CURVE = ("correlation", "rate", "weight_change", "seconds")
 """What the learning curve holds for every loop."""
@@ -43,7 +44,7 @@ class Trainer:
     """
 
     REBUILT: ClassVar[frozenset[str]] = frozenset(
-        {"problem", "training", "world", "steps_per_update", "goals", "n_loops", "diverged_drive", "reference"}
+        {"problem", "training", "on_update", "world", "steps_per_update", "goals", "n_loops", "diverged_drive", "reference"}
         | {"goal_mean", "goal_variation"}
     )
     """Attributes that are no state: equal whenever they are made for the same problem."""
@@ -58,12 +59,13 @@ class Trainer:
         threads: int = 1,
         diverged_drive: float = 1e6,
         world: World | None = None,
+        on_update: Callable[[Trainer], None] | None = None,
     ) -> None:
-        self.problem, self.training = problem, training
+        self.problem, self.training, self._on_update = problem, training, on_update
         self.world = world or World()
         _check(problem, training)
         interval, grid = training.update_interval_ms, problem.grid_ms
-        self.simulation = Simulation(problem, dtype=np.dtype(training.dtype), world=self.world)
+        self.simulation = make_simulation(problem, dtype=np.dtype(training.dtype), world=self.world)
         mean_in_degree = float(self.world.concatenate(problem.in_degree).mean())
         self.rls = make_rls(problem, training, threads=threads, mean_in_degree=mean_in_degree)
         self._steps_per_update = n_steps(interval, problem.neuron.step_ms)
@@ -99,9 +101,11 @@ class Trainer:
         stop = min(length, cursor.step + most_steps)
         if length:
             external = problem.input + problem.stimuli[self.target_set] if cursor.stage == CUE else problem.input
-            collect = cursor.stage == WINDOW and self.rls.needs_events
+            collect = cursor.stage == WINDOW and self.rls.needs_events and not self.simulation.graded
             with self.world.phases("steps"):
-                spikes = self.simulation.run_interval(length, external, begin=cursor.step, stop=stop, collect=collect)
+                spikes = self.simulation.run_interval(
+                    length, external, begin=cursor.step, stop=stop, collect=collect, noise=self._noise(length)
+                )
             if cursor.stage == WINDOW:
                 self.window_spikes += len(spikes.step)
         taken = stop - cursor.step
@@ -111,6 +115,14 @@ class Trainer:
         if self.cursor is cursor:
             self.loop_seconds += time.perf_counter() - self._began
         return taken
+
+    def _noise(self, length: int) -> np.ndarray | None:
+        # frozen noise of the interval of this length that the cursor is in
+        cursor = self.cursor
+        if cursor.stage == FREE_RUN:
+            return None
+        in_window = self.problem.stimulus_steps if cursor.stage == WINDOW else 0
+        return self.problem.noise_of(in_window + cursor.update * self._steps_per_update, length)
 
     @property
     def target_set(self) -> int:
@@ -153,18 +165,27 @@ class Trainer:
 
     def _update(self, goal: np.ndarray) -> None:
         simulation, first = self.simulation, self.problem.first
+        if self._on_update is not None:
+            self._on_update(self)
         drive = simulation.drive
         # what the weights of the moment make of r; mostly it is the drive itself
         readout = simulation.readout + simulation.static_drive
         if self.training.variable == "rate":
             accumulate_moments(simulation.filtered[first : first + len(goal)], goal, self.moments)
-            rate_error(readout, self.problem.input, goal, self.training.smoothing, self._error, self._gain)
+            rate_error(readout, self._input_now(), goal, self.training.smoothing, self._error, self._gain)
         else:
             accumulate_moments(drive, goal, self.moments)
             np.subtract(goal, readout, out=self._error)
         simulation.hold_drive()
+        if simulation.graded:  # no input stays as it was, so that there are no events to go by
+            self.rls.begin_window()
         with self.world.phases("update"):
             self.rls.update(simulation, self._error, self._gain)
+
+    def _input_now(self) -> np.ndarray:
+        # external input of the last step before the update
+        noise = self._noise(self._steps_per_update)
+        return self.problem.input if noise is None else self.problem.input + noise[-1]
 
     def _end_loop(self) -> None:
         simulation, world = self.simulation, self.world
@@ -250,7 +271,7 @@ class Trainer:
 
 
 def _check(problem: Problem, training: Training) -> None:
-    reason = why_untrainable(problem.neuron, training)
+    reason = why_untrainable(problem.neuron, training) or why_unconnectable(problem.neuron, problem.synapse)
     if reason is not None:
         raise SpecError(reason)
     interval, grid = training.update_interval_ms, problem.grid_ms

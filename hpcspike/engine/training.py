@@ -26,6 +26,7 @@ def train(
     threads: int = 1,
     progress: bool = False,
     on_loop: OnLoop | None = None,
+    on_update: Callable[[Trainer], None] | None = None,
     diverged_drive: float = 1e6,
     world: World | None = None,
     checkpoints: Checkpoints | None = None,
@@ -49,6 +50,8 @@ def train(
         Show a progress bar on a terminal, plain lines elsewhere.
     on_loop
         Called after every loop with its number and its row of the learning curve.
+    on_update
+        Called with the live `hpcspike.engine.trainer.Trainer` before every weight update.
     diverged_drive
         A drive beyond this size, or not finite, ends training; `Trained.diverged_loop` tells when.
     world
@@ -74,7 +77,9 @@ def train(
     training = training or Training()
     world = world or World()
     with world.phases("build"):
-        trainer = Trainer(problem, training, threads=threads, diverged_drive=diverged_drive, world=world)
+        trainer = Trainer(
+            problem, training, threads=threads, diverged_drive=diverged_drive, world=world, on_update=on_update
+        )
     with (
         loop_reporter(trainer.n_loops, shown=progress and trainer.world.rank == 0) as report,
         keeping(trainer, checkpoints, experiment) as keeper,

@@ -70,12 +70,21 @@ STATUS_COLOURS = {"learned": GREEN, "sampling": SKY, "tracking": ORANGE, "diverg
 
 
 def styled(function: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Draw inside the settings of this module, without touching those of the caller."""
+    """Draw inside the settings of this module, without touching those of the caller.
+
+    A figure of a Dataset whose attribute ``stand_in`` says that its data are made up says so in its title.
+    """
 
     @wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> Figure:
         with matplotlib.rc_context(SETTINGS):
-            return function(*args, **kwargs)
+            figure = function(*args, **kwargs)
+            said = [getattr(data, "attrs", {}).get("stand_in") for data in (*args, *kwargs.values())]
+            words = [text for text in said if text][:1]
+            if words:
+                title = figure.get_suptitle()
+                figure.suptitle(f"{title} (data: {words[0]})" if title else f"data: {words[0]}")
+            return figure
 
     return wrapped
 

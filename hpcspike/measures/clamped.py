@@ -80,7 +80,12 @@ def clamped_split(trained: Trained, *, target_set: int = 0, trials: int = 3) -> 
 
 
 def can_be_clamped(trained: Trained) -> bool:
-    """Whether the split means something: theta neurons, trained for their drive, all synapses with one decay time."""
+    """Whether the split means something.
+
+    It does for theta neurons with constant input, trained for their drive, all synapses with one decay time.
+    """
+    if trained.problem.noise is not None:
+        return False
     synapse = trained.problem.synapse
     same_decay = synapse.static_tau_syn_ms in (None, synapse.tau_syn_ms)
     return trained.training.variable == "drive" and trained.problem.neuron.model == "theta" and same_decay

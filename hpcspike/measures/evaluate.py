@@ -89,7 +89,7 @@ def _neuron_columns(trained: Trained, target_set: int, measures: Measures) -> di
         inside = evoked.spikes[0].neuron[evoked.spikes[0].step >= 0] - problem.first
         columns["spikes"] += np.bincount(inside, minlength=len(target))
         if rate:
-            phi = rate_of_noisy_input(evoked.drive[0] + problem.input[:, None], trained.training.smoothing)
+            phi = rate_of_noisy_input(evoked.drive[0] + problem.input_at_samples(), trained.training.smoothing)
             columns["phi"] += pearson(phi, target) / trials
     mean = total / trials
     columns["mean_correlation"] = pearson(mean, target)
@@ -111,13 +111,14 @@ def _response_scalars(
     share = _ratio(whole["fast"].sum(), whole["power"].sum())
     share_target = _ratio(whole["target_fast"].sum(), whole["target_power"].sum())
     seconds = len(columns) * measures.n_test_trials * problem.duration_ms / 1000.0
+    population_rate = float(whole["spikes"].sum()) / problem.n_neurons / seconds
     rate, several = trained.training.variable == "rate", measures.n_test_trials > 1
     return {
         "correlation": float(whole["correlation"].mean()),
         "correlation_sd": float(whole["correlation"].std()),
         "correlation_trial_mean": float(whole["mean_correlation"].mean()),
         "correlation_phi": float(whole["phi"].mean()) if rate else math.nan,
-        "population_rate": float(whole["spikes"].sum()) / problem.n_neurons / seconds,
+        "population_rate": population_rate if problem.neuron.model != "tanh" else math.nan,
         "trial_sd": math.sqrt(whole["trial_variance"].mean()) / spread if several else math.nan,
         "residual_after_averaging": math.sqrt(whole["residual"].mean()) / spread,
         "fast_share_response": share,

@@ -9,8 +9,8 @@ from hpcspike.model.connectivity import build_rows, build_static_rows, constant_
 from hpcspike.model.problem import Problem
 from hpcspike.model.random_streams import uniform_by_neuron
 from hpcspike.model.recordings import Recording, read_recording
-from hpcspike.model.targets import build_targets, duration_of, n_neurons_of
-from hpcspike.spec.experiment import Experiment
+from hpcspike.model.targets import build_targets, duration_of, n_neurons_of, ou_paths
+from hpcspike.spec.experiment import Experiment, n_steps
 from hpcspike.spec.targets import RecordedTargets
 
 
@@ -18,7 +18,7 @@ def recording_of(experiment: Experiment) -> Recording | None:
     """The recording that an experiment trains, or None."""
     if not isinstance(experiment.targets, RecordedTargets):
         return None
-    recording = read_recording(experiment.targets, tau_ms=experiment.neuron.tau_ms)
+    recording = read_recording(experiment.targets, tau_ms=experiment.neuron.tau_ms, seed=experiment.seed)
     size, given = n_neurons_of(experiment, recording), experiment.network.n_neurons
     if given is not None and given != size:
         raise SpecError(
@@ -28,11 +28,24 @@ def recording_of(experiment: Experiment) -> Recording | None:
     return recording
 
 
+def frozen_noise(experiment: Experiment, neurons: range, duration_ms: float) -> np.ndarray | None:
+    """External input that is the same in every loop and trial, (steps of cue and window, n); None if there is none."""
+    noise, step_ms = experiment.frozen_noise, experiment.neuron.step_ms
+    if noise.standard_deviation == 0.0:
+        return None
+    steps = n_steps(experiment.stimulus.duration_ms, step_ms) + n_steps(duration_ms, step_ms)
+    if not neurons:  # more ranks than neurons
+        return np.zeros((steps, 0))
+    key = (experiment.seed, experiment.replicate)
+    paths = ou_paths(noise.tau_corr_ms, noise.standard_deviation, step_ms, steps, neurons, "frozen_noise", 0, key)
+    return np.ascontiguousarray(paths.T)
+
+
 def build_problem(experiment: Experiment, *, block: tuple[int, int] | None = None) -> Problem:
     """The arrays of neurons ``block[0]`` to ``block[1] - 1`` (default: all).
 
-    Every neuron's numbers are the same whatever block it is built in. ``targets.offset``, which needs a simulation, is
-    left to `hpcspike.engine.distribute`.
+    Every neuron's numbers are the same whatever block it is built in. ``targets.offset`` and innate targets, which
+    need a simulation, are left to `hpcspike.engine.distribute`.
     """
     recording = recording_of(experiment)
     size = n_neurons_of(experiment, recording)
@@ -61,6 +74,7 @@ def build_problem(experiment: Experiment, *, block: tuple[int, int] | None = Non
         protocol=experiment.protocol,
         stimulus_ms=experiment.stimulus.duration_ms,
         grid_ms=experiment.targets.grid_ms,
+        noise=frozen_noise(experiment, neurons, duration),
         seed=experiment.seed,
         replicate=experiment.replicate,
     )

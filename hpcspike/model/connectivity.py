@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hpcspike.model.random_streams import stream
+from hpcspike.spec.connectivity import DaleConnectivity
 from hpcspike.spec.experiment import BalancedConnectivity, Connectivity, Experiment, GaussianConnectivity
 
 
@@ -27,8 +28,14 @@ def build_rows(connectivity: Connectivity, n_neurons: int, neurons: range, *, se
     if isinstance(connectivity, BalancedConnectivity):
         k = connectivity.plastic_in_degree
         pair = (connectivity.plastic_excitatory, connectivity.plastic_inhibitory)
-        sources = _from_both_populations(connectivity, n_neurons, neurons, k, "mask", (seed, replicate))
+        border = n_excitatory_of(connectivity, n_neurons)
+        sources = _from_both_populations(border, n_neurons, neurons, (k, k), "mask", (seed, replicate))
         return _even_rows(sources, np.broadcast_to(np.repeat(pair, k), sources.shape))
+    if isinstance(connectivity, DaleConnectivity):
+        border, _ = connectivity.populations(n_neurons)
+        inputs = connectivity.in_degrees(n_neurons)
+        sources = _from_both_populations(border, n_neurons, neurons, inputs, "mask", (seed, replicate))
+        return _even_rows(sources, np.broadcast_to(np.repeat(connectivity.weights(n_neurons), inputs), sources.shape))
     presynaptic, weights = [], []
     for neuron in neurons:
         sources = _sources(connectivity.probability, n_neurons, neuron, seed, replicate)
@@ -45,6 +52,8 @@ def in_degrees(connectivity: Connectivity, n_neurons: int, neurons: range, *, se
     """Number of plastic synapses of ``neurons``, (n,), without drawing their weights."""
     if isinstance(connectivity, BalancedConnectivity):
         return np.full(len(neurons), 2 * connectivity.plastic_in_degree)
+    if isinstance(connectivity, DaleConnectivity):
+        return np.full(len(neurons), sum(connectivity.in_degrees(n_neurons)))
     probability = connectivity.probability
     return np.array([len(_sources(probability, n_neurons, neuron, seed, replicate)) for neuron in neurons])
 
@@ -54,7 +63,8 @@ def build_static_rows(connectivity: Connectivity, n_neurons: int, neurons: range
     if not isinstance(connectivity, BalancedConnectivity):
         return rows_from_lists([np.zeros(0, np.int32)] * len(neurons), [np.zeros(0)] * len(neurons))
     k = connectivity.static_in_degree
-    sources = _from_both_populations(connectivity, n_neurons, neurons, k, "static_sources", (seed, replicate))
+    border = n_excitatory_of(connectivity, n_neurons)
+    sources = _from_both_populations(border, n_neurons, neurons, (k, k), "static_sources", (seed, replicate))
     excitatory = _excitatory(connectivity, n_neurons, neurons)[:, None]
     weights = np.empty(sources.shape)
     weights[:, :k] = np.where(excitatory, connectivity.static_ee, connectivity.static_ie)
@@ -82,16 +92,19 @@ def _excitatory(connectivity: BalancedConnectivity, n_neurons: int, neurons: ran
 
 
 def _from_both_populations(
-    connectivity: BalancedConnectivity, n_neurons: int, neurons: range, k: int, purpose: str, key: tuple[int, int]
+    n_excitatory: int, n_neurons: int, neurons: range, inputs: tuple[int, int], purpose: str, key: tuple[int, int]
 ) -> np.ndarray:
-    """For each neuron k excitatory and then k inhibitory others, each ascending and without repeats, (n, 2 k) int32."""
-    n_excitatory = n_excitatory_of(connectivity, n_neurons)
-    result = np.empty((len(neurons), 2 * k), dtype=np.int32)
+    """For each neuron so many excitatory and then inhibitory others, (n, sum of inputs) int32.
+
+    Each population's are ascending and without repeats; neurons 0 to n_excitatory - 1 are excitatory.
+    """
+    k = inputs[0]
+    result = np.empty((len(neurons), sum(inputs)), dtype=np.int32)
     for neuron, row in zip(neurons, result, strict=True):
         rng = stream(*key, purpose, neuron)
         for part, low, high in ((row[:k], 0, n_excitatory), (row[k:], n_excitatory, n_neurons)):
             inside = low <= neuron < high
-            part[:] = rng.choice(high - low - inside, k, replace=False, shuffle=False)
+            part[:] = rng.choice(high - low - inside, len(part), replace=False, shuffle=False)
             part += low
             if inside:
                 part += part >= neuron  # skip the neuron itself

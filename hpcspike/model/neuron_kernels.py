@@ -1,12 +1,16 @@
-"""One step of every built-in neuron model behind one call, and the leaky integrate-and-fire neuron."""
+"""One step of every neuron model behind one call, and the leaky integrate-and-fire neuron."""
 
 from __future__ import annotations
 
 from hpcspike.accelerate import kernel
+from hpcspike.model.izhikevich_kernels import advance_izhikevich
 from hpcspike.model.theta_kernels import advance_theta
 
 THETA = 0
 LIF = 1
+IZHIKEVICH = 2
+USER = 3
+TANH = 4
 
 
 @kernel
@@ -41,9 +45,28 @@ def advance(model, state, parameters, received, external, step, increment, spike
     """Advance all neurons of a block by one step and list those that spiked; returns their number.
 
     model: which neuron; state (v, n), parameters (p, n), or (p, 1) if all neurons share them: as the model has them;
-    received, external (n,): synaptic drive u and external input I; step: dt / tau; increment (n,): work array;
-    spikes (n,) int32: local indices, ascending.
+    received, external (n,): synaptic drive u and external input I; step: dt / tau, of Izhikevich neurons dt in ms;
+    increment (n,): work array; spikes (n,) int32: local indices, ascending.
     """
     if model == THETA:
         return advance_theta(state, received, external, step, increment, spikes)
+    if model == IZHIKEVICH:
+        return advance_izhikevich(state, parameters, received, external, step, spikes)
     return advance_lif(state, parameters, received, external, step, spikes)
+
+
+@kernel
+def step_one(state, parameters, drive, external, step_ms):  # type: ignore[no-untyped-def]
+    """One neuron of `advance_user` by one step: the place that a user's function takes; returns whether it spiked."""
+    return False
+
+
+@kernel
+def advance_user(model, state, parameters, received, external, step, increment, spikes):  # type: ignore[no-untyped-def]
+    """`advance` for a user's neuron model; step: dt in ms, parameters (p, n)."""
+    count = 0
+    for i in range(received.shape[0]):
+        if step_one(state[:, i], parameters[:, i], received[i], external[i], step):
+            spikes[count] = i
+            count += 1
+    return count

@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
-from hpcspike.model.neuron_kernels import LIF, THETA
-from hpcspike.spec.experiment import LifNeuron, Neuron, n_steps
+from hpcspike.errors import SpecError
+from hpcspike.model.neuron_kernels import IZHIKEVICH, LIF, TANH, THETA, USER, advance_user
+from hpcspike.neurons import find_model
+from hpcspike.spec.experiment import IzhikevichNeuron, LifNeuron, Neuron, UserNeuron, n_steps
+
+IZHIKEVICH_TYPES = {
+    "RS": (0.02, 0.2, -65.0, 8.0),
+    "IB": (0.02, 0.2, -55.0, 4.0),
+    "CH": (0.02, 0.2, -50.0, 2.0),
+    "FS": (0.1, 0.2, -65.0, 2.0),
+    "LTS": (0.02, 0.25, -65.0, 2.0),
+}
+"""a, b, c, d of each type (Izhikevich 2003): regular spiking, intrinsically bursting, chattering, fast spiking,
+low-threshold spiking."""
+
+_CODES = {"theta": THETA, "lif": LIF, "izhikevich": IZHIKEVICH, "user": USER, "tanh": TANH}
 
 
 def model_code(neuron: Neuron) -> int:
-    """Number of the model in `hpcspike.model.neuron_kernels.advance`."""
-    return LIF if isinstance(neuron, LifNeuron) else THETA
+    """Number of the model in `hpcspike.model.neuron_kernels.advance`; users' and rate models have steps of their own."""
+    return _CODES[neuron.model]
+
+
+def step_size(neuron: Neuron) -> float:
+    """Integration step in the unit of time of the model's equations: tau, or ms where they have no tau."""
+    if isinstance(neuron, (IzhikevichNeuron, UserNeuron)):
+        return neuron.step_ms
+    return neuron.step_ms / neuron.tau_ms
 
 
 def state_dtype(neuron: Neuron, weight_dtype: np.dtype) -> np.dtype:
@@ -21,21 +46,75 @@ def state_dtype(neuron: Neuron, weight_dtype: np.dtype) -> np.dtype:
     return np.dtype(weight_dtype) if isinstance(neuron, LifNeuron) else np.dtype(np.float64)
 
 
-def parameters(neuron: Neuron) -> np.ndarray:
-    """Parameters (p, 1), the same for all neurons."""
-    if not isinstance(neuron, LifNeuron):
-        return np.empty((0, 1))
-    column = [neuron.threshold, neuron.reset, float(n_steps(neuron.refractory_ms, neuron.step_ms)), neuron.drive_gain]
-    return np.array(column)[:, None]
+def parameters(neuron: Neuron, neurons: range) -> np.ndarray:
+    """Parameters (p, n) of ``neurons``, or (p, 1) if all share them."""
+    if isinstance(neuron, LifNeuron):
+        refractory = float(n_steps(neuron.refractory_ms, neuron.step_ms))
+        return np.array([neuron.threshold, neuron.reset, refractory, neuron.drive_gain])[:, None]
+    if isinstance(neuron, IzhikevichNeuron):
+        types = [neuron.cell_types[i % len(neuron.cell_types)] for i in neurons]
+        table = np.array([(*IZHIKEVICH_TYPES[name], neuron.drive_gain) for name in types])
+        return np.ascontiguousarray(table.reshape(-1, 5).T)
+    if isinstance(neuron, UserNeuron):
+        values = find_model(neuron).values(neuron.parameters, neurons)
+        return np.array(list(values.values())).reshape(-1, len(neurons))
+    return np.empty((0, 1))
 
 
-def initial_state(neuron: Neuron, phase: np.ndarray) -> np.ndarray:
-    """State (v, n) of neurons at ``phase`` (n,) in radians.
+def initial_state(neuron: Neuron, phase: np.ndarray, neurons: range) -> np.ndarray:
+    """State (v, n) of ``neurons`` at ``phase`` (n,) in radians.
 
     Theta neurons start at theta = phase, wrapped to (-pi, pi]; integrate-and-fire neurons at the same fraction of the
-    way from reset to threshold as phase is of a turn.
+    way from reset to threshold as phase is of a turn; Izhikevich neurons at that fraction of the way from -65 to -50 mV,
+    with w = b v; rate units, whose state is r = tanh(x), at x from -1 to 1 likewise.
     """
+    fraction = np.mod(phase, 2.0 * np.pi) / (2.0 * np.pi)
     if isinstance(neuron, LifNeuron):
-        fraction = np.mod(phase, 2.0 * np.pi) / (2.0 * np.pi)
         return np.stack([neuron.reset + fraction * (neuron.threshold - neuron.reset), np.zeros(len(phase))])
+    if isinstance(neuron, IzhikevichNeuron):
+        v = -65.0 + 15.0 * fraction
+        return np.stack([v, parameters(neuron, neurons)[1] * v])
+    if isinstance(neuron, UserNeuron):
+        return _user_state(neuron, 2.0 * np.pi * fraction, neurons)
+    if neuron.model == "tanh":
+        return np.tanh(2.0 * fraction - 1.0)[None, :]
     return (np.pi - np.mod(np.pi - phase, 2.0 * np.pi))[None, :].copy()
+
+
+def _user_state(neuron: UserNeuron, phase: np.ndarray, neurons: range) -> np.ndarray:
+    model = find_model(neuron)
+    made = np.asarray(model.initial_state(phase, model.values(neuron.parameters, neurons)), dtype=np.float64)
+    if made.ndim != 2 or made.shape[1] != len(phase):
+        raise SpecError(
+            f"neuron.kind = {neuron.kind}: initial_state returns shape {made.shape}, but must return "
+            f"(state variables, {len(phase)})"
+        )
+    return np.ascontiguousarray(made)
+
+
+def user_advance(neuron: UserNeuron) -> Any:
+    """The compiled `hpcspike.model.neuron_kernels.advance` of a user's model."""
+    return _compiled(find_model(neuron).step, neuron.kind)
+
+
+@functools.cache
+def _compiled(step: Callable[..., Any], kind: str) -> Any:
+    from numba.core import types
+    from numba.core.errors import NumbaError
+
+    from hpcspike.accelerate import compiled_stranger, respecialised
+
+    function = compiled_stranger(step)
+    column, number = types.Array(types.float64, 1, "A"), types.float64
+    try:
+        function.compile((column, column, number, number, number))
+    except NumbaError as error:
+        reason = next((line for line in str(error).splitlines()[1:] if line.strip()), str(error)).strip()
+        raise SpecError(
+            f"neuron.kind = {kind}: numba cannot compile the step function: {reason}; write it with numbers, the math "
+            "module and the two arrays only"
+        ) from None
+    answer = function.overloads[(column, column, number, number, number)].signature.return_type
+    if not isinstance(answer, (types.Boolean, types.Integer)):
+        raise SpecError(f"neuron.kind = {kind}: the step function returns {answer}, but must return True or False")
+    return respecialised(advance_user, step_one=function)

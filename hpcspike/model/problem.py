@@ -8,7 +8,8 @@ import numpy as np
 
 from hpcspike.errors import DataError
 from hpcspike.model.connectivity import Rows, rows_from_dense
-from hpcspike.spec.experiment import Neuron, Protocol, Synapse, ThetaNeuron, is_multiple, n_steps
+from hpcspike.neurons import find_model
+from hpcspike.spec.experiment import Neuron, Protocol, Synapse, ThetaNeuron, UserNeuron, is_multiple, n_steps
 
 
 class Problem:
@@ -37,6 +38,9 @@ class Problem:
         Sections of an experiment; defaults as there.
     stimulus_ms, grid_ms
         Length of the cue, sampling interval of the targets.
+    noise
+        (steps, N): further external input in every step of cue and window, the same in every loop and trial; default:
+        none.
     seed, replicate
         Key of the random initial phases of test trials.
 
@@ -60,6 +64,7 @@ class Problem:
         protocol: Protocol | None = None,
         stimulus_ms: float = 100.0,
         grid_ms: float = 1.0,
+        noise: Any = None,
         seed: int = 1,
         replicate: int = 0,
     ) -> None:
@@ -88,6 +93,7 @@ class Problem:
             protocol=protocol or Protocol(),
             stimulus_ms=stimulus_ms,
             grid_ms=grid_ms,
+            noise=None if noise is None else np.ascontiguousarray(noise, dtype=np.float64),
             seed=seed,
             replicate=replicate,
         )
@@ -118,6 +124,7 @@ class Problem:
         seed: int,
         replicate: int,
         input: np.ndarray | None = None,
+        noise: np.ndarray | None = None,
     ) -> None:
         self.n_neurons, self.first = n_neurons, first
         self.plastic, self.static = plastic, static
@@ -127,6 +134,9 @@ class Problem:
         self.neuron, self.synapse, self.protocol = neuron, synapse, protocol
         self.stimulus_ms, self.grid_ms = stimulus_ms, grid_ms
         self.seed, self.replicate = seed, replicate
+        self.noise = noise
+        if isinstance(neuron, UserNeuron):
+            find_model(neuron)
         self._check()
 
     def _check(self) -> None:
@@ -149,6 +159,16 @@ class Problem:
         if not (np.isfinite(self.plastic.weight).all() and np.isfinite(self.static.weight).all()):
             raise DataError("weights holds NaN or infinite values: every entry must be a finite number")
         self._check_times()
+        self._check_noise()
+
+    def _check_noise(self) -> None:
+        if self.noise is None:
+            return
+        shape = (self.stimulus_steps + self.n_samples * self.steps_per_sample, self.n_rows)
+        if self.noise.shape != shape:
+            raise DataError(f"noise has shape {self.noise.shape}: must be (steps of cue and window, n) = {shape}")
+        if not np.isfinite(self.noise).all():
+            raise DataError("noise holds NaN or infinite values: every entry must be a finite number")
 
     def _check_times(self) -> None:
         step, synapse = self.neuron.step_ms, self.synapse
@@ -161,6 +181,25 @@ class Problem:
         for key, value in times.items():
             if not (value >= 0 and is_multiple(value, step)):
                 raise DataError(f"{key} = {value:g} ms is not a multiple of the step of {step:g} ms")
+
+    def noise_of(self, first: int, n_steps: int) -> np.ndarray | None:
+        """Frozen noise of ``n_steps`` steps from step ``first`` on, counted from the start of the cue: (n_steps, n).
+
+        It is zero after the window; None if there is no noise at all.
+        """
+        if self.noise is None:
+            return None
+        part = self.noise[first : first + n_steps]
+        if len(part) == n_steps:
+            return part
+        return np.concatenate([part, np.zeros((n_steps - len(part), self.n_rows))])
+
+    def input_at_samples(self) -> np.ndarray:
+        """External input of the step that leads to each sample of the window, (n, n_samples)."""
+        if self.noise is None:
+            return np.repeat(self.input[:, None], self.n_samples, axis=1)
+        every = self.steps_per_sample
+        return self.input[:, None] + self.noise[self.stimulus_steps + every - 1 :: every].T
 
     @property
     def neurons(self) -> range:

@@ -16,6 +16,17 @@ PURPOSES = {
     "chaotic_weights": 9,
     "chaotic_start": 10,
     "static_sources": 11,
+    "shared_targets": 20,
+    "frozen_noise": 21,
+    "innate_phase": 12,
+    "deleted_spike": 13,
+    "learner_weights": 40,
+    "learner_start": 41,
+    "learner_noise": 42,
+    "task": 43,
+    "lesion": 30,
+    "shuffle": 31,
+    "stand_in": 32,
 }
 """Registry of purposes; a number once given is never reused, so that old results stay reproducible."""
 

@@ -57,7 +57,8 @@ def refused(path: Path, found: str, remedy: str) -> DataError:
     return DataError(f"targets.path = {path}: {found}; {remedy}")
 
 
-def _unreadable(path: Path, kind: str, error: Exception) -> DataError:
+def unreadable(path: Path, kind: str, error: Exception) -> DataError:
+    """The error for a file that its format's library cannot read."""
     detail = " ".join(str(error).split()) or type(error).__name__
     return refused(path, f"cannot be read as {kind} ({detail})", f"check the file; known formats: {_FORMATS}")
 
@@ -69,7 +70,7 @@ def _read_netcdf(path: Path, targets: RecordedTargets) -> Table:
         with path.open("rb") as stream:
             magic = stream.read(8)
     except OSError as error:
-        raise _unreadable(path, "netCDF", error) from None
+        raise unreadable(path, "netCDF", error) from None
     # chosen here, since xarray's own choice depends on which other packages happen to be installed
     return _read_dataset(path, targets, "netCDF", "scipy" if magic.startswith(b"CDF") else "h5netcdf", {})
 
@@ -88,7 +89,7 @@ def _read_dataset(path: Path, targets: RecordedTargets, kind: str, engine: Any, 
     except DataError:
         raise
     except Exception as error:  # damaged files raise whatever the format's library happens to raise
-        raise _unreadable(path, kind, error) from None
+        raise unreadable(path, kind, error) from None
     time = _time_dimension(path, array)
     (unit,) = (dim for dim in array.dims if dim != time)
     array = array.transpose(unit, time)
@@ -154,7 +155,7 @@ def _read_csv(path: Path, targets: RecordedTargets) -> Table:
             header = [name.strip() for name in next(csv.reader(stream), [])]
             lines = [line for line in stream if line.strip()]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise _unreadable(path, "CSV", error) from None
+        raise unreadable(path, "CSV", error) from None
     first = header[0].lower() if header else ""
     if first not in _CSV_TIME_COLUMNS:
         found = f"its first column is {header[0]!r}, not the time" if header else "is empty"
@@ -179,17 +180,26 @@ def _read_npy(path: Path, targets: RecordedTargets) -> Table:
     try:
         values = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise _unreadable(path, "NPY", error) from None
+        raise unreadable(path, "NPY", error) from None
     if not isinstance(values, np.ndarray) or values.ndim != 2:
         raise refused(path, f"holds an array of shape {np.shape(values)}", "store a 2-D array, unit x time")
     return Table(values=values, times_ms=None, unit_ids=tuple(map(str, range(len(values)))), unit=None)
 
 
-_FORMATS = "netCDF, zarr, CSV, NPY"
+def _read_nwb(path: Path, targets: RecordedTargets) -> Table:
+    from hpcspike.model.nwb_recordings import read_nwb
+
+    if path.is_dir():
+        raise refused(path, "is a folder", "give an NWB file in HDF5 format")
+    return read_nwb(path, targets)
+
+
+_FORMATS = "netCDF, zarr, CSV, NPY, NWB"
 _READERS: dict[str, Callable[[Path, RecordedTargets], Table]] = {
     ".nc": _read_netcdf,
     ".nc4": _read_netcdf,
     ".zarr": _read_zarr,
     ".csv": _read_csv,
     ".npy": _read_npy,
+    ".nwb": _read_nwb,
 }

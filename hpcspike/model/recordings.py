@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hpcspike.errors import DataError
 from hpcspike.model.recording_files import Table, read_table, refused
+from hpcspike.model.stand_in import DURATION_MS, UNITS, stand_in_rates
 from hpcspike.model.transfer import rate_of_constant_input
 from hpcspike.spec.targets import RecordedTargets
 
@@ -47,7 +48,7 @@ class Recording:
     mean_rates_hz: Array | None
 
 
-def read_recording(targets: RecordedTargets, *, tau_ms: float = 10.0) -> Recording:
+def read_recording(targets: RecordedTargets, *, tau_ms: float = 10.0, seed: int = 1) -> Recording:
     """Read the file of recorded targets, check it, and keep the units the experiment asks for.
 
     Parameters
@@ -57,6 +58,8 @@ def read_recording(targets: RecordedTargets, *, tau_ms: float = 10.0) -> Recordi
         ``min_rate_hz``; drives have no rate and keep the first ``n_units``.
     tau_ms
         Membrane time constant in ms: model rates are spikes per tau, that is Hz * tau_ms / 1000.
+    seed
+        Key of a stand-in (``targets.path: generated``); files are what they are.
 
     Raises
     ------
@@ -67,10 +70,11 @@ def read_recording(targets: RecordedTargets, *, tau_ms: float = 10.0) -> Recordi
     -----
     netCDF (4 by h5netcdf, 3 by scipy) and zarr: a 2-D array with a dimension ``time`` in ms or s (its ``units``
     attribute). CSV: a header, the time in ms in the first column (``time`` or ``time_ms``; ``time_s`` for seconds),
-    one further column per unit. NPY: unit x time, with ``targets.sample_ms``.
+    one further column per unit. NPY: unit x time, with ``targets.sample_ms``. NWB: see `hpcspike.model.nwb_recordings`;
+    samples are the middles of the bins.
     """
     path = Path(targets.path)
-    table = read_table(path, targets)
+    table = _stand_in(targets, seed) if targets.is_stand_in else read_table(path, targets)
     times_ms = _checked_times(path, table, targets)
     values, mean_rates_hz = _in_model_units(path, _checked_values(path, table, times_ms), table, targets, tau_ms)
     rows = _kept_rows(path, values, mean_rates_hz, targets)
@@ -81,6 +85,13 @@ def read_recording(targets: RecordedTargets, *, tau_ms: float = 10.0) -> Recordi
         rows=rows,
         mean_rates_hz=None if mean_rates_hz is None else mean_rates_hz[rows],
     )
+
+
+def _stand_in(targets: RecordedTargets, seed: int) -> Table:
+    n_units = UNITS if targets.n_units is None else targets.n_units
+    duration_ms = DURATION_MS if targets.duration_ms is None else targets.duration_ms
+    times_ms, rates = stand_in_rates(n_units, duration_ms=duration_ms, seed=seed)
+    return Table(rates, times_ms, tuple(f"stand-in {unit}" for unit in range(n_units)), "Hz")
 
 
 def interpolated(recording: Recording, times_ms: Array) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from hpcspike.model.transfer import rate_of_constant_input
 from hpcspike.spec.experiment import Experiment, n_steps
 from hpcspike.spec.targets import (
     ChaoticTargets,
+    InnateTargets,
+    GeneratedTargets,
     OrnsteinUhlenbeckTargets,
     RecordedTargets,
     SineProductTargets,
@@ -34,25 +37,46 @@ def build_targets(
     key = (experiment.seed, experiment.replicate)
     if not neurons:  # more ranks than neurons
         return np.zeros((family.n_sets, 0, n_samples))
+    if isinstance(family, InnateTargets):  # left to `hpcspike.engine.offsets`, since they need a simulation
+        return np.zeros((family.n_sets, len(neurons), n_samples))
     if isinstance(family, RecordedTargets):
         assert recording is not None
         return _recorded(experiment, family, recording, neurons, times)[None]
+    owners, place = _owners_of_targets(family, n_neurons, neurons, key)
     sets = []
     for target_set in range(family.n_sets):
         if isinstance(family, ChaoticTargets):
-            drive = _chaotic(family, n_neurons, neurons, n_samples, target_set, key)
+            drive = _chaotic(family, n_neurons, owners, n_samples, target_set, key)
         elif isinstance(family, OrnsteinUhlenbeckTargets):
             drive = ou_paths(
-                family.tau_corr_ms, family.standard_deviation, family.grid_ms, n_samples, neurons, "targets",
+                family.tau_corr_ms, family.standard_deviation, family.grid_ms, n_samples, owners, "targets",
                 target_set, key,
             )  # fmt: skip
         elif isinstance(family, SineTargets):
-            drive = np.stack([_sine(family, times, stream(*key, "targets", i, target_set)) for i in neurons])
+            drive = np.stack([_sine(family, times, stream(*key, "targets", i, target_set)) for i in owners])
         else:
-            drive = np.stack([_sine_product(family, times, stream(*key, "targets", i, target_set)) for i in neurons])
-        sets.append(drive)
+            drive = np.stack([_sine_product(family, times, stream(*key, "targets", i, target_set)) for i in owners])
+        sets.append(drive if place is None else drive[place])
     targets = np.stack(sets)
     return rate_of_constant_input(targets) if experiment.training.variable == "rate" else targets
+
+
+def _owners_of_targets(
+    family: GeneratedTargets, n_neurons: int, neurons: range, key: tuple[int, int]
+) -> tuple[Sequence[int], np.ndarray | None]:
+    """Whose own targets the neurons follow, without repeats, and where each neuron's is among them (None: in turn).
+
+    The order of a random permutation decides who has targets of its own, so that larger fractions contain smaller ones;
+    the others share the target of the neuron that comes last.
+    """
+    if family.random_fraction == 1.0:
+        return neurons, None
+    order = stream(*key, "shared_targets").permutation(n_neurons)
+    owner = np.full(n_neurons, order[-1])
+    own = order[: round(family.random_fraction * n_neurons)]
+    owner[own] = own
+    owners, place = np.unique(owner[neurons.start : neurons.stop], return_inverse=True)
+    return owners.tolist(), place
 
 
 def _sine(family: SineTargets, times: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -75,7 +99,7 @@ def ou_paths(
     standard_deviation: float,
     grid_ms: float,
     n_samples: int,
-    neurons: range,
+    neurons: Sequence[int],
     purpose: str,
     target_set: int,
     key: tuple[int, int],
@@ -93,7 +117,7 @@ def ou_paths(
 
 
 def _chaotic(
-    family: ChaoticTargets, n_neurons: int, neurons: range, n_samples: int, target_set: int, key: tuple[int, int]
+    family: ChaoticTargets, n_neurons: int, neurons: Sequence[int], n_samples: int, target_set: int, key: tuple[int, int]
 ) -> np.ndarray:
     # the rate network is simulated whole on every rank: its units are coupled, and it is small beside P
     rng = stream(*key, "chaotic_weights", target_set)
@@ -115,7 +139,7 @@ def _chaotic(
         for _ in range(substeps):
             x = x + h * (_product(coupling, rate_of_constant_input(x)) - x)
         result[:, sample] = x
-    return result[neurons.start : neurons.stop]
+    return result[np.asarray(neurons)]
 
 
 def _product(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
+
+Transfer = Literal["phi_1", "phi_2"]
+"""phi_1 of a constant input (paper Eq 13), phi_2 of a noisy one (Eq 14)."""
 
 
 def rate_of_constant_input(total_input: np.ndarray) -> np.ndarray:
@@ -21,3 +26,8 @@ def slope_of_noisy_input(total_input: np.ndarray, smoothing: float) -> np.ndarra
     log_term = np.logaddexp(0.0, x)
     # written through log sigmoid so that neither factor under- or overflows on its own
     return np.exp(-np.logaddexp(0.0, -x) - 0.5 * np.log(np.maximum(smoothing * log_term, 1e-300))) / (2.0 * np.pi)
+
+
+def rate_of_input(total_input: np.ndarray, transfer: Transfer, smoothing: float) -> np.ndarray:
+    """The rate by the transfer function of that name; ``smoothing`` is c of phi_2 and nothing to phi_1."""
+    return rate_of_constant_input(total_input) if transfer == "phi_1" else rate_of_noisy_input(total_input, smoothing)

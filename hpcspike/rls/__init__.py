@@ -45,10 +45,16 @@ def make_rls(problem: Problem, training: Training, *, threads: int = 1, mean_in_
     """
     from hpcspike.rls.blocked import BlockedRls
     from hpcspike.rls.capacity import best_capacity
+    from hpcspike.rls.sign_rule import SignedRls
     from hpcspike.rls.textbook import TextbookBlasRls, TextbookRls
 
     arrays = (problem.plastic.start, problem.plastic.presynaptic)
     options: dict[str, Any] = {"ridge": training.ridge, "dtype": np.dtype(training.dtype), "threads": threads}
+    engine: BlockedRls | TextbookRls
     if training.algorithm == "blocked":
-        return BlockedRls(*arrays, **options, capacity=best_capacity(mean_in_degree))
-    return (TextbookRls if training.algorithm == "textbook" else TextbookBlasRls)(*arrays, **options)
+        engine = BlockedRls(*arrays, **options, capacity=best_capacity(mean_in_degree))
+    else:
+        engine = (TextbookRls if training.algorithm == "textbook" else TextbookBlasRls)(*arrays, **options)
+    if training.sign_rule == "none":
+        return engine
+    return SignedRls(engine, *arrays, problem.plastic.weight, training)

@@ -12,6 +12,7 @@ from hpcspike.errors import StoreError
 from hpcspike.rls.blocked_kernels import update_rows, update_rows_parallel
 from hpcspike.rls.capacity import TILE_ROWS, VECTOR_BYTES
 from hpcspike.rls.packing_kernels import pack_triangles, unpack_triangles
+from hpcspike.rls.sign_kernels import remove_inputs, take_in
 
 if TYPE_CHECKING:
     from hpcspike.engine.simulation import Simulation
@@ -43,7 +44,7 @@ class BlockedRls:
         {"start", "presynaptic", "in_degree", "widths", "p_start", "v_start", "bounds", "kernel"}
     )
     """Attributes that are no state: equal whenever they are made for the same rows."""
-    SCRATCH: ClassVar[frozenset[str]] = frozenset({"sources", "factors", "values", "scaled"})
+    SCRATCH: ClassVar[frozenset[str]] = frozenset({"sources", "factors", "values", "scaled", "restarted"})
     """Attributes that are no state: written before they are read."""
 
     def __init__(
@@ -82,6 +83,7 @@ class BlockedRls:
         self._scaled = np.empty(threads * capacity * widest, dtype=dtype)
         self._kernel = update_rows if threads == 1 else update_rows_parallel
         self.capacity = capacity
+        self.restarted: list[int] = []
         self._kept = 0
         self._fresh = True
 
@@ -104,6 +106,7 @@ class BlockedRls:
         )  # fmt: skip
         self._kept = 0 if flush else self._kept + 1
         self._fresh = False
+        self.restarted.clear()
         if self._scalars[:, 1].min(initial=0.0) < 0.0:
             for row in np.flatnonzero(self._scalars[:, 1] < 0.0).tolist():
                 self._restart(row, simulation, error[row] * gain[row])
@@ -128,6 +131,7 @@ class BlockedRls:
         simulation.weight[first : first + k] -= step * beta * last[:k]
         simulation.readout[row] -= step * beta * product
 
+        self.restarted.append(row)
         self._restarts[row] += 1
         self._ridges[row] *= RIDGE_GROWTH
         matrix = self._covariance[self._p_start[row] : self._p_start[row + 1]]
@@ -139,6 +143,24 @@ class BlockedRls:
         q = simulation.filtered[self._presynaptic[first : first + k]]
         last[:k] = q / self._ridges[row]
         self._scalars[row] = 1.0, q @ q / self._ridges[row]
+
+    def remove_inputs(self, row: int, inputs: np.ndarray, filtered: np.ndarray, *, condition: bool) -> None:
+        """Take plastic inputs of a row, given by their positions in it, out of its P for ever.
+
+        Called right after an update; filtered (N,): r at that update. ``condition``: see `hpcspike.rls.sign_kernels`.
+        P takes the kept updates of this row in early, which changes nothing but rounding, and the recursion goes on
+        from P q.
+        """
+        k, width, first = int(self._in_degree[row]), int(self._widths[row]), int(self._start[row])
+        matrix = self._covariance[self._p_start[row] : self._p_start[row + 1]]
+        vectors = self._vectors[self._v_start[row] : self._v_start[row + 1]]
+        take_in(matrix, k, width, vectors, self._shrinks[row], self._kept)
+        remove_inputs(matrix, k, width, inputs, condition, np.empty(k))
+        q = filtered[self._presynaptic[first : first + k]]
+        product = (matrix.reshape(-1, width)[:k, :k] * q).sum(axis=1)
+        place = (self._kept - 1 if self._kept else self.capacity - 1) * width
+        vectors[place : place + k] = product
+        self._scalars[row] = 1.0, (q * product).sum()
 
     def covariance(self, row: int) -> np.ndarray:
         """P of one row as a (K, K) array, the kept updates included."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from hpcspike.engine.partition import balanced_bounds
 from hpcspike.engine.state import StateArray, ragged
+from hpcspike.rls.sign_kernels import remove_inputs
 from hpcspike.rls.textbook_kernels import update_rows, update_rows_parallel
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ class TextbookRls:
     """
 
     needs_events = False
+    restarted: ClassVar[tuple[int, ...]] = ()
+    """Rows that the last update started anew: none."""
     REBUILT: ClassVar[frozenset[str]] = frozenset({"start", "presynaptic", "block_start", "bounds", "kernel"})
     """Attributes that are no state: equal whenever they are made for the same rows."""
     SCRATCH: ClassVar[frozenset[str]] = frozenset({"work"})
@@ -61,6 +64,12 @@ class TextbookRls:
             self._bounds, self._start, self._presynaptic, simulation.weight, self._block_start, self._covariance,
             simulation.filtered, error, gain, simulation.readout, self._work,
         )  # fmt: skip
+
+    def remove_inputs(self, row: int, inputs: np.ndarray, filtered: np.ndarray, *, condition: bool) -> None:
+        """Take plastic inputs of a row, given by their positions in it, out of its P for ever."""
+        k = int(self._start[row + 1] - self._start[row])
+        matrix = self._covariance[self._block_start[row] : self._block_start[row + 1]]
+        remove_inputs(matrix, k, k, inputs, condition, np.empty(k))
 
     def covariance(self, row: int) -> np.ndarray:
         """P of one row as a (K, K) array."""
@@ -100,6 +109,11 @@ class TextbookBlasRls(TextbookRls):
             self._start, self._presynaptic, simulation.weight, self._block_start, self._covariance,
             simulation.filtered, error, gain, simulation.readout, self._work[0], *self._scalars,
         )  # fmt: skip
+
+    def remove_inputs(self, row: int, inputs: np.ndarray, filtered: np.ndarray, *, condition: bool) -> None:
+        """As `TextbookRls.remove_inputs`."""
+        super().covariance(row)[:] = self.covariance(row)  # one triangle is not kept up to date
+        super().remove_inputs(row, inputs, filtered, condition=condition)
 
     def covariance(self, row: int) -> np.ndarray:
         """P of one row as a (K, K) array."""

@@ -7,53 +7,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from hpcspike.spec.connectivity import DaleConnectivity
 from hpcspike.spec.fields import Section, quantity
-from hpcspike.spec.targets import RecordedTargets, Targets
-
-
-class ThetaNeuron(Section):
-    """Quadratic integrate-and-fire neuron in its theta form (paper Eq 5), advanced by classical Runge-Kutta 4."""
-
-    model: Literal["theta"] = "theta"
-    tau_ms: float = quantity(10.0, unit="ms", gt=0, paper="Eq 4", doc="Membrane time constant; the unit of time of r.")
-    step_ms: float = quantity(1.0, unit="ms", gt=0, doc="Integration step dt.")
-    bias: float = quantity(0.0, doc="Constant external input I of every neuron.")
-
-
-class LifNeuron(Section):
-    """Leaky integrate-and-fire neuron, tau dv/dt = -v + I + gain u, forward Euler (paper, Fig 3 supplement 2)."""
-
-    model: Literal["lif"]
-    tau_ms: float = quantity(10.0, unit="ms", gt=0, paper="1.6", doc="Membrane time constant; the unit of time of r.")
-    step_ms: float = quantity(1.0, unit="ms", gt=0, doc="Integration step dt.")
-    bias: float = quantity(0.0, doc="Constant external input I of every neuron, in units of v.")
-    threshold: float = quantity(1.0, doc="A neuron spikes when v passes this.")
-    reset: float = quantity(0.0, doc="v after a spike.")
-    refractory_ms: float = quantity(0.0, unit="ms", ge=0, doc="Time after a spike in which v stays at reset.")
-    drive_gain: float = quantity(1.0, gt=0, doc="Factor of the synaptic drive u in the membrane equation.")
-
-    @model_validator(mode="after")
-    def _reset_below_threshold(self) -> LifNeuron:
-        if self.reset >= self.threshold:
-            raise ValueError(f"neuron.reset = {self.reset:g} must be below neuron.threshold = {self.threshold:g}")
-        return self
-
-    @model_validator(mode="after")
-    def _steps_fit(self) -> LifNeuron:
-        if self.step_ms > self.tau_ms:
-            raise ValueError(
-                f"neuron.step_ms = {self.step_ms:g} ms is larger than neuron.tau_ms = {self.tau_ms:g} ms, where "
-                "forward Euler overshoots; choose a smaller step"
-            )
-        if not is_multiple(self.refractory_ms, self.step_ms):
-            raise ValueError(
-                f"neuron.refractory_ms = {self.refractory_ms:g} ms is not a multiple of neuron.step_ms = "
-                f"{self.step_ms:g} ms"
-            )
-        return self
-
-
-Neuron = Annotated[ThetaNeuron | LifNeuron, Field(discriminator="model")]
+from hpcspike.spec.fields import is_multiple as is_multiple
+from hpcspike.spec.fields import n_steps as n_steps
+from hpcspike.spec.neurons import IzhikevichNeuron as IzhikevichNeuron
+from hpcspike.spec.neurons import LifNeuron as LifNeuron
+from hpcspike.spec.neurons import Neuron as Neuron
+from hpcspike.spec.neurons import TanhNeuron as TanhNeuron
+from hpcspike.spec.neurons import ThetaNeuron as ThetaNeuron
+from hpcspike.spec.neurons import UserNeuron as UserNeuron
+from hpcspike.spec.targets import InnateTargets, RecordedTargets, Targets
 
 
 class Synapse(Section):
@@ -107,7 +71,9 @@ class BalancedConnectivity(Section):
     input_inhibitory: float = quantity(0.0, doc="Constant external input of inhibitory neurons.")
 
 
-Connectivity = Annotated[GaussianConnectivity | ZeroConnectivity | BalancedConnectivity, Field(discriminator="kind")]
+Connectivity = Annotated[
+    GaussianConnectivity | ZeroConnectivity | BalancedConnectivity | DaleConnectivity, Field(discriminator="kind")
+]
 
 
 class Network(Section):
@@ -121,6 +87,18 @@ class Stimulus(Section):
 
     amplitude: float = quantity(1.0, ge=0, paper="Methods", doc="Largest amplitude a.")
     duration_ms: float = quantity(100.0, unit="ms", ge=0, paper="Methods", doc="Length of the cue.")
+
+
+class FrozenNoise(Section):
+    """Ornstein-Uhlenbeck input of each neuron, the same path in every loop and trial (paper, Fig 3 supplement 3).
+
+    It starts with the cue, from its stationary distribution, and ends with the trained window.
+    """
+
+    standard_deviation: float = quantity(
+        0.0, ge=0, paper="Fig 3s3", doc="Stationary s.d. in units of the external input I; 0: no noise."
+    )
+    tau_corr_ms: float = quantity(10.0, unit="ms", gt=0, doc="Correlation time of the noise.")
 
 
 class Protocol(Section):
@@ -147,6 +125,24 @@ class Training(Section):
     )
     dtype: Literal["float64", "float32"] = quantity(
         "float64", doc="Precision of weights, P and the state of LIF neurons."
+    )
+    sign_rule: Literal["none", "exclude", "reject"] = quantity(
+        "none",
+        paper="Fig 4",
+        doc="A change that would flip a weight against its initial sign is not made; 'exclude': and that synapse is "
+        "never trained again; 'reject': it goes on being trained.",
+    )
+    sign_covariance: Literal["kept", "deleted", "conditioned"] = quantity(
+        "kept",
+        paper="2.6",
+        doc="P of an excluded synapse: 'kept' as it is; 'deleted': its row and column; 'conditioned': deleted such that "
+        "P is the one the other inputs would have had without it.",
+    )
+    sign_increments: Literal["full", "withheld"] = quantity(
+        "full", paper="2.6", doc="Whether the neuron's other synapses change at an update that one of them rejects."
+    )
+    sign_at_zero: Literal["allowed", "flip"] = quantity(
+        "allowed", paper="2.6", doc="Whether a weight that would become exactly 0 counts as flipped."
     )
 
 
@@ -175,6 +171,7 @@ class Experiment(Section):
     connectivity: Connectivity = quantity(ZeroConnectivity(kind="zero"), doc="Initial weights and plastic mask.")
     targets: Targets = quantity(doc="Target functions.")
     stimulus: Stimulus = quantity(Stimulus(), doc="Cue.")
+    frozen_noise: FrozenNoise = quantity(FrozenNoise(), doc="External input that repeats in every loop and trial.")
     protocol: Protocol = quantity(Protocol(), doc="Order of events in a trial.")
     training: Training = quantity(Training(), doc="Learning rule.")
     measures: Measures = quantity(Measures(), doc="Tests after training.")
@@ -243,10 +240,15 @@ class Experiment(Section):
         elif self.network.n_neurons is None:
             raise ValueError("network.n_neurons is missing: give the number of neurons N (an integer >= 2)")
         self._populations_suffice()
+        self._signs_are_known()
         reason = why_untrainable(self.neuron, self.training)
         if reason is not None:
             raise ValueError(reason)
+        reason = why_unconnectable(self.neuron, self.synapse)
+        if reason is not None:
+            raise ValueError(reason)
         self._static_decay_is_used()
+        self._innate_is_possible()
         self._offset_is_possible()
         return self
 
@@ -263,6 +265,37 @@ class Experiment(Section):
             raise ValueError(
                 f"neuron.step_ms = {self.neuron.step_ms:g} ms is larger than synapse.static_tau_syn_ms = "
                 f"{static_tau:g} ms; choose a step of at most static_tau_syn_ms"
+            )
+
+    def _signs_are_known(self) -> None:
+        training = self.training
+        if training.sign_rule != "none" and isinstance(self.connectivity, ZeroConnectivity):
+            raise ValueError(
+                f"training.sign_rule = {training.sign_rule} keeps the signs of initial weights, but connectivity.kind "
+                "= zero has none; choose another kind or sign_rule: none"
+            )
+        if training.sign_rule == "reject" and training.sign_covariance != "kept":
+            raise ValueError(
+                f"training.sign_covariance = {training.sign_covariance} is about excluded synapses, but "
+                "training.sign_rule = reject excludes none; choose sign_covariance: kept or sign_rule: exclude"
+            )
+
+    def _innate_is_possible(self) -> None:
+        targets, step = self.targets, self.neuron.step_ms
+        if not isinstance(targets, InnateTargets):
+            return
+        if self.training.variable == "rate":
+            raise ValueError(
+                "targets.kind = innate records drives, but training.variable = rate; choose training.variable: drive"
+            )
+        if targets.offset != "none":
+            raise ValueError(
+                f"targets.offset = {targets.offset} is not meant for innate trajectories, which are drives of the "
+                "network already; choose offset: none"
+            )
+        if not is_multiple(targets.transient_ms, step):
+            raise ValueError(
+                f"targets.transient_ms = {targets.transient_ms:g} ms is not a multiple of neuron.step_ms = {step:g} ms"
             )
 
     def _offset_is_possible(self) -> None:
@@ -282,6 +315,10 @@ class Experiment(Section):
 
     def _populations_suffice(self) -> None:
         connectivity = self.connectivity
+        if isinstance(connectivity, DaleConnectivity) and self.network.n_neurons is not None:
+            reason = connectivity.why_impossible(self.network.n_neurons)
+            if reason is not None:
+                raise ValueError(reason)
         if not isinstance(connectivity, BalancedConnectivity) or self.network.n_neurons is None:
             return
         excitatory = math.floor(connectivity.excitatory_fraction * self.network.n_neurons)
@@ -304,12 +341,15 @@ def why_untrainable(neuron: Neuron, training: Training) -> str | None:
     return None
 
 
-def is_multiple(value: float, unit: float) -> bool:
-    """Whether ``value`` is an integer multiple of ``unit`` (to rounding)."""
-    ratio = value / unit
-    return abs(ratio - round(ratio)) < 1e-9 * max(1.0, abs(ratio))
-
-
-def n_steps(duration_ms: float, step_ms: float) -> int:
-    """Number of steps of ``step_ms`` in ``duration_ms``."""
-    return int(round(duration_ms / step_ms))
+def why_unconnectable(neuron: Neuron, synapse: Synapse) -> str | None:
+    """What forbids to join these neurons so, or None."""
+    if neuron.model != "tanh":
+        return None
+    if synapse.weight_acts == "at_spikes":
+        return "synapse.weight_acts = at_spikes: units of neuron.model = tanh do not spike; choose at_once"
+    if synapse.static_tau_syn_ms is not None:
+        return (
+            f"synapse.static_tau_syn_ms = {synapse.static_tau_syn_ms:g} ms has no effect: units of neuron.model = tanh "
+            "have no synaptic filter; leave it out"
+        )
+    return None

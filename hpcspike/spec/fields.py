@@ -31,3 +31,14 @@ def quantity(default: Any = ..., *, unit: str = "", paper: str = "", doc: str = 
     """
     extra: dict[str, Any] = {key: text for key, text in (("unit", unit), ("paper", paper)) if text}
     return Field(default, description=doc, json_schema_extra=extra, **bounds)
+
+
+def is_multiple(value: float, unit: float) -> bool:
+    """Whether ``value`` is an integer multiple of ``unit`` (to rounding)."""
+    ratio = value / unit
+    return abs(ratio - round(ratio)) < 1e-9 * max(1.0, abs(ratio))
+
+
+def n_steps(duration_ms: float, step_ms: float) -> int:
+    """Number of steps of ``step_ms`` in ``duration_ms``."""
+    return int(round(duration_ms / step_ms))

@@ -8,17 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from hpcspike.errors import DataError
-from hpcspike.spec.experiment import Experiment
+from hpcspike.spec.experiment import Experiment, UserNeuron
 from hpcspike.spec.sweep import Sweep
+from hpcspike.spec.targets import GENERATED
 
 
 def canonical(experiment: Experiment) -> dict[str, Any]:
-    """The experiment as plain data, without its name; an input file counts by its content, not its path."""
+    """The experiment as plain data, without its name; input files count by content, not path."""
     document = experiment.model_dump(mode="json")
     document.pop("name")
     path = document["targets"].get("path")
-    if path is not None:
+    if path not in (None, GENERATED):
         document["targets"]["path"] = f"sha256:{file_digest(Path(path))}"
+    if isinstance(experiment.neuron, UserNeuron):
+        from hpcspike.neurons import source_digest  # which imports this package
+
+        name = experiment.neuron.kind.rpartition(":")[2]
+        document["neuron"]["kind"] = f"sha256:{source_digest(experiment.neuron.kind)}:{name}"
     return document
 
 
@@ -36,7 +42,7 @@ def sweep_hash(sweep: Sweep) -> str:
 def file_digest(path: Path) -> str:
     """SHA-256 (hex) of a file, or of every file below a folder in sorted order (zarr stores)."""
     if not path.exists():
-        raise DataError(f"targets.path = {path}: no such file; give a netCDF, zarr, CSV or NPY file of recorded rates")
+        raise DataError(f"targets.path = {path}: no such file; give a netCDF, zarr, CSV, NPY or NWB file of recordings")
     digest = hashlib.sha256()
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
     for file in files:

@@ -10,16 +10,21 @@ from pydantic import BaseModel, ValidationError
 
 from hpcspike.errors import SpecError
 from hpcspike.spec.experiment import Experiment
+from hpcspike.spec.study import Study, StudyRun
 from hpcspike.spec.sweep import Linspace, Logspace, Sweep, set_dotted
+from hpcspike.spec.targets import GENERATED
 
 
-def load(path: str | Path, *, size: str | None = None, changes: dict[str, Any] | None = None) -> Experiment | Sweep:
-    """Read an experiment or sweep from YAML.
+def load(
+    path: str | Path, *, size: str | None = None, changes: dict[str, Any] | None = None
+) -> Experiment | Sweep | Study:
+    """Read an experiment, sweep or study from YAML.
 
     Parameters
     ----------
     path
-        YAML file. A file with the key ``experiment`` is a sweep, otherwise a single experiment.
+        YAML file. A file with the key ``experiment`` is a sweep, with ``variants`` beside it a study, otherwise it is a
+        single experiment.
     size
         Name of an entry of the file's ``sizes`` section, whose keys replace those of the file; default: the first.
     changes
@@ -36,6 +41,10 @@ def load(path: str | Path, *, size: str | None = None, changes: dict[str, Any] |
         set_dotted(document, dotted, value)
     if "experiment" in document:
         anchor_paths(document["experiment"], path.parent)
+        if "variants" in document:
+            for variant in (document["variants"] or {}).values() if isinstance(document["variants"], dict) else []:
+                anchor_paths(variant, path.parent)
+            return validate_study(document, source=str(path))
         anchor_axes(document.get("axes"), path.parent)
         return validate_sweep(document, source=str(path))
     anchor_paths(document, path.parent)
@@ -88,24 +97,38 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def anchor_paths(document: Any, folder: Path) -> None:
-    """Make the path of recorded targets absolute, relative to the file that names it."""
+    """Make paths of recorded targets and of neuron models absolute, relative to the file that names them."""
     targets = document.get("targets") if isinstance(document, dict) else None
     if isinstance(targets, dict) and isinstance(targets.get("path"), str):
         targets["path"] = _anchored(targets["path"], folder)
+    neuron = document.get("neuron") if isinstance(document, dict) else None
+    if isinstance(neuron, dict) and "kind" in neuron:
+        neuron["kind"] = _anchored_kind(neuron["kind"], folder)
 
 
 def anchor_axes(axes: Any, folder: Path) -> None:
-    """Make paths of recorded targets absolute where a sweep varies them."""
+    """Make paths of recorded targets and of neuron models absolute where a sweep varies them."""
     if not isinstance(axes, dict):
         return
     if isinstance(axes.get("targets.path"), list):
         axes["targets.path"] = [_anchored(path, folder) for path in axes["targets.path"]]
-    for targets in axes["targets"] if isinstance(axes.get("targets"), list) else []:
-        anchor_paths({"targets": targets}, folder)
+    if isinstance(axes.get("neuron.kind"), list):
+        axes["neuron.kind"] = [_anchored_kind(kind, folder) for kind in axes["neuron.kind"]]
+    for section in ("targets", "neuron"):
+        for value in axes[section] if isinstance(axes.get(section), list) else []:
+            anchor_paths({section: value}, folder)
 
 
 def _anchored(path: Any, folder: Path) -> Any:
-    return str((folder / Path(path).expanduser()).resolve()) if isinstance(path, str) else path
+    if not isinstance(path, str) or path == GENERATED:
+        return path
+    return str((folder / Path(path).expanduser()).resolve())
+
+
+def _anchored_kind(kind: Any, folder: Path) -> Any:
+    """The kind of a user's neuron model, the file in it made absolute if it names one."""
+    place, colon, name = kind.rpartition(":") if isinstance(kind, str) else ("", "", "")
+    return f"{_anchored(place, folder)}{colon}{name}" if place.endswith(".py") else kind
 
 
 def validate_experiment(document: dict[str, Any], *, source: str = "experiment") -> Experiment:
@@ -127,6 +150,20 @@ def validate_sweep(document: dict[str, Any], *, source: str = "sweep") -> Sweep:
     except SpecError as error:
         raise SpecError(f"{source}: {error}") from None
     return sweep
+
+
+def validate_study(document: dict[str, Any], *, source: str = "study") -> Study:
+    """A validated study, every variant of which is validated too."""
+    try:
+        study = Study.model_validate(document)
+    except ValidationError as error:
+        raise SpecError(_explained(error, Study, source)) from None
+    try:
+        for variant in study.variants:
+            study.experiment_of(StudyRun(variant, 0))
+    except SpecError as error:
+        raise SpecError(f"{source}: {error}") from None
+    return study
 
 
 def _explained(error: ValidationError, model: type[BaseModel], source: str) -> str:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from hpcspike.spec.fields import Section, quantity
+from hpcspike.spec.fields import Section, is_multiple, quantity
 
 Interval = tuple[float, float]
+
+GENERATED = "generated"
+"""Path of recorded targets that are no file: a stand-in is generated."""
+NWB_BIN_MS = 20.0
+"""Length of the bins in which spikes of an NWB file are counted, if the experiment gives none."""
 
 
 def _ordered(interval: Interval) -> Interval:
@@ -31,7 +36,17 @@ class _Targets(Section):
     )
 
 
-class SineTargets(_Targets):
+class GeneratedTargets(_Targets):
+    random_fraction: float = quantity(
+        1.0,
+        ge=0,
+        le=1,
+        paper="Fig 3c",
+        doc="Share of neurons, drawn at random, with targets of their own; all others share the target of one of them.",
+    )
+
+
+class SineTargets(GeneratedTargets):
     """f(t) = A sin(2 pi (t - T0) / T1) (paper, Figs 1 and 2)."""
 
     kind: Literal["sine"]
@@ -42,7 +57,7 @@ class SineTargets(_Targets):
     _check = field_validator("amplitude", "phase_ms", "period_ms")(_ordered)
 
 
-class SineProductTargets(_Targets):
+class SineProductTargets(GeneratedTargets):
     """f(t) = A sin(2 pi (t - T0) / T1) sin(2 pi (t - T0') / T2) (paper, Fig 3)."""
 
     kind: Literal["sine_product"]
@@ -57,7 +72,7 @@ class SineProductTargets(_Targets):
     _check = field_validator("amplitude", "phase_ms", "period_ms", "period_fast_ms")(_ordered)
 
 
-class OrnsteinUhlenbeckTargets(_Targets):
+class OrnsteinUhlenbeckTargets(GeneratedTargets):
     """tau_c df/dt = -f + noise, started from its stationary distribution (paper, Figs 3, 6, 7)."""
 
     kind: Literal["ou"]
@@ -67,7 +82,7 @@ class OrnsteinUhlenbeckTargets(_Targets):
     )
 
 
-class ChaoticTargets(_Targets):
+class ChaoticTargets(GeneratedTargets):
     """Activity of a chaotic rate network: tau dx/dt = -x + M sqrt([x]_+)/pi (paper, Fig 3)."""
 
     kind: Literal["chaotic"]
@@ -78,11 +93,27 @@ class ChaoticTargets(_Targets):
     transient_ms: float = quantity(1100.0, unit="ms", ge=0, doc="Discarded transient before the window.")
 
 
+class InnateTargets(_Targets):
+    """Synaptic drives that the untrained network itself produces from random initial conditions (paper, Fig 4)."""
+
+    kind: Literal["innate"]
+    duration_ms: float = quantity(2000.0, unit="ms", gt=0, paper="Fig 4", doc="Length T of the trained window.")
+    transient_ms: float = quantity(
+        3000.0, unit="ms", ge=0, paper="Fig 4", doc="Run from random phases and r = 0 before the drives are recorded."
+    )
+    cue: Literal["none", "at_start", "before_recording"] = quantity(
+        "none", doc="Whether the target set's cue is given: never, before the transient, or between it and the record."
+    )
+
+
 class RecordedTargets(_Targets):
     """Rates or drives read from a file, with auxiliary neurons beside them (paper, Fig 5)."""
 
     kind: Literal["recorded"]
-    path: str = quantity(doc="netCDF, zarr, CSV or NPY file, unit x time; relative paths start at the YAML file.")
+    path: str = quantity(
+        doc="netCDF, zarr, CSV or NPY file, unit x time, or NWB file with spike times and trials; relative paths start "
+        "at the YAML file. 'generated': no file, a stand-in keyed by the seed (rates of 5 to 30 Hz in 4600 ms)."
+    )
     variable: str | None = quantity(None, doc="Name of the array in a netCDF or zarr file; default: the only 2-D one.")
     holds: Literal["rate", "drive"] = quantity("rate", doc="What the file holds.")
     unit: Literal["Hz", "per_tau", "1"] | None = quantity(
@@ -90,6 +121,17 @@ class RecordedTargets(_Targets):
     )
     sample_ms: float | None = quantity(
         None, unit="ms", gt=0, doc="Sampling interval of a file without a time axis (NPY)."
+    )
+    align: str | None = quantity(None, doc="NWB: column of the trials whose time counts as 0; required.")
+    window_ms: Interval | None = quantity(
+        None, unit="ms", doc="NWB: begin and end of the rates around that time; required."
+    )
+    bin_ms: float | None = quantity(None, unit="ms", gt=0, doc="NWB: bins in which spikes are counted; default: 20 ms.")
+    smoothing_ms: float | None = quantity(
+        None, unit="ms", ge=0, doc="NWB: s.d. of the Gaussian that smooths the rates; default: they are not smoothed."
+    )
+    condition: dict[str, str | bool | int | float] = quantity(
+        {}, doc="NWB: only trials with these values, column: value; default: all trials."
     )
     min_rate_hz: float = quantity(5.0, unit="Hz", ge=0, paper="Fig 5", doc="Keep units with a mean rate above this.")
     n_units: int | None = quantity(227, ge=1, paper="Fig 5", doc="Number of units kept (the first ones); null: all.")
@@ -106,8 +148,46 @@ class RecordedTargets(_Targets):
         None, unit="ms", gt=0, doc="Length of the window; default: the whole recording."
     )
 
+    @property
+    def is_stand_in(self) -> bool:
+        """Whether the rates are made up."""
+        return self.path == GENERATED
+
+    @model_validator(mode="after")
+    def _says_what_its_source_needs(self) -> RecordedTargets:
+        nwb = self.path.lower().endswith(".nwb")
+        of_nwb = ("align", "window_ms", "bin_ms", "smoothing_ms", "condition")
+        of_tables = ("variable", "unit", "sample_ms")
+        useless = (*(() if nwb else of_nwb), *(of_tables if nwb or self.is_stand_in else ()))
+        for key in useless:
+            if getattr(self, key) not in (None, {}):
+                raise ValueError(
+                    f"targets.{key} has no effect: targets.path = {self.path} is "
+                    + ("an NWB file" if nwb else "a stand-in" if self.is_stand_in else "not an NWB file")
+                    + "; leave it out"
+                )
+        if (nwb or self.is_stand_in) and self.holds != "rate":
+            raise ValueError(
+                f"targets.holds = {self.holds}: targets.path = {self.path} gives rates; choose holds: rate"
+            )
+        if nwb:
+            self._check_window()
+        return self
+
+    def _check_window(self) -> None:
+        for key, example in (("align", "go_time"), ("window_ms", "[-2600, 2000]")):
+            if getattr(self, key) is None:
+                raise ValueError(f"targets.{key} is missing, which NWB files need; give for example {key}: {example}")
+        assert self.window_ms is not None
+        length, bin_ms = self.window_ms[1] - self.window_ms[0], NWB_BIN_MS if self.bin_ms is None else self.bin_ms
+        if length < 2 * bin_ms or not is_multiple(length, bin_ms):
+            raise ValueError(
+                f"targets.window_ms = [{self.window_ms[0]:g}, {self.window_ms[1]:g}] ms must be a whole number, at "
+                f"least 2, of bins of {bin_ms:g} ms"
+            )
+
 
 Targets = Annotated[
-    SineTargets | SineProductTargets | OrnsteinUhlenbeckTargets | ChaoticTargets | RecordedTargets,
+    SineTargets | SineProductTargets | OrnsteinUhlenbeckTargets | ChaoticTargets | InnateTargets | RecordedTargets,
     Field(discriminator="kind"),
 ]

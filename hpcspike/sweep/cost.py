@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hpcspike.errors import ResourceError
 from hpcspike.rls.capacity import best_capacity, padded_shape
+from hpcspike.spec.connectivity import DaleConnectivity
 from hpcspike.spec.experiment import BalancedConnectivity, Experiment
 from hpcspike.spec.targets import RecordedTargets
 
@@ -18,7 +19,7 @@ SECONDS_PER_ENTRY = {"textbook": 5.5e-10, "textbook_blas": 5.0e-10, "blocked": 9
 """Cost per entry of P and update in float64, by algorithm."""
 SINGLE_PRECISION_FACTOR = 0.6
 """Cost of float32 over float64."""
-SECONDS_PER_NEURON_STEP = {"theta": 1.5e-8, "lif": 1.5e-9}
+SECONDS_PER_NEURON_STEP = {"theta": 1.5e-8, "lif": 1.5e-9, "izhikevich": 4.0e-9, "user": 1.5e-8, "tanh": 6.0e-8}
 """Advancing one neuron by one step, delivery of spikes included."""
 SECONDS_PER_POINT = 0.2
 """Building the network, the measures' fixed part and writing."""
@@ -76,7 +77,8 @@ def predict(experiment: Experiment) -> Cost:
 def _matrix_bytes(experiment: Experiment, n: int, k: float) -> float:
     """Bytes of all matrices P, with the padding and the kept vectors of the blocked engine."""
     size = 4 if experiment.training.dtype == "float32" else 8
-    variance = k * (1.0 - k / n) if not isinstance(experiment.connectivity, BalancedConnectivity) else 0.0
+    even = isinstance(experiment.connectivity, BalancedConnectivity | DaleConnectivity)
+    variance = 0.0 if even else k * (1.0 - k / n)
     squares = k * k + variance  # the mean square of a binomial in-degree
     if experiment.training.algorithm != "blocked":
         return n * squares * size
@@ -89,6 +91,8 @@ def in_degrees(experiment: Experiment, n: int) -> tuple[float, float]:
     connectivity = experiment.connectivity
     if isinstance(connectivity, BalancedConnectivity):
         return 2.0 * connectivity.plastic_in_degree, 2.0 * connectivity.static_in_degree
+    if isinstance(connectivity, DaleConnectivity):
+        return float(sum(connectivity.in_degrees(n))), 0.0
     return connectivity.probability * (n - 1), 0.0
 
 

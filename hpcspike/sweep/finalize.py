@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from hpcspike.errors import StoreError
-from hpcspike.sweep.reading import sweep_status
 from hpcspike.sweep.records import receipts_folder, write_durably
 from hpcspike.sweep.states import states_folder
+from hpcspike.sweep.status import sweep_status
 from hpcspike.sweep.store import open_store
 
 

@@ -1,18 +1,16 @@
-"""Reading a sweep: the lazily opened Dataset, and what is done so far."""
+"""Reading a sweep: the lazily opened Dataset."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpcspike.sweep.calibration import calibration
 from hpcspike.sweep.layout import WRITTEN_BY_BATCHES
-from hpcspike.sweep.records import read_records, receipts_folder
+from hpcspike.sweep.records import read_records
 from hpcspike.sweep.store import SweepStore, open_store
-from hpcspike.variables import POINT_PARAMETERS, STATUS, Variable
+from hpcspike.variables import POINT_PARAMETERS, Variable
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -119,69 +117,3 @@ def _text(record: dict[str, Any], keys: tuple[str, ...]) -> str:
     if isinstance(value, list):
         return "; ".join(" ".join(str(part) for part in item.values()) for item in value)
     return str(value)
-
-
-@dataclass(frozen=True)
-class Status:
-    """How far a sweep is.
-
-    Attributes
-    ----------
-    name
-        Name of the sweep.
-    points, done
-        Planned and finished points.
-    batches, batches_done
-        Planned and finished batches.
-    counts
-        Finished points by what the network became.
-    failures
-        Row -> last line of its error, for points that failed and are not done.
-    seconds_left
-        Predicted time of the missing points on one core, corrected by how the finished ones turned out.
-    finalized
-        Whether the sweep was finalized.
-    """
-
-    name: str
-    points: int
-    done: int
-    batches: int
-    batches_done: int
-    counts: dict[str, int]
-    failures: dict[int, str]
-    seconds_left: float
-    finalized: bool
-
-
-def sweep_status(path: str | Path) -> Status:
-    """How far the sweep in a store is; may be asked at any time."""
-    store = open_store(path)
-    batch_of_row, planned = store.batch_of_row, store.planned
-    done = store.done()
-    status = np.asarray(store.group["status"][:])[done]
-    missing = np.bincount(batch_of_row[planned & ~done], minlength=len(store.batches))
-    return Status(
-        name=store.name,
-        points=int(planned.sum()),
-        done=int(done.sum()),
-        batches=len(store.batches),
-        batches_done=int((missing == 0).sum()),
-        counts={name: int((status == code).sum()) for code, name in enumerate(STATUS)},
-        failures={row: text for row, text in _failures(store.path).items() if not done[row]},
-        seconds_left=_seconds_left(store, planned & ~done),
-        finalized=(receipts_folder(store.path) / "finalized.json").exists() and not missing.any(),
-    )
-
-
-def _failures(path: Path) -> dict[int, str]:
-    found = {}
-    for _, record in sorted(read_records(path).items()):
-        for row, text in record.get("failures", {}).items():
-            found[int(row)] = text.strip().splitlines()[-1]
-    return found
-
-
-def _seconds_left(store: SweepStore, missing: np.ndarray) -> float:
-    predicted = np.asarray(store.group["predicted_seconds"][:])[missing]
-    return float((predicted * calibration(store)(predicted)).sum())

@@ -117,13 +117,30 @@ def batch_lock(store: Path, batch: int, *, waiting: Callable[[str], None] | None
     """
     import fcntl
 
-    with _lock_file(store, f"batch-{batch:04d}.lock") as file:
+    with _lock_file(_batch_lock_path(store, batch)) as file:
         if not _acquire(file):
             if waiting is not None:
                 waiting(f"batch {batch} is being computed by {_holder(file)}; waiting for it")
             fcntl.flock(file, fcntl.LOCK_EX)
         _sign(file)
         yield
+
+
+def batch_holders(store: Path, batches: list[int]) -> dict[int, str]:
+    """Which of some batches are being computed now, and by whom."""
+    import fcntl
+
+    found = {}
+    for batch in batches:
+        try:
+            with open(_batch_lock_path(store, batch)) as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    found[batch] = _holder(file)
+        except OSError:  # never begun, or a file system without locks
+            continue
+    return found
 
 
 def workflow_lock(store: Path) -> TextIO:
@@ -134,7 +151,7 @@ def workflow_lock(store: Path) -> TextIO:
     StoreError
         If another workflow runs this sweep, or the folder cannot be written.
     """
-    file = _lock_file(store, "workflow.lock")
+    file = _lock_file(runs_folder(store) / "workflow.lock")
     if not _acquire(file):
         with file:
             raise StoreError(f"{store}: another workflow runs this sweep ({_holder(file)}); wait for it or stop it")
@@ -147,19 +164,24 @@ def planning_lock(store: Path) -> Iterator[None]:
     """Hold the metadata of a store while points are added to it; another planner is waited for."""
     import fcntl
 
-    with _lock_file(store, "plan.lock") as file:
+    with _lock_file(runs_folder(store) / "plan.lock") as file:
         if not _acquire(file):
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _lock_file(store: Path, name: str) -> TextIO:
-    folder = runs_folder(store)
+def _batch_lock_path(store: Path, batch: int) -> Path:
+    return runs_folder(store) / f"batch-{batch:04d}.lock"
+
+
+def _lock_file(path: Path) -> TextIO:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return open(folder / name, "a+")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open(path, "a+")
     except OSError as error:
-        raise StoreError(f"{folder}: cannot be written ({error.strerror}); check the folder's permissions") from None
+        raise StoreError(
+            f"{path.parent}: cannot be written ({error.strerror}); check the folder's permissions"
+        ) from None
 
 
 def _acquire(file: TextIO) -> bool:

@@ -29,7 +29,7 @@ from hpcspike.sweep.cost import (
     in_degrees,
 )
 
-SECONDS_PER_NEURON_STEP = {"theta": 6.0e-9, "lif": 0.8e-9}
+SECONDS_PER_NEURON_STEP = {"theta": 6.0e-9, "lif": 0.8e-9, "izhikevich": 3.0e-9, "user": 1.0e-8, "tanh": 5.0e-8}
 """Advancing one neuron by one step, without delivery."""
 SECONDS_PER_DELIVERY = 0.8e-9
 """Adding one spike to one postsynaptic drive."""

@@ -11,6 +11,7 @@ from hpcspike.errors import SpecError
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.identity import experiment_hash, sweep_hash
 from hpcspike.spec.load import load
+from hpcspike.spec.study import Study
 from hpcspike.spec.sweep import Sweep
 from hpcspike.sweep.cost import BASE_MIB
 from hpcspike.sweep.layout import SCHEMA
@@ -89,8 +90,8 @@ def plan_network(config: str) -> Network:
         If the config is wrong, or is a sweep.
     """
     experiment = load(config)
-    if isinstance(experiment, Sweep):
-        raise SpecError(f"{config} is a sweep; give it as 'sweep', and single experiments as 'networks'")
+    if not isinstance(experiment, Experiment):
+        raise SpecError(f"{config} is no single experiment; give a sweep as 'sweep', single experiments as 'networks'")
     return Network(experiment.name, config, experiment_hash(experiment))
 
 
@@ -116,6 +117,8 @@ def plan_jobs(config: str | Path, *, size: str | None = None, results: str | Pat
         If the store is that of another sweep.
     """
     sweep = load(config, size=size)
+    if isinstance(sweep, Study):
+        raise SpecError(f"{config} is a study, not a sweep; run it with 'hpcspike study {config}'")
     if isinstance(sweep, Experiment):
         raise SpecError(f"{config} is one experiment, not a sweep; train it with 'hpcspike train {config} --out PATH'")
     store = Path(results) / f"{sweep.name}.zarr"

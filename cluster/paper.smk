@@ -1,0 +1,137 @@
+# The figures of the paper and its claims, as studies (networks with probes) and sweeps; included by the Snakefile.
+#     snakemake --cores all fig1 --config size=laptop
+#     snakemake --cores all figures claims --config size=laptop
+from hpcspike.spec.load import load
+from hpcspike.studies.workflow import plan_study
+
+STUDIES = [
+    "fig1", "fig1s1", "fig1s2", "fig2", "fig3", "fig3_heterogeneity", "fig3s1", "fig3s2", "fig3s3", "fig4", "fig5"
+]  # fmt: skip
+SWEEPS = ["fig4_maps", "fig6", "fig6_size", "fig7", "capacity_amplitude", "capacity_degree", "map_rate", "map_lif"]
+
+
+def wanted(name):
+    """Whether this process may run a rule of a sweep: planning those of all others would take seconds."""
+    asked = {argument.partition(":")[0] for argument in sys.argv}
+    return bool(asked & {"figures", "claims", name}) or any(text.startswith(f"{name}_") for text in asked)
+
+
+for SWEEP_NAME in filter(wanted, SWEEPS):
+    SWEEP_PREFIX = f"{SWEEP_NAME}_"
+
+    module:
+        name:
+            SWEEP_NAME
+        snakefile:
+            "../Snakefile"
+        config:
+            {**config, "sweep": f"cluster/config/{SWEEP_NAME}.yaml", "networks": [], "paper": False}
+
+    use rule * from SWEEP_NAME as SWEEP_PREFIX*
+
+    rule:
+        name:
+            SWEEP_NAME
+        input:
+            getattr(rules, f"{SWEEP_NAME}_all").input,
+
+
+@functools.cache
+def study(name):
+    """A study at the size asked for; read when a job first needs it."""
+    try:
+        return plan_study(found(f"cluster/config/{name}.yaml"), size=SIZE)
+    except HpcspikeError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def study_of(folder):
+    """The study whose results go to a folder: the folder is called like the study, with its size."""
+    return study(max((name for name in STUDIES if folder == name or folder.startswith(f"{name}_")), key=len))
+
+
+def table_of(name):
+    """What a study or sweep leaves for the claims."""
+    if name in STUDIES:
+        return f"{RESULTS}/{study(name).name}/table.nc"
+    return f"{RESULTS}/{load(found(f'cluster/config/{name}.yaml'), size=SIZE).name}.zarr"
+
+
+wildcard_constraints:
+    study=f"({'|'.join(STUDIES)})(_[a-z]+)?",
+
+
+rule network_of_study:
+    output:
+        f"{RESULTS}/{{study}}/runs/{{run}}.nc",
+    params:
+        config=lambda wildcards: study_of(wildcards.study).config,
+        size=f"--size {shlex.quote(SIZE)}" if SIZE else "",
+        identity=lambda wildcards: study_of(wildcards.study).identities[wildcards.run],
+    log:
+        f"{RESULTS}/{{study}}/logs/{{run}}.log",
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt * study_of(wildcards.study).memory_mb[wildcards.run],
+        runtime=lambda wildcards, attempt: attempt * study_of(wildcards.study).minutes[wildcards.run],
+    shell:
+        "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 {HPCSPIKE} study {params.config:q} {params.size} "
+        "--out {RESULTS}/{wildcards.study} --only {wildcards.run} 2>&1 | tee {log:q}"
+
+
+rule study:
+    input:
+        lambda wildcards: [
+            f"{RESULTS}/{wildcards.study}/runs/{run}.nc" for run in study_of(wildcards.study).identities
+        ],
+    output:
+        f"{RESULTS}/{{study}}/study.nc",
+        f"{RESULTS}/{{study}}/table.nc",
+        f"{RESULTS}/{{study}}/table.csv",
+    params:
+        config=lambda wildcards: study_of(wildcards.study).config,
+        size=f"--size {shlex.quote(SIZE)}" if SIZE else "",
+    shell:
+        "{HPCSPIKE} study {params.config:q} {params.size} --out {RESULTS}/{wildcards.study} --collect"
+
+
+rule figures_of_study:
+    input:
+        f"{RESULTS}/{{study}}/study.nc",
+    output:
+        report(
+            directory(f"{RESULTS}/{{study}}/figures"),
+            patterns=["{figure}.png"],
+            category="Study {study}",
+            labels={"figure": "{figure}"},
+        ),
+    shell:
+        "{HPCSPIKE} plot {input:q} --out {output:q}"
+
+
+for STUDY_NAME in STUDIES:
+
+    rule:
+        name:
+            STUDY_NAME
+        input:
+            lambda wildcards, name=STUDY_NAME: f"{RESULTS}/{study(name).name}/figures",
+
+
+rule figures:
+    input:
+        lambda wildcards: [f"{RESULTS}/{study(name).name}/figures" for name in STUDIES],
+        [getattr(rules, f"{name}_all").input for name in filter(wanted, SWEEPS)],
+
+
+rule claims:
+    input:
+        lambda wildcards: [table_of(name) for name in STUDIES],
+        [getattr(rules, f"{name}_finalize").output for name in filter(wanted, SWEEPS)],
+    output:
+        f"{RESULTS}/claims/claims.md",
+        f"{RESULTS}/claims/claims.csv",
+    params:
+        results=lambda wildcards: [table_of(name) for name in STUDIES + SWEEPS],
+    shell:
+        "{HPCSPIKE} claims {params.results:q} --out {RESULTS}/claims"

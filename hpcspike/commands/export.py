@@ -1,0 +1,109 @@
+"""``hpcspike export``: the finished points of a sweep as one file to share."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpcspike.commands.common import finished_points, refuse_unwritable, whole
+from hpcspike.errors import StoreError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+README = """\
+Results of a sweep of hpcspike: {points} trained spiking networks.
+
+{name}.nc             everything, as netCDF-4: dimensions point and loop, units and meaning on every variable
+points.csv            one row per trained network: parameters, results, provenance
+curves.csv            one row per network and training loop: the learning curves
+data_dictionary.csv   what every variable is: dimensions, type, unit, meaning, meaning of its flags
+sweep.json            the sweep that was run: experiment, axes, replicates
+provenance.json       what each process ran on: versions, code revision, host, BLAS, processor
+
+Rows of points.csv and curves.csv belong together by the column point.
+"""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write one netCDF or zip file."""
+    path = Path(arguments.out)
+    if path.suffix not in (".nc", ".zip"):
+        raise StoreError(f"{path}: must end in .nc (netCDF) or .zip (netCDF, CSV and a data dictionary)")
+    if path.is_dir():
+        raise StoreError(f"{path} is a folder; choose another path")
+    refuse_unwritable(path)
+    sweep = finished_points(arguments.store, provenance=True)
+    sweep = sweep.assign_coords(point=range(sweep.sizes["point"])).load()
+    sweep["point"].attrs.update(units="1", long_name="number of the network in this file")
+    dictionary = data_dictionary(sweep)
+    sweep.attrs["data_dictionary"] = dictionary.to_csv(index=False)
+    with whole(path) as unfinished:
+        if path.suffix == ".nc":
+            _write_netcdf(sweep, unfinished)
+        else:
+            _write_zip(sweep, dictionary, Path(arguments.store), unfinished)
+    n_points, total = sweep.sizes["point"], _planned(arguments.store)
+    part = "" if n_points == total else f" of {total}; the others are not done"
+    print(f"{path}: {n_points} points{part}, {path.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
+def data_dictionary(dataset: xr.Dataset) -> pd.DataFrame:
+    """One row per variable: name, role, dimensions, type, unit, meaning, and what its flags mean."""
+    import pandas as pd
+
+    rows = []
+    for name, variable in dataset.variables.items():
+        flags = zip(variable.attrs.get("flag_values", []), variable.attrs.get("flag_meanings", "").split(), strict=True)
+        rows.append(
+            {
+                "name": name,
+                "role": "coordinate" if name in dataset.coords else "result",
+                "dimensions": " ".join(map(str, variable.dims)),
+                "type": "text" if variable.dtype.kind in "OUT" else str(variable.dtype),
+                "unit": variable.attrs.get("units", ""),
+                "meaning": variable.attrs.get("long_name", ""),
+                "flags": "; ".join(f"{value} {meaning}" for value, meaning in flags),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _write_netcdf(sweep: xr.Dataset, path: Path) -> None:
+    numbers = {name: {"zlib": True} for name, item in sweep.data_vars.items() if item.dtype.kind in "iuf"}
+    sweep.to_netcdf(path, engine="h5netcdf", encoding=numbers)
+
+
+def _write_zip(sweep: xr.Dataset, dictionary: pd.DataFrame, store: Path, path: Path) -> None:
+    from hpcspike.sweep.records import read_records
+
+    name = str(sweep.attrs["name"])
+    curves = [key for key, item in sweep.data_vars.items() if "loop" in item.dims]
+    netcdf = path.with_name(f"{path.name}.nc")
+    try:
+        _write_netcdf(sweep, netcdf)
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("README.txt", README.format(points=sweep.sizes["point"], name=name))
+            archive.writestr("data_dictionary.csv", dictionary.to_csv(index=False))
+            archive.writestr("points.csv", sweep.drop_vars([*curves, "loop"]).to_dataframe().to_csv())
+            archive.writestr("curves.csv", sweep[curves].reset_coords(drop=True).to_dataframe().dropna().to_csv())
+            archive.writestr("sweep.json", _indented(json.loads(sweep.attrs["sweep"])))
+            archive.writestr("provenance.json", _indented(read_records(store)))
+            archive.write(netcdf, f"{name}.nc", zipfile.ZIP_STORED)
+    finally:
+        netcdf.unlink(missing_ok=True)
+
+
+def _indented(document: Any) -> str:
+    return json.dumps(document, indent=1) + "\n"
+
+
+def _planned(store: str) -> int:
+    from hpcspike.sweep.store import open_store
+
+    return open_store(store).n_points

@@ -1,0 +1,73 @@
+"""``hpcspike study``: train and probe the networks of a study, one after another or one of them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from hpcspike.commands.common import load_config, output_folder, write_whole
+from hpcspike.errors import SpecError
+from hpcspike.spec.study import Study, StudyRun
+from hpcspike.sweep.cost import check_memory
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train what is missing; when nothing is, write the tree of all networks and their table."""
+    study = load_config(arguments)
+    if not isinstance(study, Study):
+        raise SpecError(f"{arguments.config} is not a study (it has no 'variants'); see 'hpcspike plan' or 'train'")
+    folder = output_folder(arguments.out or f"results/{study.name}")
+    if arguments.only is not None:
+        _train(study, _run_named(study, arguments.only), folder, arguments.threads)
+        return 0
+    if not arguments.collect:
+        for one in study.runs:
+            _train(study, one, folder, arguments.threads)
+    _collect(study, folder)
+    return 0
+
+
+def _run_named(study: Study, label: str) -> StudyRun:
+    variant, _, replicate = label.rpartition("_")
+    known = {one.label: one for one in study.runs}
+    if label not in known:
+        raise SpecError(
+            f"--only {label}: must be VARIANT_REPLICATE with a variant of {', '.join(study.variants)} and a replicate "
+            f"of 0 to {study.replicates - 1}"
+        )
+    return known[label]
+
+
+def _train(study: Study, one: StudyRun, folder: Path, threads: int) -> None:
+    from hpcspike.studies.results import is_done, run_path
+    from hpcspike.studies.run import run_of_study
+
+    path = run_path(folder, one)
+    if is_done(folder, study, one):
+        print(f"{path} is there already")
+        return
+    check_memory(study.experiment_of(one))
+    dataset = run_of_study(study, one, threads=threads, progress=True)
+    write_whole(path, lambda unfinished: dataset.to_netcdf(unfinished, engine="h5netcdf", encoding=_packed(dataset)))
+    print(
+        f"{path}: correlation {float(dataset['correlation']):.3f}, {float(dataset['population_rate']):.1f} Hz",
+        flush=True,
+    )
+
+
+def _packed(dataset: object) -> dict[str, dict[str, object]]:
+    names = ("response_after", "response_before", "response_during", "target", "predicted_drive")
+    return {name: {"zlib": True, "dtype": "float32"} for name in names if name in dataset}  # type: ignore[operator]
+
+
+def _collect(study: Study, folder: Path) -> None:
+    from hpcspike.studies.results import collect, table_of
+
+    tree = collect(folder, study)
+    path = folder / "study.nc"
+    write_whole(path, lambda unfinished: tree.to_netcdf(unfinished, engine="h5netcdf"))
+    table = table_of(tree)
+    write_whole(folder / "table.nc", lambda unfinished: table.to_netcdf(unfinished, engine="h5netcdf"))
+    scalars = table[[name for name, item in table.data_vars.items() if item.dims == ("variant", "replicate")]]
+    write_whole(folder / "table.csv", scalars.to_dataframe().to_csv)
+    print(f"{path}: {len(study.runs)} networks; numbers in {folder / 'table.csv'}")

@@ -1,0 +1,192 @@
+"""Learning curves and performance of the variants of a study."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.lines import Line2D
+
+from hpcspike.figures.study_parts import (
+    CORRELATION,
+    Places,
+    Variants,
+    collected,
+    colours_of,
+    count_of_failed,
+    finish_places,
+    mean_and_interval,
+    networks,
+    places_of,
+    required,
+)
+from hpcspike.figures.style import (
+    BLACK,
+    BLUE,
+    GREY,
+    VERMILLION,
+    few_ticks,
+    log_axis,
+    new_figure,
+    panel_letters,
+    say_if_empty,
+    styled,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PANELS = {
+    "curve_correlation": ("correlation", CORRELATION),
+    "curve_weight_change": ("weight change", "relative change of weights per loop"),
+}
+LINES = ("-", "--", ":")
+LONG = 100
+"""Loops from which their axis is logarithmic."""
+
+MEASURES = {
+    "correlation": (BLACK, "o", "single trials"),
+    "correlation_trial_mean": (BLUE, "s", "trial average"),
+    "correlation_phi": (VERMILLION, "^", r"$\phi(u + I)$"),
+}
+
+
+@styled
+def study_curves(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
+    """Correlation and weight change in every training loop (paper Figs 1c, 1e): replicates thin, their mean strong.
+
+    Parameters
+    ----------
+    tree
+        Networks of a study.
+    variants
+        Those shown; default: all. The loops of several target sets alternate; each set (at most 3) has a line style.
+    """
+    shown = required(tree, "curve_correlation", variants=variants)
+    colours = colours_of(shown)
+    names = [name for name in PANELS if any(name in one for v in shown for one in networks(tree, v))]
+    figure = new_figure(0.6 + 3.7 * len(names), 3.2 + 0.2 * (-(-len(shown) // 4)))
+    panels = np.atleast_1d(figure.subplots(1, len(names)))
+    n_sets = 1
+    for variant in shown:
+        sets = networks(tree, variant)[0].sizes.get("target_set", 1)
+        n_sets = max(n_sets, sets)
+        for axes, name in zip(panels, names, strict=True):
+            _curves(axes, collected(tree, variant, name), sets, colours[variant])
+    for axes, name in zip(panels, names, strict=True):
+        _finish_curves(axes, name)
+    handles = [Line2D([], [], color=colours[variant], label=variant) for variant in shown]
+    if n_sets > 1:
+        for target_set, style in enumerate(LINES[:n_sets]):
+            handles.append(Line2D([], [], color=GREY, ls=style, label=f"target set {target_set + 1}"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+    panel_letters(list(panels))
+    return figure
+
+
+def _curves(axes: Axes, values: np.ndarray, n_sets: int, colour: Any) -> None:
+    if not values.size:
+        return
+    loop = np.arange(1, values.shape[1] + 1)
+    for target_set, style in enumerate(LINES[:n_sets]):
+        chosen = slice(target_set, None, n_sets)
+        part, x = values[:, chosen], loop[chosen]
+        if len(part) > 1:
+            for one in part:
+                axes.plot(x, one, color=colour, lw=0.6, alpha=0.4, ls=style)
+        known = np.isfinite(part)
+        with np.errstate(invalid="ignore"):
+            mean = np.where(known, part, 0.0).sum(axis=0) / known.sum(axis=0)
+        axes.plot(x, mean, color=colour, lw=1.8, ls=style, marker="o" if len(x) == 1 else None)
+
+
+def _finish_curves(axes: Axes, name: str) -> None:
+    say_if_empty(axes)
+    values = np.concatenate([np.asarray(line.get_ydata(), dtype=np.float64) for line in axes.lines] or [np.empty(0)])
+    loops = max((float(np.max(line.get_xdata())) for line in axes.lines if len(line.get_xdata())), default=1.0)
+    if loops >= LONG:
+        log_axis(axes, "x", np.arange(1, loops + 1))
+    else:
+        few_ticks(axes, "x", integer=True)
+    if name == "curve_weight_change" and np.isfinite(values).any() and np.nanmin(values) > 0:
+        log_axis(axes, "y", values[np.isfinite(values)])
+    title, words = PANELS[name]
+    axes.set_xlabel("training loop")
+    axes.set_ylabel(words)
+    axes.set_title(title)
+
+
+@styled
+def performance_by_variant(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
+    """Correlation with the targets and population rate of every variant (paper Figs 3c, 3 supplement 1, 5e).
+
+    A dot per replicate, their mean with its 95 % interval (Student's t). The x axis is a number line if the names of all
+    variants are one word and a number, such as ``fraction-0.25``.
+
+    Parameters
+    ----------
+    tree
+        Networks of a study.
+    variants
+        Those shown; default: all.
+    """
+    shown = required(tree, "correlation", variants=variants)
+    places = places_of(shown)
+    width = float(np.clip(1.6 + 0.55 * len(shown), 3.2, 6.4))
+    figure = new_figure(0.8 + 2 * width, 3.9)
+    left, right = figure.subplots(1, 2)
+    found = {name: [collected(tree, variant, name) for variant in shown] for name in MEASURES}
+    known = [name for name in MEASURES if any(np.isfinite(one).any() for one in found[name])] or ["correlation"]
+    for k, name in enumerate(known):
+        colour, marker, words = MEASURES[name]
+        shift = 0.16 * (k - (len(known) - 1) / 2)
+        draw_replicates(left, places, found[name], shift=shift, colour=colour, marker=marker, words=words)
+    for x, one in zip(places.x, found["correlation"], strict=True):
+        left.text(x, 0.02, count_of_failed(one), transform=left.get_xaxis_transform(), fontsize=7, color=GREY, ha="center")
+    rates = [collected(tree, variant, "population_rate") for variant in shown]
+    draw_replicates(right, places, rates, shift=0.0, colour=BLACK, marker="o", words="population rate")
+    for axes, words in ((left, CORRELATION), (right, "population rate (Hz)")):
+        say_if_empty(axes)
+        finish_places(axes, shown, places)
+        axes.set_ylabel(words)
+    left.set_ylim(min(0.0, left.get_ylim()[0]), max(1.02, left.get_ylim()[1]))
+    right.set_ylim(bottom=0)
+    handles, words_ = left.get_legend_handles_labels()
+    figure.legend(handles, words_, loc="outside lower center", ncols=len(known))
+    panel_letters([left, right])
+    return figure
+
+
+def draw_replicates(
+    axes: Axes,
+    places: Places,
+    values: list[np.ndarray],
+    *,
+    shift: float,
+    colour: Any,
+    marker: str,
+    words: str,
+    joined: bool | None = None,
+) -> None:
+    """A faint dot per replicate and the mean with its 95 % interval at every place; joined on a number line."""
+    x = places.beside(shift)
+    for place, one in zip(x, values, strict=True):
+        if len(one) > 1:
+            axes.plot(np.full(len(one), place), one, ls="", marker=marker, ms=3, color=colour, alpha=0.3, mew=0)
+    means, halves = np.array([mean_and_interval(one) for one in values]).T
+    order = np.argsort(x)
+    joined = places.words is not None if joined is None else joined
+    axes.errorbar(
+        x[order],
+        means[order],
+        yerr=np.where(np.isfinite(halves), halves, 0.0)[order] if np.isfinite(halves).any() else None,
+        ls="-" if joined else "",
+        lw=1.0,
+        marker=marker,
+        ms=5,
+        color=colour,
+        elinewidth=1.0,
+        label=words,
+    )

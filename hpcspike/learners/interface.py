@@ -1,0 +1,400 @@
+"""What a task asks of a network and what every learner offers, whatever its neurons and its rule are.
+
+Tasks say what is wanted, learners how it is learned. A `Trial` is split in two: its `Stimulus` is all that a network
+may see when it runs on its own, its target is for training and for the judge. `Learner.rollout` takes a stimulus, so no
+learner can be helped by the target when it is tested.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import numpy as np
+
+from hpcspike.errors import SpecError
+
+if TYPE_CHECKING:
+    from hpcspike.engine.checkpoint import Checkpoints
+
+Kind = Literal["drive", "rate", "readout", "system"]
+"""What carries the target: every neuron's drive, every neuron's rate, d readouts, or the state of a driven system."""
+
+Phase = Literal["train", "tune", "test"]
+"""Trials of different phases share no random numbers: "tune" is for choosing settings, "test" for what is reported."""
+
+Score = Literal["correlation", "nmse", "error"]
+"""What is reported: mean Pearson correlation, squared error over the target's power, share of wrong answers."""
+
+
+@dataclass(frozen=True)
+class Stimulus:
+    """What a network may see in one trial.
+
+    Attributes
+    ----------
+    index
+        Number of the trial within its phase; keys the network's own random numbers (initial state, noise).
+    cue
+        (cue samples, n_inputs) input before the window; the window starts after it.
+    input
+        (samples, n_inputs) input during the window, row m held over the interval that ends at (m + 1) ``grid_ms``.
+    phase
+        Phase the trial belongs to.
+    """
+
+    index: int
+    cue: np.ndarray
+    input: np.ndarray
+    phase: Phase = "test"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A stimulus and what is wanted in answer.
+
+    Attributes
+    ----------
+    stimulus
+        What the network sees.
+    target
+        (samples, d) wanted at the times (m + 1) ``grid_ms`` after the cue; class indicators for score "error".
+    scored
+        (samples,) bool, which samples count; for score "error" every stretch of them is one answer.
+    """
+
+    stimulus: Stimulus
+    target: np.ndarray
+    scored: np.ndarray
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A dynamical system dx/dt = f(x) + c whose state, read out as Z = C x + offset, is the target.
+
+    Attributes
+    ----------
+    n_states
+        Length J of x.
+    velocity
+        f: (..., J) -> (..., J), per second.
+    matrix
+        (J, J) A of a linear system, per second; None for others.
+    readout
+        (d, J) C.
+    offset
+        (d,) constant part of Z.
+    scale
+        (J,) typical size of every component, by which learners may normalise.
+    """
+
+    n_states: int
+    velocity: Callable[[np.ndarray], np.ndarray]
+    matrix: np.ndarray | None
+    readout: np.ndarray
+    offset: np.ndarray
+    scale: np.ndarray
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is wanted, independent of who learns it.
+
+    Attributes
+    ----------
+    name
+        Short name.
+    kind
+        What carries the target.
+    score
+        How answers are judged.
+    grid_ms
+        Interval of samples of inputs and targets.
+    n_samples, n_cue_samples
+        Samples of the window and of the cue before it.
+    n_outputs, n_inputs
+        Numbers d of target components and of input channels.
+    sample
+        (phase, index) -> the trial; keyed, so that the same question has the same answer whenever it is asked.
+    n_trials
+        Number of different trials if there are finitely many (1 for a fixed trajectory), None if every one is new.
+    teacher
+        The system behind the target, if there is one; native for kind "system".
+    background
+        N -> (samples, N - d) targets for the neurons that carry none of the d components (Kim & Chow's auxiliary
+        neurons), or None.
+    """
+
+    name: str
+    kind: Kind
+    score: Score
+    grid_ms: float
+    n_samples: int
+    n_cue_samples: int
+    n_outputs: int
+    n_inputs: int
+    sample: Callable[[Phase, int], Trial]
+    n_trials: int | None = None
+    teacher: Teacher | None = None
+    background: Callable[[int], np.ndarray] | None = None
+
+    @property
+    def duration_ms(self) -> float:
+        """Length T of the window."""
+        return self.n_samples * self.grid_ms
+
+    @property
+    def cue_ms(self) -> float:
+        """Length of the cue."""
+        return self.n_cue_samples * self.grid_ms
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """What a network did on its own.
+
+    Attributes
+    ----------
+    prediction
+        (samples, d) what is compared with the target.
+    spike_time_ms, spike_neuron
+        (spikes,) in order of time, from the start of the window (negative: cue); neuron numbers are int32.
+    drive
+        (samples, N) synaptic drive, where the learner trains drives; else None.
+    n_neurons
+        Number of neurons N, removed ones included.
+    """
+
+    prediction: np.ndarray
+    spike_time_ms: np.ndarray
+    spike_neuron: np.ndarray
+    n_neurons: int
+    drive: np.ndarray | None = None
+
+    def rate_hz(self, duration_ms: float) -> float:
+        """Mean firing rate over the window of this length."""
+        inside = (self.spike_time_ms > 0) & (self.spike_time_ms <= duration_ms)
+        return float(np.count_nonzero(inside)) / self.n_neurons / duration_ms * 1000.0
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When training ends: after so many passes, so much simulated time, or so much CPU time, whichever comes first.
+
+    The last depends on the machine: a run that it ended is not reproducible to the bit.
+    """
+
+    passes: int | None = None
+    simulated_seconds: float | None = None
+    cpu_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.passes is None and self.simulated_seconds is None and self.cpu_seconds is None:
+            raise SpecError("budget: give passes, simulated_seconds or cpu_seconds")
+
+
+PASS_COLUMNS = ("score_helped", "score_alone", "rate_hz", "simulated_seconds", "cpu_seconds")
+"""Columns of a history; NaN where a learner does not measure one."""
+
+
+@dataclass
+class History:
+    """One row per pass.
+
+    Attributes
+    ----------
+    columns
+        Name -> list of floats. ``score_helped``: the task's score while learning (and teacher) were on;
+        ``score_alone``: without any help; ``rate_hz``; ``simulated_seconds`` and ``cpu_seconds``: totals so far.
+    """
+
+    columns: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in PASS_COLUMNS})
+
+    def add(self, row: dict[str, float]) -> None:
+        """Take the row of one pass; columns that are left out become NaN."""
+        unknown = row.keys() - set(PASS_COLUMNS)
+        if unknown:
+            raise ValueError(f"a pass has no {sorted(unknown)}; known are {PASS_COLUMNS}")
+        for name in PASS_COLUMNS:
+            self.columns[name].append(float(row.get(name, float("nan"))))
+
+    def __len__(self) -> int:
+        return len(self.columns["cpu_seconds"])
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return np.array(self.columns[name], dtype=np.float64)
+
+    def total(self, name: str) -> float:
+        """The last entry of a column of totals, 0 before the first pass."""
+        return self.columns[name][-1] if len(self) else 0.0
+
+
+OnPass = Callable[[int, dict[str, float]], None]
+
+
+class Learner(ABC):
+    """A network and the rule that trains it.
+
+    A subclass names what it can do in the class attributes, and implements `build`, `advance`, `rollout`, `weights`,
+    `n_trained`, `state` and `restore`; `fit` with its budget, history and checkpoints comes with this class. After
+    `build`, everything that `advance` changes must be in `state`, and `advance(p)` may depend on nothing else but p:
+    then a training that was interrupted and resumed ends with the same bits as one that was not.
+
+    Attributes
+    ----------
+    supports
+        Kinds of task it can express.
+    local, online, needs_error_current
+        Whether the rule uses only what a synapse sees, whether it learns while the network runs, and whether training
+        needs the error as a current into the network.
+    for_free
+        What it is given and does not learn, each in a few words, for tables.
+    """
+
+    supports: ClassVar[frozenset[Kind]]
+    local: ClassVar[bool]
+    online: ClassVar[bool]
+    needs_error_current: ClassVar[bool]
+    for_free: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, settings: Any = None) -> None:
+        """settings: the learner section of an experiment; None means its defaults."""
+        self.settings = settings
+        self.history = History()
+
+    # ---- what a learner must say -------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def build(self, task: Task, *, n_neurons: int, seed: int, replicate: int = 0) -> Self:
+        """Make the untrained network for a task; returns itself.
+
+        Raises
+        ------
+        SpecError
+            If it does not support the task (`refuse_unsupported` says so).
+        """
+
+    @abstractmethod
+    def advance(self, number: int) -> dict[str, float]:
+        """Train for pass ``number`` (from 0).
+
+        Returns
+        -------
+        dict
+            Columns of `PASS_COLUMNS` that it knows; ``simulated_seconds`` of this pass alone.
+        """
+
+    @abstractmethod
+    def rollout(
+        self, stimulus: Stimulus, *, kill: np.ndarray | None = None, noise: float = 0.0, delete_spike: int | None = None
+    ) -> Rollout:
+        """Run the network on its own: no error current, no plasticity, no target.
+
+        Parameters
+        ----------
+        stimulus
+            What it sees; its index and phase key initial state and noise. Call `refuse_targets` on it first.
+        kill
+            (N,) bool, neurons that are silent throughout.
+        noise
+            Additional white noise on the membrane, in units of the distance from rest (or reset) to threshold per
+            square root of a second.
+        delete_spike
+            Number of the spike of the window (in order of time) that has no effect.
+        """
+
+    @abstractmethod
+    def weights(self) -> dict[str, np.ndarray]:
+        """All weights by name, dense or with what is needed to read them."""
+
+    @abstractmethod
+    def n_trained(self) -> int:
+        """Number of trained parameters."""
+
+    @abstractmethod
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything that training changes, as arrays by name; for checkpoints."""
+
+    @abstractmethod
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Take over what `state` gave."""
+
+    def passes(self) -> int:
+        """Number of passes that the settings ask for."""
+        if isinstance(self.settings, dict):
+            return int(self.settings.get("passes", 100))
+        return int(getattr(self.settings, "passes", 100))
+
+    def diverged(self) -> bool:
+        """Whether training has left what can be computed; it ends then."""
+        return False
+
+    # ---- what every learner gets -------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        budget: Budget,
+        *,
+        checkpoints: Checkpoints | None = None,
+        identity: dict[str, Any] | None = None,
+        on_pass: OnPass | None = None,
+    ) -> History:
+        """Train until the budget is used up, going on from where the learner (or its checkpoint) stands.
+
+        Parameters
+        ----------
+        budget
+            When to end; passes of earlier calls count.
+        checkpoints
+            Where and when to save; ``every_loops`` counts passes, ``stop_after_steps`` passes of this call.
+        identity
+            What the checkpoint is of, as plain data (canonical experiment); another's is refused.
+        on_pass
+            Called after every pass with its number and its row.
+
+        Raises
+        ------
+        Interrupted
+            If it was asked to stop; the state is saved.
+        """
+        from hpcspike.learners.saving import keeping
+
+        with keeping(self, checkpoints, identity) as keeper:
+            while not (self._used_up(budget) or self.diverged()):
+                began, number = time.process_time(), len(self.history)
+                row = dict(self.advance(number))
+                for name, spent in (
+                    ("cpu_seconds", time.process_time() - began),
+                    ("simulated_seconds", row.get("simulated_seconds", 0.0)),
+                ):
+                    row[name] = self.history.total(name) + spent
+                self.history.add(row)
+                if on_pass is not None:
+                    on_pass(number, row)
+                keeper.after(finished=self._used_up(budget) or self.diverged())
+        return self.history
+
+    def _used_up(self, budget: Budget) -> bool:
+        spent = (
+            (budget.passes, len(self.history)),
+            (budget.simulated_seconds, self.history.total("simulated_seconds")),
+            (budget.cpu_seconds, self.history.total("cpu_seconds")),
+        )
+        return any(limit is not None and used >= limit for limit, used in spent)
+
+    def refuse_unsupported(self, task: Task) -> None:
+        """A `SpecError` if the task's kind is not among those this learner can express."""
+        if task.kind not in self.supports:
+            raise SpecError(
+                f"task {task.name} is of kind {task.kind!r}, which learner {type(self).__name__} cannot express: not "
+                f"applicable; it can express {', '.join(sorted(self.supports))}"
+            )
+
+
+def refuse_targets(stimulus: Stimulus) -> None:
+    """A TypeError if a rollout is given anything else than a stimulus, such as a trial with its target."""
+    if type(stimulus) is not Stimulus:
+        raise TypeError(f"a rollout takes a Stimulus, not a {type(stimulus).__name__}: it must not see a target")

@@ -1,0 +1,211 @@
+"""Recurrent networks of leaky and of adaptive integrate-and-fire neurons, differentiable through their spikes (JAX).
+
+Bellec, Salaj, Subramoney, Legenstein & Maass 2018, "Long short-term memory and learning-to-learn in networks of spiking
+neurons", Neural Information Processing Systems 31.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+DAMPING = 0.3
+"""gamma of the pseudo-derivative, its value at threshold."""
+
+
+@jax.custom_jvp
+def spike(scaled: jax.Array) -> jax.Array:
+    """1 where the scaled distance to threshold v_s = (v - B) / B is positive, else 0."""
+    return (scaled > 0).astype(scaled.dtype)
+
+
+@spike.defjvp
+def _spike_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    (scaled,), (change,) = primals, tangents
+    return spike(scaled), DAMPING * jnp.maximum(0.0, 1.0 - jnp.abs(scaled)) * change
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """What is fixed in a network of N neurons.
+
+    Attributes
+    ----------
+    alpha, rho, kappa
+        Decay per step of the membrane, the adaptation and the filter of the readout.
+    threshold
+        Base threshold.
+    beta
+        (N,) strength of the adaptation; 0 for a leaky integrate-and-fire neuron.
+    n_refractory
+        Steps after a spike without another, at least 1.
+    delays_in, delays_rec
+        (n_in, N) and (N, N) delays in steps, or None if there are none.
+    """
+
+    alpha: float
+    rho: float
+    kappa: float
+    threshold: float
+    beta: np.ndarray
+    n_refractory: int
+    delays_in: np.ndarray | None = None
+    delays_rec: np.ndarray | None = None
+
+    @property
+    def n_neurons(self) -> int:
+        """Number of neurons N."""
+        return len(self.beta)
+
+    @property
+    def n_slots(self) -> int:
+        """Number of steps into the future that a spike can reach."""
+        return 1 if self.delays_rec is None else int(self.delays_rec.max()) + 1
+
+
+def make_cell(
+    *,
+    beta: np.ndarray,
+    step_ms: float = 1.0,
+    tau_ms: float = 20.0,
+    tau_adaptation_ms: float = 1200.0,
+    tau_readout_ms: float = 20.0,
+    threshold: float = 0.01,
+    refractory_steps: int = 3,
+    delays_in: np.ndarray | None = None,
+    delays_rec: np.ndarray | None = None,
+) -> Cell:
+    """A cell from its time constants; ``beta`` is (N,)."""
+    return Cell(
+        alpha=math.exp(-step_ms / tau_ms),
+        rho=math.exp(-step_ms / tau_adaptation_ms),
+        kappa=math.exp(-step_ms / tau_readout_ms),
+        threshold=threshold,
+        beta=np.asarray(beta, dtype=np.float64),
+        n_refractory=refractory_steps,
+        delays_in=delays_in,
+        delays_rec=delays_rec,
+    )
+
+
+class State(NamedTuple):
+    """State of a batch: v, b, z, trace of z, all (B, N); steps of silence left (B, N); coming currents (slots, B, N)."""
+
+    v: jax.Array
+    b: jax.Array
+    z: jax.Array
+    trace: jax.Array
+    silent: jax.Array
+    coming: jax.Array
+
+
+def start_state(cell: Cell, v: jax.Array) -> State:
+    """The state of a batch that has not spiked yet, from its membrane potentials (B, N)."""
+    zero = jnp.zeros_like(v)
+    return State(v, zero, zero, zero, jnp.zeros(v.shape, jnp.int32), jnp.zeros((cell.n_slots, *v.shape), v.dtype))
+
+
+def delayed_product(signal: jax.Array, weights: jax.Array, delays: np.ndarray | None) -> jax.Array:
+    """sum_i w_ij x_i(t - d_ij) of a signal (steps, B, n) that was zero before; shape (steps, B, N)."""
+    if delays is None:
+        return signal @ weights
+    total = jnp.zeros((*signal.shape[:2], weights.shape[1]), weights.dtype)
+    for delay in np.unique(delays):
+        part = signal[: signal.shape[0] - delay] @ jnp.where(delays == delay, weights, 0.0)
+        total = total.at[delay:].add(part)
+    return total
+
+
+def without_diagonal(weights: jax.Array) -> jax.Array:
+    """Recurrent weights without those of a neuron onto itself."""
+    return weights * (1.0 - jnp.eye(weights.shape[0], dtype=weights.dtype))
+
+
+def simulate(
+    cell: Cell,
+    w_rec: jax.Array,
+    current: jax.Array,
+    start: State,
+    *,
+    noise: jax.Array | None = None,
+    alive: jax.Array | None = None,
+    sent: jax.Array | None = None,
+) -> tuple[jax.Array, jax.Array, State]:
+    """Run a batch for as many steps as ``current`` has.
+
+    ``I(t) = current(t) + sum_i w_ij z_i(t - d_ij)``, then
+
+        b(t+1) = rho b(t) + (1 - rho) z(t),             B(t+1) = threshold + beta b(t+1)
+        v(t+1) = alpha v(t) + (1 - alpha) I(t) - z(t) B(t+1)
+        z(t+1) = 1 if v(t) > B(t+1) and not refractory
+
+    It is the potential before the step that meets the new threshold, as in the authors' program.
+
+    Parameters
+    ----------
+    cell
+        Constants.
+    w_rec
+        (N, N) weights from row to column, without diagonal.
+    current
+        (steps, B, N) input current.
+    start
+        State before the first step.
+    noise
+        (steps, B, N) added to v in every step.
+    alive
+        (N,) 1 for neurons that may spike, 0 for others.
+    sent
+        (steps, N) 1 where a spike at the end of this step reaches others, 0 where it is lost.
+
+    Returns
+    -------
+    tuple
+        Spikes z(t+1) (steps, B, N), their filtered traces (steps, B, N), and the last state. The trace follows
+        p(t+1) = kappa p(t) + (1 - kappa) z(t+1).
+    """
+    beta = jnp.asarray(cell.beta, w_rec.dtype)
+    delayed = (
+        None
+        if cell.delays_rec is None
+        else jnp.stack([jnp.where(cell.delays_rec == d, w_rec, 0.0) for d in range(cell.n_slots)])
+    )
+
+    def step(state: State, given: tuple) -> tuple[State, tuple[jax.Array, jax.Array]]:
+        outside, kick, kept = given
+        reaches = state.z if kept is None else state.z * kept[0]
+        if delayed is None:
+            arriving, coming = outside + reaches @ w_rec, state.coming
+        else:
+            waiting = state.coming + jnp.einsum("bi,dij->dbj", reaches, delayed)
+            arriving = outside + waiting[0]
+            coming = jnp.concatenate([waiting[1:], jnp.zeros_like(waiting[:1])])
+        b = cell.rho * state.b + (1.0 - cell.rho) * state.z
+        bound = cell.threshold + beta * b
+        v = cell.alpha * state.v + (1.0 - cell.alpha) * arriving - state.z * bound
+        if kick is not None:
+            v = v + kick
+        z = jnp.where(state.silent > 0, 0.0, spike((state.v - bound) / bound))
+        if alive is not None:
+            z = z * alive
+        silent = jnp.where(z > 0, cell.n_refractory, jnp.maximum(state.silent - 1, 0))
+        shown = z if kept is None else z * kept[1]
+        trace = cell.kappa * state.trace + (1.0 - cell.kappa) * shown
+        return State(v, b, z, trace, silent, coming), (z, trace)
+
+    kept = None
+    if sent is not None:  # of the spikes that arrive in a step, and of those at its end
+        kept = (jnp.concatenate([jnp.ones_like(sent[:1]), sent[:-1]]), sent)
+    last, (spikes, traces) = jax.lax.scan(step, start, (current, noise, kept))
+    return spikes, traces, last
+
+
+def rate_penalty(spikes: jax.Array, *, step_ms: float, wanted_hz: float) -> jax.Array:
+    """sum_j (rate_j - f0)^2 in spikes per ms, rates averaged over steps and batch."""
+    rates = spikes.mean(axis=(0, 1)) / step_ms
+    return jnp.sum((rates - wanted_hz / 1000.0) ** 2)

@@ -1,0 +1,45 @@
+"""A trained network with other weights: what lesions and shuffles are measured on."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+
+from hpcspike.engine.simulation import Simulation
+from hpcspike.engine.trained import Trained
+from hpcspike.errors import DataError
+
+
+def with_weights(trained: Trained, plastic: np.ndarray, *, static: np.ndarray | None = None) -> Trained:
+    """A copy of a trained network with other weights on the same synapses; the original is left alone.
+
+    Parameters
+    ----------
+    trained
+        Outcome of `hpcspike.train`.
+    plastic
+        Weights of the plastic synapses of this block, (synapses,), in the order of ``trained.simulation.weight``.
+    static
+        Weights of the fixed synapses, (fixed synapses,), in the order of ``trained.problem.static``; default: as they
+        are.
+
+    Raises
+    ------
+    DataError
+        If there is not one weight per synapse.
+    """
+    problem, live = trained.problem, trained.simulation
+    for name, given, there in (("plastic", plastic, live.weight), ("static", static, problem.static.weight)):
+        if given is not None and given.shape != there.shape:
+            raise DataError(f"{name} has shape {given.shape}: must be {there.shape}, one weight per synapse")
+    if static is not None:
+        problem = copy.copy(problem)
+        problem.static = problem.static._replace(weight=static.astype(np.float64))
+    # the layout of the fixed synapses carries their weights, so that it is shared only if they are the same
+    simulation = Simulation(
+        problem, dtype=live.weight.dtype, world=trained.world, like=live if static is None else None
+    )  # fmt: skip
+    simulation.weight[:] = plastic
+    return replace(trained, problem=problem, simulation=simulation)

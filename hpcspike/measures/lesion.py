@@ -1,0 +1,115 @@
+"""What is left after neurons are lost (paper, Fig 3d)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from hpcspike.engine.trained import Trained
+from hpcspike.errors import SpecError
+from hpcspike.measures.altered import with_weights
+from hpcspike.measures.performance import MEASURES, measure_performance
+from hpcspike.model.connectivity import Rows
+from hpcspike.model.random_streams import stream
+
+Removed = Literal["all", "outgoing"]
+"""Which synapses a lost neuron loses."""
+
+
+class Lesion(NamedTuple):
+    """Performance of the surviving neurons.
+
+    fractions (f,): share of neurons lost; n_lost (f,): their number. Mean over the survivors of what `Performance`
+    holds, (f, draws) each: response, trial_mean, rate_of_drive, binned (correlations), rate (Hz).
+    """
+
+    fractions: np.ndarray
+    n_lost: np.ndarray
+    response: np.ndarray
+    trial_mean: np.ndarray
+    rate_of_drive: np.ndarray
+    binned: np.ndarray
+    rate: np.ndarray
+
+
+def measure_lesions(
+    trained: Trained,
+    *,
+    fractions: Sequence[float] = (0.05, 0.1, 0.4),
+    draws: int = 5,
+    trials: int = 3,
+    target_set: int = 0,
+    removed: Removed = "all",
+    bin_ms: float = 50.0,
+) -> Lesion:
+    """Remove all synapses of a random share of the neurons after training, and test the others.
+
+    With S the neurons lost, W_ij -> 0 wherever j in S (outgoing) or i in S (incoming); the performance is
+    mean_{i not in S} corr_t(x_i, f_i). Within a draw, a larger share loses the neurons of a smaller one and more.
+
+    Parameters
+    ----------
+    trained
+        Outcome of `hpcspike.train`; it is left alone. On several ranks, all must call this.
+    fractions
+        Shares of the N neurons, each rounded to a whole number of neurons.
+    draws
+        Random choices of the neurons lost.
+    trials, target_set, bin_ms
+        As for `hpcspike.measures.measure_performance`.
+    removed
+        ``all``: incoming and outgoing synapses, as the paper says; ``outgoing``: only what others receive. Survivors do
+        the same in both cases, as the lost neurons reach nobody.
+    """
+    counts = np.array([lost_count(trained.problem.n_neurons, fraction) for fraction in fractions])
+    means = {name: np.empty((len(fractions), draws)) for name in (*MEASURES, "rate")}
+    for draw in range(draws):
+        for row, count in enumerate(counts):
+            lost = lost_neurons(trained, int(count), draw=draw)
+            measured = measure_performance(
+                without_neurons(trained, lost, removed=removed), target_set=target_set, trials=trials, bin_ms=bin_ms
+            )
+            kept = np.ones(trained.problem.n_neurons, dtype=bool)
+            kept[lost] = False
+            for name, values in means.items():
+                values[row, draw] = trained.world.concatenate(getattr(measured, name))[kept].mean()
+    return Lesion(np.asarray(fractions, dtype=np.float64), counts, **means)
+
+
+def lost_count(n_neurons: int, fraction: float) -> int:
+    """Number of neurons that are a share of all.
+
+    Raises
+    ------
+    SpecError
+        If the share is none, or nobody would survive.
+    """
+    count = round(fraction * n_neurons) if fraction >= 0 else -1
+    if not 0 <= count < n_neurons:
+        raise SpecError(f"fraction = {fraction:g} of neurons lost: must be at least 0, and leave one of {n_neurons}")
+    return count
+
+
+def lost_neurons(trained: Trained, count: int, *, draw: int) -> np.ndarray:
+    """The neurons lost in a draw, ascending; keyed by the problem's seed and replicate, and the draw."""
+    problem = trained.problem
+    order = stream(problem.seed, problem.replicate, "lesion", draw).permutation(problem.n_neurons)
+    return np.sort(order[:count])
+
+
+def without_neurons(trained: Trained, neurons: np.ndarray, *, removed: Removed = "all") -> Trained:
+    """A copy of a network in which the synapses of some neurons have weight 0, plastic and fixed ones alike."""
+    problem = trained.problem
+    lost = np.zeros(problem.n_neurons, dtype=bool)
+    lost[neurons] = True
+
+    def cut(rows: Rows, weight: np.ndarray) -> np.ndarray:
+        gone = lost[rows.presynaptic]
+        if removed == "all":
+            gone = gone | np.repeat(lost[problem.first : problem.first + problem.n_rows], np.diff(rows.start))
+        return np.where(gone, 0.0, weight)
+
+    static = cut(problem.static, problem.static.weight) if len(problem.static.weight) else None
+    return with_weights(trained, cut(problem.plastic, trained.simulation.weight), static=static)

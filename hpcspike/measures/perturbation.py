@@ -1,0 +1,221 @@
+"""One deleted spike: how far two copies of a network drift apart (paper, Fig 4c, f, g; its section 4.9 as we number)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from hpcspike.engine.simulation import Simulation
+from hpcspike.engine.trained import Trained
+from hpcspike.errors import SpecError
+from hpcspike.model.connectivity import Rows
+from hpcspike.model.random_streams import stream, uniform_by_neuron
+from hpcspike.spec.experiment import is_multiple, n_steps
+
+Formula = Literal["wrapped", "cosine"]
+
+
+class StateRecord(NamedTuple):
+    """State of a trial at the grid: time_ms (samples,) from the end of the cue; phase, drive (n, samples)."""
+
+    time_ms: np.ndarray
+    phase: np.ndarray
+    drive: np.ndarray
+
+
+class SpikeDeletion(NamedTuple):
+    """Distance of two copies, in one of which a spike was deleted.
+
+    time_ms (samples,): from the end of the cue; deviation (repeats, samples): of the phases, mean over neurons, exactly
+    0 before the deletion; drive_deviation (repeats, samples): |difference of u|, mean over neurons; deleted_ms
+    (repeats,): end of the step of the deleted spike; neuron (repeats,): whose it was. Where there was no spike to
+    delete: NaN, and neuron -1.
+    """
+
+    time_ms: np.ndarray
+    deviation: np.ndarray
+    drive_deviation: np.ndarray
+    deleted_ms: np.ndarray
+    neuron: np.ndarray
+
+
+def delete_spike(
+    trained: Trained,
+    *,
+    stimulus: int = 0,
+    repeats: int = 10,
+    first_trial: int = 0,
+    delay_ms: float = 200.0,
+    counted_from: Literal["window", "cue"] = "window",
+    beyond_ms: float = 0.0,
+    neuron: int | None = None,
+    formula: Formula = "wrapped",
+) -> SpikeDeletion:
+    """Run pairs of trials that differ in one deleted spike.
+
+    A test trial runs until ``delay_ms``. Its state is copied, and of one spike of the copy the effect on all
+    others is taken back: the jump of its filtered spike train and of the drives. The neuron itself keeps its phase.
+    Both copies go on, and their phases are compared at every sample of the grid:
+
+        wrapped: mean over i of |theta_i - theta'_i|, on the circle, between 0 and pi (unrelated phases: pi / 2)
+        cosine:  mean over i of 1 - cos(theta_i - theta'_i), between 0 and 2 (unrelated phases: 1)
+
+    Parameters
+    ----------
+    trained
+        A trained network, or an untrained one (``n_loops: 0``).
+    stimulus
+        Which target set's cue to give.
+    repeats, first_trial
+        Number of pairs; pair k has the initial phases of test trial ``first_trial + k``.
+    delay_ms
+        The first spike after this time is deleted; times beyond the window are welcome.
+    counted_from
+        Whether ``delay_ms`` counts from the end of the cue, where the window starts, or from its onset.
+    beyond_ms
+        Run this much longer than the trained window.
+    neuron
+        Whose spike; default: one of those that spike in the first step with a spike, drawn at random by the key of the
+        network and the trial.
+    formula
+        How phases are compared.
+
+    Raises
+    ------
+    SpecError
+        If neurons have no phase, or the deletion does not fall between the end of the cue and the end of the run.
+    """
+    problem = trained.problem
+    if problem.neuron.model != "theta":
+        raise SpecError(f"phases are compared of theta neurons only, not of neuron.model = {problem.neuron.model}")
+    if neuron is not None and not 0 <= neuron < problem.n_neurons:
+        raise SpecError(f"neuron = {neuron}: must be between 0 and {problem.n_neurons - 1}")
+    every, samples = problem.steps_per_sample, _n_samples(trained, beyond_ms)
+    delay = delay_ms - (problem.stimulus_ms if counted_from == "cue" else 0.0)
+    if not is_multiple(delay, problem.neuron.step_ms) or not 0 <= delay < samples * problem.grid_ms:
+        raise SpecError(
+            f"delay_ms = {delay_ms:g} ms puts the deletion {delay:g} ms after the end of the cue: must be a multiple "
+            f"of the step of {problem.neuron.step_ms:g} ms, from 0 to less than {samples * problem.grid_ms:g} ms"
+        )
+    compare, start = _FORMULAS[formula], n_steps(delay, problem.neuron.step_ms)
+    found = SpikeDeletion(
+        problem.grid_ms * np.arange(1, samples + 1),
+        np.zeros((repeats, samples)), np.zeros((repeats, samples)),
+        np.full(repeats, np.nan), np.full(repeats, -1),
+    )  # fmt: skip
+    one, other = trained.copy_simulation(), trained.copy_simulation()
+    for repeat in range(repeats):
+        trial = first_trial + repeat
+        begin_trial(trained, one, stimulus, trial)
+        _run(one, 0, start)
+        who, now = _next_spike(one, neuron, range(start, samples * every), trial)
+        if who < 0:
+            found.deviation[repeat] = found.drive_deviation[repeat] = np.nan
+            continue
+        copy_state(one, other)
+        take_spike_back(other, who)
+        found.neuron[repeat], found.deleted_ms[repeat] = who, now * problem.neuron.step_ms
+        first = -(-now // every) - 1
+        distance = np.empty((problem.n_rows, 2, samples - first))
+        for m in range(first, samples):
+            for simulation in (one, other):
+                _run(simulation, now, (m + 1) * every)
+            now = (m + 1) * every
+            distance[:, 0, m - first] = compare(one.state[0] - other.state[0])
+            distance[:, 1, m - first] = np.abs(one.drive - other.drive)
+        # joined in the order of neurons and only then averaged, so that blocks do not matter
+        mean = trained.world.concatenate(distance).mean(axis=0)
+        found.deviation[repeat, first:], found.drive_deviation[repeat, first:] = mean
+    return found
+
+
+def record_trial(trained: Trained, *, stimulus: int = 0, trial: int = 0, beyond_ms: float = 0.0) -> StateRecord:
+    """Phases and drives of one test trial, run interval by interval; the drives are those of `Trained.evoke`."""
+    problem, samples = trained.problem, _n_samples(trained, beyond_ms)
+    simulation, every = trained.copy_simulation(), problem.steps_per_sample
+    begin_trial(trained, simulation, stimulus, trial)
+    phase, drive = np.empty((2, problem.n_rows, samples))
+    for m in range(samples):
+        _run(simulation, m * every, (m + 1) * every)
+        phase[:, m], drive[:, m] = simulation.state[0], simulation.drive
+    return StateRecord(problem.grid_ms * np.arange(1, samples + 1), phase, drive)
+
+
+def begin_trial(trained: Trained, simulation: Simulation, stimulus: int, trial: int) -> None:
+    """Bring a simulation to the end of the cue of a test trial, as `Trained.evoke` does."""
+    problem = trained.problem
+    phase = uniform_by_neuron(problem.seed, problem.replicate, "test_phase", problem.neurons, trial, 0.0, 2.0 * np.pi)
+    simulation.set_state(phase, np.zeros(problem.n_neurons))
+    if problem.test_free_run_steps:
+        simulation.run_interval(problem.test_free_run_steps, problem.input)
+    _run(simulation, -problem.stimulus_steps, 0, problem.input + problem.stimuli[stimulus])
+
+
+def copy_state(source: Simulation, target: Simulation) -> None:
+    """Give a simulation of the same problem, in the same precision, the state of another one, to the bit."""
+    target.load_numbers(source.state_numbers())
+    n_rows = source.problem.n_rows
+    for ours, theirs in zip(source.state_arrays(), target.state_arrays(), strict=True):
+        theirs.put(0, n_rows, ours.take(0, n_rows))
+    target.filtered[:], target.trace[:] = source.filtered, source.trace
+
+
+def take_spike_back(simulation: Simulation, neuron: int) -> None:
+    """Undo what the spike of ``neuron`` in the last interval, of one step, added to r and to the drives."""
+    problem = simulation.problem
+    synapse, tau_ms = problem.synapse, problem.neuron.tau_ms
+    assert simulation.trace[neuron] > 0
+    simulation.filtered[neuron] -= simulation.trace[neuron]
+    simulation.trace[neuron] = 0.0
+    rows, weight = _outgoing(problem.plastic, simulation.weight, neuron)
+    jump = tau_ms / synapse.tau_syn_ms
+    simulation.plastic_drive[rows] -= jump * weight
+    if simulation.readout is not simulation.plastic_drive:
+        simulation.readout[rows] -= jump * weight
+    rows, weight = _outgoing(problem.static, problem.static.weight, neuron)
+    simulation.static_drive[rows] -= tau_ms / (synapse.static_tau_syn_ms or synapse.tau_syn_ms) * weight
+
+
+def _outgoing(rows: Rows, weight: np.ndarray, neuron: int) -> tuple[np.ndarray, np.ndarray]:
+    """Postsynaptic rows and weights of a neuron's synapses in a block."""
+    synapses = np.flatnonzero(rows.presynaptic == neuron)
+    return np.searchsorted(rows.start, synapses, side="right") - 1, weight[synapses]
+
+
+def _next_spike(simulation: Simulation, neuron: int | None, steps: range, trial: int) -> tuple[int, int]:
+    """Run until there is a spike to delete; whose it is (-1: nobody's), and the steps run by then."""
+    problem = simulation.problem
+    for step in steps:
+        _run(simulation, step, step + 1)
+        spiking = np.flatnonzero(simulation.trace)  # of all ranks
+        if neuron is not None and neuron in spiking:
+            return neuron, step + 1
+        if neuron is None and len(spiking):
+            rng = stream(problem.seed, problem.replicate, "deleted_spike", trial)
+            return int(spiking[rng.integers(len(spiking))]), step + 1
+    return -1, steps.stop
+
+
+def _run(simulation: Simulation, begin: int, end: int, external: np.ndarray | None = None) -> None:
+    """Run as one interval from step ``begin`` to ``end``, counted from the end of the cue."""
+    problem = simulation.problem
+    if end > begin:
+        noise = problem.noise_of(problem.stimulus_steps + begin, end - begin)
+        simulation.run_interval(end - begin, problem.input if external is None else external, noise=noise)
+
+
+def _n_samples(trained: Trained, beyond_ms: float) -> int:
+    return trained.problem.n_samples + round(beyond_ms / trained.problem.grid_ms)
+
+
+def _wrapped(difference: np.ndarray) -> np.ndarray:
+    return np.abs(np.pi - np.mod(np.pi - difference, 2.0 * np.pi))
+
+
+def _cosine(difference: np.ndarray) -> np.ndarray:
+    return 1.0 - np.cos(difference)
+
+
+_FORMULAS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"wrapped": _wrapped, "cosine": _cosine}

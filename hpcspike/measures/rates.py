@@ -1,0 +1,91 @@
+"""Spikes of repeated trials: rasters, and rates in time bins averaged over trials (paper 4.3, Figs 3b and 4b)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from hpcspike.engine.simulation import Spikes
+from hpcspike.errors import SpecError
+from hpcspike.spec.experiment import is_multiple, n_steps
+
+
+class BinnedRates(NamedTuple):
+    """Rates in time bins.
+
+    time_ms (bins,): middle of each bin, from the end of the cue; rate (n, bins): mean over trials in Hz;
+    trial_sd (n, bins): standard deviation over trials (divided by their number) in Hz.
+    """
+
+    time_ms: np.ndarray
+    rate: np.ndarray
+    trial_sd: np.ndarray
+
+
+class Raster(NamedTuple):
+    """Spikes of chosen neurons in all trials; arrays (spikes,): time_ms from the end of the cue, neuron, trial."""
+
+    time_ms: np.ndarray
+    neuron: np.ndarray
+    trial: np.ndarray
+
+
+def binned_rates(
+    spikes: Sequence[Spikes],
+    neurons: range,
+    *,
+    step_ms: float,
+    duration_ms: float,
+    bin_ms: float = 50.0,
+) -> BinnedRates:
+    """Spike counts in bins, averaged over trials: R_i(bin) = sum over trials of counts / (trials bin).
+
+    Parameters
+    ----------
+    spikes
+        One entry per trial, as `hpcspike.engine.trained.Response.spikes`: steps from the start of the window.
+    neurons
+        Whose rates; `Problem.neurons` for all of a block.
+    step_ms
+        Integration step.
+    duration_ms
+        Time from the start of the window on that is binned; spikes outside are left out.
+    bin_ms
+        Width of a bin; must divide the duration.
+
+    Raises
+    ------
+    SpecError
+        If the bin is no multiple of the step, or does not divide the duration.
+    """
+    if not (bin_ms > 0 and is_multiple(bin_ms, step_ms) and is_multiple(duration_ms, bin_ms)):
+        raise SpecError(
+            f"bin_ms = {bin_ms:g} ms must be a multiple of the step of {step_ms:g} ms and divide the duration of "
+            f"{duration_ms:g} ms"
+        )
+    width, bins = n_steps(bin_ms, step_ms), n_steps(duration_ms, bin_ms)
+    n = len(neurons)
+    total, squares = np.zeros((n, bins), dtype=np.int64), np.zeros((n, bins), dtype=np.int64)
+    for trial in spikes:
+        neuron = trial.neuron.astype(np.int64) - neurons.start
+        kept = (trial.step >= 0) & (trial.step < width * bins) & (neuron >= 0) & (neuron < n)
+        counts = np.bincount(neuron[kept] * bins + trial.step[kept] // width, minlength=n * bins).reshape(n, bins)
+        total += counts
+        squares += counts**2
+    mean = total / len(spikes)
+    variance = np.maximum(squares / len(spikes) - mean**2, 0.0)
+    per_second = 1000.0 / bin_ms
+    return BinnedRates(bin_ms * (np.arange(bins) + 0.5), per_second * mean, per_second * np.sqrt(variance))
+
+
+def raster(spikes: Sequence[Spikes], neurons: Sequence[int], *, step_ms: float) -> Raster:
+    """The spikes of ``neurons`` in every trial, trial by trial; each at the end of its step, as files have it."""
+    times, which, trials = [np.zeros(0)], [np.zeros(0, np.int32)], [np.zeros(0, np.int64)]
+    for number, trial in enumerate(spikes):
+        chosen = np.isin(trial.neuron, np.asarray(neurons))
+        times.append((trial.step[chosen] + 1.0) * step_ms)
+        which.append(trial.neuron[chosen])
+        trials.append(np.full(int(chosen.sum()), number))
+    return Raster(np.concatenate(times), np.concatenate(which), np.concatenate(trials))

@@ -1,0 +1,153 @@
+"""Who learns the targets of an experiment, and with which settings."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from hpcspike.spec.fields import Section, quantity
+
+
+class RlsLearner(Section):
+    """Recursive least squares (Kim & Chow 2018) as `neuron`, `synapse`, `connectivity` and `training` describe it."""
+
+    kind: Literal["rls"] = "rls"
+
+
+class _Other(Section):
+    variable: Literal["drive", "readout"] = quantity(
+        "drive", doc="What carries the targets: every neuron's drive, or readouts of the network."
+    )
+    n_readouts: int | None = quantity(
+        None, ge=1, doc="With variable: readout, train the first so many targets only; default: all N."
+    )
+    passes: int = quantity(100, ge=0, le=1_000_000, doc="Passes over the training trials.")
+
+
+class _BalancedNetwork(_Other):
+    """Efficient balanced networks: spikes are fired when they lower the error of a decoded state."""
+
+    step_ms: float = quantity(0.1, unit="ms", gt=0, le=1.0, doc="Integration step; at most one spike per step.")
+    bandwidth_hz: float = quantity(
+        8.0, unit="Hz", gt=0, doc="Highest frequency of the rotations through which targets are expressed."
+    )
+    settle_ms: float = quantity(0.0, unit="ms", ge=0, doc="Beginning of a trial without slow learning.")
+    voltage_noise: float = quantity(
+        0.0, ge=0, doc="White noise on V, in mean distances from 0 to threshold per square root of a second."
+    )
+
+
+class BourdoukanLearner(_BalancedNetwork):
+    """Fast weights by a voltage-based rule, then slow ones by an error current (Bourdoukan & Deneve 2015)."""
+
+    kind: Literal["ebn_bourdoukan"]
+    decay_per_s: float = quantity(50.0, unit="1/s", gt=0, doc="Decay lambda of voltages and of the decoded state.")
+    weight_norm: float = quantity(0.1, gt=0, doc="Length of every neuron's input weights F_i.")
+    cost: float = quantity(1e-4, ge=0, doc="Quadratic cost mu of activity.")
+    fast_passes: int = quantity(70, ge=0, doc="Passes of the fast rule before the slow one, not counted in passes.")
+    fast_pass_ms: float = quantity(2000.0, unit="ms", gt=0, doc="Simulated time of such a pass.")
+    fast_rate: float = quantity(1e-2, ge=0, lt=1, doc="Step of the fast rule per spike in the first half of them.")
+    fast_rate_last: float = quantity(1e-3, ge=0, lt=1, doc="Step of the fast rule per spike in the second half.")
+    fast_scale: float = quantity(1.9, gt=0, doc="beta of the fast rule; 2 is the gradient.")
+    fast_input: float = quantity(1.5, gt=0, doc="Size of the noise that the network follows in the fast passes.")
+    feedback_per_s: float = quantity(50.0, unit="1/s", ge=0, doc="Error feedback K in the first pass.")
+    feedback_last_per_s: float = quantity(50.0, unit="1/s", ge=0, doc="Error feedback K in the last pass.")
+    slow_rate: float = quantity(7.5, ge=0, doc="Step of the slow rule eta_0 in units of the decoded state.")
+
+
+class AlemiLearner(_BalancedNetwork):
+    """Slow weights from random nonlinear units, learned by an error current (Alemi et al. 2018)."""
+
+    kind: Literal["ebn_alemi"]
+    leak_per_s: float = quantity(50.0, unit="1/s", gt=0, doc="Leak of the voltages.")
+    decay_per_s: float = quantity(10.0, unit="1/s", gt=0, doc="Decay lambda of the decoded state.")
+    decoder_scale: float | None = quantity(None, gt=0, doc="S.d. of the decoder's entries; default: 1 / (2 N).")
+    decoder: Literal["gaussian", "equal"] = quantity(
+        "gaussian", doc="Decoding vectors of neurons: Gaussian, or all of the length that is typical of these."
+    )
+    cost: float | None = quantity(None, ge=0, doc="Quadratic cost mu of activity; default: 0.4167 / N^2.")
+    linear_cost: float | None = quantity(None, ge=0, doc="Linear cost nu of activity; default: 0.0083 / N^2.")
+    basis: Literal["trace", "tanh"] = quantity("trace", doc="Psi: the traces r, or tanh(M r + theta).")
+    basis_scale: float = quantity(1.5, gt=0, doc="S.d. of B, M = B D, and with it of theta's range.")
+    feedback_per_s: float = quantity(5.0, unit="1/s", ge=0, doc="Error feedback k in the first pass.")
+    feedback_last_per_s: float = quantity(5.0, unit="1/s", ge=0, doc="Error feedback k in the last pass.")
+    slow_rate: float = quantity(75.0, ge=0, doc="Step of the slow rule eta_0 in units of the decoded state.")
+
+
+class _Gradient(_Other):
+    """Gradient descent through whole trials, with Adam."""
+
+    variable: Literal["drive", "readout"] = quantity("readout", doc="What carries the targets.")
+    steps_per_pass: int = quantity(10, ge=1, le=100_000, doc="Steps of Adam in one pass.")
+    batch: int = quantity(4, ge=1, le=65_536, doc="Trials in the batch of every step.")
+    learning_rate: float = quantity(0.01, gt=0, doc="Learning rate of Adam.")
+    rate_decay: float = quantity(1.0, gt=0, le=1, doc="Factor of the learning rate after every rate_decay_every steps.")
+    rate_decay_every: int = quantity(100, ge=1, doc="Steps between two reductions of the learning rate.")
+    gradient_norm: float | None = quantity(None, gt=0, doc="Longer gradients are shortened to this length.")
+    training_noise: float = quantity(
+        0.0, ge=0, doc="White noise on v in training, in distances from rest to threshold per square root of a second."
+    )
+
+
+class LsnnLearner(_Gradient):
+    """Backpropagation through time in a network with adaptive neurons (Bellec et al. 2018)."""
+
+    kind: Literal["lsnn"]
+    step_ms: float = quantity(1.0, unit="ms", gt=0, doc="Integration step.")
+    tau_ms: float = quantity(20.0, unit="ms", gt=0, doc="Membrane time constant.")
+    tau_adaptation_ms: float = quantity(500.0, unit="ms", gt=0, doc="Time constant of the adaptation of thresholds.")
+    tau_readout_ms: float = quantity(20.0, unit="ms", gt=0, doc="Time constant of the filter of readouts and drives.")
+    threshold: float = quantity(0.01, gt=0, doc="Threshold without adaptation.")
+    beta: float = quantity(1.7, ge=0, doc="Rise of an adaptive neuron's threshold per spike per step of filtered rate.")
+    adaptive_share: float = quantity(0.5, ge=0, le=1, doc="Share of adaptive neurons; the others are leaky ones.")
+    refractory_ms: float = quantity(3.0, unit="ms", gt=0, doc="Time after a spike without another.")
+    input_gain: float = quantity(0.05, gt=0, doc="Factor of all input currents; 1 for inputs that are spikes.")
+    n_delays: int = quantity(1, ge=1, le=1000, doc="Delays are uniform over so many steps, the shortest 0.")
+    drive_unit: float = quantity(2.0, gt=0, doc="Filtered recurrent current, in thresholds, that counts as drive 1.")
+    rate_hz: float = quantity(10.0, unit="Hz", ge=0, doc="Firing rate f0 that costs nothing.")
+    rate_cost: float = quantity(0.01, ge=0, doc="Cost of squared deviations from it, in spikes per ms, per neuron.")
+    connectivity: float | None = quantity(
+        None, gt=0, le=1, doc="Share of connections that exist at any time (DEEP R); default: all, without rewiring."
+    )
+    rewiring_l1: float = quantity(0.01, ge=0, doc="Pull of connections towards zero, per learning rate (DEEP R).")
+    rewiring_temperature: float = quantity(0.0, ge=0, doc="Temperature of their random walk (DEEP R).")
+
+
+class HuhLearner(_Gradient):
+    """Exact gradient descent through synapses that are graded near threshold (Huh & Sejnowski 2018)."""
+
+    kind: Literal["huh"]
+    neuron: Literal["theta", "nif"] = quantity("theta", doc="Theta neuron, or non-leaky integrate-and-fire neuron.")
+    step_ms: float = quantity(0.5, unit="ms", gt=0, doc="Integration step.")
+    tau_ms: float = quantity(10.0, unit="ms", gt=0, doc="Membrane time constant, the unit of time of the current.")
+    tau_syn_ms: float = quantity(20.0, unit="ms", gt=0, doc="Time constant of synapses and readouts.")
+    tau_fast_ms: float | None = quantity(None, unit="ms", gt=0, doc="Time constant of fast synapses; default: none.")
+    gate_width: float = quantity(0.3, gt=0, le=1, doc="Width of the zone below threshold in which charge is released.")
+    bias: float = quantity(0.0, doc="Constant current I_0 of every neuron.")
+    input_scale: float = quantity(1.0, ge=0, doc="S.d. of the initial input weights, times the root of their number.")
+    weight_scale: float = quantity(1.0, ge=0, doc="S.d. of the initial recurrent weights, times the root of N.")
+    fast_inhibition: float = quantity(0.0, ge=0, doc="Initial fast inhibition of all by all, times N.")
+    fast_rate: float = quantity(0.01, ge=0, doc="Factor of the learning rate of fast weights.")
+    slow_rate: float = quantity(1.0, ge=0, doc="Factor of the learning rate of recurrent weights.")
+    train_bias: bool = quantity(False, doc="Train a constant current of every neuron too.")
+    activity_cost: float = quantity(0.0, ge=0, doc="Cost lambda of mean squared synaptic traces.")
+    adjoint_clip: float | None = quantity(
+        None, gt=0, doc="Longest adjoint of a trial's state that is passed on from step to step."
+    )
+
+
+class UserLearner(_Other):
+    """A learner of one's own, by import path."""
+
+    kind: Literal["user"]
+    path: str = quantity(
+        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", doc="Import path package.module:Class; see hpcspike.learners."
+    )
+    settings: dict[str, Any] = quantity({}, doc="What the class is called with.")
+
+
+LearnerSection = Annotated[
+    RlsLearner | BourdoukanLearner | AlemiLearner | LsnnLearner | HuhLearner | UserLearner,
+    Field(discriminator="kind"),
+]

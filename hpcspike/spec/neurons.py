@@ -1,0 +1,122 @@
+"""The neuron models that an experiment can name."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from hpcspike.spec.fields import Section, is_multiple, quantity
+
+CellType = Literal["RS", "IB", "CH", "FS", "LTS"]
+CELL_TYPES: tuple[CellType, ...] = ("RS", "IB", "CH", "FS", "LTS")
+
+
+class ThetaNeuron(Section):
+    """Quadratic integrate-and-fire neuron in its theta form (paper Eq 5), advanced by classical Runge-Kutta 4."""
+
+    model: Literal["theta"] = "theta"
+    tau_ms: float = quantity(10.0, unit="ms", gt=0, paper="Eq 4", doc="Membrane time constant; the unit of time of r.")
+    step_ms: float = quantity(1.0, unit="ms", gt=0, doc="Integration step dt.")
+    bias: float = quantity(0.0, doc="Constant external input I of every neuron.")
+
+
+class LifNeuron(Section):
+    """Leaky integrate-and-fire neuron, tau dv/dt = -v + I + gain u, forward Euler (paper, Fig 3 supplement 2).
+
+    The paper's dv/dt = -(v - I) / tau + u in mV is threshold: -50, reset: -65 and drive_gain: 10 (tau_ms in ms).
+    """
+
+    model: Literal["lif"]
+    tau_ms: float = quantity(10.0, unit="ms", gt=0, paper="1.6", doc="Membrane time constant; the unit of time of r.")
+    step_ms: float = quantity(1.0, unit="ms", gt=0, doc="Integration step dt.")
+    bias: float = quantity(0.0, doc="Constant external input I of every neuron, in units of v.")
+    threshold: float = quantity(1.0, doc="A neuron spikes when v passes this.")
+    reset: float = quantity(0.0, doc="v after a spike.")
+    refractory_ms: float = quantity(0.0, unit="ms", ge=0, doc="Time after a spike in which v stays at reset.")
+    drive_gain: float = quantity(1.0, gt=0, doc="Factor of the synaptic drive u in the membrane equation.")
+
+    @model_validator(mode="after")
+    def _reset_below_threshold(self) -> LifNeuron:
+        if self.reset >= self.threshold:
+            raise ValueError(f"neuron.reset = {self.reset:g} must be below neuron.threshold = {self.threshold:g}")
+        return self
+
+    @model_validator(mode="after")
+    def _steps_fit(self) -> LifNeuron:
+        _euler_is_stable(self.step_ms, self.tau_ms)
+        if not is_multiple(self.refractory_ms, self.step_ms):
+            raise ValueError(
+                f"neuron.refractory_ms = {self.refractory_ms:g} ms is not a multiple of neuron.step_ms = "
+                f"{self.step_ms:g} ms"
+            )
+        return self
+
+
+class IzhikevichNeuron(Section):
+    """Izhikevich neurons of several types, dv/dt = 0.04 v^2 + 5 v + 140 - w + I + gain u (paper, Fig 3 supplement 2).
+
+    Neuron i has type ``cell_types[i mod len(cell_types)]``, so that all types are equally frequent whatever N. v takes
+    two Euler half-steps, then w a whole one (Izhikevich 2003); v beyond the peak of 30 mV is cut to it before w moves.
+    """
+
+    model: Literal["izhikevich"]
+    tau_ms: float = quantity(10.0, unit="ms", gt=0, doc="Unit of time of r; no time constant of the model.")
+    step_ms: float = quantity(1.0, unit="ms", gt=0, le=1, doc="Integration step dt.")
+    bias: float = quantity(0.0, paper="1.7", doc="Constant external input I of every neuron, in mV / ms.")
+    drive_gain: float = quantity(1.0, gt=0, doc="Factor of the synaptic drive u in the membrane equation, mV / ms.")
+    cell_types: tuple[CellType, ...] = quantity(
+        CELL_TYPES, paper="1.7", doc="Types in turn: RS, IB, CH, FS, LTS.", min_length=1
+    )
+
+
+class TanhNeuron(Section):
+    """Rate unit, tau dx/dt = -x + W r + I with r = tanh(x), exponential Euler (paper, Fig 1 supplement 1).
+
+    There are no spikes and no synaptic filter: what is trained is x, as W z + y with tau dz/dt = -z + r and
+    tau dy/dt = -y + I, the counterpart of Eqs 7 and 8.
+    """
+
+    model: Literal["tanh"]
+    tau_ms: float = quantity(10.0, unit="ms", gt=0, paper="1.8", doc="Time constant of x.")
+    step_ms: float = quantity(1.0, unit="ms", gt=0, doc="Integration step dt.")
+    bias: float = quantity(0.0, doc="Constant external input I of every unit.")
+
+    @model_validator(mode="after")
+    def _steps_fit(self) -> TanhNeuron:
+        _euler_is_stable(self.step_ms, self.tau_ms)
+        return self
+
+
+class UserNeuron(Section):
+    """A neuron model of your own: `hpcspike.neurons` says how to write one."""
+
+    model: Literal["user"]
+    kind: str = quantity(
+        doc="Where the NeuronModel is: package.module:name, or file.py:name with a path from the YAML file."
+    )
+    parameters: dict[str, float] = quantity({}, doc="Parameters of the model that differ from its defaults.")
+    tau_ms: float = quantity(10.0, unit="ms", gt=0, doc="Unit of time of r.")
+    step_ms: float = quantity(1.0, unit="ms", gt=0, doc="Integration step dt.")
+    bias: float = quantity(0.0, doc="Constant external input I of every neuron.")
+
+    @field_validator("kind")
+    @classmethod
+    def _names_an_object(cls, kind: str) -> str:
+        module, _, name = kind.rpartition(":")
+        if not module or not name.isidentifier():
+            raise ValueError("must be package.module:name or file.py:name")
+        return kind
+
+
+Neuron = Annotated[
+    ThetaNeuron | LifNeuron | IzhikevichNeuron | TanhNeuron | UserNeuron, Field(discriminator="model")
+]
+
+
+def _euler_is_stable(step_ms: float, tau_ms: float) -> None:
+    if step_ms > tau_ms:
+        raise ValueError(
+            f"neuron.step_ms = {step_ms:g} ms is larger than neuron.tau_ms = {tau_ms:g} ms, where forward Euler "
+            "overshoots; choose a smaller step"
+        )

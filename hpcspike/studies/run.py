@@ -1,0 +1,161 @@
+"""One trained network of a study: train, judge, probe, and keep what figures show."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hpcspike import provenance
+from hpcspike.engine.distribute import build_problem
+from hpcspike.engine.trained import Trained
+from hpcspike.engine.training import OnLoop, train
+from hpcspike.errors import SpecError
+from hpcspike.measures.evaluate import evaluate
+from hpcspike.model.build import recording_of
+from hpcspike.spec.experiment import Experiment
+from hpcspike.spec.study import Shown, Study, StudyRun
+from hpcspike.studies.during import DuringTraining
+from hpcspike.studies.identity import run_hash
+from hpcspike.studies.probes import PROBES, Arrays, Networks
+from hpcspike.variables import POINT_RESULTS, SHOWN_DIMENSIONS, STUDY
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def run_of_study(
+    study: Study, run: StudyRun, *, threads: int = 1, progress: bool = False, on_loop: OnLoop | None = None
+) -> xr.Dataset:
+    """Train one network of a study and measure what the study asks for.
+
+    Parameters
+    ----------
+    study, run
+        Which network.
+    threads
+        Threads over neurons; the numbers do not depend on it.
+    progress
+        Show a progress bar.
+    on_loop
+        Called after every training loop.
+
+    Returns
+    -------
+    xarray.Dataset
+        Scalars of `POINT_RESULTS`, the learning curve, the probes' variables and, for the first replicate, the time
+        courses that ``shown`` asks for. The experiment and where the numbers come from are attributes.
+    """
+    began = time.perf_counter()
+    experiment = study.experiment_of(run)
+    problem = build_problem(experiment)
+    shows = run.replicate == 0
+    examples = example_neurons(experiment, problem.n_neurons, study.shown.neurons)
+    during = DuringTraining(examples, study.shown.loops if shows else ())
+    untrained = train(problem, experiment.training.model_copy(update={"n_loops": 0}))
+    trained = train(
+        problem, experiment.training, threads=threads, progress=progress, on_loop=on_loop, on_update=during,
+        diverged_drive=experiment.measures.diverged_drive,
+    )  # fmt: skip
+    evaluation = evaluate(trained, experiment.measures, tau_corr_ms=getattr(experiment.targets, "tau_corr_ms", np.nan))
+    arrays: Arrays = {name: ((), value) for name, value in evaluation.scalars.items()}
+    arrays["window_ms"] = ((), problem.duration_ms)
+    for name in ("correlation", "rate", "weight_change"):
+        arrays[f"curve_{name}"] = (("loop",), trained.curve[name])
+    arrays["loop"] = (("loop",), np.arange(1, len(trained.curve["rate"]) + 1))
+    if trained.diverged_loop < 0:
+        networks = Networks(trained, untrained, experiment, examples)
+        for name, probe in study.probes.of(run.variant).items():
+            arrays |= PROBES[name](networks, probe)
+    if shows:
+        arrays |= _shown(trained, untrained, study.shown, examples, during)
+    if not shows:  # only numbers
+        arrays = {name: array for name, array in arrays.items() if not SHOWN_DIMENSIONS & set(array[0])}
+    dataset = _dataset(arrays, experiment)
+    record = provenance.collect(n_ranks=1, n_threads=threads) | {"wall_seconds": time.perf_counter() - began}
+    dataset.attrs |= {
+        "study": study.name,
+        "variant": run.variant,
+        "replicate": run.replicate,
+        "run_hash": run_hash(study, run),
+        "provenance": json.dumps(record),
+    }
+    return dataset
+
+
+def example_neurons(experiment: Experiment, n_neurons: int, count: int) -> np.ndarray:
+    """Evenly spread neurons, (at most count,); of recorded targets only the recorded ones."""
+    recording = recording_of(experiment)
+    among = n_neurons if recording is None else len(recording.values)
+    return np.unique(np.linspace(0, among - 1, min(count, among)).round().astype(np.int64))
+
+
+def _shown(trained: Trained, untrained: Trained, shown: Shown, examples: np.ndarray, during: DuringTraining) -> Arrays:
+    problem = trained.problem
+    rate = trained.training.variable == "rate"
+    scale = 1000.0 / problem.neuron.tau_ms if rate else 1.0  # rates leave in Hz
+    rastered = example_raster(problem.n_neurons, shown.raster_neurons)
+    networks = {"after": trained, **({"before": untrained} if shown.before else {})}
+    arrays: Arrays = {
+        "example": (("example",), examples),
+        "raster_neuron": (("raster_neuron",), rastered),
+        "target_time": (("target_time",), problem.grid_ms * np.arange(1, problem.n_samples + 1)),
+        "target": (("target_set", "example", "target_time"), scale * problem.targets[:, examples]),
+        "target_set": (("target_set",), np.arange(problem.n_sets)),
+        "trial": (("trial",), np.arange(shown.trials)),
+    }
+    table = []
+    for state, (when, network) in enumerate(networks.items()):
+        if network.diverged_loop >= 0:
+            continue
+        responses = []
+        for target_set in range(problem.n_sets):
+            evoked = network.evoke(target_set, shown.trials, beyond_ms=shown.beyond_ms)
+            responses.append(scale * (evoked.filtered if rate else evoked.drive)[:, examples])
+            for trial, spikes in enumerate(evoked.spikes):
+                kept = (spikes.step >= -problem.stimulus_steps) & np.isin(spikes.neuron, rastered)
+                labels = np.broadcast_to([state, target_set, trial], (kept.sum(), 3))
+                table.append(np.column_stack([spikes.step[kept], spikes.neuron[kept], labels]))
+        stacked = np.stack(responses)
+        arrays["time"] = (("time",), problem.grid_ms * np.arange(1, stacked.shape[-1] + 1))
+        arrays[f"response_{when}"] = (("target_set", "trial", "example", "time"), stacked)
+    kept_spikes = np.concatenate(table) if table else np.zeros((0, 5), np.int64)
+    arrays["spike_time"] = (("spike",), (kept_spikes[:, 0] + 1) * problem.neuron.step_ms)
+    for column, name in enumerate(("neuron", "state", "set", "trial"), start=1):
+        arrays[f"spike_{name}"] = (("spike",), kept_spikes[:, column].astype(np.int32))
+    if during.response:
+        loops = sorted(during.response)
+        kept = np.stack([np.stack(during.response[loop], axis=1) for loop in loops])
+        arrays["shown_loop"] = (("shown_loop",), np.array(loops))
+        interval = trained.training.update_interval_ms
+        arrays["update_time"] = (("update_time",), interval * np.arange(1, kept.shape[-1] + 1))
+        arrays["response_during"] = (("shown_loop", "example", "update_time"), scale * kept)
+    return arrays
+
+
+def example_raster(n_neurons: int, count: int) -> np.ndarray:
+    """Evenly spread neurons whose spikes are kept, (at most count,)."""
+    return np.unique(np.linspace(0, n_neurons - 1, min(count, n_neurons)).round().astype(np.int64))
+
+
+def _dataset(arrays: Arrays, experiment: Experiment) -> xr.Dataset:
+    import xarray as xr
+
+    dataset = xr.Dataset(attrs={"experiment": json.dumps(experiment.model_dump(mode="json"))})
+    rate_names = {"target", "response_before", "response_after", "response_during"}
+    for name, (dims, values) in arrays.items():
+        variable = STUDY.get(name) or POINT_RESULTS.get(name)
+        if variable is None:
+            raise SpecError(f"{name} is not in hpcspike.variables.STUDY")
+        attrs = dict(variable.attrs)
+        if name in rate_names and experiment.training.variable == "rate":
+            attrs["units"] = "Hz"
+        array = np.asarray(values, dtype=None if variable.dtype == "str" else variable.dtype)
+        if dims == (name,):
+            dataset = dataset.assign_coords({name: (dims, array, attrs)})
+        else:
+            dataset[name] = (dims, array, attrs)
+    dataset.attrs["trained_variable"] = experiment.training.variable
+    return dataset

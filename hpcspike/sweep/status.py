@@ -1,0 +1,103 @@
+"""How far a sweep is: what is done, what runs now, what failed, and when it will be done."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hpcspike.sweep.calibration import calibration
+from hpcspike.sweep.records import batch_holders, read_records, receipts_folder
+from hpcspike.sweep.store import SweepStore, open_store
+from hpcspike.variables import STATUS
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a sweep is.
+
+    Attributes
+    ----------
+    name
+        Name of the sweep.
+    points, done
+        Planned and finished points.
+    batches, batches_done
+        Planned and finished batches.
+    counts
+        Finished points by what the network became.
+    failures
+        Row -> last line of its error, for points that failed and are not done.
+    running
+        Batch -> who computes it now, as far as its lock can be seen from here.
+    cores
+        Cores at work: a rank of a running batch counts as one.
+    seconds_left
+        Predicted time of the missing points on one core, corrected by how the finished ones turned out.
+    end
+        Predicted end in seconds of `time.time`, if the cores at work stay at it; None if nothing runs or is missing.
+    finalized
+        Whether the sweep was finalized.
+    """
+
+    name: str
+    points: int
+    done: int
+    batches: int
+    batches_done: int
+    counts: dict[str, int]
+    failures: dict[int, str]
+    running: dict[int, str]
+    cores: int
+    seconds_left: float
+    end: float | None
+    finalized: bool
+
+
+def sweep_status(path: str | Path) -> Status:
+    """How far the sweep in a store is; may be asked at any time."""
+    store = open_store(path)
+    batches, planned = store.batches, store.planned
+    done = store.done()
+    lacking = planned & ~done
+    status = np.asarray(store.group["status"][:])[done]
+    missing = np.bincount(store.batch_of_row[lacking], minlength=len(batches))
+    running = batch_holders(store.path, np.flatnonzero(missing).tolist())
+    cores = sum(batches.ranks[batch] for batch in running)
+    seconds = _seconds_by_batch(store, lacking)
+    return Status(
+        name=store.name,
+        points=int(planned.sum()),
+        done=int(done.sum()),
+        batches=len(batches),
+        batches_done=int((missing == 0).sum()),
+        counts={name: int((status == code).sum()) for code, name in enumerate(STATUS)},
+        failures={row: text for row, text in _failures(store.path).items() if not done[row]},
+        running=running,
+        cores=cores,
+        seconds_left=float(seconds.sum()),
+        end=_end(seconds, np.array(batches.ranks), cores) if running else None,
+        finalized=(receipts_folder(store.path) / "finalized.json").exists() and not lacking.any(),
+    )
+
+
+def _seconds_by_batch(store: SweepStore, lacking: np.ndarray) -> np.ndarray:
+    """(batches,) corrected prediction of what is missing, in seconds of one core."""
+    predicted = np.asarray(store.group["predicted_seconds"][:])[lacking]
+    corrected = predicted * calibration(store)(predicted)
+    return np.bincount(store.batch_of_row[lacking], corrected, minlength=len(store.batches))
+
+
+def _end(seconds: np.ndarray, ranks: np.ndarray, cores: int) -> float:
+    """All work on the cores there are, but no sooner than the longest batch."""
+    return time.time() + max(float(seconds.sum()) / cores, float((seconds / ranks).max()))
+
+
+def _failures(path: Path) -> dict[int, str]:
+    found = {}
+    for _, record in sorted(read_records(path).items()):
+        for row, text in record.get("failures", {}).items():
+            found[int(row)] = text.strip().splitlines()[-1]
+    return found
