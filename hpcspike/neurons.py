@@ -24,7 +24,7 @@ An experiment names it by where it is, which every process that runs the experim
 
     neuron: {model: user, kind: "my_neurons.py:leaky", parameters: {tau: 15.0}, step_ms: 0.5}
 
-``kind`` is either a file with a path from the YAML file, or a module that Python finds: ``my_package.my_neurons:leaky``.
+``kind`` is either a file with a path from the YAML file, or a module that Python finds: ``package.module:leaky``.
 """
 
 from __future__ import annotations

@@ -65,6 +65,9 @@ POINT_RESULTS = {
     "sampling_error": Variable(("point",), "float64", "1", "clamped sampling error over the target's s.d."),
     "tracking_error": Variable(("point",), "float64", "1", "clamped tracking error over the target's s.d."),
     "quasi_static_residual": Variable(("point",), "float64", "1", "rms of W phi(f) - f over the target's s.d."),
+    "quasi_static_correlation": Variable(
+        ("point",), "float64", "1", "correlation of the drive and its quasi-static prediction, single trials"
+    ),
     "tracking_theory": Variable(("point",), "float64", "1", "eps_track = tau_s / (4 pi tau_c), paper Eq 3"),
     "sampling_theory": Variable(("point",), "float64", "1", "eps_sample = 1 / sqrt(N tau_s / tau), paper Eq 3"),
     "status": Variable(("point",), "int8", "1", "what the network became", fill=-1, extra=_status),

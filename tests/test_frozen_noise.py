@@ -92,8 +92,8 @@ def test_a_training_goes_on_from_a_checkpoint_but_not_with_other_noise(tmp_path:
     for steps in (33, 30, LOOP_STEPS - 20):
         with pytest.raises(Interrupted):
             hpcspike.train(noisy(), training, checkpoints=Checkpoints(tmp_path, stop_after_steps=steps))
+    other = changed(N, noise=2.0 * NOISE, fixed=0.0)
     with pytest.raises(StoreError, match="noise differs"):
-        other = changed(N, noise=2.0 * NOISE, fixed=0.0)
         hpcspike.train(other, training, checkpoints=Checkpoints(tmp_path))
     assert outcome(hpcspike.train(noisy(), training, checkpoints=Checkpoints(tmp_path))) == outcome(whole)
 

@@ -39,7 +39,11 @@ def test_models_are_told_apart() -> None:
 
 def test_theta_neurons_go_through_their_own_kernel() -> None:
     rng = np.random.default_rng(0)
-    state, drive, external = initial_state(ThetaNeuron(), PHASES, range(40)), rng.standard_normal(40), rng.standard_normal(40)
+    state, drive, external = (
+        initial_state(ThetaNeuron(), PHASES, range(40)),
+        rng.standard_normal(40),
+        rng.standard_normal(40),
+    )
     expected, spikes = state.copy(), np.empty(40, dtype=np.int32)
     count = advance_theta(expected, drive, external, 0.1, np.empty(40), spikes)
     found, who = step_once(ThetaNeuron(), state, drive, external)
@@ -52,7 +56,9 @@ def test_phases_become_states() -> None:
     assert theta.shape == (1, 40)
     assert ((theta > -np.pi) & (theta <= np.pi)).all()
     np.testing.assert_allclose(np.exp(1j * theta[0]), np.exp(1j * PHASES), atol=1e-14)
-    v, waiting = initial_state(lif(threshold=-50.0, reset=-65.0), np.array([0.0, np.pi, 3 * np.pi, 2 * np.pi - 1e-9]), range(4))
+    v, waiting = initial_state(
+        lif(threshold=-50.0, reset=-65.0), np.array([0.0, np.pi, 3 * np.pi, 2 * np.pi - 1e-9]), range(4)
+    )
     np.testing.assert_allclose(v, [-65.0, -57.5, -57.5, -50.0], atol=1e-6)
     assert (v < -50.0).all()
     assert not waiting.any()

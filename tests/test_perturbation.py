@@ -77,13 +77,12 @@ def test_without_a_deletion_the_measure_is_exactly_zero(monkeypatch: pytest.Monk
 @pytest.mark.parametrize("static_tau_ms", [None, 5.0])
 @pytest.mark.parametrize("late", [False, True])
 def test_a_deleted_spike_takes_its_jumps_out_of_r_and_of_every_drive(late: bool, static_tau_ms: float | None) -> None:
-    synapse = Synapse(
-        tau_syn_ms=20.0, static_tau_syn_ms=static_tau_ms, weight_acts="at_spikes" if late else "at_once"
-    )
+    synapse = Synapse(tau_syn_ms=20.0, static_tau_syn_ms=static_tau_ms, weight_acts="at_spikes" if late else "at_once")
     trained = network(synapse=synapse)
     made = trained.problem
     one, other = trained.copy_simulation(), trained.copy_simulation()
     begin_trial(trained, one, 0, 0)
+    one.run_interval(1, made.input)
     while not one.trace.any():
         one.run_interval(1, made.input)
     copy_state(one, other)
@@ -97,7 +96,9 @@ def test_a_deleted_spike_takes_its_jumps_out_of_r_and_of_every_drive(late: bool,
     assert plastic.any()
     assert fixed.any()
     np.testing.assert_allclose(one.plastic_drive - other.plastic_drive, 10.0 / 20.0 * plastic, atol=1e-14)
-    np.testing.assert_allclose(one.static_drive - other.static_drive, 10.0 / (static_tau_ms or 20.0) * fixed, atol=1e-14)
+    np.testing.assert_allclose(
+        one.static_drive - other.static_drive, 10.0 / (static_tau_ms or 20.0) * fixed, atol=1e-14
+    )
     np.testing.assert_allclose(one.readout - other.readout, 10.0 / 20.0 * plastic, atol=1e-14)
     np.testing.assert_allclose(one.filtered - other.filtered, 0.5 * (np.arange(25) == neuron), atol=1e-14)
     np.testing.assert_array_equal(one.state, other.state)

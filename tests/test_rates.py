@@ -83,6 +83,7 @@ def test_the_divisor_makes_the_spectral_radius_of_a_scaled_network_about_one() -
     connectivity = {"kind": "dale", "probability": 0.2}
     chosen = experiment(network={"n_neurons": 400}, connectivity=connectivity, training={"n_loops": 0})
     trained = hpcspike.train(hpcspike.build_problem(chosen), chosen.training)
+    assert isinstance(chosen.connectivity, DaleConnectivity)
     radius, same = eigenvalues(trained, divisor=dale_divisor(chosen.connectivity)).radii
     assert radius == pytest.approx(1.0, abs=0.12)
     assert same == radius

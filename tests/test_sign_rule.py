@@ -55,7 +55,7 @@ def signed(harness: Harness, rule: Training, **options: Any) -> SignedRls:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=IDS)
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ["blocked", "textbook"])
 @pytest.mark.parametrize(
     "changes",
     [{"seed": 1}, {"seed": 2, "dtype": "float32"}, {"seed": 3, "variable": "rate"}, {"seed": 4, "late": True}],
@@ -155,9 +155,7 @@ def follow(harness: Harness, rls: SignedRls, rule: Training, *, updates: int, wi
         for i in range(n):
             q = harness.live.filtered[harness.sources[i]]
             error = target[i] - weights[i] @ q
-            weights[i], matrices[i] = by_definition(
-                harness, i, weights[i], matrices[i], error, gain[i], rule, out[i]
-            )
+            weights[i], matrices[i] = by_definition(harness, i, weights[i], matrices[i], error, gain[i], rule, out[i])
         rls.update(harness.live, target - harness.live.readout, gain)  # type: ignore[arg-type]
         found = harness.live.readout.copy()
         harness.restore_drive()
@@ -167,7 +165,9 @@ def follow(harness: Harness, rls: SignedRls, rule: Training, *, updates: int, wi
         row = slice(bounds[i], bounds[i + 1])
         np.testing.assert_array_equal(rls.excluded[row], out[i])
         np.testing.assert_allclose(harness.live.weight[row], weights[i], atol=1e-8)
-        np.testing.assert_allclose(rls.covariance(i), matrices[i], atol=1e-8 * max(np.abs(matrices[i]).max(initial=1), 1))
+        np.testing.assert_allclose(
+            rls.covariance(i), matrices[i], atol=1e-8 * max(np.abs(matrices[i]).max(initial=1), 1)
+        )
     return int(rls.excluded.sum())
 
 
@@ -207,7 +207,9 @@ def test_a_weight_that_lands_on_zero_flips_only_if_that_is_asked_for() -> None:
         harness.rows.weight[:] = harness.live.weight[:] = 1.0
         harness.live.filtered[:] = 1.0
         harness.restore_drive()
-        rls = signed(harness, training({"sign_rule": "exclude", "sign_at_zero": at_zero}, ridge=1.0, algorithm="textbook"))
+        rls = signed(
+            harness, training({"sign_rule": "exclude", "sign_at_zero": at_zero}, ridge=1.0, algorithm="textbook")
+        )
         # P q = 1, so that the weight changes by half of the error
         rls.update(harness.live, np.array([-2.0]), np.ones(1))  # type: ignore[arg-type]
         assert harness.live.weight[0] == expected
@@ -237,7 +239,7 @@ def test_an_excluded_synapse_stays_out_of_a_matrix_that_is_started_anew() -> Non
     restarted = np.flatnonzero(rls.engine.health().restarts)  # type: ignore[attr-defined]
     start = trainer.problem.plastic.start
     seen = 0
-    for row in restarted:
+    for row in restarted.tolist():
         out = rls.excluded[start[row] : start[row + 1]]
         matrix = rls.covariance(row)
         assert not matrix[out].any()
@@ -250,11 +252,10 @@ def test_an_excluded_synapse_stays_out_of_a_matrix_that_is_started_anew() -> Non
 # ---- threads, checkpoints --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rule", RULES[:3], ids=IDS[:3])
-@pytest.mark.parametrize("engine", ["blocked", "textbook"])
-def test_threads_do_not_change_a_bit(rule: dict[str, Any], engine: str) -> None:
+@pytest.mark.parametrize(("engine", "rule"), [("blocked", RULES[1]), ("textbook", RULES[2])])
+def test_threads_do_not_change_a_bit(engine: str, rule: dict[str, Any]) -> None:
     first, *others = (
-        hpcspike.train(problem(20, seed=1), training(rule, algorithm=engine), threads=threads) for threads in (1, 2, 3)
+        hpcspike.train(problem(20, seed=1), training(rule, algorithm=engine), threads=threads) for threads in (1, 3)
     )
     for other in others:
         np.testing.assert_array_equal(other.simulation.weight, first.simulation.weight)
@@ -290,10 +291,11 @@ def test_no_state_is_forgotten() -> None:
     reach(trainer, 54)
     rls = trainer.rls
     assert isinstance(rls, SignedRls)
-    for thing in (rls, rls.engine):
+    things: list[Any] = [rls, rls.engine]
+    for thing in things:
         names = set(attributes(thing))
-        assert not thing.REBUILT & thing.SCRATCH  # type: ignore[attr-defined]
-        assert names - thing.REBUILT - thing.SCRATCH == in_state(thing)  # type: ignore[attr-defined]
+        assert not thing.REBUILT & thing.SCRATCH
+        assert names - thing.REBUILT - thing.SCRATCH == in_state(thing)
 
 
 def test_scratch_arrays_may_hold_anything() -> None:

@@ -106,3 +106,16 @@ def test_other_experiments_are_not_called_made_up() -> None:
 def test_targets_that_are_generated_are_no_drives() -> None:
     with pytest.raises((SpecError, ValueError), match="gives rates; choose holds: rate"):
         stand_in(holds="drive", training={"variable": "drive"})
+
+
+def test_a_sweep_over_made_up_data_says_so(tmp_path: Path) -> None:
+    document = {
+        "name": "ratios",
+        "experiment": stand_in().model_dump(mode="json", exclude={"network"}),
+        "axes": {"targets.auxiliary_ratio": [0.0, 0.5]},
+    }
+    sweep = validate_sweep(document)
+    path = tmp_path / "ratios.zarr"
+    prepare(sweep, path)
+    with hpcspike.open_sweep(path) as opened:
+        assert opened.attrs["stand_in"] == STAND_IN

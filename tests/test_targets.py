@@ -211,3 +211,36 @@ def test_a_recording_shorter_than_an_update_is_refused(tmp_path: Path) -> None:
     longer = exp.model_copy(update={"training": exp.training.model_copy(update={"update_interval_ms": 300.0})})
     with pytest.raises(DataError, match=r"lasts 200 ms, less than training\.update_interval_ms = 300 ms"):
         duration_of(longer, recording_of(exp))
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+@pytest.mark.parametrize("fraction", [0.0, 0.29, 0.7, 0.99])
+def test_a_share_of_the_neurons_has_targets_of_its_own(family: dict[str, Any], fraction: float) -> None:
+    own = targets_of(asked(**family, n_sets=2), 20)
+    mixed = targets_of(asked(**family, n_sets=2, random_fraction=fraction), 20)
+    kept = (mixed == own).all(axis=(0, 2))
+    n_own = round(fraction * 20)
+    shared = mixed[:, ~kept]
+    # the neuron whose target is shared keeps it, too
+    assert kept.sum() == min(n_own + 1, 20)
+    assert (shared == shared[:, :1]).all()
+    for one_set, all_own in zip(mixed, own, strict=True):
+        assert len(np.unique(one_set, axis=0)) == min(n_own + 1, 20)
+        assert all((all_own[kept] == pattern).all(axis=1).any() for pattern in one_set[~kept])
+    for first, last in ((0, 1), (3, 11), (7, 7)):
+        block = targets_of(asked(**family, n_sets=2, random_fraction=fraction), 20, range(first, last))
+        np.testing.assert_array_equal(block, mixed[:, first:last])
+
+
+def test_larger_shares_contain_smaller_ones_and_share_the_same_target() -> None:
+    own = targets_of(asked(kind="sine"), 30)[0]
+    whose, shared = [], []
+    for fraction in (0.0, 0.2, 0.5, 0.9):
+        mixed = targets_of(asked(kind="sine", random_fraction=fraction), 30)[0]
+        kept = (mixed == own).all(axis=1)
+        whose.append(set(np.flatnonzero(kept).tolist()))
+        shared.append(mixed[~kept][0])
+    assert whose[0] < whose[1] < whose[2] < whose[3]
+    assert all((pattern == shared[0]).all() for pattern in shared)
+    other = targets_of(asked(kind="sine", random_fraction=0.2).model_copy(update={"seed": 8}), 30)[0]
+    assert len(np.unique(other, axis=0)) == 7

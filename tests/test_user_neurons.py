@@ -72,7 +72,8 @@ class Network:
 
 @pytest.mark.parametrize("kind", [f"{FILE}:adaptive", f"{MODULE}:compiled"])
 def test_every_spike_is_that_of_the_plain_network(kind: str) -> None:
-    made = problem(N, neuron=user(place=kind.rpartition(":")[0], name=kind.rpartition(":")[2], parameters={"tau_w": 60}))
+    place, _, name = kind.rpartition(":")
+    made = problem(N, neuron=user(name, place, parameters={"tau_w": 60}))
     simulation, network = Simulation(made), Network(made, tau_w=60.0)
     rng = np.random.default_rng(0)
     total = 0
@@ -200,13 +201,13 @@ def test_a_training_goes_on_from_a_checkpoint_but_not_with_other_parameters(tmp_
     assert isinstance(exp, Experiment)
     whole = hpcspike.train(hpcspike.build_problem(exp), exp.training)
     folder = tmp_path / "saved"
+    made = hpcspike.build_problem(exp)
     for steps in (35, 35):
         with pytest.raises(Interrupted):
-            made = hpcspike.build_problem(exp)
             hpcspike.train(made, exp.training, checkpoints=Checkpoints(folder, stop_after_steps=steps))
     other = UserNeuron(model="user", kind=f"{tmp_path / 'a' / 'own.py'}:leaky", parameters={"gain": 2.0}, bias=1.0)
+    changed = hpcspike.build_problem(exp.model_copy(update={"neuron": other}))
     with pytest.raises(StoreError, match=r"neuron.parameters.gain is 1.5 there and 2.0 here"):
-        changed = hpcspike.build_problem(exp.model_copy(update={"neuron": other}))
         hpcspike.train(changed, exp.training, checkpoints=Checkpoints(folder))
     resumed = hpcspike.train(hpcspike.build_problem(exp), exp.training, checkpoints=Checkpoints(folder))
     assert outcome(resumed) == outcome(whole)

@@ -74,9 +74,10 @@ class RateSimulation(Simulation):
         for t in range(length):
             moving = self.plastic_drive if self.held is None else self.held
             self.held = None
+            forcing = noise[t] if len(noise) else self._no_noise
             np.tanh(clamp[t] if len(clamp) else moving + self.static_drive, out=self.state[0])
             follow_rates(
-                self.decay, self._world.concatenate(self.state[0]), external, noise[t] if len(noise) else self._no_noise,
+                self.decay, self._world.concatenate(self.state[0]), external, forcing,
                 plastic.start, plastic.presynaptic, self.weight, static.start, static.presynaptic, static.weight,
                 self.plastic_drive, self.static_drive, self.filtered,
             )  # fmt: skip

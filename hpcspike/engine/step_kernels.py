@@ -19,8 +19,8 @@ def fade(drive, factor):  # type: ignore[no-untyped-def]
 @kernel
 def run_steps(  # type: ignore[no-untyped-def]
     n_steps, steps_left, first, model, step, decay, jump, static_decay, static_jump,
-    state, parameters, entering, drive, static_drive, readout, external, noise, clamp, trace, increment, received, forced,
-    spikes,
+    state, parameters, entering, drive, static_drive, readout, external, noise, clamp, trace, increment, received,
+    forced, spikes,
     everyone, address, kind, world, send, receive, seconds,
     plastic_start, plastic_row, plastic_synapse, weight,
     static_start, static_row, static_weight,
@@ -36,7 +36,7 @@ def run_steps(  # type: ignore[no-untyped-def]
     decay^m, what a spike adds to r when m more steps of the interval follow; static_decay, static_jump: the same of the
     fixed synapses. model, state (v, n), parameters: see `hpcspike.model.neuron_kernels.advance`.
     drive, static_drive (n,): u of the plastic and of the fixed synapses; readout (n,): w.r with the weights of the
-    moment where that is not the drive, else empty. external (n,): constant input I; noise (n_steps, n): what is added to it
+    moment where that is not the drive, else empty. external (n,): constant input I; noise (n_steps, n): added to it
     step by step; empty: nothing. trace (N,): what the spikes of this interval add to r by its end.
     entering (n,): the drive that moves the neurons in the first step (after a weight update still the one before it).
     clamp (n_steps, n): what the neurons receive in place of the drives, step by step; empty: the drives themselves.

@@ -22,7 +22,8 @@ class Response:
     """What a cue evoked, in ``trials`` trials from random initial conditions.
 
     drive (trials, n, samples): synaptic drive u; filtered (trials, n, samples): filtered spike trains r in spikes per
-    tau; of rate units drive is x and filtered is tanh(x), and there are no spikes. spikes: one `Spikes` per trial, steps counted from the start of the window (negative: cue and free run).
+    tau; spikes: one `Spikes` per trial, steps counted from the start of the window (negative: cue and free run).
+    Of rate units drive is x, filtered is tanh(x), and there are no spikes.
     """
 
     drive: np.ndarray

@@ -44,7 +44,17 @@ class Trainer:
     """
 
     REBUILT: ClassVar[frozenset[str]] = frozenset(
-        {"problem", "training", "on_update", "world", "steps_per_update", "goals", "n_loops", "diverged_drive", "reference"}
+        {
+            "problem",
+            "training",
+            "on_update",
+            "world",
+            "steps_per_update",
+            "goals",
+            "n_loops",
+            "diverged_drive",
+            "reference",
+        }
         | {"goal_mean", "goal_variation"}
     )
     """Attributes that are no state: equal whenever they are made for the same problem."""

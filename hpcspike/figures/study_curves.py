@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 PANELS = {
     "curve_correlation": ("correlation", CORRELATION),
     "curve_weight_change": ("weight change", "relative change of weights per loop"),
+    "excluded_share": ("sign rule", "share of synapses excluded"),
 }
 LINES = ("-", "--", ":")
 LONG = 100
@@ -151,7 +152,8 @@ def performance_by_variant(tree: xr.DataTree, *, variants: Variants = None) -> F
         say_if_empty(axes)
         finish_places(axes, shown, places)
         axes.set_ylabel(words)
-    left.set_ylim(min(0.0, left.get_ylim()[0]), max(1.02, left.get_ylim()[1]))
+    lowest = min((float(np.nanmin(one)) for one in found["correlation"] if np.isfinite(one).any()), default=0.0)
+    left.set_ylim(min(0.0, lowest - 0.1), 1.03)  # an interval may reach beyond what a correlation can be
     right.set_ylim(bottom=0)
     handles, words_ = left.get_legend_handles_labels()
     figure.legend(handles, words_, loc="outside lower center", ncols=len(known))
@@ -172,9 +174,9 @@ def draw_replicates(
 ) -> None:
     """A faint dot per replicate and the mean with its 95 % interval at every place; joined on a number line."""
     x = places.beside(shift)
-    for place, one in zip(x, values, strict=True):
+    for place, one in zip(places.beside(shift - 0.05), values, strict=True):
         if len(one) > 1:
-            axes.plot(np.full(len(one), place), one, ls="", marker=marker, ms=3, color=colour, alpha=0.3, mew=0)
+            axes.plot(np.full(len(one), place), one, ls="", marker=marker, ms=3.5, color=colour, alpha=0.45, mew=0)
     means, halves = np.array([mean_and_interval(one) for one in values]).T
     order = np.argsort(x)
     joined = places.words is not None if joined is None else joined

@@ -168,7 +168,8 @@ class Descent:
         return loss + activity.cost, (score, rate_hz)
 
     def _fine(self, inputs: jax.Array) -> jax.Array:
-        return jnp.repeat(inputs.astype(jnp.float32), self._substeps, axis=0)
+        fine = inputs if inputs.dtype == bool else inputs.astype(jnp.float32)
+        return fine if self._substeps == 1 else jnp.repeat(fine, self._substeps, axis=0)
 
     def _sampled(self, output: jax.Array) -> jax.Array:
         """Values at the ends of the window's samples."""
@@ -196,7 +197,7 @@ class Descent:
         size = self._settings.batch
         trials = [self._trial(step * size + number) for number in range(size)]
         stimuli = [trial.stimulus for trial in trials]
-        inputs = np.stack([np.concatenate([one.cue, one.input]) for one in stimuli], axis=1)
+        inputs = np.stack([_whole(one) for one in stimuli], axis=1)
         scored = np.stack([trial.scored for trial in trials], axis=1).astype(np.float32)
         if self._task.score == "error":
             return Batch(inputs, None, None, *_answer_tables(trials))
@@ -210,7 +211,7 @@ class Descent:
     ) -> Rollout:
         """Run on a stimulus; see `hpcspike.learners.interface.Learner.rollout`."""
         index = (PHASES[stimulus.phase], stimulus.index)
-        inputs = np.concatenate([stimulus.cue, stimulus.input])[:, None, :]
+        inputs = _whole(stimulus)[:, None, :]
         keys = key_of(self._seed, self._replicate, "learner_start", *index), None
         if noise > 0:
             keys = keys[0], key_of(self._seed, self._replicate, "learner_noise", *index, 1)
@@ -262,6 +263,12 @@ class Descent:
         """Take over what `state` gave."""
         self.network_weights, self._adam = from_arrays(state, self._network.start_weights)
         self._skipped = int(state["skipped"])
+
+
+def _whole(stimulus: Stimulus) -> np.ndarray:
+    """Input of cue and window: bool as it is, numbers as float32."""
+    both = np.concatenate([stimulus.cue, stimulus.input])
+    return both if both.dtype == bool else both.astype(np.float32)
 
 
 # ---- losses and scores -----------------------------------------------------------------------------------------------

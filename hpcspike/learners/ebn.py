@@ -22,8 +22,10 @@ from hpcspike.model.random_streams import stream
 from hpcspike.spec.learners import AlemiLearner as AlemiSettings
 from hpcspike.spec.learners import BourdoukanLearner as BourdoukanSettings
 
-_F, _THRESHOLD, _BASIS, _OFFSET = range(4)  # indices of the stream "learner_weights"
-_W = 4
+_F, _W, _BASIS, _OFFSET = range(4)  # indices of the stream "learner_weights"
+
+USUAL_RATE_HZ = 20.0
+"""Rate that the default lengths of decoding vectors aim at, for a state whose components are about 1."""
 
 
 class EbnLearner(Learner):
@@ -266,18 +268,19 @@ class BourdoukanLearner(EbnLearner):
     def _build_weights(self, n: int) -> None:
         settings = self.settings
         direction = self._normal(_F, (n, self.n_states))
-        self.F = settings.weight_norm * direction / np.sqrt((direction**2).sum(axis=1, keepdims=True))
-        self.threshold = ((self.F**2).sum(axis=1) + settings.cost) / 2.0
+        norm = settings.weight_norm or settings.decay_per_s * self.n_states / (n * USUAL_RATE_HZ)
+        self.cost = settings.cost * norm**2
+        self.F = norm * direction / np.sqrt((direction**2).sum(axis=1, keepdims=True))
+        self.threshold = ((self.F**2).sum(axis=1) + self.cost) / 2.0
         self.basis, self.basis_offset = np.zeros((0, self.n_states)), np.zeros(0)
-        self.leak_per_s, self.fast = settings.decay_per_s, (settings.fast_scale, settings.cost)
-        square = settings.weight_norm**2
+        self.leak_per_s, self.fast = settings.decay_per_s, (settings.fast_scale, self.cost)
         random = stream(*self.key, "learner_weights", _W).uniform(0.0, 1.0, (n, n))
-        self.W = -square * (0.2 * random + 0.5 * np.eye(n))
+        self.W = -(norm**2) * (0.2 * random + 0.5 * np.eye(n))
 
     @property
     def best_fast(self) -> np.ndarray:
         """W_f* (N, N)."""
-        return -(self.F @ self.F.T + self.settings.cost * np.eye(self.n_neurons))
+        return -(self.F @ self.F.T + self.cost * np.eye(self.n_neurons))
 
     def fast_distance(self) -> float:
         """Frobenius norm of W_f - W_f* over that of W_f*."""
@@ -336,9 +339,9 @@ class AlemiLearner(EbnLearner):
 
     def _build_weights(self, n: int) -> None:
         settings = self.settings
-        scale = settings.decoder_scale if settings.decoder_scale is not None else 1.0 / (2.0 * n)
-        mu = settings.cost if settings.cost is not None else 0.4167 / n**2
-        nu = settings.linear_cost if settings.linear_cost is not None else 0.0083 / n**2
+        scale = settings.decoder_scale or settings.decay_per_s * math.sqrt(self.n_states) / (n * USUAL_RATE_HZ)
+        square = scale**2 * self.n_states
+        mu, nu = settings.cost * square, settings.linear_cost * square
         self.F = scale * self._normal(_F, (n, self.n_states))
         if settings.decoder == "equal":
             self.F *= scale * math.sqrt(self.n_states) / np.sqrt((self.F**2).sum(axis=1, keepdims=True))

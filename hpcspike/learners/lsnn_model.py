@@ -65,7 +65,8 @@ class Cell:
     @property
     def n_slots(self) -> int:
         """Number of steps into the future that a spike can reach."""
-        return 1 if self.delays_rec is None else int(self.delays_rec.max()) + 1
+        longest = [int(delays.max()) for delays in (self.delays_in, self.delays_rec) if delays is not None]
+        return max(longest, default=0) + 1
 
 
 def make_cell(
@@ -94,7 +95,7 @@ def make_cell(
 
 
 class State(NamedTuple):
-    """State of a batch: v, b, z, trace of z, all (B, N); steps of silence left (B, N); coming currents (slots, B, N)."""
+    """State of a batch: v, b, z, trace of z, all (B, N); steps of silence left (B, N); coming currents (B, slots, N)."""
 
     v: jax.Array
     b: jax.Array
@@ -107,7 +108,7 @@ class State(NamedTuple):
 def start_state(cell: Cell, v: jax.Array) -> State:
     """The state of a batch that has not spiked yet, from its membrane potentials (B, N)."""
     zero = jnp.zeros_like(v)
-    return State(v, zero, zero, zero, jnp.zeros(v.shape, jnp.int32), jnp.zeros((cell.n_slots, *v.shape), v.dtype))
+    return State(v, zero, zero, zero, jnp.zeros(v.shape, jnp.int32), jnp.zeros((v.shape[0], cell.n_slots, v.shape[1]), v.dtype))
 
 
 def delayed_product(signal: jax.Array, weights: jax.Array, delays: np.ndarray | None) -> jax.Array:
@@ -121,6 +122,13 @@ def delayed_product(signal: jax.Array, weights: jax.Array, delays: np.ndarray | 
     return total
 
 
+def _by_delay(weights: jax.Array, delays: np.ndarray | None, n_slots: int) -> jax.Array:
+    """Weights (n, slots N): of every delay one matrix, beside each other."""
+    if delays is None:
+        delays = np.zeros(weights.shape, dtype=np.int64)
+    return jnp.concatenate([jnp.where(delays == delay, weights, 0.0) for delay in range(n_slots)], axis=1)
+
+
 def without_diagonal(weights: jax.Array) -> jax.Array:
     """Recurrent weights without those of a neuron onto itself."""
     return weights * (1.0 - jnp.eye(weights.shape[0], dtype=weights.dtype))
@@ -128,18 +136,18 @@ def without_diagonal(weights: jax.Array) -> jax.Array:
 
 def simulate(
     cell: Cell,
+    w_in: jax.Array,
     w_rec: jax.Array,
-    current: jax.Array,
+    inputs: jax.Array,
     start: State,
     *,
     noise: jax.Array | None = None,
     alive: jax.Array | None = None,
     sent: jax.Array | None = None,
 ) -> tuple[jax.Array, jax.Array, State]:
-    """Run a batch for as many steps as ``current`` has.
+    """Run a batch for as many steps as ``inputs`` has.
 
-    ``I(t) = current(t) + sum_i w_ij z_i(t - d_ij)``, then
-
+        I(t) = sum_i w_in,ij x_i(t - d_in,ij) + sum_i w_rec,ij z_i(t - d_rec,ij)
         b(t+1) = rho b(t) + (1 - rho) z(t),             B(t+1) = threshold + beta b(t+1)
         v(t+1) = alpha v(t) + (1 - alpha) I(t) - z(t) B(t+1)
         z(t+1) = 1 if v(t) > B(t+1) and not refractory
@@ -150,10 +158,10 @@ def simulate(
     ----------
     cell
         Constants.
-    w_rec
-        (N, N) weights from row to column, without diagonal.
-    current
-        (steps, B, N) input current.
+    w_in, w_rec
+        (n_in, N) and (N, N) weights from row to column, the latter without diagonal.
+    inputs
+        (steps, B, n_in), numbers or bool.
     start
         State before the first step.
     noise
@@ -170,21 +178,17 @@ def simulate(
         p(t+1) = kappa p(t) + (1 - kappa) z(t+1).
     """
     beta = jnp.asarray(cell.beta, w_rec.dtype)
-    delayed = (
-        None
-        if cell.delays_rec is None
-        else jnp.stack([jnp.where(cell.delays_rec == d, w_rec, 0.0) for d in range(cell.n_slots)])
-    )
+    n_slots, n = cell.n_slots, cell.n_neurons
+    # one product per step: inputs apart would be a large array, made anew for every batch
+    both = jnp.concatenate([_by_delay(w_in, cell.delays_in, n_slots), _by_delay(w_rec, cell.delays_rec, n_slots)])
 
     def step(state: State, given: tuple) -> tuple[State, tuple[jax.Array, jax.Array]]:
-        outside, kick, kept = given
+        x, kick, kept = given
         reaches = state.z if kept is None else state.z * kept[0]
-        if delayed is None:
-            arriving, coming = outside + reaches @ w_rec, state.coming
-        else:
-            waiting = state.coming + jnp.einsum("bi,dij->dbj", reaches, delayed)
-            arriving = outside + waiting[0]
-            coming = jnp.concatenate([waiting[1:], jnp.zeros_like(waiting[:1])])
+        senders = jnp.concatenate([x.astype(both.dtype), reaches], axis=1)
+        waiting = state.coming + (senders @ both).reshape(-1, n_slots, n)
+        arriving = waiting[:, 0]
+        coming = jnp.concatenate([waiting[:, 1:], jnp.zeros_like(waiting[:, :1])], axis=1)
         b = cell.rho * state.b + (1.0 - cell.rho) * state.z
         bound = cell.threshold + beta * b
         v = cell.alpha * state.v + (1.0 - cell.alpha) * arriving - state.z * bound
@@ -201,7 +205,7 @@ def simulate(
     kept = None
     if sent is not None:  # of the spikes that arrive in a step, and of those at its end
         kept = (jnp.concatenate([jnp.ones_like(sent[:1]), sent[:-1]]), sent)
-    last, (spikes, traces) = jax.lax.scan(step, start, (current, noise, kept))
+    last, (spikes, traces) = jax.lax.scan(step, start, (inputs, noise, kept))
     return spikes, traces, last
 
 

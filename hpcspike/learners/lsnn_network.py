@@ -101,10 +101,10 @@ class LsnnNetwork:
         """Run on inputs (steps, B, n_inputs)."""
         cell, settings = self._cell, self._settings
         acting = self.shown(weights)
-        current = settings.input_gain * delayed_product(inputs, acting["w_in"], cell.delays_in)
         spikes, traces, _ = simulate(
-            cell, acting["w_rec"], current, start, noise=noise, alive=alive, sent=sent
-        )
+            cell, settings.input_gain * acting["w_in"], acting["w_rec"], inputs, start,
+            noise=noise, alive=alive, sent=sent,
+        )  # fmt: skip
         if self._task.kind == "drive":
             unit = settings.drive_unit * settings.threshold
             output = delayed_product(traces, acting["w_rec"], cell.delays_rec) / unit

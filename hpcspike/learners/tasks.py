@@ -144,6 +144,7 @@ def driven_task(
     grid_ms: float = 1.0,
     matrix: np.ndarray | None = None,
     bound: tuple[float, float] = (0.0, math.inf),
+    free_ms: float | None = None,
     seed: int = 1,
     replicate: int = 0,
 ) -> Task:
@@ -161,11 +162,19 @@ def driven_task(
         Length of a trial and its sampling interval, which is the step of integration too (Heun, c held over it).
     bound
         Trials in which the largest |x_i| is outside these are drawn again.
+    free_ms
+        Score only what comes so long after the end of the command, where the network has nothing but its own
+        dynamics; default: everything.
     seed, replicate
         Key.
     """
     samples, h = n_steps(duration_ms, grid_ms), grid_ms / 1000.0
-    everything = np.ones(samples, dtype=bool)
+
+    def scored(c: np.ndarray) -> np.ndarray:
+        if free_ms is None:
+            return np.ones(samples, dtype=bool)
+        last = int(np.flatnonzero(c.any(axis=1)).max(initial=0))
+        return np.arange(samples) > last + n_steps(free_ms, grid_ms)
 
     def sample(phase: Phase, index: int) -> Trial:
         for attempt in range(1000):
@@ -173,7 +182,7 @@ def driven_task(
             c = command(rng, samples, h)
             x = _heun(velocity, c, h)
             if bound[0] <= float(np.abs(x).max()) <= bound[1]:
-                return Trial(Stimulus(index, np.zeros((0, n_states)), c, phase), x, everything)
+                return Trial(Stimulus(index, np.zeros((0, n_states)), c, phase), x, scored(c))
         raise SpecError(f"task {name}: no command brings the largest |x_i| between {bound[0]:g} and {bound[1]:g}")
 
     teacher = Teacher(n_states, velocity, matrix, np.eye(n_states), np.zeros(n_states), np.ones(n_states))
@@ -198,7 +207,9 @@ def oscillator_task(
     )  # fmt: skip
 
 
-def pushed_oscillator_task(*, duration_ms: float = 1500.0, seed: int = 1, replicate: int = 0) -> Task:
+def pushed_oscillator_task(
+    *, duration_ms: float = 1500.0, free_ms: float | None = None, seed: int = 1, replicate: int = 0
+) -> Task:
     """The damped oscillator dx/dt = 3 (-8 x_2 - x_1, x_1) + c, pushed in x_1 for 3 to 10 % of a trial, then free."""
     a = np.array([[-3.0, -24.0], [3.0, 0.0]])
 
@@ -212,7 +223,7 @@ def pushed_oscillator_task(*, duration_ms: float = 1500.0, seed: int = 1, replic
 
     return driven_task(
         "pushed_oscillator", velocity=lambda x: a @ x, matrix=a, n_states=2, duration_ms=duration_ms, command=command,
-        bound=(1.0, 4.0), seed=seed, replicate=replicate,
+        bound=(1.0, 4.0), free_ms=free_ms, seed=seed, replicate=replicate,
     )  # fmt: skip
 
 
@@ -223,14 +234,14 @@ def bistable_task(*, duration_ms: float = 6000.0, speed: float = 16.0, seed: int
         c = np.zeros((samples, 1))
         begin = 0  # at once: the start x = 0 is where no network can stay
         while begin < samples:
-            end = begin + round(rng.uniform(0.15, 0.25) / h)
-            c[begin:end] = speed * rng.uniform(0.4, 0.55) * (1.0 if rng.random() < 0.5 else -1.0)
-            begin = end + round(rng.uniform(0.3, 1.0) / h)
+            end = begin + round(rng.uniform(0.05, 0.06) / h)
+            c[begin:end] = speed * rng.uniform(1.2, 1.4) * (1.0 if rng.random() < 0.5 else -1.0)
+            begin = end + round(rng.uniform(0.5, 1.5) / h)
         return c
 
     return driven_task(
         "bistable", velocity=lambda x: speed * x * (0.5 - x) * (0.5 + x), n_states=1, duration_ms=duration_ms,
-        command=command, bound=(0.0, 1.0), seed=seed, replicate=replicate,
+        command=command, bound=(0.0, 1.2), seed=seed, replicate=replicate,
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from hpcspike.engine.trained import Trained
 from hpcspike.measures.clamped import can_be_clamped, clamped_split
 from hpcspike.measures.correlation import centred, pearson
+from hpcspike.measures.quasi_static import predict_quasi_static
 from hpcspike.measures.spectrum import band_powers, spectral_index
 from hpcspike.measures.status import classify
 from hpcspike.measures.theory import sampling_scale, tracking_scale
@@ -64,6 +65,7 @@ def evaluate(trained: Trained, measures: Measures | None = None, *, tau_corr_ms:
         )
     columns = [_neuron_columns(trained, target_set, measures) for target_set in range(problem.n_sets)]
     scalars = {**theory, **_response_scalars(columns, trained, measures), **_clamped_scalars(trained, measures)}
+    scalars["quasi_static_correlation"] = _quasi_static_correlation(trained) if measures.quasi_static else math.nan
     scalars["status"] = classify(
         correlation=scalars["correlation"], population_rate_hz=scalars["population_rate"],
         spectral_index=scalars["spectral_index"], diverged=False, measures=measures,
@@ -134,6 +136,12 @@ def _clamped_scalars(trained: Trained, measures: Measures) -> dict[str, float | 
     trials = measures.n_clamped_trials
     splits = [clamped_split(trained, target_set=s, trials=trials) for s in range(trained.problem.n_sets)]
     return dict(zip(names, np.sqrt(np.mean(np.square(splits), axis=0)).tolist(), strict=True))
+
+
+def _quasi_static_correlation(trained: Trained) -> float:
+    sets = range(trained.problem.n_sets)
+    columns = [predict_quasi_static(trained, stimulus=s, trials=1).correlation_drive for s in sets]
+    return float(np.mean([trained.world.concatenate(column).mean() for column in columns]))
 
 
 def _spread(variances: np.ndarray) -> float:

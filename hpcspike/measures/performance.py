@@ -62,7 +62,7 @@ def measure_performance(
         spikes += evoked.spikes
         if rate:
             phi += pearson(
-                rate_of_noisy_input(evoked.drive[0] + problem.input[:, None], trained.training.smoothing), target
+                rate_of_noisy_input(evoked.drive[0] + problem.input_at_samples(), trained.training.smoothing), target
             )
     unmeasured = np.full(len(target), np.nan)
     binned = unmeasured

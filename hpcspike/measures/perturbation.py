@@ -1,4 +1,4 @@
-"""One deleted spike: how far two copies of a network drift apart (paper, Fig 4c, f, g; its section 4.9 as we number)."""
+"""One deleted spike: how far two copies of a network drift apart (paper, Fig 4c, f, g)."""
 
 from __future__ import annotations
 

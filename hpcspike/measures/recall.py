@@ -65,12 +65,13 @@ def _second_response(
     record = np.empty((problem.n_samples, problem.n_rows))
     step, neuron, passed = [], [], 0
     for target_set in target_sets:
-        for length, external, into in (
-            (problem.stimulus_steps, problem.input + problem.stimuli[target_set], None),
-            (window, problem.input, record),
+        for begin, length, external, into in (
+            (0, problem.stimulus_steps, problem.input + problem.stimuli[target_set], None),
+            (problem.stimulus_steps, window, problem.input, record),
         ):
             if length:
-                spikes = simulation.run_interval(length, external, record=into)
+                noise = problem.noise_of(begin, length)
+                spikes = simulation.run_interval(length, external, record=into, noise=noise)
                 step.append(spikes.step + passed)
                 neuron.append(spikes.neuron)
             passed += length

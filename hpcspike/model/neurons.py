@@ -27,7 +27,7 @@ _CODES = {"theta": THETA, "lif": LIF, "izhikevich": IZHIKEVICH, "user": USER, "t
 
 
 def model_code(neuron: Neuron) -> int:
-    """Number of the model in `hpcspike.model.neuron_kernels.advance`; users' and rate models have steps of their own."""
+    """Number of the model in `hpcspike.model.neuron_kernels.advance`; users' and rate models bring their own steps."""
     return _CODES[neuron.model]
 
 
@@ -65,8 +65,8 @@ def initial_state(neuron: Neuron, phase: np.ndarray, neurons: range) -> np.ndarr
     """State (v, n) of ``neurons`` at ``phase`` (n,) in radians.
 
     Theta neurons start at theta = phase, wrapped to (-pi, pi]; integrate-and-fire neurons at the same fraction of the
-    way from reset to threshold as phase is of a turn; Izhikevich neurons at that fraction of the way from -65 to -50 mV,
-    with w = b v; rate units, whose state is r = tanh(x), at x from -1 to 1 likewise.
+    way from reset to threshold as phase is of a turn; Izhikevich neurons at that fraction of the way from -65 to
+    -50 mV, with w = b v; rate units, whose state is r = tanh(x), at x from -1 to 1 likewise.
     """
     fraction = np.mod(phase, 2.0 * np.pi) / (2.0 * np.pi)
     if isinstance(neuron, LifNeuron):

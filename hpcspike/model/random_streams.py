@@ -27,6 +27,7 @@ PURPOSES = {
     "lesion": 30,
     "shuffle": 31,
     "stand_in": 32,
+    "recall_phase": 33,
 }
 """Registry of purposes; a number once given is never reused, so that old results stay reproducible."""
 

@@ -79,9 +79,9 @@ def _shape(kind: str, times: np.ndarray, rng: np.random.Generator) -> np.ndarray
         middle, width = rng.uniform(0.05, 0.95) * length, rng.uniform(0.03, 0.1) * length
         return np.asarray(np.exp(-0.5 * ((times - middle) / width) ** 2))
     onset = rng.choice((stimulus, delay, response)) + rng.uniform(0.0, 0.05) * length
-    grown, decay = rng.uniform(0.005, 0.02) * length, rng.uniform(0.03, 0.15) * length
+    attack, decay = rng.uniform(0.005, 0.02) * length, rng.uniform(0.03, 0.15) * length
     after = np.maximum(times - onset, 0.0)
-    return np.asarray((1.0 - np.exp(-after / rise)) * np.exp(-after / decay))
+    return np.asarray((1.0 - np.exp(-after / attack)) * np.exp(-after / decay))
 
 
 def _ripple(times: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -14,8 +14,8 @@ from hpcspike.model.transfer import rate_of_constant_input
 from hpcspike.spec.experiment import Experiment, n_steps
 from hpcspike.spec.targets import (
     ChaoticTargets,
-    InnateTargets,
     GeneratedTargets,
+    InnateTargets,
     OrnsteinUhlenbeckTargets,
     RecordedTargets,
     SineProductTargets,
@@ -117,7 +117,12 @@ def ou_paths(
 
 
 def _chaotic(
-    family: ChaoticTargets, n_neurons: int, neurons: Sequence[int], n_samples: int, target_set: int, key: tuple[int, int]
+    family: ChaoticTargets,
+    n_neurons: int,
+    neurons: Sequence[int],
+    n_samples: int,
+    target_set: int,
+    key: tuple[int, int],
 ) -> np.ndarray:
     # the rate network is simulated whole on every rank: its units are coupled, and it is small beside P
     rng = stream(*key, "chaotic_weights", target_set)

@@ -64,7 +64,7 @@ class SignedRls:
         Updates made so far.
     """
 
-    REBUILT: ClassVar[frozenset[str]] = frozenset({"start", "presynaptic", "sign", "training"})
+    REBUILT: ClassVar[frozenset[str]] = frozenset({"start", "presynaptic", "sign", "training", "needs_events"})
     """Attributes that are no state: equal whenever they are made for the same rows."""
     SCRATCH: ClassVar[frozenset[str]] = frozenset({"weight_before", "readout_before", "rejected"})
     """Attributes that are no state: written before they are read."""
@@ -77,7 +77,7 @@ class SignedRls:
         weight: np.ndarray,
         training: Training,
     ) -> None:
-        self.engine = engine
+        self.engine, self.needs_events = engine, engine.needs_events
         self._start, self._presynaptic, self._training = start, presynaptic, training
         self._sign = np.sign(weight).astype(np.int8)
         self.excluded_at = np.full(len(weight), -1, dtype=np.int32)
@@ -85,11 +85,6 @@ class SignedRls:
         self._weight_before = np.empty(len(weight), dtype=training.dtype)
         self._readout_before = np.empty(len(start) - 1)
         self._rejected = np.empty(len(start) - 1, dtype=np.int32)
-
-    @property
-    def needs_events(self) -> bool:
-        """As the engine."""
-        return self.engine.needs_events
 
     @property
     def excluded(self) -> np.ndarray:

@@ -11,6 +11,7 @@ from hpcspike.spec.connectivity import DaleConnectivity
 from hpcspike.spec.fields import Section, quantity
 from hpcspike.spec.fields import is_multiple as is_multiple
 from hpcspike.spec.fields import n_steps as n_steps
+from hpcspike.spec.learners import LearnerSection, RlsLearner
 from hpcspike.spec.neurons import IzhikevichNeuron as IzhikevichNeuron
 from hpcspike.spec.neurons import LifNeuron as LifNeuron
 from hpcspike.spec.neurons import Neuron as Neuron
@@ -135,8 +136,8 @@ class Training(Section):
     sign_covariance: Literal["kept", "deleted", "conditioned"] = quantity(
         "kept",
         paper="2.6",
-        doc="P of an excluded synapse: 'kept' as it is; 'deleted': its row and column; 'conditioned': deleted such that "
-        "P is the one the other inputs would have had without it.",
+        doc="P of an excluded synapse: 'kept' as it is; 'deleted': its row and column; 'conditioned': deleted such "
+        "that P is the one the other inputs would have had without it.",
     )
     sign_increments: Literal["full", "withheld"] = quantity(
         "full", paper="2.6", doc="Whether the neuron's other synapses change at an update that one of them rejects."
@@ -157,6 +158,9 @@ class Measures(Section):
     fast_time_ms: float = quantity(
         20.0, unit="ms", gt=0, doc="Cut-off 1 / (2 pi x) between slow and fast power in the spectral index."
     )
+    quasi_static: bool = quantity(
+        False, paper="Fig 4i", doc="Also correlate the drive with its quasi-static prediction (theta neurons only)."
+    )
 
 
 class Experiment(Section):
@@ -174,6 +178,7 @@ class Experiment(Section):
     frozen_noise: FrozenNoise = quantity(FrozenNoise(), doc="External input that repeats in every loop and trial.")
     protocol: Protocol = quantity(Protocol(), doc="Order of events in a trial.")
     training: Training = quantity(Training(), doc="Learning rule.")
+    learner: LearnerSection = quantity(RlsLearner(), doc="Who learns; all but rls are in hpcspike.learners.")
     measures: Measures = quantity(Measures(), doc="Tests after training.")
 
     @model_validator(mode="before")

@@ -43,14 +43,16 @@ class BourdoukanLearner(_BalancedNetwork):
 
     kind: Literal["ebn_bourdoukan"]
     decay_per_s: float = quantity(50.0, unit="1/s", gt=0, doc="Decay lambda of voltages and of the decoded state.")
-    weight_norm: float = quantity(0.1, gt=0, doc="Length of every neuron's input weights F_i.")
-    cost: float = quantity(1e-4, ge=0, doc="Quadratic cost mu of activity.")
+    weight_norm: float | None = quantity(
+        None, gt=0, doc="Length of every neuron's input weights F_i; default: lambda J / (N 20 Hz)."
+    )
+    cost: float = quantity(1e-3, ge=0, doc="Quadratic cost mu of activity, in units of the square of that length.")
     fast_passes: int = quantity(70, ge=0, doc="Passes of the fast rule before the slow one, not counted in passes.")
     fast_pass_ms: float = quantity(2000.0, unit="ms", gt=0, doc="Simulated time of such a pass.")
     fast_rate: float = quantity(1e-2, ge=0, lt=1, doc="Step of the fast rule per spike in the first half of them.")
     fast_rate_last: float = quantity(1e-3, ge=0, lt=1, doc="Step of the fast rule per spike in the second half.")
-    fast_scale: float = quantity(1.9, gt=0, doc="beta of the fast rule; 2 is the gradient.")
-    fast_input: float = quantity(1.5, gt=0, doc="Size of the noise that the network follows in the fast passes.")
+    fast_scale: float = quantity(1.8, gt=0, doc="beta of the fast rule; 2 is the gradient.")
+    fast_input: float = quantity(1.0, gt=0, doc="S.d. of the noise that the network follows in the fast passes.")
     feedback_per_s: float = quantity(50.0, unit="1/s", ge=0, doc="Error feedback K in the first pass.")
     feedback_last_per_s: float = quantity(50.0, unit="1/s", ge=0, doc="Error feedback K in the last pass.")
     slow_rate: float = quantity(7.5, ge=0, doc="Step of the slow rule eta_0 in units of the decoded state.")
@@ -60,33 +62,37 @@ class AlemiLearner(_BalancedNetwork):
     """Slow weights from random nonlinear units, learned by an error current (Alemi et al. 2018)."""
 
     kind: Literal["ebn_alemi"]
-    leak_per_s: float = quantity(50.0, unit="1/s", gt=0, doc="Leak of the voltages.")
-    decay_per_s: float = quantity(10.0, unit="1/s", gt=0, doc="Decay lambda of the decoded state.")
-    decoder_scale: float | None = quantity(None, gt=0, doc="S.d. of the decoder's entries; default: 1 / (2 N).")
+    leak_per_s: float = quantity(20.0, unit="1/s", gt=0, doc="Leak of the voltages.")
+    decay_per_s: float = quantity(20.0, unit="1/s", gt=0, doc="Decay lambda of the decoded state.")
     decoder: Literal["gaussian", "equal"] = quantity(
-        "gaussian", doc="Decoding vectors of neurons: Gaussian, or all of the length that is typical of these."
+        "equal", doc="Decoding vectors of neurons: Gaussian, or all of the length that is typical of these."
     )
-    cost: float | None = quantity(None, ge=0, doc="Quadratic cost mu of activity; default: 0.4167 / N^2.")
-    linear_cost: float | None = quantity(None, ge=0, doc="Linear cost nu of activity; default: 0.0083 / N^2.")
-    basis: Literal["trace", "tanh"] = quantity("trace", doc="Psi: the traces r, or tanh(M r + theta).")
-    basis_scale: float = quantity(1.5, gt=0, doc="S.d. of B, M = B D, and with it of theta's range.")
-    feedback_per_s: float = quantity(5.0, unit="1/s", ge=0, doc="Error feedback k in the first pass.")
-    feedback_last_per_s: float = quantity(5.0, unit="1/s", ge=0, doc="Error feedback k in the last pass.")
-    slow_rate: float = quantity(75.0, ge=0, doc="Step of the slow rule eta_0 in units of the decoded state.")
+    decoder_scale: float | None = quantity(
+        None, gt=0, doc="S.d. of the decoder's entries; default: lambda sqrt(J) / (N 20 Hz)."
+    )
+    cost: float = quantity(1e-3, ge=0, doc="Quadratic cost mu of activity, in units of decoder_scale^2 J.")
+    linear_cost: float = quantity(1e-3, ge=0, doc="Linear cost nu of activity, in the same units.")
+    basis: Literal["trace", "tanh"] = quantity("trace", doc="Psi: the traces r, or tanh(B x_hat + theta).")
+    basis_scale: float = quantity(1.5, gt=0, doc="S.d. of B; theta is uniform in [-1, 1].")
+    feedback_per_s: float = quantity(50.0, unit="1/s", ge=0, doc="Error feedback k in the first pass.")
+    feedback_last_per_s: float = quantity(25.0, unit="1/s", ge=0, doc="Error feedback k in the last pass.")
+    slow_rate: float = quantity(40.0, ge=0, doc="Step of the slow rule eta_0 in units of the decoded state.")
 
 
 class _Gradient(_Other):
-    """Gradient descent through whole trials, with Adam."""
+    """Gradient descent through whole trials; a pass is a number of steps of Adam."""
 
     variable: Literal["drive", "readout"] = quantity("readout", doc="What carries the targets.")
-    steps_per_pass: int = quantity(10, ge=1, le=100_000, doc="Steps of Adam in one pass.")
-    batch: int = quantity(4, ge=1, le=65_536, doc="Trials in the batch of every step.")
-    learning_rate: float = quantity(0.01, gt=0, doc="Learning rate of Adam.")
+    steps_per_pass: int = quantity(10, ge=1, doc="Steps of Adam in a pass, each on a batch of its own.")
+    batch: int = quantity(8, ge=1, doc="Trials of a batch.")
+    learning_rate: float = quantity(0.01, gt=0, doc="Learning rate at the start.")
     rate_decay: float = quantity(1.0, gt=0, le=1, doc="Factor of the learning rate after every rate_decay_every steps.")
-    rate_decay_every: int = quantity(100, ge=1, doc="Steps between two reductions of the learning rate.")
-    gradient_norm: float | None = quantity(None, gt=0, doc="Longer gradients are shortened to this length.")
+    rate_decay_every: int = quantity(100, ge=1, doc="Steps between two such changes.")
+    gradient_norm: float | None = quantity(
+        1.0, gt=0, doc="Longest gradient; longer ones are shortened to this. null: any length."
+    )
     training_noise: float = quantity(
-        0.0, ge=0, doc="White noise on v in training, in distances from rest to threshold per square root of a second."
+        0.0, ge=0, doc="Noise while learning, in distances from rest to threshold per square root of a second."
     )
 
 

@@ -109,9 +109,7 @@ class UserNeuron(Section):
         return kind
 
 
-Neuron = Annotated[
-    ThetaNeuron | LifNeuron | IzhikevichNeuron | TanhNeuron | UserNeuron, Field(discriminator="model")
-]
+Neuron = Annotated[ThetaNeuron | LifNeuron | IzhikevichNeuron | TanhNeuron | UserNeuron, Field(discriminator="model")]
 
 
 def _euler_is_stable(step_ms: float, tau_ms: float) -> None:

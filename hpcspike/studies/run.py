@@ -15,6 +15,7 @@ from hpcspike.engine.training import OnLoop, train
 from hpcspike.errors import SpecError
 from hpcspike.measures.evaluate import evaluate
 from hpcspike.model.build import recording_of
+from hpcspike.model.stand_in import stand_in_attributes
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.study import Shown, Study, StudyRun
 from hpcspike.studies.during import DuringTraining
@@ -158,4 +159,5 @@ def _dataset(arrays: Arrays, experiment: Experiment) -> xr.Dataset:
         else:
             dataset[name] = (dims, array, attrs)
     dataset.attrs["trained_variable"] = experiment.training.variable
+    dataset.attrs |= stand_in_attributes(experiment)
     return dataset

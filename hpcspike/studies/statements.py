@@ -341,12 +341,12 @@ def _capacity_law(tables: Tables) -> Iterator[Row]:
         if sweep not in tables:
             continue
         result = capacity(tables[sweep], threshold=LEARNED, interpolate=True, n_bootstrap=0)
-        value = result["capacity"]
-        grids = np.meshgrid(*(value[dim].values.astype(float) for dim in value.dims), indexing="ij")
-        columns = {str(dim): grid.ravel() for dim, grid in zip(value.dims, grids, strict=True)}
+        table = result["capacity"]
+        grids = np.meshgrid(*[table[dim].values.astype(float) for dim in table.dims], indexing="ij")
+        columns = {str(dim): grid.ravel() for dim, grid in zip(table.dims, grids, strict=True)}
         predictors = np.column_stack([columns["n_neurons"], columns[other]])
         at_fixed = {"p": "at fixed p", "the s.d. of the targets": "at fixed s.d."}[words]
-        measured = value.values.ravel()
+        measured = table.values.ravel()
         yield _exponent(predictors, measured, 0, f"exponent of N in the capacity, {at_fixed}", sweep)
         if words == "p":
             yield _exponent(predictors, measured, 1, "exponent of p in the capacity, at fixed N (1: p N counts)", sweep)

@@ -22,8 +22,9 @@ MOST_CHUNKS = 64
 def calibration(store: SweepStore) -> Callable[[np.ndarray], np.ndarray]:
     """How much longer than predicted points take: a function of their predicted time on one core, s.
 
-    Points that are done, all or a sample of them, are sorted into classes of like predictions; each class has its own factor, and between
-    them it is interpolated. Networks that diverged ended early and do not count. Without points that are done, 1.
+    Points that are done, all or a sample of them, are sorted into classes of like predictions; each class has its own
+    factor, and between them it is interpolated. Networks that diverged ended early and do not count. Without points
+    that are done, 1.
     """
     names = ("predicted_seconds", "wall_seconds", "n_ranks", "status", "done")
     rows = _sampled_rows(store)

@@ -217,8 +217,10 @@ def _declare(group: Any, name: str, variable: Variable, *, shape: tuple[int, ...
 
 
 def _attributes(table: Table) -> dict[str, Any]:
+    from hpcspike.model.stand_in import stand_in_attributes
     from hpcspike.provenance import package_version
 
+    sweep = table.sweep
     return {
         "title": f"hpcspike sweep {table.sweep.name}: {table.n_points} trained networks",
         "name": table.sweep.name,
@@ -230,4 +232,5 @@ def _attributes(table: Table) -> dict[str, Any]:
         "points_hash": table.identity,
         "batches": table.batches.to_json(),
         "coordinates": " ".join([*table.columns, "loop"]),
+        **stand_in_attributes(sweep.point(next(sweep.parameters()))),
     }

@@ -1,0 +1,33 @@
+"""Gradient descent for networks of spiking neurons with graded synapses (Huh & Sejnowski 2018)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hpcspike.learners.gradient import GradientLearner
+from hpcspike.learners.interface import Task
+
+if TYPE_CHECKING:
+    from hpcspike.learners.huh_network import HuhNetwork
+
+
+class HuhLearner(GradientLearner):
+    """Theta or non-leaky neurons; the exact gradient of a model without jumps, no pseudo-derivative.
+
+    ``kind: drive`` is scored on every neuron's recurrent current u_i = sum_j W_ij s_j, ``readout`` and ``system`` on
+    linear readouts of the traces; a driven system's input enters through the trained input weights.
+    """
+
+    name: ClassVar[str] = "huh"
+    for_free: ClassVar[tuple[str, ...]] = ("error of all neurons at all times, propagated back through the trial",)
+
+    def __init__(self, settings: Any = None) -> None:
+        """settings: fields of `hpcspike.spec.learners.HuhLearner`; None means its defaults."""
+        from hpcspike.spec.learners import HuhLearner as HuhSection
+
+        super().__init__(HuhSection.model_validate(settings or {"kind": "huh"}))
+
+    def _network(self, task: Task, n_neurons: int, seed: int, replicate: int) -> HuhNetwork:
+        from hpcspike.learners.huh_network import HuhNetwork
+
+        return HuhNetwork(task, self.settings, n_neurons=n_neurons, seed=seed, replicate=replicate)

@@ -1,0 +1,129 @@
+"""The claims of the paper: intervals, verdicts, and the page that is made of tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from hpcspike.cli import main
+from hpcspike.studies.claims import CLAIMS, above, as_markdown, as_table, below, covers
+from hpcspike.studies.intervals import Interval, mean_interval, slope_interval
+from hpcspike.studies.statements import loops_to_learn, rows
+
+ROOT = Path(__file__).resolve().parent.parent
+REFERENCE = ROOT / "results" / "reference"
+
+
+def test_the_interval_of_a_mean_is_students() -> None:
+    found = mean_interval(np.array([1.0, 2.0, 3.0, np.nan]))
+    assert found.value == 2.0
+    assert found.n == 3
+    assert found.high - found.value == pytest.approx(4.30265 / np.sqrt(3), rel=1e-5)  # t(0.975, 2) s / sqrt(n)
+    assert mean_interval(np.array([5.0])) == Interval(
+        5.0, pytest.approx(np.nan, nan_ok=True), pytest.approx(np.nan, nan_ok=True), 1
+    )  # type: ignore[arg-type]
+    assert mean_interval(np.empty(0)).n == 0
+
+
+def test_slopes_are_recovered_and_their_intervals_cover() -> None:
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(200, 2))
+    covered = 0
+    for _ in range(200):
+        y = 1.0 + x @ [2.0, -1.0] + rng.normal(size=200)
+        first, second = slope_interval(x, y)
+        covered += (first.low <= 2.0 <= first.high) + (second.low <= -1.0 <= second.high)
+    assert 0.91 < covered / 400 < 0.985
+    assert np.isnan(slope_interval(np.arange(2.0), np.arange(2.0))[0].value)
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict"),
+    [
+        (Interval(0.9, 0.8, 1.0, 5), "holds"),
+        (Interval(0.5, 0.4, 0.6, 5), "does not hold"),
+        (Interval(0.7, 0.6, 0.8, 5), "undecided"),
+        (Interval(0.9, np.nan, np.nan, 1), "holds"),
+        (Interval(np.nan, np.nan, np.nan, 0), "undecided"),
+    ],
+)
+def test_a_verdict_is_that_of_the_interval(found: Interval, verdict: str) -> None:
+    assert above(found, 0.7) == verdict
+    mirrored = Interval(-found.value, -found.high, -found.low, found.n)
+    assert below(mirrored, -0.7) == verdict
+
+
+def test_a_value_is_covered_only_if_its_whole_interval_is() -> None:
+    assert covers(Interval(-0.5, -0.55, -0.45, 9), -0.5, 0.1) == "holds"
+    assert covers(Interval(-0.5, -0.65, -0.35, 9), -0.5, 0.1) == "undecided"
+    assert covers(Interval(-0.1, -0.2, 0.0, 9), -0.5, 0.1) == "does not hold"
+
+
+def test_loops_to_learn_counts_from_one() -> None:
+    curves = np.array([[0.9] * 10, [0.0] * 4 + [0.9] * 6])
+    assert loops_to_learn(curves).tolist() == [1.0, 5.0]
+
+
+def fig1_table(drive: float, rate: float) -> xr.Dataset:
+    values = np.array([[drive, drive + 0.01, drive - 0.01], [rate, rate + 0.01, rate - 0.01]])
+    slow, fast = np.linspace(0.0, 1.0, 20), np.ones(20)
+    curves = np.stack([np.tile(fast * drive, (3, 1)), np.tile(slow * rate, (3, 1))])
+    dims = ("variant", "replicate")
+    return xr.Dataset(
+        {
+            "correlation": (dims, values),
+            "curve_correlation": ((*dims, "loop"), curves),
+            "curve_weight_change": ((*dims, "loop"), np.ones_like(curves)),
+            "wall_seconds": (dims, np.ones((2, 3))),
+            "code_revision": (dims, np.full((2, 3), "abc")),
+        },
+        coords={"variant": ["drive", "rate"], "replicate": [0, 1, 2]},
+        attrs={"study": "fig1_smoke", "document": '{"replicates": 3}'},
+    )
+
+
+def test_the_rows_of_a_table_follow_its_numbers() -> None:
+    good = {row.measure: row.verdict for row in rows({"fig1": fig1_table(0.95, 0.75)}) if row.claim == 1}
+    assert set(good.values()) == {"holds"}
+    bad = {row.measure: row.verdict for row in rows({"fig1": fig1_table(0.95, 0.3)}) if row.claim == 1}
+    assert sorted(bad.values()) == ["does not hold", "holds"]
+    loops = next(row for row in rows({"fig1": fig1_table(0.95, 0.75)}) if "loops to 90 %" in row.measure)
+    assert loops.claim == 5
+    assert loops.found.value > 5
+
+
+def test_the_page_names_what_is_missing_and_every_row() -> None:
+    found = rows({"fig1": fig1_table(0.95, 0.75)})
+    page = as_markdown(found, {"fig1": "a study"})
+    assert page.count("| holds |") == [row.verdict for row in found].count("holds")
+    assert "Not measured here: claims 2, 3, 4" in page
+    assert as_table(found)["claim"].tolist() == [row.claim for row in found]
+
+
+def test_the_command_writes_a_page_and_copies_that_give_it_again(tmp_path: Path) -> None:
+    fig1_table(0.95, 0.75).to_netcdf(tmp_path / "table.nc", engine="h5netcdf")
+    assert main(["claims", str(tmp_path / "table.nc"), "--out", str(tmp_path / "a")]) == 0
+    assert main(["claims", str(tmp_path / "a" / "fig1.nc"), "--out", str(tmp_path / "b")]) == 0
+    assert (tmp_path / "a" / "claims.md").read_text() == (tmp_path / "b" / "claims.md").read_text()
+    assert len(pd.read_csv(tmp_path / "a" / "claims.csv")) > 2
+
+
+def test_other_files_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "other.nc").write_text("no")
+    assert main(["claims", str(tmp_path / "other.nc"), "--out", str(tmp_path / "a")]) == 2
+    assert "neither the table of a study" in capsys.readouterr().err
+    assert not (tmp_path / "a").exists()
+
+
+def test_the_reference_page_is_what_its_numbers_say(tmp_path: Path) -> None:
+    """results/reference/claims.md is generated: from the numbers beside it comes the same page."""
+    tables = sorted(map(str, REFERENCE.glob("*.nc")))
+    assert tables
+    assert main(["claims", *tables, "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "claims.md").read_text() == (REFERENCE / "claims.md").read_text()
+    numbers = pd.read_csv(REFERENCE / "claims.csv")
+    assert set(numbers["claim"]) >= set(range(1, 14)) & set(CLAIMS)
