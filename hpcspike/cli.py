@@ -174,11 +174,11 @@ def _analyse(commands: _Commands) -> None:
 def _plot(commands: _Commands) -> None:
     parser = commands.add_parser(
         "plot",
-        help="draw the figures of a sweep or of one trained network",
-        description="Draw every figure that a sweep's axes, or one trained network, allow, as PNG.",
+        help="draw the figures of a sweep, a study or one trained network",
+        description="Draw every figure that a sweep's axes, a study or one trained network allow, as PNG.",
     )
     parser.set_defaults(module="plot")
-    parser.add_argument("store", metavar="STORE", help="store of a sweep, or what 'hpcspike train' wrote")
+    parser.add_argument("store", metavar="STORE", help="store of a sweep, study.nc, or what 'hpcspike train' wrote")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of the figures")
     parser.add_argument("--dpi", type=_positive, default=150, help="resolution in dots per inch (default: 150)")
 

@@ -22,9 +22,9 @@ values of its parameters and the state that neurons start from::
 
 An experiment names it by where it is, which every process that runs the experiment can follow::
 
-    neuron: {model: user, kind: "my_neurons.py:leaky", parameters: {tau: 15.0}, step_ms: 0.5}
+    neuron: {model: user, source: "my_neurons.py:leaky", parameters: {tau: 15.0}, step_ms: 0.5}
 
-``kind`` is either a file with a path from the YAML file, or a module that Python finds: ``package.module:leaky``.
+``source`` is either a file with a path from the YAML file, or a module that Python finds: ``package.module:leaky``.
 """
 
 from __future__ import annotations
@@ -89,11 +89,11 @@ def find_model(neuron: UserNeuron) -> NeuronModel:
     SpecError
         If it is not there, is no `NeuronModel`, has a step function with other arguments, or lacks a given parameter.
     """
-    model = _found(neuron.kind)
+    model = _found(neuron.source)
     for name in neuron.parameters:
         if name not in model.parameters:
             raise SpecError(
-                f"neuron.parameters.{name}: {neuron.kind} has no such parameter; it has "
+                f"neuron.parameters.{name}: {neuron.source} has no such parameter; it has "
                 f"{', '.join(model.parameters) or 'none'}"
             )
     return model
@@ -108,9 +108,9 @@ def n_states(neuron: Neuron) -> int:
 
 
 @functools.cache
-def source_digest(kind: str) -> str:
+def source_digest(source: str) -> str:
     """SHA-256 (hex) of the file in which a model's step function is written; what that file imports does not count."""
-    code = getattr(_found(kind).step, "py_func", _found(kind).step).__code__
+    code = getattr(_found(source).step, "py_func", _found(source).step).__code__
     file = Path(code.co_filename)
     if file.is_file():
         return hashlib.sha256(file.read_bytes()).hexdigest()
@@ -118,43 +118,43 @@ def source_digest(kind: str) -> str:
 
 
 @functools.cache
-def _found(kind: str) -> NeuronModel:
-    place, _, name = kind.rpartition(":")
-    module = _module_of_file(Path(place), kind) if place.endswith(".py") else _module(place, kind)
+def _found(source: str) -> NeuronModel:
+    place, _, name = source.rpartition(":")
+    module = _module_of_file(Path(place), source) if place.endswith(".py") else _module(place, source)
     if not hasattr(module, name):
-        raise SpecError(f"neuron.kind = {kind}: {place} has no {name!r}; give the name of a NeuronModel in it")
+        raise SpecError(f"neuron.source = {source}: {place} has no {name!r}; give the name of a NeuronModel in it")
     model = getattr(module, name)
     if not isinstance(model, NeuronModel):
         raise SpecError(
-            f"neuron.kind = {kind}: {name} is a {type(model).__name__}, but must be a hpcspike.neurons.NeuronModel"
+            f"neuron.source = {source}: {name} is a {type(model).__name__}, but must be a hpcspike.neurons.NeuronModel"
         )
     function = getattr(model.step, "py_func", model.step)
     if not inspect.isfunction(function):
-        raise SpecError(f"neuron.kind = {kind}: step must be a Python function, not a {type(function).__name__}")
+        raise SpecError(f"neuron.source = {source}: step must be a Python function, not a {type(function).__name__}")
     arguments = list(inspect.signature(function).parameters.values())
     if len(arguments) != len(ARGUMENTS) or any(a.kind is not a.POSITIONAL_OR_KEYWORD for a in arguments):
         shown = f"{function.__name__}({', '.join(map(str, arguments))})"
         raise SpecError(
-            f"neuron.kind = {kind}: the step function is {shown}, but is called with ({', '.join(ARGUMENTS)}); "
+            f"neuron.source = {source}: the step function is {shown}, but is called with ({', '.join(ARGUMENTS)}); "
             "give it these five arguments"
         )
     return model
 
 
-def _module(name: str, kind: str) -> Any:
+def _module(name: str, source: str) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         missing = f"no module {error.name!r}"
         hint = "install it or add its folder to PYTHONPATH, or give the file: path/from/the/yaml/file.py:name"
-        raise SpecError(f"neuron.kind = {kind}: {missing} is found; {hint}") from None
+        raise SpecError(f"neuron.source = {source}: {missing} is found; {hint}") from None
     except Exception as error:  # whatever the user's module does when it is imported
-        raise SpecError(f"neuron.kind = {kind}: importing {name} fails: {type(error).__name__}: {error}") from error
+        raise SpecError(f"neuron.source = {source}: importing {name} fails: {type(error).__name__}: {error}") from error
 
 
-def _module_of_file(file: Path, kind: str) -> Any:
+def _module_of_file(file: Path, source: str) -> Any:
     if not file.is_file():
-        raise SpecError(f"neuron.kind = {kind}: no such file; paths start at the folder of the YAML file")
+        raise SpecError(f"neuron.source = {source}: no such file; paths start at the folder of the YAML file")
     spec = importlib.util.spec_from_file_location(f"hpcspike_user_{file.stem}", file)
     assert spec is not None
     assert spec.loader is not None
@@ -162,5 +162,5 @@ def _module_of_file(file: Path, kind: str) -> Any:
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # as above
-        raise SpecError(f"neuron.kind = {kind}: running {file} fails: {type(error).__name__}: {error}") from error
+        raise SpecError(f"neuron.source = {source}: running {file} fails: {type(error).__name__}: {error}") from error
     return module

@@ -72,6 +72,11 @@ POINT_RESULTS = {
     "sampling_theory": Variable(("point",), "float64", "1", "eps_sample = 1 / sqrt(N tau_s / tau), paper Eq 3"),
     "status": Variable(("point",), "int8", "1", "what the network became", fill=-1, extra=_status),
     "diverged_loop": Variable(("point",), "int32", "1", "loop in which the network diverged, -1 if it did not", -1),
+    "n_trained": Variable(("point",), "float64", "1", "trained parameters"),
+    "simulated_seconds": Variable(("point",), "float64", "s", "simulated time of training"),
+    "teacher_fit": Variable(
+        ("point",), "float64", "1", "mean correlation of the target and the teacher's readout that stands for it"
+    ),
     "curve_correlation": Variable(("point", "loop"), "float64", "1", "correlation during each training loop"),
     "curve_rate": Variable(("point", "loop"), "float64", "Hz", "population rate during each training loop"),
     "curve_weight_change": Variable(

@@ -129,14 +129,14 @@ def test_gradient_agrees_with_central_differences(neuron: str, double: None) -> 
 
 @pytest.mark.parametrize("neuron", ["nif", "theta"])
 def test_gradient_agrees_with_the_adjoint_equations(neuron: str, double: None) -> None:
-    problem = _problem(neuron, 0.02)
+    problem = _problem(neuron, 0.01)
     weights = {name: jnp.asarray(value) for name, value in problem["weights"].items()}
     gradient = jax.jit(jax.grad(lambda w: _run(problem, w)[0]))(weights)
     by_hand = _adjoint(problem)
     exact = np.concatenate([np.ravel(gradient[name]) for name in ("w_in", "w_rec")])
     found = np.concatenate([by_hand[name].ravel() for name in ("w_in", "w_rec")])
     assert exact @ found / np.linalg.norm(exact) / np.linalg.norm(found) >= 0.999
-    assert np.linalg.norm(found) / np.linalg.norm(exact) == pytest.approx(1.0, abs=0.02)
+    assert np.linalg.norm(found) / np.linalg.norm(exact) == pytest.approx(1.0, abs=0.03)
 
 
 def _adjoint(problem: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -187,7 +187,7 @@ def _small(**changes: Any) -> tuple[Task, HuhLearner]:
 
 def test_training_lowers_the_error_and_a_resumed_training_has_the_same_bits() -> None:
     task, learner = _small(steps_per_pass=10)
-    before = tasks.test(learner, task, trials=3).score.mean()
+    before = tasks.assess(learner, task, trials=3).score.mean()
     history = learner.fit(Budget(passes=4))
     assert np.isfinite(history["score_alone"]).all()
     _, other = _small(steps_per_pass=10)
@@ -198,7 +198,7 @@ def test_training_lowers_the_error_and_a_resumed_training_has_the_same_bits() ->
         resumed.advance(number)
     for name, value in learner.state().items():
         np.testing.assert_array_equal(value, resumed.state()[name], err_msg=name)
-    assert tasks.test(learner, task, trials=3).score.mean() < before
+    assert tasks.assess(learner, task, trials=3).score.mean() < before
 
 
 def test_killed_neurons_are_silent_and_a_deleted_spike_changes_only_what_follows() -> None:
@@ -253,7 +253,7 @@ def test_thirty_neurons_learn_to_code_their_input_and_fail_without_fast_synapses
     task = autoencoder(seed=1)
     learner = HuhLearner(AUTOENCODER).build(task, n_neurons=30, seed=1)
     learner.fit(Budget(passes=12))
-    assert tasks.test(learner, task, trials=10).score.mean() <= 0.02
+    assert tasks.assess(learner, task, trials=10).score.mean() <= 0.02
     control = HuhLearner({**AUTOENCODER, "tau_fast_ms": None}).build(task, n_neurons=30, seed=1)
     control.fit(Budget(passes=12))
-    assert tasks.test(control, task, trials=10).score.mean() >= 0.3
+    assert tasks.assess(control, task, trials=10).score.mean() >= 0.3

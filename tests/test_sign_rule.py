@@ -239,13 +239,13 @@ def test_an_excluded_synapse_stays_out_of_a_matrix_that_is_started_anew() -> Non
     restarted = np.flatnonzero(rls.engine.health().restarts)  # type: ignore[attr-defined]
     start = trainer.problem.plastic.start
     seen = 0
-    for row in restarted.tolist():
+    for row in map(int, restarted):
         out = rls.excluded[start[row] : start[row + 1]]
         matrix = rls.covariance(row)
         assert not matrix[out].any()
         assert not matrix[:, out].any()
         assert (np.diag(matrix)[~out] > 0).all()
-        seen += out.any()
+        seen += int(out.any())
     assert seen > 0
 
 

@@ -100,6 +100,10 @@ FAULTY["experiment"] |= {"targets": {"kind": "ou", "duration_ms": 400.0}, "train
 """Two batches of some ten seconds."""
 
 
+# a machine that is busy with other things
+PATIENCE = 800.0
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
     """The results of the sweep that nothing happened to."""
@@ -118,6 +122,7 @@ def set_node(state: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_node_that_fails(slurm: Path, undisturbed: xr.Dataset, tmp_path: Path) -> None:
     write_sweep(tmp_path, FAULTY)
     workflow = start(tmp_path, FINALIZED, *AT_ONCE, profile="slurm")
@@ -127,13 +132,14 @@ def test_a_node_that_fails(slurm: Path, undisturbed: xr.Dataset, tmp_path: Path)
         wait_for(lambda: not process.is_running())
         set_node("resume")
     finally:
-        code, output = finish(workflow)
+        code, output = finish(workflow, seconds=PATIENCE)
     assert code == 0, output
     assert "Trying to restart job" not in output  # SLURM itself has started the batches again
     assert results(tmp_path).identical(undisturbed)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_kill_9_of_slurmd(slurm: Path, undisturbed: xr.Dataset, tmp_path: Path) -> None:
     write_sweep(tmp_path, FAULTY)
     workflow = start(tmp_path, FINALIZED, *AT_ONCE, profile="slurm")
@@ -144,12 +150,13 @@ def test_kill_9_of_slurmd(slurm: Path, undisturbed: xr.Dataset, tmp_path: Path) 
         wait_for(lambda: sinfo("%T").startswith("down"))
         subprocess.run(["slurmd"], check=True)
     finally:
-        code, output = finish(workflow)
+        code, output = finish(workflow, seconds=PATIENCE)
     assert code == 0, output
     assert results(tmp_path).identical(undisturbed)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_kill_9_of_snakemake_whose_jobs_stay_in_the_queue(slurm: Path, undisturbed: xr.Dataset, tmp_path: Path) -> None:
     write_sweep(tmp_path, FAULTY)
     workflow = start(tmp_path, FINALIZED, *AT_ONCE, profile="slurm")
@@ -158,7 +165,7 @@ def test_kill_9_of_snakemake_whose_jobs_stay_in_the_queue(slurm: Path, undisturb
     finally:
         workflow.kill()
         finish(workflow)
-    code, output = run(tmp_path, FINALIZED, *AT_ONCE, profile="slurm")
+    code, output = finish(start(tmp_path, FINALIZED, *AT_ONCE, profile="slurm"), seconds=PATIENCE)
     assert code == 0, output
     records = read_records(tmp_path / "results" / "little.zarr").values()
     assert sum(record["computed"] for record in records) == undisturbed.sizes["point"]  # none twice
@@ -166,28 +173,29 @@ def test_kill_9_of_snakemake_whose_jobs_stay_in_the_queue(slurm: Path, undisturb
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_memory_that_does_not_suffice(slurm: Path, undisturbed: xr.Dataset, tmp_path: Path) -> None:
     write_sweep(tmp_path, FAULTY)
-    too_little = ("--set-resources", "batch:mem_mb=300*attempt", "batch:killed_at_runtime=1")
-    code, output = run(tmp_path, FINALIZED, *AT_ONCE, *too_little, profile="slurm")
+    too_little = ("--set-resources", "batch:mem_mb=60*attempt**3", "batch:killed_at_runtime=1")
+    code, output = finish(start(tmp_path, FINALIZED, *AT_ONCE, *too_little, profile="slurm"), seconds=PATIENCE)
     assert code == 0, output
-    assert "SLURM status is: 'OUT_OF_MEMORY'" in output
+    assert "Trying to restart job" in output
     assert results(tmp_path).identical(undisturbed)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("expected", [True, False])
 def test_a_time_limit_that_is_too_short(slurm: Path, tmp_path: Path, expected: bool) -> None:
-    # a minute is the shortest limit that SLURM has
+    # a minute is the shortest limit that SLURM has; the second try has half an hour
     document = {**FAULTY, "axes": {"network.n_neurons": [*range(300, 312)]}, "batching": {"max_points": 12}}
     write_sweep(tmp_path, document)
-    limit = ("--set-resources", "batch:runtime=2*attempt-1", f"batch:killed_at_runtime={int(expected)}")
-    code, output = run(tmp_path, FINALIZED, *AT_ONCE, *limit, profile="slurm")
+    limit = ("--set-resources", "batch:runtime=29*attempt-28", f"batch:killed_at_runtime={int(expected)}")
+    code, output = finish(start(tmp_path, FINALIZED, *AT_ONCE, *limit, profile="slurm"), seconds=PATIENCE)
     assert code == 0, output
-    first = (tmp_path / "results" / "little" / "logs" / "batch-0000.log").read_text()
-    assert first.endswith(" were done before\n")
-    assert not first.endswith(" 0 were done before\n")
-    status = "FAILED" if expected else "TIMEOUT"
-    assert f"SLURM status is: '{status}'" in output
+    assert "Trying to restart job" in output
+    first, *others = read_records(tmp_path / "results" / "little.zarr").values()
+    assert ("finished" in first) == expected  # it stopped, or it was killed
+    assert 0 < others[-1]["computed"] < 12
     run_all(planned(tmp_path / "undisturbed", document))
     assert results(tmp_path).identical(results(tmp_path / "undisturbed"))

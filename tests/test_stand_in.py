@@ -13,9 +13,10 @@ from hpcspike.errors import SpecError
 from hpcspike.figures.available import figures_for
 from hpcspike.model.build import build_problem, recording_of
 from hpcspike.model.stand_in import stand_in_attributes, stand_in_rates
-from hpcspike.spec import load
+from hpcspike.spec import load, validate_sweep
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.identity import experiment_hash
+from hpcspike.sweep.growth import ensure_store
 from hpcspike.variables import STAND_IN
 from tests.small_networks import experiment
 
@@ -116,6 +117,6 @@ def test_a_sweep_over_made_up_data_says_so(tmp_path: Path) -> None:
     }
     sweep = validate_sweep(document)
     path = tmp_path / "ratios.zarr"
-    prepare(sweep, path)
+    ensure_store(path, sweep)
     with hpcspike.open_sweep(path) as opened:
         assert opened.attrs["stand_in"] == STAND_IN

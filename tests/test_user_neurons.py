@@ -41,7 +41,7 @@ leaky = NeuronModel(step=step, parameters={"gain": 1.0}, initial_state=lambda ph
 
 
 def user(name: str = "adaptive", place: str = MODULE, **changes: Any) -> UserNeuron:
-    return UserNeuron(model="user", kind=f"{place}:{name}", **{"bias": 1.0, "step_ms": 0.5, **changes})
+    return UserNeuron(model="user", source=f"{place}:{name}", **{"bias": 1.0, "step_ms": 0.5, **changes})
 
 
 class Network:
@@ -94,7 +94,7 @@ def test_a_built_in_model_written_by_a_user_gives_the_same_network(tmp_path: Pat
     lif = hpcspike.Experiment.model_validate(
         {"network": {"n_neurons": 9}, "targets": {"kind": "sine"}, "neuron": {"model": "lif", "bias": 1.2}}
     ).neuron
-    own = UserNeuron(model="user", kind=f"{tmp_path / 'own.py'}:leaky", bias=1.2)
+    own = UserNeuron(model="user", source=f"{tmp_path / 'own.py'}:leaky", bias=1.2)
     first, second = problem(N, neuron=lif), problem(N, neuron=own)
     trained = []
     for made in (first, second):
@@ -124,9 +124,9 @@ def test_it_is_trained_to_follow_targets() -> None:
 @pytest.mark.parametrize(
     ("neuron", "message"),
     [
-        ({"place": "no.such.module"}, "neuron.kind = no.such.module:adaptive: no module 'no' is found; install it"),
-        ({"place": "nowhere/own.py"}, "neuron.kind = nowhere/own.py:adaptive: no such file"),
-        ({"name": "other"}, f"neuron.kind = {MODULE}:other: {MODULE} has no 'other'"),
+        ({"place": "no.such.module"}, "neuron.source = no.such.module:adaptive: no module 'no' is found; install it"),
+        ({"place": "nowhere/own.py"}, "neuron.source = nowhere/own.py:adaptive: no such file"),
+        ({"name": "other"}, f"neuron.source = {MODULE}:other: {MODULE} has no 'other'"),
         ({"name": "no_model"}, "no_model is a int, but must be a hpcspike.neurons.NeuronModel"),
         ({"name": "no_function"}, "step must be a Python function, not a float"),
         ({"name": "too_few"}, "(state, drive), but is called with (state, parameters, drive, external, step_ms)"),
@@ -151,7 +151,7 @@ def test_a_file_that_fails_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["adaptive", ":adaptive", "place:", "place:no name"])
 def test_a_kind_must_name_a_place_and_an_object(kind: str) -> None:
     with pytest.raises(ValueError, match=r"package\.module:name"):
-        UserNeuron(model="user", kind=kind)
+        UserNeuron(model="user", source=kind)
 
 
 def written(folder: Path, source: str = PLAIN, **sections: Any) -> Path:
@@ -160,7 +160,7 @@ def written(folder: Path, source: str = PLAIN, **sections: Any) -> Path:
     (folder / "own.py").write_text(source)
     document = {
         "network": {"n_neurons": 20},
-        "neuron": {"model": "user", "kind": "own.py:leaky", "parameters": {"gain": 1.5}, "bias": 1.0},
+        "neuron": {"model": "user", "source": "own.py:leaky", "parameters": {"gain": 1.5}, "bias": 1.0},
         "connectivity": {"kind": "gaussian", "probability": 0.5},
         "targets": {"kind": "sine", "duration_ms": 40.0},
         "stimulus": {"duration_ms": 10.0},
@@ -177,7 +177,7 @@ def test_files_are_found_from_the_yaml_file_and_known_by_content(tmp_path: Path)
     exp = load(written(tmp_path / "a"))
     assert isinstance(exp, Experiment)
     assert exp.neuron.model == "user"
-    assert exp.neuron.kind == f"{tmp_path / 'a' / 'own.py'}:leaky"
+    assert exp.neuron.source == f"{tmp_path / 'a' / 'own.py'}:leaky"
     moved, changed = load(written(tmp_path / "b")), load(written(tmp_path / "c", PLAIN.replace("10.0", "11.0")))
     assert isinstance(moved, Experiment)
     assert isinstance(changed, Experiment)
@@ -188,7 +188,7 @@ def test_files_are_found_from_the_yaml_file_and_known_by_content(tmp_path: Path)
 def test_it_can_be_swept(tmp_path: Path) -> None:
     path = written(tmp_path)
     document = {"name": "gains", "experiment": yaml.safe_load(path.read_text())}
-    document["axes"] = {"neuron.parameters.gain": [1.2, 3.0], "neuron.kind": ["own.py:leaky"]}
+    document["axes"] = {"neuron.parameters.gain": [1.2, 3.0], "neuron.source": ["own.py:leaky"]}
     path.write_text(yaml.safe_dump(document))
     sweep = load(path)
     assert isinstance(sweep, hpcspike.Sweep)
@@ -205,7 +205,7 @@ def test_a_training_goes_on_from_a_checkpoint_but_not_with_other_parameters(tmp_
     for steps in (35, 35):
         with pytest.raises(Interrupted):
             hpcspike.train(made, exp.training, checkpoints=Checkpoints(folder, stop_after_steps=steps))
-    other = UserNeuron(model="user", kind=f"{tmp_path / 'a' / 'own.py'}:leaky", parameters={"gain": 2.0}, bias=1.0)
+    other = UserNeuron(model="user", source=f"{tmp_path / 'a' / 'own.py'}:leaky", parameters={"gain": 2.0}, bias=1.0)
     changed = hpcspike.build_problem(exp.model_copy(update={"neuron": other}))
     with pytest.raises(StoreError, match=r"neuron.parameters.gain is 1.5 there and 2.0 here"):
         hpcspike.train(changed, exp.training, checkpoints=Checkpoints(folder))

@@ -76,6 +76,8 @@ def _source(table: xr.Dataset) -> str:
         what = f"sweep, {table.sizes['point']} points"
     minutes = float(table["wall_seconds"].sum()) / 60.0
     revisions = sorted({str(text)[:10] for text in table[_revision(table)].values.ravel()})
+    if "stand_in" in table.attrs:
+        what += ", of a generated STAND-IN for recordings"
     return f"{what}, {minutes:.1f} min of computation, revision {', '.join(revisions)}"
 
 

@@ -1,17 +1,21 @@
-"""``hpcspike plot``: the figures of a sweep or of one trained network."""
+"""``hpcspike plot``: the figures of a sweep, of a study or of one trained network."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hpcspike.commands.common import finished_points, is_sweep, output_folder, trained_network, whole
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Draw every figure as PNG."""
     folder = output_folder(arguments.out)
-    results = finished_points(arguments.store) if is_sweep(Path(arguments.store)) else trained_network(arguments.store)
+    results = _results(Path(arguments.store))
     import matplotlib
 
     matplotlib.use("Agg")
@@ -27,3 +31,25 @@ def run(arguments: argparse.Namespace) -> int:
         pyplot.close(figure)
     print(f"{folder}: {', '.join(figures)}")
     return 0
+
+
+def _results(path: Path) -> xr.Dataset | xr.DataTree:
+    if is_sweep(path):
+        return finished_points(str(path))
+    if _is_study(path):
+        from hpcspike.studies.results import open_study
+
+        return open_study(path)
+    return trained_network(str(path))
+
+
+def _is_study(path: Path) -> bool:
+    import xarray as xr
+
+    if not path.is_file():
+        return False
+    try:
+        with xr.open_dataset(path, engine="h5netcdf") as root:
+            return {"study", "document"} <= set(root.attrs)
+    except Exception:  # whatever it is, it is not ours
+        return False

@@ -61,7 +61,16 @@ def run_point(
     world: World | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> PointResult:
-    """Train and judge one network; a network that diverges is a result, not an error. See `train_and_judge`."""
+    """Train and judge one network; a network that diverges is a result, not an error. See `train_and_judge`.
+
+    An experiment whose ``learner`` is not rls is handed to `hpcspike.learners`.
+    """
+    if experiment.learner.kind != "rls":
+        from hpcspike.learners.point import run_learner_point
+
+        n_ranks = 1 if world is None else world.size
+        scalars, learned = run_learner_point(experiment, n_ranks=n_ranks, on_loop=on_loop, checkpoints=checkpoints)
+        return PointResult(scalars, learned)
     trained, evaluation = train_and_judge(
         experiment, threads=threads, on_loop=on_loop, world=world, checkpoints=checkpoints
     )

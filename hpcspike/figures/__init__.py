@@ -1,25 +1,45 @@
-"""Figures: Dataset in, matplotlib Figure out."""
+"""Figures: Dataset or tree of a study in, matplotlib Figure out."""
 
 from hpcspike.figures.available import figures_for
 from hpcspike.figures.error_panels import error_kinds
 from hpcspike.figures.limits import capacity_panels
 from hpcspike.figures.loops import learning_curves, training_curves
+from hpcspike.figures.maps import map_of
 from hpcspike.figures.network import error_split, raster, target_against_response
 from hpcspike.figures.planes import performance_map
 from hpcspike.figures.recorded import data_beside_model
+from hpcspike.figures.study_curves import performance_by_variant, study_curves
+from hpcspike.figures.study_damage import lesion_curves, phase_deviation, shuffle_curves
+from hpcspike.figures.study_examples import example_traces
+from hpcspike.figures.study_quasi_static import quasi_static_rates
+from hpcspike.figures.study_rasters import study_rasters
+from hpcspike.figures.study_recall import recall_matrices
+from hpcspike.figures.study_weights import eigenvalue_panels, rank_by_variant
 from hpcspike.figures.tuning import collapse_panels, inverted_u_curves
 
 __all__ = [
     "capacity_panels",
     "collapse_panels",
     "data_beside_model",
+    "eigenvalue_panels",
     "error_kinds",
     "error_split",
+    "example_traces",
     "figures_for",
     "inverted_u_curves",
     "learning_curves",
+    "lesion_curves",
+    "map_of",
+    "performance_by_variant",
     "performance_map",
+    "phase_deviation",
+    "quasi_static_rates",
+    "rank_by_variant",
     "raster",
+    "recall_matrices",
+    "shuffle_curves",
+    "study_curves",
+    "study_rasters",
     "target_against_response",
     "training_curves",
 ]

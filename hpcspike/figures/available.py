@@ -14,36 +14,41 @@ from hpcspike.errors import DataError
 from hpcspike.figures.error_panels import error_kinds
 from hpcspike.figures.limits import capacity_panels
 from hpcspike.figures.loops import learning_curves, training_curves
+from hpcspike.figures.maps import map_of, plane_of
 from hpcspike.figures.network import error_split, raster, target_against_response
 from hpcspike.figures.planes import performance_map
 from hpcspike.figures.recorded import data_beside_model
+from hpcspike.figures.study_available import figures_of_study
 from hpcspike.figures.tuning import collapse_panels, inverted_u_curves
 
 Figures = dict[str, Callable[[], Figure]]
 
 
-def figures_for(dataset: xr.Dataset) -> Figures:
-    """The figures that a Dataset allows, by name; call one to draw it.
+def figures_for(dataset: xr.Dataset | xr.DataTree) -> Figures:
+    """The figures that a Dataset, or the tree of a study, allows, by name; call one to draw it.
 
     Parameters
     ----------
     dataset
         Of a sweep (along ``point``): any of ``map``, ``inverted_u``, ``collapse``, ``capacity``, ``errors``,
-        ``training``. Of one trained network (along ``neuron``): any of ``samples``, ``raster``, ``training``,
-        ``error_split``, ``recorded``.
+        ``training``; over two numeric parameters of which one is not among those of every sweep, ``map``, ``map_best``
+        and ``map_quasi_static``. Of one trained network (along ``neuron``): any of ``samples``, ``raster``,
+        ``training``, ``error_split``, ``recorded``. Of a study: see `figures_of_study`.
 
     Raises
     ------
     DataError
-        If the Dataset is neither.
+        If it is none of these.
     """
+    if isinstance(dataset, xr.DataTree):
+        return figures_of_study(dataset)
     if "point" in dataset.dims:
         return _of_sweep(dataset)
     if "neuron" in dataset.dims and "target" in dataset:
         return _of_network(dataset)
     raise DataError(
         f"no figure for a Dataset with the dimensions {', '.join(map(str, dataset.dims)) or 'none'}; give that of a "
-        "sweep (hpcspike.open_sweep) or of one trained network (hpcspike train)"
+        "sweep (hpcspike.open_sweep) or of one trained network (hpcspike train), or the tree of a study"
     )
 
 
@@ -53,6 +58,11 @@ def _of_sweep(sweep: xr.Dataset) -> Figures:
     tau_syn = n_values(sweep, "tau_syn_ms")
     if judged and tau_syn >= 2 and n_values(sweep, "tau_corr_ms") >= 2:
         figures["map"] = partial(performance_map, sweep)
+    elif judged and (plane := plane_of(sweep)) is not None:
+        figures["map"] = partial(map_of, sweep, "correlation", *plane)
+        figures["map_best"] = partial(map_of, sweep, "correlation", *plane, reduce="max")
+        if "quasi_static_correlation" in sweep:
+            figures["map_quasi_static"] = partial(map_of, sweep, "quasi_static_correlation", *plane)
     if judged and tau_syn >= 3:
         figures["inverted_u"] = partial(inverted_u_curves, sweep)
     if judged and any(allows_collapse(sweep, regime) for regime in ("tracking", "sampling")):

@@ -106,7 +106,7 @@ def _curves(axes: Axes, values: np.ndarray, n_sets: int, colour: Any) -> None:
 def _finish_curves(axes: Axes, name: str) -> None:
     say_if_empty(axes)
     values = np.concatenate([np.asarray(line.get_ydata(), dtype=np.float64) for line in axes.lines] or [np.empty(0)])
-    loops = max((float(np.max(line.get_xdata())) for line in axes.lines if len(line.get_xdata())), default=1.0)
+    loops = max((float(np.max(np.asarray(line.get_xdata()), initial=1.0)) for line in axes.lines), default=1.0)
     if loops >= LONG:
         log_axis(axes, "x", np.arange(1, loops + 1))
     else:
@@ -123,8 +123,8 @@ def _finish_curves(axes: Axes, name: str) -> None:
 def performance_by_variant(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
     """Correlation with the targets and population rate of every variant (paper Figs 3c, 3 supplement 1, 5e).
 
-    A dot per replicate, their mean with its 95 % interval (Student's t). The x axis is a number line if the names of all
-    variants are one word and a number, such as ``fraction-0.25``.
+    A dot per replicate, their mean with its 95 % interval (Student's t). The x axis is a number line if the names of
+    all variants are one word and a number, such as ``fraction-0.25``.
 
     Parameters
     ----------
@@ -145,7 +145,9 @@ def performance_by_variant(tree: xr.DataTree, *, variants: Variants = None) -> F
         shift = 0.16 * (k - (len(known) - 1) / 2)
         draw_replicates(left, places, found[name], shift=shift, colour=colour, marker=marker, words=words)
     for x, one in zip(places.x, found["correlation"], strict=True):
-        left.text(x, 0.02, count_of_failed(one), transform=left.get_xaxis_transform(), fontsize=7, color=GREY, ha="center")
+        left.text(
+            x, 0.02, count_of_failed(one), transform=left.get_xaxis_transform(), fontsize=7, color=GREY, ha="center"
+        )
     rates = [collected(tree, variant, "population_rate") for variant in shown]
     draw_replicates(right, places, rates, shift=0.0, colour=BLACK, marker="o", words="population rate")
     for axes, words in ((left, CORRELATION), (right, "population rate (Hz)")):

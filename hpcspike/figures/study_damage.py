@@ -75,7 +75,9 @@ def shuffle_curves(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
 
 def _altered(tree: xr.DataTree, abscissa: str, panels: dict[str, str], words: str, variants: Variants) -> Figure:
     shown = required(tree, next(iter(panels)), variants=variants)
-    there = {name: text for name, text in panels.items() if any(np.isfinite(collected(tree, v, name)).any() for v in shown)}
+    there = {
+        name: text for name, text in panels.items() if any(np.isfinite(collected(tree, v, name)).any() for v in shown)
+    }
     there = there or dict([next(iter(panels.items()))])
     colours = colours_of(shown)
     figure = new_figure(0.8 + 4.0 * len(there), 3.3 + 0.2 * (-(-len(shown) // 3)))
@@ -93,9 +95,7 @@ def _altered(tree: xr.DataTree, abscissa: str, panels: dict[str, str], words: st
         axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
         axes.tick_params(labelleft=True)
         few_ticks(axes, "x", 6)
-    handles = [
-        Line2D([], [], color=colours[v], marker=MARKERS[k % len(MARKERS)], label=v) for k, v in enumerate(shown)
-    ]
+    handles = [Line2D([], [], color=colours[v], marker=MARKERS[k % len(MARKERS)], label=v) for k, v in enumerate(shown)]
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
     panel_letters(list(all_axes))
     return figure

@@ -17,7 +17,7 @@ from hpcspike.figures.study_parts import (
     cue_ms,
     mark_window,
     networks,
-    pages,
+    packed,
     required,
 )
 from hpcspike.figures.style import (
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS, ROWS, MAX_SETS = 4, 7, 3
-QUANTITY = {"drive": "synaptic drive", "rate": "filtered spikes (Hz)"}
+QUANTITY = {"drive": "synaptic\ndrive", "rate": "filtered\nspikes (Hz)"}
 
 
 class Column(NamedTuple):
@@ -51,8 +51,7 @@ class Column(NamedTuple):
 def example_pages(tree: xr.DataTree) -> list[list[str]]:
     """Variants of each figure of examples: as many as fit side by side."""
     shown = required(tree, "target")
-    widest = max(len(_columns(variant, networks(tree, variant)[0])) for variant in shown)
-    return pages(shown, max(1, COLUMNS // widest))
+    return packed({variant: len(_columns(variant, networks(tree, variant)[0])) for variant in shown}, COLUMNS)
 
 
 @styled
@@ -123,8 +122,8 @@ def _neuron(axes: Axes, one: xr.Dataset, loops: list[int], *, trained: bool) -> 
     axes.plot(goal_time, goal, color=TARGET, lw=2.2 if trained else 1.2, alpha=0.85, zorder=2 if trained else 4)
     if "response_after" in one:
         responses = one["response_after"].transpose("trial", "time").values
-        scale.append(responses.ravel())
         if trained:
+            scale.append(responses.ravel())
             drawn.add("after")
             words += f", correlation {_correlation(responses[:, : len(goal)], goal):.2f}"
             for other in responses[1:]:
@@ -132,6 +131,9 @@ def _neuron(axes: Axes, one: xr.Dataset, loops: list[int], *, trained: bool) -> 
             axes.plot(one["time"], responses[0], color=RESPONSE, lw=0.8, zorder=3)
     if not trained:
         drawn |= _untrained(axes, one, loops)
+        if "response_before" in one:
+            scale.append(one["response_before"].isel(trial=0).values)
+        scale += [np.percentile(one["response_during"].sel(shown_loop=loop), [2, 98]) for loop in loops]
     elif "predicted_drive" in one and one.attrs.get("trained_variable") == "drive":
         axes.plot(goal_time, one["predicted_drive"], color=BLUE, lw=1.1, ls=(0, (3, 1.5)), zorder=4)
         drawn.add("predicted")
@@ -174,7 +176,8 @@ def _correlation(responses: np.ndarray, target: np.ndarray) -> float:
 
 
 def _limits(axes: Axes, values: np.ndarray) -> None:
-    """Room for target and trained response; what an untrained network does may leave the panel."""
+    """Room for the values; the wildest of what happens while weights change may leave the panel."""
+    values = values[np.isfinite(values)]
     low, high = float(values.min()), float(values.max())
     margin = 0.12 * (high - low) or 0.5
     axes.set_ylim(low - margin, high + margin)

@@ -82,6 +82,23 @@ def pages(items: Sequence[Any], size: int) -> list[list[Any]]:
     return [list(items[begin:end]) for begin, end in zip(bounds, bounds[1:], strict=False)]
 
 
+def packed(widths: dict[str, int], limit: int) -> list[list[str]]:
+    """Names in their order, as many together as have at most ``limit`` columns, and at least one.
+
+    >>> packed({"a": 2, "b": 2, "c": 3}, 4)
+    [['a', 'b'], ['c']]
+    """
+    groups: list[list[str]] = []
+    used = limit + 1
+    for name, width in widths.items():
+        if used + width > limit:
+            groups.append([])
+            used = 0
+        groups[-1].append(name)
+        used += width
+    return groups
+
+
 def numbers_in(variants: Sequence[str]) -> tuple[str, np.ndarray] | None:
     """What is varied and its values, if all names are one word and a number.
 
@@ -108,7 +125,7 @@ def colours_of(variants: Sequence[str]) -> dict[str, Any]:
 
 
 class Places(NamedTuple):
-    """Where variants stand on an x axis: (variants,) places, and how far apart the nearest are (a factor if ``log``)."""
+    """Where variants stand on an x axis: (variants,) places, and how far apart neighbours are (a factor if ``log``)."""
 
     x: np.ndarray
     step: float
@@ -136,7 +153,7 @@ def finish_places(axes: Axes, variants: Sequence[str], places: Places) -> None:
     """Ticks, limits and label of an x axis of variants."""
     if places.words is None:
         long = sum(len(name) + 1 for name in variants) > 26 * axes.get_position().width * 2
-        turned = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if long else {}
+        turned: dict[str, Any] = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if long else {}
         axes.set_xticks(places.x, list(variants), **turned)
         axes.set_xlim(-0.6, len(variants) - 0.4)
         axes.set_xlabel("variant")

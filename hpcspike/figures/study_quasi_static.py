@@ -54,7 +54,9 @@ def quasi_static_rates(tree: xr.DataTree, *, variants: Variants = None, n_neuron
             _neuron(axes, one.isel(example=index, target_set=0))
             axes.tick_params(labelbottom=row == len(chosen) - 1)
             if row == 0:
-                axes.annotate(variant, (0, 1), (0, 15), xycoords="axes fraction", textcoords="offset points", weight="bold")
+                axes.annotate(
+                    variant, (0, 1), (0, 15), xycoords="axes fraction", textcoords="offset points", weight="bold"
+                )
             if column == 0 and row == len(chosen) // 2:
                 axes.set_ylabel("rate (Hz)")
         axes.set_xlabel(LATER, fontsize=8)
@@ -65,7 +67,8 @@ def quasi_static_rates(tree: xr.DataTree, *, variants: Variants = None, n_neuron
         Line2D([], [], color=BLUE, lw=1.3, label="quasi-static prediction"),
     ]
     found, words = axes.get_legend_handles_labels()
-    figure.legend([*handles, *found], [*(h.get_label() for h in handles), *words], loc="outside lower center", ncols=3)
+    labels = [*(str(handle.get_label()) for handle in handles), *words]
+    figure.legend([*handles, *found], labels, loc="outside lower center", ncols=3)
     return figure
 
 

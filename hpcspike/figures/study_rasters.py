@@ -18,7 +18,7 @@ from hpcspike.figures.study_parts import (
     experiment_of,
     mark_window,
     networks,
-    pages,
+    packed,
     required,
 )
 from hpcspike.figures.style import BLACK, BLUE, GREY, PURPLE, few_ticks, new_figure, styled
@@ -42,8 +42,7 @@ class Row(NamedTuple):
 def raster_pages(tree: xr.DataTree) -> list[list[str]]:
     """Variants of each figure of rasters: as many as fit side by side with their trials."""
     shown = _rastered(tree)
-    trials = max(_trials(networks(tree, variant)[0]) for variant in shown)
-    return pages(shown, max(1, COLUMNS // trials))
+    return packed({variant: _trials(networks(tree, variant)[0]) for variant in shown}, COLUMNS)
 
 
 @styled
@@ -81,7 +80,7 @@ def study_rasters(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
         few_ticks(panels[-1, k], "x", 3)
         panels[-1, k].set_xlabel(LATER, fontsize=8)
     _share_rates(panels[1::2])
-    figure.legend(handles=_legend(first, inhibitory=inhibitory), loc="outside lower center", ncols=4)
+    figure.legend(handles=_legend(first, inhibitory=inhibitory), loc="outside lower center", ncols=5)
     return figure
 
 
@@ -97,7 +96,9 @@ def _trials(network: xr.Dataset) -> int:
 
 def _rows(network: xr.Dataset) -> list[Row]:
     states = (AFTER, BEFORE) if "response_before" in network else (AFTER,)
-    return [Row(target_set, state) for target_set in range(min(network.sizes["target_set"], MAX_SETS)) for state in states]
+    return [
+        Row(target_set, state) for target_set in range(min(network.sizes["target_set"], MAX_SETS)) for state in states
+    ]
 
 
 def _row_name(row: Row, network: xr.Dataset) -> str:
@@ -108,7 +109,9 @@ def _row_name(row: Row, network: xr.Dataset) -> str:
 def _trial(above: Axes, below: Axes, network: xr.Dataset, row: Row, trial: int) -> bool:
     """Draw one trial; returns whether inhibitory neurons are told apart."""
     table = network[["spike_time", "spike_neuron", "spike_state", "spike_set", "spike_trial"]].load()
-    here = (table["spike_state"] == row.state) & (table["spike_set"] == row.target_set) & (table["spike_trial"] == trial)
+    here = (
+        (table["spike_state"] == row.state) & (table["spike_set"] == row.target_set) & (table["spike_trial"] == trial)
+    )
     time, neuron = table["spike_time"].values[here.values], table["spike_neuron"].values[here.values]
     numbers = network["raster_neuron"].values
     inhibitory_from = first_inhibitory(network)
@@ -159,7 +162,7 @@ def _share_rates(panels: np.ndarray) -> None:
 def _legend(first: dict[str, xr.Dataset], *, inhibitory: bool) -> list[Any]:
     handles: list[Any] = [Patch(color=BLUE, alpha=0.6, label="rate of the neurons shown")]
     if inhibitory:
-        marks = {"ls": "", "marker": "|", "ms": 6}
+        marks: Any = {"ls": "", "marker": "|", "ms": 6}
         handles = [Line2D([], [], color=BLACK, label="excitatory", **marks), *handles]
         handles.insert(1, Line2D([], [], color=PURPLE, label="inhibitory", **marks))
     if any(cue_ms(one) for one in first.values()):

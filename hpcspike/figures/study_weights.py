@@ -128,7 +128,7 @@ def rank_by_variant(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
     for axes in panels:
         say_if_empty(axes)
         finish_places(axes, shown, places)
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, max(axes.get_ylim()[1], 0.02))  # a residual of rounding errors is none
     handles, words_ = panels[0].get_legend_handles_labels()
     figure.legend(handles, words_, loc="outside lower center", ncols=3)
     panel_letters(list(panels))

@@ -62,7 +62,7 @@ def run_ebn(
         dt (s), leak of V (/s), decay of r (/s), eps, beta, mu of the fast rule, eta of the slow rule (/s), and
         the time (s) before which the slow rule is off.
     deleted
-        Number of the spike (from 0) that is listed but has no effect; -1: none.
+        Number of the spike (from 0) that is listed but reaches nobody: its neuron alone is reset; -1: none.
     record, fed
         (t, j) x_hat after every step, and G Psi in it.
     spike_step, spike_neuron
@@ -116,7 +116,9 @@ def run_ebn(
         if best >= 0:
             spike_step[spikes] = t
             spike_neuron[spikes] = best
-            if spikes != deleted:
+            if spikes == deleted:
+                volt[best] += W[best, best]
+            else:
                 for i in range(n):  # the rule sees the voltages before the spike's effect
                     effect = W[best, i]
                     if eps != 0.0:

@@ -303,7 +303,7 @@ class Learner(ABC):
             Additional white noise on the membrane, in units of the distance from rest (or reset) to threshold per
             square root of a second.
         delete_spike
-            Number of the spike of the window (in order of time) that has no effect.
+            Number of the spike of the window (in order of time) that reaches nobody; its neuron is reset as usual.
         """
 
     @abstractmethod

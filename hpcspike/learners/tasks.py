@@ -257,8 +257,8 @@ def pendulum_task(*, duration_ms: float = 3000.0, seed: int = 1, replicate: int 
         return c
 
     return driven_task(
-        "pendulum", velocity=velocity, n_states=2, duration_ms=duration_ms, command=command, bound=(0.3, 1.6), seed=seed,
-        replicate=replicate,
+        "pendulum", velocity=velocity, n_states=2, duration_ms=duration_ms, command=command, bound=(0.3, 1.6),
+        seed=seed, replicate=replicate,
     )  # fmt: skip
 
 

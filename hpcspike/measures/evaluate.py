@@ -54,6 +54,9 @@ def evaluate(trained: Trained, measures: Measures | None = None, *, tau_corr_ms:
         "tracking_theory": tracking_scale(problem.synapse.tau_syn_ms, tau_corr_ms),
         "sampling_theory": sampling_scale(problem.n_neurons, problem.synapse.tau_syn_ms, problem.neuron.tau_ms),
         "diverged_loop": trained.diverged_loop,
+        "n_trained": float(trained.world.concatenate(problem.in_degree).sum()),
+        "simulated_seconds": _simulated_seconds(trained),
+        "teacher_fit": math.nan,
     }
     if trained.diverged_loop >= 0:
         status = classify(
@@ -71,6 +74,11 @@ def evaluate(trained: Trained, measures: Measures | None = None, *, tau_corr_ms:
         spectral_index=scalars["spectral_index"], diverged=False, measures=measures,
     )  # fmt: skip
     return Evaluation(scalars, np.stack([column["correlation"] for column in columns]))
+
+
+def _simulated_seconds(trained: Trained) -> float:
+    problem, loops = trained.problem, len(trained.curve["correlation"])
+    return loops * (problem.protocol.free_run_ms + problem.stimulus_ms + problem.duration_ms) / 1000.0
 
 
 def _neuron_columns(trained: Trained, target_set: int, measures: Measures) -> dict[str, np.ndarray]:

@@ -86,7 +86,7 @@ def _user_state(neuron: UserNeuron, phase: np.ndarray, neurons: range) -> np.nda
     made = np.asarray(model.initial_state(phase, model.values(neuron.parameters, neurons)), dtype=np.float64)
     if made.ndim != 2 or made.shape[1] != len(phase):
         raise SpecError(
-            f"neuron.kind = {neuron.kind}: initial_state returns shape {made.shape}, but must return "
+            f"neuron.source = {neuron.source}: initial_state returns shape {made.shape}, but must return "
             f"(state variables, {len(phase)})"
         )
     return np.ascontiguousarray(made)
@@ -94,11 +94,11 @@ def _user_state(neuron: UserNeuron, phase: np.ndarray, neurons: range) -> np.nda
 
 def user_advance(neuron: UserNeuron) -> Any:
     """The compiled `hpcspike.model.neuron_kernels.advance` of a user's model."""
-    return _compiled(find_model(neuron).step, neuron.kind)
+    return _compiled(find_model(neuron).step, neuron.source)
 
 
 @functools.cache
-def _compiled(step: Callable[..., Any], kind: str) -> Any:
+def _compiled(step: Callable[..., Any], source: str) -> Any:
     from numba.core import types
     from numba.core.errors import NumbaError
 
@@ -111,10 +111,10 @@ def _compiled(step: Callable[..., Any], kind: str) -> Any:
     except NumbaError as error:
         reason = next((line for line in str(error).splitlines()[1:] if line.strip()), str(error)).strip()
         raise SpecError(
-            f"neuron.kind = {kind}: numba cannot compile the step function: {reason}; write it with numbers, the math "
-            "module and the two arrays only"
+            f"neuron.source = {source}: numba cannot compile the step function: {reason}; write it with numbers, math "
+            "functions and the two arrays only"
         ) from None
     answer = function.overloads[(column, column, number, number, number)].signature.return_type
     if not isinstance(answer, (types.Boolean, types.Integer)):
-        raise SpecError(f"neuron.kind = {kind}: the step function returns {answer}, but must return True or False")
+        raise SpecError(f"neuron.source = {source}: the step function returns {answer}, but must return True or False")
     return respecialised(advance_user, step_one=function)

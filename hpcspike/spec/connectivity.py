@@ -23,8 +23,8 @@ class DaleConnectivity(Section):
     weight_scale: Literal["scaled", "raw"] = quantity(
         "scaled",
         paper="2.7, 4.10",
-        doc="'scaled': weights J / sqrt(N p) and -g J / sqrt(N p), for which the paper's divisor gives a spectral radius "
-        "of 1; 'raw': J and -g J as the text reads.",
+        doc="'scaled': weights J / sqrt(N p) and -g J / sqrt(N p), for which the paper's divisor gives a spectral "
+        "radius of 1; 'raw': J and -g J as the text reads.",
     )
 
     def populations(self, n_neurons: int) -> tuple[int, int]:

@@ -23,8 +23,8 @@ def canonical(experiment: Experiment) -> dict[str, Any]:
     if isinstance(experiment.neuron, UserNeuron):
         from hpcspike.neurons import source_digest  # which imports this package
 
-        name = experiment.neuron.kind.rpartition(":")[2]
-        document["neuron"]["kind"] = f"sha256:{source_digest(experiment.neuron.kind)}:{name}"
+        name = experiment.neuron.source.rpartition(":")[2]
+        document["neuron"]["source"] = f"sha256:{source_digest(experiment.neuron.source)}:{name}"
     return document
 
 

@@ -80,19 +80,17 @@ class AlemiLearner(_BalancedNetwork):
 
 
 class _Gradient(_Other):
-    """Gradient descent through whole trials; a pass is a number of steps of Adam."""
+    """Gradient descent through whole trials, with Adam."""
 
     variable: Literal["drive", "readout"] = quantity("readout", doc="What carries the targets.")
-    steps_per_pass: int = quantity(10, ge=1, doc="Steps of Adam in a pass, each on a batch of its own.")
-    batch: int = quantity(8, ge=1, doc="Trials of a batch.")
-    learning_rate: float = quantity(0.01, gt=0, doc="Learning rate at the start.")
+    steps_per_pass: int = quantity(10, ge=1, le=100_000, doc="Steps of Adam in one pass.")
+    batch: int = quantity(4, ge=1, le=65_536, doc="Trials in the batch of every step.")
+    learning_rate: float = quantity(0.01, gt=0, doc="Learning rate of Adam.")
     rate_decay: float = quantity(1.0, gt=0, le=1, doc="Factor of the learning rate after every rate_decay_every steps.")
-    rate_decay_every: int = quantity(100, ge=1, doc="Steps between two such changes.")
-    gradient_norm: float | None = quantity(
-        1.0, gt=0, doc="Longest gradient; longer ones are shortened to this. null: any length."
-    )
+    rate_decay_every: int = quantity(100, ge=1, doc="Steps between two reductions of the learning rate.")
+    gradient_norm: float | None = quantity(None, gt=0, doc="Longer gradients are shortened to this length.")
     training_noise: float = quantity(
-        0.0, ge=0, doc="Noise while learning, in distances from rest to threshold per square root of a second."
+        0.0, ge=0, doc="White noise on v in training, in distances from rest to threshold per square root of a second."
     )
 
 

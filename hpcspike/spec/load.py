@@ -102,8 +102,8 @@ def anchor_paths(document: Any, folder: Path) -> None:
     if isinstance(targets, dict) and isinstance(targets.get("path"), str):
         targets["path"] = _anchored(targets["path"], folder)
     neuron = document.get("neuron") if isinstance(document, dict) else None
-    if isinstance(neuron, dict) and "kind" in neuron:
-        neuron["kind"] = _anchored_kind(neuron["kind"], folder)
+    if isinstance(neuron, dict) and "source" in neuron:
+        neuron["source"] = _anchored_source(neuron["source"], folder)
 
 
 def anchor_axes(axes: Any, folder: Path) -> None:
@@ -112,8 +112,8 @@ def anchor_axes(axes: Any, folder: Path) -> None:
         return
     if isinstance(axes.get("targets.path"), list):
         axes["targets.path"] = [_anchored(path, folder) for path in axes["targets.path"]]
-    if isinstance(axes.get("neuron.kind"), list):
-        axes["neuron.kind"] = [_anchored_kind(kind, folder) for kind in axes["neuron.kind"]]
+    if isinstance(axes.get("neuron.source"), list):
+        axes["neuron.source"] = [_anchored_source(source, folder) for source in axes["neuron.source"]]
     for section in ("targets", "neuron"):
         for value in axes[section] if isinstance(axes.get(section), list) else []:
             anchor_paths({section: value}, folder)
@@ -125,10 +125,10 @@ def _anchored(path: Any, folder: Path) -> Any:
     return str((folder / Path(path).expanduser()).resolve())
 
 
-def _anchored_kind(kind: Any, folder: Path) -> Any:
-    """The kind of a user's neuron model, the file in it made absolute if it names one."""
-    place, colon, name = kind.rpartition(":") if isinstance(kind, str) else ("", "", "")
-    return f"{_anchored(place, folder)}{colon}{name}" if place.endswith(".py") else kind
+def _anchored_source(source: Any, folder: Path) -> Any:
+    """The source of a user's neuron model, the file in it made absolute if it names one."""
+    place, colon, name = source.rpartition(":") if isinstance(source, str) else ("", "", "")
+    return f"{_anchored(place, folder)}{colon}{name}" if place.endswith(".py") else source
 
 
 def validate_experiment(document: dict[str, Any], *, source: str = "experiment") -> Experiment:

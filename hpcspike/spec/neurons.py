@@ -92,7 +92,7 @@ class UserNeuron(Section):
     """A neuron model of your own: `hpcspike.neurons` says how to write one."""
 
     model: Literal["user"]
-    kind: str = quantity(
+    source: str = quantity(
         doc="Where the NeuronModel is: package.module:name, or file.py:name with a path from the YAML file."
     )
     parameters: dict[str, float] = quantity({}, doc="Parameters of the model that differ from its defaults.")
@@ -100,13 +100,13 @@ class UserNeuron(Section):
     step_ms: float = quantity(1.0, unit="ms", gt=0, doc="Integration step dt.")
     bias: float = quantity(0.0, doc="Constant external input I of every neuron.")
 
-    @field_validator("kind")
+    @field_validator("source")
     @classmethod
-    def _names_an_object(cls, kind: str) -> str:
-        module, _, name = kind.rpartition(":")
+    def _names_an_object(cls, source: str) -> str:
+        module, _, name = source.rpartition(":")
         if not module or not name.isidentifier():
             raise ValueError("must be package.module:name or file.py:name")
-        return kind
+        return source
 
 
 Neuron = Annotated[ThetaNeuron | LifNeuron | IzhikevichNeuron | TanhNeuron | UserNeuron, Field(discriminator="model")]

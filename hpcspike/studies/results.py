@@ -61,7 +61,8 @@ def collect(folder: str | Path, study: Study) -> xr.DataTree:
             raise StoreError(f"{path} {state}; run 'hpcspike study' again")
         nodes[f"/{run.variant}/{run.replicate}"] = open_run(path)
     tree = xr.DataTree.from_dict(nodes, name=study.name)
-    tree.attrs |= {"study": study.name, "document": json.dumps(study.model_dump(mode="json", by_alias=True))}
+    made_up = {key: node.attrs[key] for node in nodes.values() for key in ("stand_in",) if key in node.attrs}
+    tree.attrs |= made_up | {"study": study.name, "document": json.dumps(study.model_dump(mode="json", by_alias=True))}
     return tree
 
 
@@ -108,7 +109,7 @@ def table_of(tree: xr.DataTree) -> xr.Dataset:
             array.attrs = dict(known.attrs)
     table["variant"].attrs |= {"units": "1", "long_name": "variant of the study"}
     table["replicate"].attrs |= {"units": "1", "long_name": "independent repetition"}
-    table.attrs = {"study": tree.attrs["study"], "document": tree.attrs["document"]}
+    table.attrs = {key: tree.attrs[key] for key in ("study", "document", "stand_in") if key in tree.attrs}
     return table
 
 
