@@ -263,11 +263,12 @@ def _export(commands: _Commands) -> None:
 def _schema(commands: _Commands) -> None:
     parser = commands.add_parser(
         "schema",
-        help="print the JSON schema of experiments or sweeps, or a table of all fields",
-        description="Print the JSON schema of experiment or sweep files, or all fields with unit, default and range.",
+        help="print the JSON schema of experiments, sweeps or studies, or a table of all fields",
+        description="Print the JSON schema of experiment, sweep or study files, or all fields with unit, default, range.",
     )
     parser.set_defaults(module="schema")
-    parser.add_argument("kind", nargs="?", choices=("experiment", "sweep"), default="sweep", help="(default: sweep)")
+    kinds = ("experiment", "sweep", "study")
+    parser.add_argument("kind", nargs="?", choices=kinds, default="sweep", help="(default: sweep)")
     parser.add_argument("--table", action="store_true", help="print a table of the experiment's fields instead")
 
 

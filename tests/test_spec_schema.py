@@ -10,7 +10,7 @@ import pytest
 import yaml
 from sweep_stub import sweep_document
 
-from hpcspike.spec.schema import experiment_schema, field_table, sweep_schema
+from hpcspike.spec.schema import experiment_schema, field_table, study_schema, sweep_schema
 
 jsonschema = pytest.importorskip("jsonschema")
 
@@ -29,11 +29,12 @@ def test_the_schema_in_the_repository_is_the_models() -> None:
 @pytest.mark.parametrize("path", sorted((Path(__file__).parent.parent / "cluster" / "config").glob("*.yaml")), ids=str)
 def test_the_named_experiments_follow_the_schema(path: Path) -> None:
     document = yaml.safe_load(path.read_text())
-    assert is_valid(document, sweep_schema() if "experiment" in document else experiment_schema())
+    schema = study_schema if "variants" in document else sweep_schema if "experiment" in document else experiment_schema
+    assert is_valid(document, schema())
 
 
 def test_schemas_are_valid_schemas() -> None:
-    for schema in (experiment_schema(), sweep_schema()):
+    for schema in (experiment_schema(), sweep_schema(), study_schema()):
         jsonschema.Draft202012Validator.check_schema(schema)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from hpcspike.spec.schema import experiment_schema, field_table, sweep_schema
+from hpcspike.spec.schema import experiment_schema, field_table, study_schema, sweep_schema
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -13,6 +13,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.table:
         print(field_table())
         return 0
-    schema = experiment_schema() if arguments.kind == "experiment" else sweep_schema()
-    print(json.dumps(schema, indent=1))
+    schemas = {"experiment": experiment_schema, "study": study_schema, "sweep": sweep_schema}
+    print(json.dumps(schemas[arguments.kind](), indent=1))
     return 0

@@ -141,6 +141,7 @@ def simulate(
     inputs: jax.Array,
     start: State,
     *,
+    bias: jax.Array | None = None,
     noise: jax.Array | None = None,
     alive: jax.Array | None = None,
     sent: jax.Array | None = None,
@@ -164,6 +165,8 @@ def simulate(
         (steps, B, n_in), numbers or bool.
     start
         State before the first step.
+    bias
+        (N,) current that always flows.
     noise
         (steps, B, N) added to v in every step.
     alive
@@ -187,7 +190,7 @@ def simulate(
         reaches = state.z if kept is None else state.z * kept[0]
         senders = jnp.concatenate([x.astype(both.dtype), reaches], axis=1)
         waiting = state.coming + (senders @ both).reshape(-1, n_slots, n)
-        arriving = waiting[:, 0]
+        arriving = waiting[:, 0] if bias is None else waiting[:, 0] + bias
         coming = jnp.concatenate([waiting[:, 1:], jnp.zeros_like(waiting[:, :1])], axis=1)
         b = cell.rho * state.b + (1.0 - cell.rho) * state.z
         bound = cell.threshold + beta * b

@@ -60,6 +60,8 @@ class LsnnNetwork:
                 weights[name] = rng.standard_normal(shape).astype(np.float32) / np.float32(np.sqrt(shape[0]))
             else:
                 weights[name] = self._sparse(rng, name, shape, settings.connectivity)
+        if settings.train_bias:
+            weights["bias"] = np.zeros(n_neurons, dtype=np.float32)
         if task.kind != "drive":
             weights["b_out"] = np.zeros(task.n_outputs, dtype=np.float32)
         self.start_weights: Weights = {name: jnp.asarray(value) for name, value in weights.items()}
@@ -103,6 +105,7 @@ class LsnnNetwork:
         acting = self.shown(weights)
         spikes, traces, _ = simulate(
             cell, settings.input_gain * acting["w_in"], acting["w_rec"], inputs, start,
+            bias=settings.threshold * (settings.bias + weights.get("bias", 0.0)) * jnp.ones(self._n_neurons),
             noise=noise, alive=alive, sent=sent,
         )  # fmt: skip
         if self._task.kind == "drive":

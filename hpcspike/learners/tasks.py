@@ -236,7 +236,7 @@ def bistable_task(*, duration_ms: float = 6000.0, speed: float = 16.0, seed: int
         while begin < samples:
             end = begin + round(rng.uniform(0.05, 0.06) / h)
             c[begin:end] = speed * rng.uniform(1.2, 1.4) * (1.0 if rng.random() < 0.5 else -1.0)
-            begin = end + round(rng.uniform(0.5, 1.5) / h)
+            begin = end + round(rng.uniform(1.0, 2.0) / h)
         return c
 
     return driven_task(

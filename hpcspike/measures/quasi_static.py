@@ -122,7 +122,7 @@ class _Prediction:
     def __init__(self, trained: Trained, transfer: Transfer, smoothing: float) -> None:
         self._weights: Any = trained.weights
         self._world = trained.world
-        self.external = _external(trained)
+        self.external = trained.problem.input_at_samples()
         self._transfer, self._smoothing = transfer, smoothing
 
     def rates(self, drive: np.ndarray, external: np.ndarray | None = None) -> np.ndarray:
@@ -133,16 +133,6 @@ class _Prediction:
     def drive(self, rates: np.ndarray) -> np.ndarray:
         """W R for the block's neurons, from the rates of all."""
         return np.asarray(self._weights @ self._world.concatenate(rates))
-
-
-def _external(trained: Trained) -> np.ndarray:
-    """External input I of the block's neurons at the samples of the window, (n, samples), frozen noise included."""
-    problem = trained.problem
-    external = np.repeat(problem.input[:, None], problem.n_samples, axis=1)
-    if problem.noise is not None:
-        every = problem.steps_per_sample
-        external += problem.noise[problem.stimulus_steps :][every - 1 :: every].T
-    return external
 
 
 def _refuse(trained: Trained, drive: DriveEntered) -> None:

@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from hpcspike.spec.experiment import Experiment
+from hpcspike.spec.study import Study
 from hpcspike.spec.sweep import Sweep
 
 DISCRIMINATORS = ("kind", "model")
@@ -31,6 +32,19 @@ def sweep_schema() -> dict[str, Any]:
     definitions = experiment.pop("$defs")
     schema["$defs"] = {**schema.get("$defs", {}), **definitions, "Experiment": experiment}
     schema["properties"]["experiment"] = {"$ref": "#/$defs/Experiment"}
+    return _file_schema(schema)
+
+
+def study_schema() -> dict[str, Any]:
+    """JSON schema of a study file; its experiment may leave out what the variants set, and a variant gives any part."""
+    schema = Study.model_json_schema()
+    experiment = _without_required(Experiment.model_json_schema(ref_template="#/$defs/{model}"))
+    definitions = experiment.pop("$defs")
+    part = {**experiment, "properties": {key: {"type": "object"} for key in experiment["properties"]}}
+    schema["$defs"] = {**schema.get("$defs", {}), **definitions, "Experiment": experiment, "Variant": part}
+    schema["properties"]["experiment"] = {"$ref": "#/$defs/Experiment"}
+    variant = {"anyOf": [{"$ref": "#/$defs/Variant"}, {"type": "null"}]}
+    schema["properties"]["variants"] = {"type": "object", "minProperties": 1, "additionalProperties": variant}
     return _file_schema(schema)
 
 
