@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -11,6 +12,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from hpcspike import figures
+from hpcspike.cli import main
 from hpcspike.errors import DataError
 from hpcspike.figures.study_parts import BEYOND, CUE, colours_of, mean_and_interval, numbers_in, packed, pages
 from hpcspike.figures.style import BLACK, BLUE, GREY, PALETTE, PURPLE, RESPONSE, SKY, TARGET
@@ -262,6 +264,21 @@ def test_wishes_that_a_study_cannot_meet_are_refused_in_words() -> None:
         figures.example_traces(tree, variants=["x"])
 
 
+def test_the_plot_command_draws_a_study_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tree = synthetic_study(["drive"], replicates=1, probes=(), n_rastered=0)
+    tree.to_netcdf(tmp_path / "study.nc", engine="h5netcdf")
+    assert main(["plot", str(tmp_path / "study.nc"), "--out", str(tmp_path / "figures"), "--dpi", "40"]) == 0
+    names = ["curves.png", "examples.png", "performance.png"]
+    assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == names
+    assert "examples, curves, performance" in capsys.readouterr().out
+
+
+def test_every_figure_of_a_study_has_its_caption() -> None:
+    folder = Path(__file__).parent.parent / "cluster" / "report"
+    for name in (*EVERYTHING, "map_mean", "map_best", "map_quasi_static"):
+        assert (folder / f"{name}.rst").read_text().startswith("**"), name
+
+
 def test_names_are_numbers_only_if_they_share_their_word() -> None:
     assert numbers_in(["a-1", "b-2"]) is None
     assert numbers_in(["one"]) is None
@@ -311,8 +328,8 @@ def test_diverged_networks_have_no_part_in_a_map() -> None:
 
 def test_sweeps_over_a_field_of_their_own_have_maps_and_others_keep_theirs() -> None:
     found = figures.figures_for(two_fields())
-    assert {"map", "map_best"} <= set(found)
-    for name in ("map", "map_best"):
+    assert {"map_mean", "map_best"} <= set(found)
+    for name in ("map_mean", "map_best"):
         drawn(found[name]())
     assert "map_best" not in figures.figures_for(synthetic_sweep(tau_syn_ms=(10.0, 20.0), tau_corr_ms=(50.0, 100.0)))
 

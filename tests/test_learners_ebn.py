@@ -25,12 +25,11 @@ SEEDS = (1, 2, 3)
 
 BOURDOUKAN: dict[str, Any] = {"kind": "ebn_bourdoukan", "passes": 60}
 PUSHED: dict[str, Any] = {
-    "kind": "ebn_alemi", "passes": 50, "settle_ms": 100.0, "voltage_noise": 0.01, "leak_per_s": 50.0,
-    "decay_per_s": 10.0, "decoder": "gaussian", "decoder_scale": 1 / 128, "cost": 0.8333, "linear_cost": 0.0167,
-    "feedback_per_s": 5.0, "feedback_last_per_s": 5.0, "slow_rate": 75.0,
+    "kind": "ebn_alemi", "passes": 100, "settle_ms": 100.0, "voltage_noise": 0.01, "decoder_scale": 1 / 64,
+    "cost": 0.01, "feedback_per_s": 20.0, "feedback_last_per_s": 10.0,
 }  # fmt: skip
 BISTABLE: dict[str, Any] = {
-    "kind": "ebn_alemi", "passes": 40, "basis": "tanh", "decoder_scale": 0.03, "feedback_per_s": 100.0,
+    "kind": "ebn_alemi", "passes": 40, "basis": "tanh", "basis_scale": 3.0, "decoder_scale": 0.03, "feedback_per_s": 100.0,
     "feedback_last_per_s": 25.0, "slow_rate": 300.0, "voltage_noise": 0.01,
 }  # fmt: skip
 

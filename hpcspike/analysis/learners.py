@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from hpcspike.errors import DataError, HpcspikeError
+from hpcspike.learners import LEARNERS, learner_class
 
 COLUMNS = (
     "correlation", "teacher_fit", "population_rate", "n_trained", "simulated_seconds", "wall_seconds",
@@ -31,6 +32,16 @@ def kind_of(value: Any) -> str:
     return str(section.get("path") or section["kind"]) if section["kind"] == "user" else str(section["kind"])
 
 
+def learner_axis(sweep: xr.Dataset) -> str | None:
+    """Coordinate that says who learned, None if the sweep does not vary the learner."""
+    for name in ("learner", "kind", "learner_kind"):
+        if name in sweep.coords and sweep[name].dims == ("point",):
+            kinds = {kind_of(value) for value in sweep[name].values}
+            if name != "kind" or kinds & LEARNERS.keys():
+                return name
+    return None
+
+
 def comparison(sweep: xr.Dataset) -> xr.Dataset:
     """Mean and standard deviation over replicates, by learner, N and T / tau_c.
 
@@ -51,7 +62,7 @@ def comparison(sweep: xr.Dataset) -> xr.Dataset:
     DataError
         If the sweep does not vary the learner.
     """
-    axis = next((name for name in ("learner", "kind", "learner_kind") if name in sweep.coords), None)
+    axis = learner_axis(sweep)
     if axis is None:
         raise DataError("the sweep has no axis 'learner' or 'learner.kind'; see cluster/config/learners.yaml")
     kinds = np.array([kind_of(value) for value in sweep[axis].values])
@@ -116,8 +127,6 @@ def _carrier(value: Any) -> str:
 
 
 def _for_free(kind: str) -> str:
-    from hpcspike.learners import learner_class
-
     try:
         return "; ".join(learner_class(kind).for_free)
     except HpcspikeError:  # a user's own that cannot be imported here

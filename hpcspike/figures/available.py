@@ -10,8 +10,10 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from hpcspike.analysis.available import allows_capacity, allows_collapse, n_values
+from hpcspike.analysis.learners import learner_axis
 from hpcspike.errors import DataError
 from hpcspike.figures.error_panels import error_kinds
+from hpcspike.figures.learners import learner_comparison
 from hpcspike.figures.limits import capacity_panels
 from hpcspike.figures.loops import learning_curves, training_curves
 from hpcspike.figures.maps import map_of, plane_of
@@ -31,7 +33,7 @@ def figures_for(dataset: xr.Dataset | xr.DataTree) -> Figures:
     ----------
     dataset
         Of a sweep (along ``point``): any of ``map``, ``inverted_u``, ``collapse``, ``capacity``, ``errors``,
-        ``training``; over two numeric parameters of which one is not among those of every sweep, ``map``, ``map_best``
+        ``training``; over two numeric parameters of which one is not among those of every sweep, ``map_mean``, ``map_best``
         and ``map_quasi_static``. Of one trained network (along ``neuron``): any of ``samples``, ``raster``,
         ``training``, ``error_split``, ``recorded``. Of a study: see `figures_of_study`.
 
@@ -59,10 +61,12 @@ def _of_sweep(sweep: xr.Dataset) -> Figures:
     if judged and tau_syn >= 2 and n_values(sweep, "tau_corr_ms") >= 2:
         figures["map"] = partial(performance_map, sweep)
     elif judged and (plane := plane_of(sweep)) is not None:
-        figures["map"] = partial(map_of, sweep, "correlation", *plane)
+        figures["map_mean"] = partial(map_of, sweep, "correlation", *plane)
         figures["map_best"] = partial(map_of, sweep, "correlation", *plane, reduce="max")
         if "quasi_static_correlation" in sweep:
             figures["map_quasi_static"] = partial(map_of, sweep, "quasi_static_correlation", *plane)
+    if judged and learner_axis(sweep) is not None:
+        figures["learners"] = partial(learner_comparison, sweep)
     if judged and tau_syn >= 3:
         figures["inverted_u"] = partial(inverted_u_curves, sweep)
     if judged and any(allows_collapse(sweep, regime) for regime in ("tracking", "sampling")):

@@ -45,7 +45,7 @@ def learner_comparison(sweep: xr.Dataset) -> Figure:
             )
             if not np.isnan(part.teacher_fit.values).all():
                 axes.plot(x, part.teacher_fit.values, ":", color=colour, linewidth=0.8)
-        axes.set(xlabel="T / τ_c", title=f"N = {size}", ylim=(-0.1, 1.02))
+        axes.set(xlabel="T / $\\tau_c$", title=f"N = {size}", ylim=(-0.1, 1.02))
         if column == 0:
             axes.set_ylabel("mean correlation with target")
             axes.legend(fontsize="x-small")
@@ -57,7 +57,7 @@ def learner_comparison(sweep: xr.Dataset) -> Figure:
         colLabels=_HEAD,
         loc="center",
         cellLoc="left",
-        colWidths=[0.13, 0.22, 0.36, 0.08, 0.06, 0.07, 0.08],
+        colWidths=[0.11, 0.22, 0.42, 0.07, 0.05, 0.05, 0.08],
     )
     shown.auto_set_font_size(False)
     shown.set_fontsize(5.5)

@@ -112,7 +112,7 @@ def _finish_curves(axes: Axes, name: str) -> None:
     else:
         few_ticks(axes, "x", integer=True)
     if name == "curve_weight_change" and np.isfinite(values).any() and np.nanmin(values) > 0:
-        log_axis(axes, "y", values[np.isfinite(values)])
+        log_axis(axes, "y", np.geomspace(np.nanmin(values), np.nanmax(values), 20))
     title, words = PANELS[name]
     axes.set_xlabel("training loop")
     axes.set_ylabel(words)

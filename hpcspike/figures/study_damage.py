@@ -86,7 +86,7 @@ def _altered(tree: xr.DataTree, abscissa: str, panels: dict[str, str], words: st
         for k, variant in enumerate(shown):
             x = next(one[abscissa].values for one in networks(tree, variant) if abscissa in one)
             near = float(np.diff(np.unique(x)).min()) if len(np.unique(x)) > 1 else 1.0
-            shift = 0.1 * near * (k - (len(shown) - 1) / 2) * min(1.0, 4 / len(shown))
+            shift = 0.05 * near * (k - (len(shown) - 1) / 2) * min(1.0, 4 / len(shown))
             _scattered(axes, x + shift, collected(tree, variant, name), colours[variant], MARKERS[k % len(MARKERS)])
         say_if_empty(axes)
         axes.set_xlabel(words if len(there) == 1 else words.replace(" among", "\namong"))

@@ -157,7 +157,9 @@ def say_if_empty(axes: Axes) -> None:
 
 def few_ticks(axes: Axes, which: str, count: int = 5, *, integer: bool = False) -> None:
     """At most ``count`` intervals on a linear axis."""
-    (axes.xaxis if which == "x" else axes.yaxis).set_major_locator(MaxNLocator(count, integer=integer))
+    (axes.xaxis if which == "x" else axes.yaxis).set_major_locator(
+        MaxNLocator(count, integer=integer, steps=[1, 2, 2.5, 5, 10])
+    )
 
 
 def panel_letters(panels: Sequence[Axes]) -> None:

@@ -57,7 +57,8 @@ class LsnnNetwork:
         weights = {}
         for name, shape in shapes.items():
             if settings.connectivity is None:
-                weights[name] = rng.standard_normal(shape).astype(np.float32) / np.float32(np.sqrt(shape[0]))
+                scale = (settings.weight_scale if name == "w_rec" else 1.0) / np.sqrt(shape[0])
+                weights[name] = (scale * rng.standard_normal(shape)).astype(np.float32)
             else:
                 weights[name] = self._sparse(rng, name, shape, settings.connectivity)
         if settings.train_bias:

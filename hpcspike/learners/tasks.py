@@ -227,7 +227,7 @@ def pushed_oscillator_task(
     )  # fmt: skip
 
 
-def bistable_task(*, duration_ms: float = 6000.0, speed: float = 16.0, seed: int = 1, replicate: int = 0) -> Task:
+def bistable_task(*, duration_ms: float = 10000.0, speed: float = 16.0, seed: int = 1, replicate: int = 0) -> Task:
     """dx/dt = speed x (1/2 - x)(1/2 + x) + c: two resting states, between which pulses of c choose."""
 
     def command(rng: np.random.Generator, samples: int, h: float) -> np.ndarray:
@@ -236,7 +236,7 @@ def bistable_task(*, duration_ms: float = 6000.0, speed: float = 16.0, seed: int
         while begin < samples:
             end = begin + round(rng.uniform(0.05, 0.06) / h)
             c[begin:end] = speed * rng.uniform(1.2, 1.4) * (1.0 if rng.random() < 0.5 else -1.0)
-            begin = end + round(rng.uniform(1.0, 2.0) / h)
+            begin = end + round(rng.uniform(2.0, 4.0) / h)
         return c
 
     return driven_task(

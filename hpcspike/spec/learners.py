@@ -107,6 +107,7 @@ class LsnnLearner(_Gradient):
     adaptive_share: float = quantity(0.5, ge=0, le=1, doc="Share of adaptive neurons; the others are leaky ones.")
     refractory_ms: float = quantity(3.0, unit="ms", gt=0, doc="Time after a spike without another.")
     input_gain: float = quantity(0.05, gt=0, doc="Factor of all input currents; 1 for inputs that are spikes.")
+    weight_scale: float = quantity(1.0, ge=0, doc="S.d. of the initial recurrent weights, times the root of N.")
     bias: float = quantity(0.0, doc="Constant current of every neuron, in thresholds.")
     train_bias: bool = quantity(False, doc="Train a constant current of every neuron too.")
     n_delays: int = quantity(1, ge=1, le=1000, doc="Delays are uniform over so many steps, the shortest 0.")

@@ -55,8 +55,9 @@ def _point_columns(tables: Tables, sweep: str, *names: str) -> list[np.ndarray] 
 
 
 def _own_patterns(tables: Tables) -> Iterator[Row]:
-    yield from _learns(1, tables, "fig1", "drive", "correlation of drive and sine target, N = 200")
-    yield from _learns(1, tables, "fig1", "rate", "correlation of filtered spikes and rate target, N = 200")
+    for variant in _variants(tables, "fig1"):
+        what = "filtered spikes and rate target" if variant.startswith("rate") else "drive and sine target"
+        yield from _learns(1, tables, "fig1", variant, f"correlation of {what}, {variant}, N = 200")
     for variant in _variants(tables, "fig3"):
         yield from _learns(1, tables, "fig3", variant, f"correlation of drive and target, {variant}, N = 500")
 
@@ -92,12 +93,14 @@ def _ingredients(tables: Tables) -> Iterator[Row]:
 
 
 def _initial_weights(tables: Tables) -> Iterator[Row]:
-    yield from _learns(3, tables, "fig1s2", "drive", "correlation of drive and target from zero weights")
-    yield from _learns(3, tables, "fig1s2", "rate", "correlation of filtered spikes and target from zero weights")
-    zero, strong = (_of(tables, study, "correlation", "drive") for study in ("fig1s2", "fig1"))
-    if len(zero) and len(zero) == len(strong):
+    for variant in _variants(tables, "fig1s2"):
+        measure = f"correlation of response and target from zero weights, {variant}"
+        yield from _learns(3, tables, "fig1s2", variant, measure)
+        zero, strong = (_of(tables, study, "correlation", variant) for study in ("fig1s2", "fig1"))
+        if not len(zero) or len(zero) != len(strong):
+            continue
         found = mean_interval(zero - strong)
-        measure = "difference from sigma = 4 weights, drive, same targets"
+        measure = f"difference from sigma = 4 weights, same targets, {variant}"
         yield Row(3, measure, "fig1s2, fig1", "within 0.1 of 0", found, covers(found, 0.0, 0.1))
 
 
