@@ -58,6 +58,9 @@ def _own_patterns(tables: Tables) -> Iterator[Row]:
     for variant in _variants(tables, "fig1"):
         what = "filtered spikes and rate target" if variant.startswith("rate") else "drive and sine target"
         yield from _learns(1, tables, "fig1", variant, f"correlation of {what}, {variant}, N = 200")
+    for variant in _variants(tables, "fig2"):
+        measure = f"correlation with the cued one of two target sets, whatever came before, {variant}, N = 200"
+        yield from _learns(1, tables, "fig2", variant, measure, "recall_correlation")
     for variant in _variants(tables, "fig3"):
         yield from _learns(1, tables, "fig3", variant, f"correlation of drive and target, {variant}, N = 500")
 
