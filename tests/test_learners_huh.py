@@ -21,8 +21,9 @@ from hpcspike.learners.interface import Budget, Task  # noqa: E402
 
 AUTOENCODER: dict[str, Any] = {
     "kind": "huh", "neuron": "nif", "step_ms": 0.25, "tau_ms": 10.0, "tau_syn_ms": 10.0, "tau_fast_ms": 1.0,
-    "gate_width": 0.3, "input_scale": 3.0, "weight_scale": 0.0, "slow_rate": 0.0, "fast_inhibition": 5.0,
-    "fast_rate": 0.01, "batch": 8, "learning_rate": 0.003, "gradient_norm": 1.0, "steps_per_pass": 100,
+    "gate_width": 0.5, "input_scale": 5.0, "weight_scale": 0.0, "slow_rate": 0.0, "fast_rate": 0.6, "batch": 8,
+    "learning_rate": 0.01, "rate_decay": 0.4, "rate_decay_every": 200, "activity_cost": 0.001, "gradient_norm": 1.0,
+    "steps_per_pass": 50,
 }  # fmt: skip
 """Settings with which 30 neurons learn to code their input."""
 
@@ -252,8 +253,8 @@ def test_delayed_xor_asks_for_what_was_shown() -> None:
 def test_thirty_neurons_learn_to_code_their_input_and_fail_without_fast_synapses() -> None:
     task = autoencoder(seed=1)
     learner = HuhLearner(AUTOENCODER).build(task, n_neurons=30, seed=1)
-    learner.fit(Budget(passes=12))
+    learner.fit(Budget(passes=14))
     assert tasks.assess(learner, task, trials=10).score.mean() <= 0.02
     control = HuhLearner({**AUTOENCODER, "tau_fast_ms": None}).build(task, n_neurons=30, seed=1)
-    control.fit(Budget(passes=12))
+    control.fit(Budget(passes=14))
     assert tasks.assess(control, task, trials=10).score.mean() >= 0.3

@@ -222,7 +222,9 @@ class Descent:
         if delete_spike is not None:
             inside = np.flatnonzero(times > 0)
             if not 0 <= delete_spike < len(inside):
-                raise SpecError(f"delete_spike = {delete_spike}: the window has {len(inside)} spikes; choose one of them")
+                raise SpecError(
+                    f"delete_spike = {delete_spike}: the window has {len(inside)} spikes; choose one of them"
+                )
             event = inside[delete_spike]
             step = round((times[event] + self._task.cue_ms) / self._network.step_ms) - 1
             mask = self._network.lost(np.asarray(released), step, int(neurons[event]))

@@ -74,9 +74,7 @@ class HuhNetwork:
             total = x @ weights["w_in"] + state.slow @ weights["w_rec"] + constant
             return total if "w_fast" not in weights else total + state.fast @ weights["w_fast"]
 
-        states, crossed, charge = simulate(
-            self._cell, current, inputs, start, noise=noise, alive=alive, sent=sent
-        )
+        states, crossed, charge = simulate(self._cell, current, inputs, start, noise=noise, alive=alive, sent=sent)
         if self._task.kind == "drive":
             output = states.slow @ weights["w_rec"]
         else:

@@ -95,7 +95,7 @@ def make_cell(
 
 
 class State(NamedTuple):
-    """State of a batch: v, b, z, trace of z, all (B, N); steps of silence left (B, N); coming currents (B, slots, N)."""
+    """State of a batch: v, b, z, trace of z and steps of silence left, (B, N); coming currents, (B, slots, N)."""
 
     v: jax.Array
     b: jax.Array
@@ -108,7 +108,9 @@ class State(NamedTuple):
 def start_state(cell: Cell, v: jax.Array) -> State:
     """The state of a batch that has not spiked yet, from its membrane potentials (B, N)."""
     zero = jnp.zeros_like(v)
-    return State(v, zero, zero, zero, jnp.zeros(v.shape, jnp.int32), jnp.zeros((v.shape[0], cell.n_slots, v.shape[1]), v.dtype))
+    return State(
+        v, zero, zero, zero, jnp.zeros(v.shape, jnp.int32), jnp.zeros((v.shape[0], cell.n_slots, v.shape[1]), v.dtype)
+    )
 
 
 def delayed_product(signal: jax.Array, weights: jax.Array, delays: np.ndarray | None) -> jax.Array:

@@ -68,9 +68,7 @@ class LsnnNetwork:
         self.start_weights: Weights = {name: jnp.asarray(value) for name, value in weights.items()}
         self.relative_rates = dict.fromkeys(weights, 1.0)
 
-    def _sparse(
-        self, rng: np.random.Generator, name: str, shape: tuple[int, ...], connectivity: float
-    ) -> np.ndarray:
+    def _sparse(self, rng: np.random.Generator, name: str, shape: tuple[int, ...], connectivity: float) -> np.ndarray:
         n_from, n_to = shape
         if name == "w_out":  # readouts are no neurons: their weights may have any sign
             entries = rng.choice([-1.0, 1.0], size=shape)
