@@ -33,9 +33,9 @@ def figures_for(dataset: xr.Dataset | xr.DataTree) -> Figures:
     ----------
     dataset
         Of a sweep (along ``point``): any of ``map``, ``inverted_u``, ``collapse``, ``capacity``, ``errors``,
-        ``training``; over two numeric parameters of which one is not among those of every sweep, ``map_mean``, ``map_best``
-        and ``map_quasi_static``. Of one trained network (along ``neuron``): any of ``samples``, ``raster``,
-        ``training``, ``error_split``, ``recorded``. Of a study: see `figures_of_study`.
+        ``training``; over two numeric parameters of which one is not among those of every sweep, ``map_mean``,
+        ``map_best`` and ``map_quasi_static``. Of one trained network (along ``neuron``): any of ``samples``,
+        ``raster``, ``training``, ``error_split``, ``recorded``. Of a study: see `figures_of_study`.
 
     Raises
     ------

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -18,16 +19,16 @@ DAMPING = 0.3
 """gamma of the pseudo-derivative, its value at threshold."""
 
 
-@jax.custom_jvp
-def spike(scaled: jax.Array) -> jax.Array:
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def spike(scaled: jax.Array, damping: float = DAMPING) -> jax.Array:
     """1 where the scaled distance to threshold v_s = (v - B) / B is positive, else 0."""
     return (scaled > 0).astype(scaled.dtype)
 
 
 @spike.defjvp
-def _spike_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+def _spike_jvp(damping: float, primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
     (scaled,), (change,) = primals, tangents
-    return spike(scaled), DAMPING * jnp.maximum(0.0, 1.0 - jnp.abs(scaled)) * change
+    return spike(scaled, damping), damping * jnp.maximum(0.0, 1.0 - jnp.abs(scaled)) * change
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,8 @@ class Cell:
         (N,) strength of the adaptation; 0 for a leaky integrate-and-fire neuron.
     n_refractory
         Steps after a spike without another, at least 1.
+    damping
+        gamma of the pseudo-derivative.
     delays_in, delays_rec
         (n_in, N) and (N, N) delays in steps, or None if there are none.
     """
@@ -54,6 +57,7 @@ class Cell:
     threshold: float
     beta: np.ndarray
     n_refractory: int
+    damping: float = DAMPING
     delays_in: np.ndarray | None = None
     delays_rec: np.ndarray | None = None
 
@@ -78,6 +82,7 @@ def make_cell(
     tau_readout_ms: float = 20.0,
     threshold: float = 0.01,
     refractory_steps: int = 3,
+    damping: float = DAMPING,
     delays_in: np.ndarray | None = None,
     delays_rec: np.ndarray | None = None,
 ) -> Cell:
@@ -89,6 +94,7 @@ def make_cell(
         threshold=threshold,
         beta=np.asarray(beta, dtype=np.float64),
         n_refractory=refractory_steps,
+        damping=damping,
         delays_in=delays_in,
         delays_rec=delays_rec,
     )
@@ -199,7 +205,7 @@ def simulate(
         v = cell.alpha * state.v + (1.0 - cell.alpha) * arriving - state.z * bound
         if kick is not None:
             v = v + kick
-        z = jnp.where(state.silent > 0, 0.0, spike((state.v - bound) / bound))
+        z = jnp.where(state.silent > 0, 0.0, spike((state.v - bound) / bound, cell.damping))
         if alive is not None:
             z = z * alive
         silent = jnp.where(z > 0, cell.n_refractory, jnp.maximum(state.silent - 1, 0))

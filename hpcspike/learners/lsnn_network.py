@@ -47,6 +47,7 @@ class LsnnNetwork:
             tau_readout_ms=settings.tau_readout_ms,
             threshold=settings.threshold,
             refractory_steps=max(1, round(settings.refractory_ms / settings.step_ms)),
+            damping=settings.damping,
             delays_in=delays["w_in"],
             delays_rec=delays["w_rec"],
         )

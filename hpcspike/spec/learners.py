@@ -106,6 +106,9 @@ class LsnnLearner(_Gradient):
     beta: float = quantity(1.7, ge=0, doc="Rise of an adaptive neuron's threshold per spike per step of filtered rate.")
     adaptive_share: float = quantity(0.5, ge=0, le=1, doc="Share of adaptive neurons; the others are leaky ones.")
     refractory_ms: float = quantity(3.0, unit="ms", gt=0, doc="Time after a spike without another.")
+    damping: float = quantity(
+        0.3, gt=0, le=1, doc="Pseudo-derivative of the spike at threshold; smaller where gradients explode."
+    )
     input_gain: float = quantity(0.05, gt=0, doc="Factor of all input currents; 1 for inputs that are spikes.")
     weight_scale: float = quantity(1.0, ge=0, doc="S.d. of the initial recurrent weights, times the root of N.")
     bias: float = quantity(0.0, doc="Constant current of every neuron, in thresholds.")

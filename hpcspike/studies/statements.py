@@ -65,6 +65,19 @@ def _own_patterns(tables: Tables) -> Iterator[Row]:
         yield from _learns(1, tables, "fig3", variant, f"correlation of drive and target, {variant}, N = 500")
 
 
+PAPER_RATES_HZ = {"periodic": 9.1, "chaotic": 7.2, "ou": 12.1}
+"""Population rates in the trained window that the paper reports for its Fig 3."""
+
+
+def _population_rates(tables: Tables) -> Iterator[Row]:
+    for variant, paper in PAPER_RATES_HZ.items():
+        values = _of(tables, "fig3", "population_rate", variant)
+        if len(values):
+            found = mean_interval(values)
+            verdict = covers(found, paper, 0.1 * paper)
+            yield Row(1, f"population rate (Hz), {variant}", "fig3", f"{paper} Hz to within 10 %", found, verdict)
+
+
 def _ingredients(tables: Tables) -> Iterator[Row]:
     study = "fig3_heterogeneity"
     own, same = (_of(tables, study, "correlation", name) for name in ("random-1", "random-0"))
@@ -398,6 +411,6 @@ def _other_planes(tables: Tables) -> Iterator[Row]:
 
 
 STATEMENTS: tuple[Callable[[Tables], Iterator[Row]], ...] = (
-    _own_patterns, _ingredients, _initial_weights, _quasi_static, _drive_and_rate, _trade_off, _capacity, _loss,
-    _low_rates, _other_units, _dale, _cortex, _identical, _balance, _capacity_law, _other_planes,
+    _own_patterns, _population_rates, _ingredients, _initial_weights, _quasi_static, _drive_and_rate, _trade_off,
+    _capacity, _loss, _low_rates, _other_units, _dale, _cortex, _identical, _balance, _capacity_law, _other_planes,
 )  # fmt: skip
