@@ -29,7 +29,8 @@ PUSHED: dict[str, Any] = {
     "cost": 0.01, "feedback_per_s": 20.0, "feedback_last_per_s": 10.0,
 }  # fmt: skip
 BISTABLE: dict[str, Any] = {
-    "kind": "ebn_alemi", "passes": 40, "basis": "tanh", "basis_scale": 3.0, "decoder_scale": 0.03, "feedback_per_s": 100.0,
+    "kind": "ebn_alemi", "passes": 40, "basis": "tanh", "basis_scale": 3.0, "decoder_scale": 0.03,
+    "feedback_per_s": 100.0,
     "feedback_last_per_s": 25.0, "slow_rate": 300.0, "voltage_noise": 0.01,
 }  # fmt: skip
 

@@ -153,7 +153,7 @@ def _untrained(axes: Axes, one: xr.Dataset, loops: list[int]) -> set[str]:
     if "response_before" in one:
         axes.plot(one["time"], one["response_before"].isel(trial=0), color=GREY, lw=0.8, zorder=2.5)
         drawn.add("before")
-    for loop, alpha in zip(loops, np.linspace(0.45, 1.0, len(loops)) if len(loops) > 1 else [1.0], strict=True):
+    for loop, alpha in zip(loops, np.linspace(1.0, 0.45, len(loops))[::-1], strict=True):
         during = one["response_during"].sel(shown_loop=loop)
         axes.plot(one["update_time"], during, color=SKY, lw=0.7, alpha=alpha, zorder=3)
         drawn.add("during")

@@ -40,6 +40,7 @@ def open_run(path: str | Path) -> xr.Dataset:
         dataset = xr.Dataset()
     if "run_hash" not in dataset.attrs:
         raise StoreError(f"{path} is not a network of a study; move it away")
+    dataset.encoding.pop("unlimited_dims", None)  # what has no entries, such as the spikes of rate units
     return dataset
 
 

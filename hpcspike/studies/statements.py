@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpcspike.errors import DataError
 from hpcspike.studies.claims import Row, above, below, covers
 from hpcspike.studies.intervals import Interval, mean_interval, slope_interval
 
@@ -330,7 +331,10 @@ def _balance(tables: Tables) -> Iterator[Row]:
         return
     source = ", ".join(names)
     for definition, words in (("balance", "where the spectral index is 0"), ("optimum", "of the best correlation")):
-        found = crossings([tables[name] for name in names], "balance" if definition == "balance" else "optimum")
+        try:
+            found = crossings([tables[name] for name in names], "balance" if definition == "balance" else "optimum")
+        except DataError:  # no cell has one
+            continue
         logs = np.log(np.column_stack([found.tau_corr_ms, found.n_neurons]))
         slopes = slope_interval(logs, np.log(found.tau_syn_ms))
         for slope, expected, symbol in zip(slopes, THEORY, ("tau_c", "N"), strict=True):
