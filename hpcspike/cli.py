@@ -264,7 +264,7 @@ def _schema(commands: _Commands) -> None:
     parser = commands.add_parser(
         "schema",
         help="print the JSON schema of experiments, sweeps or studies, or a table of all fields",
-        description="Print the JSON schema of experiment, sweep or study files, or all fields with unit, default, range.",
+        description="Print the JSON schema of experiment, sweep or study files, or all fields with unit and range.",
     )
     parser.set_defaults(module="schema")
     kinds = ("experiment", "sweep", "study")

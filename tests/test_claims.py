@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from hpcspike.analysis.intervals import Interval, mean_interval, slope_interval
 from hpcspike.cli import main
 from hpcspike.studies.claims import CLAIMS, above, as_markdown, as_table, below, covers
-from hpcspike.studies.intervals import Interval, mean_interval, slope_interval
 from hpcspike.studies.statements import loops_to_learn, rows
 
 ROOT = Path(__file__).resolve().parent.parent

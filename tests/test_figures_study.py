@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from matplotlib.figure import Figure
 from hpcspike import figures
 from hpcspike.cli import main
 from hpcspike.errors import DataError
-from hpcspike.figures.study_parts import BEYOND, CUE, colours_of, mean_and_interval, numbers_in, packed, pages
+from hpcspike.figures.study_parts import BEYOND, CUE, colours_of, numbers_in, packed, pages, varied_field
 from hpcspike.figures.style import BLACK, BLUE, GREY, PALETTE, PURPLE, RESPONSE, SKY, TARGET
 from tests.synthetic import synthetic_sweep
 from tests.synthetic_study import synthetic_study, target_of
@@ -196,13 +197,16 @@ def test_performance_over_a_decade_is_logarithmic_and_over_words_side_by_side() 
     ]
 
 
-def test_the_interval_is_that_of_students_t() -> None:
-    mean, half = mean_and_interval(np.array([1.0, 2.0, 3.0, np.nan]))
-    assert mean == 2.0
-    assert half == pytest.approx(4.30265 / np.sqrt(3), rel=1e-5)
-    assert mean_and_interval(np.array([5.0]))[0] == 5.0
-    assert np.isnan(mean_and_interval(np.array([5.0]))[1])
-    assert np.isnan(mean_and_interval(np.array([np.nan]))).all()
+def test_the_field_that_is_varied_labels_the_axis() -> None:
+    tree = xr.DataTree()
+    for overlays, field in (
+        ([{"targets": {"random_fraction": 0.0}}, {"targets": {"random_fraction": 1.0}}], "targets.random_fraction"),
+        ([{"targets": {"random_fraction": 0.0}}, {"training": {"ridge": 1.0}}], None),
+        ([{"training": {"ridge": 0.1, "n_loops": 3}}], None),
+        ([{}, {}], None),
+    ):
+        tree.attrs["document"] = json.dumps({"variants": {f"x-{k}": overlay for k, overlay in enumerate(overlays)}})
+        assert varied_field(tree) == field
 
 
 def test_lesions_show_mean_and_spread_over_draws_and_replicates() -> None:

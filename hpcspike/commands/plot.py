@@ -36,20 +36,21 @@ def run(arguments: argparse.Namespace) -> int:
 def _results(path: Path) -> xr.Dataset | xr.DataTree:
     if is_sweep(path):
         return finished_points(str(path))
-    if _is_study(path):
+    root = _root(path)
+    if {"study", "document"} <= set(root.attrs) and "variant" not in root.dims:
         from hpcspike.studies.results import open_study
 
         return open_study(path)
+    if {"name", "sweep_hash"} <= set(root.attrs):
+        return root  # a sweep that was exported
     return trained_network(str(path))
 
 
-def _is_study(path: Path) -> bool:
+def _root(path: Path) -> xr.Dataset:
+    """What a file holds at its top; nothing if it is no netCDF file."""
     import xarray as xr
 
-    if not path.is_file():
-        return False
     try:
-        with xr.open_dataset(path, engine="h5netcdf") as root:
-            return {"study", "document"} <= set(root.attrs)
+        return xr.open_dataset(path, engine="h5netcdf") if path.is_file() else xr.Dataset()
     except Exception:  # whatever it is, it is not ours
-        return False
+        return xr.Dataset()

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.lines import Line2D
 
+from hpcspike.analysis.intervals import mean_interval
 from hpcspike.figures.study_parts import (
     CORRELATION,
     Places,
@@ -16,7 +17,6 @@ from hpcspike.figures.study_parts import (
     colours_of,
     count_of_failed,
     finish_places,
-    mean_and_interval,
     networks,
     places_of,
     required,
@@ -134,7 +134,7 @@ def performance_by_variant(tree: xr.DataTree, *, variants: Variants = None) -> F
         Those shown; default: all.
     """
     shown = required(tree, "correlation", variants=variants)
-    places = places_of(shown)
+    places = places_of(shown, tree)
     width = float(np.clip(1.6 + 0.55 * len(shown), 3.2, 6.4))
     figure = new_figure(0.8 + 2 * width, 3.9)
     left, right = figure.subplots(1, 2)
@@ -179,7 +179,8 @@ def draw_replicates(
     for place, one in zip(places.beside(shift - 0.05), values, strict=True):
         if len(one) > 1:
             axes.plot(np.full(len(one), place), one, ls="", marker=marker, ms=3.5, color=colour, alpha=0.45, mew=0)
-    means, halves = np.array([mean_and_interval(one) for one in values]).T
+    found = [mean_interval(one) for one in values]
+    means, halves = np.array([(one.value, one.high - one.value) for one in found]).T
     order = np.argsort(x)
     joined = places.words is not None if joined is None else joined
     axes.errorbar(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -137,7 +137,7 @@ class Places(NamedTuple):
         return self.x * self.step**shift if self.log else self.x + self.step * shift
 
 
-def places_of(variants: Sequence[str]) -> Places:
+def places_of(variants: Sequence[str], tree: xr.DataTree) -> Places:
     """On a number line if all names are one word and a number, logarithmic over a decade or more; else side by side."""
     numeric = numbers_in(variants)
     if numeric is None:
@@ -146,7 +146,22 @@ def places_of(variants: Sequence[str]) -> Places:
     log = bool(x.min() > 0 and x.max() / x.min() >= 10)
     ordered = np.unique(x)
     near = 1.0 if len(ordered) < 2 else (ordered[1:] / ordered[:-1]).min() if log else np.diff(ordered).min()
-    return Places(x, float(near), log, words)
+    return Places(x, float(near), log, varied_field(tree) or words)
+
+
+def varied_field(tree: xr.DataTree) -> str | None:
+    """The field that tells the variants of a study apart, such as ``targets.random_fraction``; None if several do."""
+    overlays = document_of(tree)["variants"].values()
+    fields = {tuple(_leaves(overlay)) for overlay in overlays}
+    return next(iter(fields))[0] if len(fields) == 1 and len(next(iter(fields))) == 1 else None
+
+
+def _leaves(section: dict[str, Any], above: str = "") -> Iterator[str]:
+    for key, value in section.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}"
 
 
 def finish_places(axes: Axes, variants: Sequence[str], places: Places) -> None:
@@ -169,17 +184,6 @@ def finish_places(axes: Axes, variants: Sequence[str], places: Places) -> None:
         else:
             few_ticks(axes, "x", 6)
         axes.set_xlabel(places.words)
-
-
-def mean_and_interval(values: np.ndarray) -> tuple[float, float]:
-    """Mean of what is not NaN and half of its 95 % interval (Student's t); NaN where there are too few."""
-    from scipy.stats import t
-
-    known = values[np.isfinite(values)]
-    if len(known) < 2:
-        return (float(known[0]) if len(known) else np.nan), np.nan
-    half = t.ppf(0.975, len(known) - 1) * known.std(ddof=1) / np.sqrt(len(known))
-    return float(known.mean()), float(half)
 
 
 def cue_ms(network: xr.Dataset) -> float:

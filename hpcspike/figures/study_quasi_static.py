@@ -87,7 +87,7 @@ def _neuron(axes: Axes, one: xr.Dataset) -> None:
 
 
 def _correlations(axes: Axes, tree: xr.DataTree, shown: list[str]) -> None:
-    places = places_of(shown)
+    places = places_of(shown, tree)
     lowest = 0.0
     for k, (name, (colour, marker, words)) in enumerate(MEASURES.items()):
         values = [collected(tree, variant, name) for variant in shown]

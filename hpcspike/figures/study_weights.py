@@ -112,7 +112,7 @@ def rank_by_variant(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
         Those shown; default: all.
     """
     shown = required(tree, "rank", variants=variants)
-    places = places_of(shown)
+    places = places_of(shown, tree)
     residuals = [collected(tree, variant, "best_fit_residual") for variant in shown]
     there = any(np.isfinite(one).any() for one in residuals)
     width = float(np.clip(1.8 + 0.55 * len(shown), 3.4, 6.4))

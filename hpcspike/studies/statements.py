@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpcspike.analysis.intervals import Interval, mean_interval, slope_interval
 from hpcspike.errors import DataError
 from hpcspike.studies.claims import Row, above, below, covers
-from hpcspike.studies.intervals import Interval, mean_interval, slope_interval
 
 if TYPE_CHECKING:
     import xarray as xr
