@@ -14,7 +14,7 @@ from hpcspike.spec.load import read_document
 from hpcspike.sweep.records import workflow_lock
 from hpcspike.sweep.workflow import plan_jobs, plan_network, sweep_figures
 
-min_version("9.5")
+min_version("9.27") # modules whose name is computed
 validate(config, "cluster/config/workflow.schema.json")
 
 # the interpreter that runs this file: an environment need not be activated

@@ -65,7 +65,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("hpcspike", description=DESCRIPTION, epilog=EPILOG, formatter_class=_Raw)
     parser.add_argument("--version", action=_Version, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_train, _plan, _run_batch, _finalize, _status, _analyse, _plot, _study, _claims, _export, _bench, _schema):
+    sweeps = (_plan, _run_batch, _finalize, _status, _analyse, _export)
+    for add in (_train, *sweeps, _study, _claims, _plot, _bench, _schema):
         add(commands)
     return parser
 
@@ -236,8 +237,8 @@ def _claims(commands: _Commands) -> None:
     parser = commands.add_parser(
         "claims",
         help="hold the results of studies and sweeps against the claims of the paper",
-        description="Measure the claims of Kim & Chow (2018) in the results at hand, and write claims.md, claims.csv and a\n"
-        "copy of the numbers they come from. Given those copies it writes the same page again.",
+        description="Measure the claims of Kim & Chow (2018) in the results at hand, and write claims.md, claims.csv\n"
+        "and a copy of the numbers they come from. Given those copies it writes the same page again.",
         formatter_class=_Raw,
     )
     parser.set_defaults(module="claims")
