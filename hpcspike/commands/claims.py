@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpcspike.commands.common import finished_points, output_folder, write_whole
+from hpcspike.commands.common import compressed, finished_points, output_folder, write_whole
 from hpcspike.errors import StoreError
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
     found = rows(tables)
     sources = {name: _source(table) for name, table in sorted(tables.items())}
     for name, table in tables.items():
-        write_whole(folder / f"{name}.nc", partial(table.to_netcdf, engine="h5netcdf"))
+        table.encoding.pop("unlimited_dims", None)
+        write_whole(folder / f"{name}.nc", partial(table.to_netcdf, engine="h5netcdf", encoding=compressed(table)))
     write_whole(folder / "claims.csv", lambda path: as_table(found).to_csv(path, index=False, float_format="%.6g"))
     write_whole(folder / "claims.md", lambda path: path.write_text(as_markdown(found, sources)))
     verdicts = [row.verdict for row in found]

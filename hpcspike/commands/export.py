@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcspike.commands.common import finished_points, refuse_unwritable, whole
+from hpcspike.commands.common import compressed, finished_points, refuse_unwritable, whole
 from hpcspike.errors import StoreError
 
 if TYPE_CHECKING:
@@ -75,8 +75,7 @@ def data_dictionary(dataset: xr.Dataset) -> pd.DataFrame:
 
 
 def _write_netcdf(sweep: xr.Dataset, path: Path) -> None:
-    numbers = {name: {"zlib": True} for name, item in sweep.data_vars.items() if item.dtype.kind in "iuf"}
-    sweep.to_netcdf(path, engine="h5netcdf", encoding=numbers)
+    sweep.to_netcdf(path, engine="h5netcdf", encoding=compressed(sweep))
 
 
 def _write_zip(sweep: xr.Dataset, dictionary: pd.DataFrame, store: Path, path: Path) -> None:
