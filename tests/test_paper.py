@@ -65,6 +65,14 @@ def test_a_sweep_gives_its_points(results: Path, name: str) -> None:
     assert main(["finalize", str(results / f"{name}.zarr")]) == 0
 
 
+def test_the_maps_of_fig_4_are_of_untrained_and_trained_networks(results: Path) -> None:
+    store = results / "fig4_maps.zarr"
+    if not store.exists():
+        pytest.skip("the sweep above was not run")
+    assert main(["plot", str(store), "--out", str(results / "maps")]) == 0
+    assert {"map_best", "map_quasi_static"} <= {path.stem for path in (results / "maps").glob("*.png")}
+
+
 def test_the_claims_are_measured_in_all_of_them(results: Path) -> None:
     """After the tests above; nothing here says that so small networks learn."""
     tables = [str(results / name / "table.nc") for name in named("STUDIES")]

@@ -16,7 +16,7 @@ from hpcspike.figures.error_panels import error_kinds
 from hpcspike.figures.learners import learner_comparison
 from hpcspike.figures.limits import capacity_panels
 from hpcspike.figures.loops import learning_curves, training_curves
-from hpcspike.figures.maps import map_of, plane_of
+from hpcspike.figures.maps import map_of, plane_of, with_loops
 from hpcspike.figures.network import error_split, raster, target_against_response
 from hpcspike.figures.planes import performance_map
 from hpcspike.figures.recorded import data_beside_model
@@ -60,11 +60,12 @@ def _of_sweep(sweep: xr.Dataset) -> Figures:
     tau_syn = n_values(sweep, "tau_syn_ms")
     if judged and tau_syn >= 2 and n_values(sweep, "tau_corr_ms") >= 2:
         figures["map"] = partial(performance_map, sweep)
-    elif judged and (plane := plane_of(sweep)) is not None:
-        figures["map_mean"] = partial(map_of, sweep, "correlation", *plane)
-        figures["map_best"] = partial(map_of, sweep, "correlation", *plane, reduce="max")
+    elif judged and (plane := plane_of(with_loops(sweep, "most"))) is not None:
+        trained, untrained = with_loops(sweep, "most"), with_loops(sweep, "fewest")
+        figures["map_mean"] = partial(map_of, trained, "correlation", *plane)
+        figures["map_best"] = partial(map_of, trained, "correlation", *plane, reduce="max")
         if "quasi_static_correlation" in sweep:
-            figures["map_quasi_static"] = partial(map_of, sweep, "quasi_static_correlation", *plane)
+            figures["map_quasi_static"] = partial(map_of, untrained, "quasi_static_correlation", *plane)
     if judged and learner_axis(sweep) is not None:
         figures["learners"] = partial(learner_comparison, sweep)
     if judged and tau_syn >= 3:

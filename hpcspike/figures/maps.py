@@ -30,6 +30,15 @@ Reduction = Literal["mean", "max"]
 WORDS = {"mean": "mean over replicates", "max": "best replicate"}
 
 
+def with_loops(sweep: xr.Dataset, which: Literal["fewest", "most"]) -> xr.Dataset:
+    """The points with the fewest or most training loops, where a sweep varies them (paper Fig 4i: 0 is untrained)."""
+    loops = sweep.coords.get("n_loops")
+    if loops is None:
+        return sweep
+    chosen = loops.values == (loops.values.min() if which == "fewest" else loops.values.max())
+    return sweep.isel(point=np.flatnonzero(chosen))
+
+
 def plane_of(sweep: xr.Dataset) -> tuple[str, str] | None:
     """The two numeric parameters that vary, if there are just two and one is not among those of every sweep."""
     names = [name for name, values in parameters(sweep).items() if len(np.unique(values)) > 1]

@@ -366,8 +366,8 @@ def _capacity_law(tables: Tables) -> Iterator[Row]:
                 size[:, None], value, 0, f"exponent of N in the capacity at correlation {threshold}", "fig7"
             )
     for sweep, other, words in (
-        ("capacity_degree", "connectivity.probability", "p"),
-        ("capacity_amplitude", "targets.standard_deviation", "the s.d. of the targets"),
+        ("capacity_degree", "probability", "p"),
+        ("capacity_amplitude", "standard_deviation", "the s.d. of the targets"),
     ):
         if sweep not in tables:
             continue
