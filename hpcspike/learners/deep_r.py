@@ -26,7 +26,7 @@ def _rectified_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tup
 
 def weights_of(strength: jax.Array, sign: jax.Array | np.ndarray) -> jax.Array:
     """Weights sign * max(theta, 0); the gradient on theta is sign * dL/dw, for dormant connections too."""
-    return sign * _rectified(strength)
+    return jnp.asarray(sign) * _rectified(strength)
 
 
 def rewired(
@@ -99,9 +99,8 @@ def sparse_start(
         np.fill_diagonal(allowed, False)
     places = np.flatnonzero(allowed)
     chosen = rng.choice(places, size=round(connectivity * len(places)), replace=False)
-    strength = np.zeros(n_from * n_to)
-    strength[chosen] = np.abs(rng.standard_normal(len(chosen))) + 1e-3
-    strength = strength.reshape(n_from, n_to)
+    strength = np.zeros((n_from, n_to))
+    strength.reshape(-1)[chosen] = np.abs(rng.standard_normal(len(chosen))) + 1e-3
     excitation = strength[sign > 0].sum(axis=0)
     inhibition = strength[sign < 0].sum(axis=0)
     both = (excitation > 0) & (inhibition > 0)
