@@ -16,24 +16,34 @@ def wanted(name):
     return bool(asked & {"figures", "claims", name}) or any(text.startswith(f"{name}_") for text in asked)
 
 
-for SWEEP_NAME in filter(wanted, SWEEPS):
+def rule_of(name, part):
+    """A rule of a sweep: of its module, or of the workflow itself if that runs this very sweep."""
+    return getattr(rules, part if found(f"cluster/config/{name}.yaml") == SWEEP else f"{name}_{part}")
+
+
+WANTED = list(filter(wanted, SWEEPS))
+
+for SWEEP_NAME in WANTED:
     SWEEP_PREFIX = f"{SWEEP_NAME}_"
 
-    module:
-        name:
-            SWEEP_NAME
-        snakefile:
-            "../Snakefile"
-        config:
-            {**config, "sweep": f"cluster/config/{SWEEP_NAME}.yaml", "networks": [], "paper": False}
+    if found(f"cluster/config/{SWEEP_NAME}.yaml") != SWEEP:
 
-    use rule * from SWEEP_NAME as SWEEP_PREFIX*
+        module:
+            name:
+                SWEEP_NAME
+            snakefile:
+                "../Snakefile"
+            config:
+                {**config, "sweep": f"cluster/config/{SWEEP_NAME}.yaml", "networks": [], "paper": False}
+
+        use rule * from SWEEP_NAME as SWEEP_PREFIX*
 
     rule:
         name:
             SWEEP_NAME
         input:
-            getattr(rules, f"{SWEEP_NAME}_all").input,
+            rule_of(SWEEP_NAME, "analyse").output,
+            rule_of(SWEEP_NAME, "draw").output,
 
 
 @functools.cache
@@ -121,13 +131,13 @@ for STUDY_NAME in STUDIES:
 rule figures:
     input:
         lambda wildcards: [f"{RESULTS}/{study(name).name}/figures" for name in STUDIES],
-        [getattr(rules, f"{name}_all").input for name in filter(wanted, SWEEPS)],
+        [[*rule_of(name, "analyse").output, *rule_of(name, "draw").output] for name in WANTED],
 
 
 rule claims:
     input:
         lambda wildcards: [table_of(name) for name in STUDIES],
-        [getattr(rules, f"{name}_finalize").output for name in filter(wanted, SWEEPS)],
+        [rule_of(name, "finalize").output for name in WANTED],
     output:
         f"{RESULTS}/claims/claims.md",
         f"{RESULTS}/claims/claims.csv",
