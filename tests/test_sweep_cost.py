@@ -128,7 +128,11 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, predict(experim
 
 @pytest.mark.parametrize(("n_neurons", "dtype"), [(900, "float64"), (900, "float32")])
 def test_predicted_memory_is_within_a_tenth_of_the_peak(n_neurons: int, dtype: str) -> None:
-    command = [sys.executable, "-c", _MEASURE, str(n_neurons), dtype]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    def measure(size: int) -> str:
+        command = [sys.executable, "-c", _MEASURE, str(size), dtype]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    measure(20)  # compiling takes memory too, but only once
+    printed = measure(n_neurons)
     measured, predicted = map(float, printed.split())
     assert predicted == pytest.approx(measured, rel=0.1)

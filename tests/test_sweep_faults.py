@@ -57,10 +57,12 @@ def test_kill_9_of_snakemake_and_of_its_orphan_and_a_second_snakemake(tmp_path: 
         first.wait()
         second = start(folder, FINALIZED)
         try:
-            wait_for(lambda: "waiting for it" in (folder / LOGS / "batch-0001.log").read_text())
+            # Snakemake removes an old log before the job writes a new one
+            log = folder / LOGS / "batch-0001.log"
+            wait_for(lambda: log.exists() and "waiting for it" in log.read_text())
             assert second.poll() is None
-            orphan.kill()
         finally:
+            orphan.kill()
             code, output = finish(second)
     finally:
         _end(first, orphan)
