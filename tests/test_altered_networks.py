@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hpcspike import train
+from hpcspike import build_problem, train
 from hpcspike.engine.trained import Trained
 from hpcspike.errors import DataError, SpecError
 from hpcspike.measures import measure_lesions, measure_performance, measure_shuffles, with_weights, without_neurons
+from hpcspike.measures.altered import untrained
 from hpcspike.measures.lesion import lost_neurons
 from hpcspike.measures.shuffle import shuffled, synapses_among
 from hpcspike.model.transfer import rate_of_noisy_input
 from hpcspike.spec.experiment import Training
+from hpcspike.spec.load import validate_experiment
 from tests.small_networks import problem
 
 
@@ -41,6 +43,25 @@ def test_the_same_weights_give_the_same_response_and_others_another(trained: Tra
     np.testing.assert_array_equal(trained.simulation.weight, weight)
     np.testing.assert_array_equal(trained.problem.static.weight, static)
     np.testing.assert_array_equal(trained.evoke(0, 1).drive, before)
+
+
+@pytest.mark.parametrize("neuron", [{"model": "theta"}, {"model": "tanh"}], ids=lambda neuron: neuron["model"])
+def test_a_changed_network_is_of_the_same_units_and_untrained_it_is_the_initial_one(neuron: dict[str, str]) -> None:
+    document = {
+        "neuron": neuron,
+        "network": {"n_neurons": 20},
+        "connectivity": {"kind": "gaussian", "sigma": 2.0},
+        "targets": {"kind": "sine", "duration_ms": 60.0},
+        "protocol": {"free_run_ms": 20.0, "test_free_run_ms": 20.0},
+    }
+    start = build_problem(validate_experiment(document))
+    trained = train(start, Training(n_loops=2))
+    same = with_weights(trained, trained.simulation.weight)
+    np.testing.assert_array_equal(same.evoke(0, 1).drive, trained.evoke(0, 1).drive)
+    never = train(start, Training(n_loops=0))
+    np.testing.assert_array_equal(untrained(trained).evoke(0, 1).drive, never.evoke(0, 1).drive)
+    assert not np.array_equal(never.evoke(0, 1).drive, trained.evoke(0, 1).drive)
+    assert len(untrained(trained).curve["correlation"]) == 0
 
 
 def test_there_must_be_one_weight_per_synapse(trained: Trained) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hpcspike.engine.simulation import Simulation
+from hpcspike.engine.rate_simulation import make_simulation
 from hpcspike.engine.trained import Trained
 from hpcspike.errors import DataError
 
@@ -38,8 +38,14 @@ def with_weights(trained: Trained, plastic: np.ndarray, *, static: np.ndarray | 
         problem = copy.copy(problem)
         problem.static = problem.static._replace(weight=static.astype(np.float64))
     # the layout of the fixed synapses carries their weights, so that it is shared only if they are the same
-    simulation = Simulation(
+    simulation = make_simulation(
         problem, dtype=live.weight.dtype, world=trained.world, like=live if static is None else None
     )  # fmt: skip
     simulation.weight[:] = plastic
     return replace(trained, problem=problem, simulation=simulation)
+
+
+def untrained(trained: Trained) -> Trained:
+    """The network before training: its initial weights, no learning curve; the RLS state is that of the trained one."""
+    curve = {name: values[:0] for name, values in trained.curve.items()}
+    return replace(with_weights(trained, trained.problem.plastic.weight), curve=curve, diverged_loop=-1)

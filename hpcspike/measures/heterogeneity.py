@@ -91,7 +91,7 @@ def measure_heterogeneity(
     binned = binned_mean(targets, grid_ms=problem.grid_ms, bin_ms=bin_ms)
     if not binned.shape[1]:
         raise SpecError(f"bin_ms = {bin_ms:g} ms is longer than the window of {problem.duration_ms:g} ms")
-    external = problem.input[:, None]
+    external = binned_mean(problem.input_at_samples(), grid_ms=problem.grid_ms, bin_ms=bin_ms)
     if trained.training.variable == "rate":
         drives, rates = (math.pi * binned) ** 2 - external, binned
     else:

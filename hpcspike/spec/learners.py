@@ -95,7 +95,10 @@ class _Gradient(_Other):
 
 
 class LsnnLearner(_Gradient):
-    """Backpropagation through time in a network with adaptive neurons (Bellec et al. 2018)."""
+    """Backpropagation through time in a network with adaptive neurons (Bellec et al. 2018).
+
+    Experimental: learns store-recall; does not yet learn to recall drives.
+    """
 
     kind: Literal["lsnn"]
     step_ms: float = quantity(1.0, unit="ms", gt=0, doc="Integration step.")
@@ -125,7 +128,10 @@ class LsnnLearner(_Gradient):
 
 
 class HuhLearner(_Gradient):
-    """Exact gradient descent through synapses that are graded near threshold (Huh & Sejnowski 2018)."""
+    """Exact gradient descent through synapses that are graded near threshold (Huh & Sejnowski 2018).
+
+    Experimental: its gradients are exact; no task is learned reliably yet.
+    """
 
     kind: Literal["huh"]
     neuron: Literal["theta", "nif"] = quantity("theta", doc="Theta neuron, or non-leaky integrate-and-fire neuron.")

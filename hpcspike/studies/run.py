@@ -13,6 +13,7 @@ from hpcspike.engine.distribute import build_problem
 from hpcspike.engine.trained import Trained
 from hpcspike.engine.training import OnLoop, train
 from hpcspike.errors import SpecError
+from hpcspike.measures.altered import untrained
 from hpcspike.measures.evaluate import evaluate
 from hpcspike.model.build import recording_of
 from hpcspike.model.stand_in import stand_in_attributes
@@ -55,11 +56,11 @@ def run_of_study(
     shows = run.replicate == 0
     examples = example_neurons(experiment, problem.n_neurons, study.shown.neurons)
     during = DuringTraining(examples, study.shown.loops if shows else ())
-    untrained = train(problem, experiment.training.model_copy(update={"n_loops": 0}))
     trained = train(
         problem, experiment.training, threads=threads, progress=progress, on_loop=on_loop, on_update=during,
         diverged_drive=experiment.measures.diverged_drive,
     )  # fmt: skip
+    before = untrained(trained)
     evaluation = evaluate(trained, experiment.measures, tau_corr_ms=getattr(experiment.targets, "tau_corr_ms", np.nan))
     arrays: Arrays = {name: ((), value) for name, value in evaluation.scalars.items()}
     arrays["window_ms"] = ((), problem.duration_ms)
@@ -67,12 +68,12 @@ def run_of_study(
         arrays[f"curve_{name}"] = (("loop",), trained.curve[name])
     arrays["loop"] = (("loop",), np.arange(1, len(trained.curve["rate"]) + 1))
     if trained.diverged_loop < 0:
-        networks = Networks(trained, untrained, experiment, examples)
+        networks = Networks(trained, before, experiment, examples)
         for name, probe in study.probes.of(run.variant).items():
             arrays |= PROBES[name](networks, probe)
     if shows:
-        arrays |= _shown(trained, untrained, study.shown, examples, during)
-    if not shows:  # only numbers
+        arrays |= _shown(trained, before, study.shown, examples, during)
+    else:  # only numbers
         arrays = {name: array for name, array in arrays.items() if not SHOWN_DIMENSIONS & set(array[0])}
     dataset = _dataset(arrays, experiment)
     record = provenance.collect(n_ranks=1, n_threads=threads) | {"wall_seconds": time.perf_counter() - began}
@@ -93,12 +94,12 @@ def example_neurons(experiment: Experiment, n_neurons: int, count: int) -> np.nd
     return np.unique(np.linspace(0, among - 1, min(count, among)).round().astype(np.int64))
 
 
-def _shown(trained: Trained, untrained: Trained, shown: Shown, examples: np.ndarray, during: DuringTraining) -> Arrays:
+def _shown(trained: Trained, before: Trained, shown: Shown, examples: np.ndarray, during: DuringTraining) -> Arrays:
     problem = trained.problem
     rate = trained.training.variable == "rate"
     scale = 1000.0 / problem.neuron.tau_ms if rate else 1.0  # rates leave in Hz
     rastered = example_raster(problem.n_neurons, shown.raster_neurons)
-    networks = {"after": trained, **({"before": untrained} if shown.before else {})}
+    networks = {"after": trained, **({"before": before} if shown.before else {})}
     arrays: Arrays = {
         "example": (("example",), examples),
         "raster_neuron": (("raster_neuron",), rastered),
