@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hpcspike import provenance
@@ -96,5 +97,8 @@ def _no_distribution(name: str) -> None:
     raise provenance.importlib.metadata.PackageNotFoundError(name)
 
 
-def test_peak_memory_is_of_this_process() -> None:
-    assert 20 < provenance.peak_memory_mib() < 100_000
+def test_peak_memory_is_of_this_process_not_of_its_parent() -> None:
+    ballast = np.ones(400 * 2**17)  # 400 MiB
+    command = [sys.executable, "-c", "from hpcspike.provenance import peak_memory_mib as peak; print(peak())"]
+    child = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert 5 < child < ballast.nbytes / 2**20 < provenance.peak_memory_mib() < 100_000

@@ -111,8 +111,9 @@ def test_time_in_words(seconds: float, text: str) -> None:
 
 
 _MEASURE = """
-import resource, sys
+import sys
 from hpcspike.engine.point import run_point
+from hpcspike.provenance import peak_memory_mib
 from hpcspike.spec import validate_experiment
 from hpcspike.sweep.cost import predict
 experiment = validate_experiment({
@@ -122,7 +123,7 @@ experiment = validate_experiment({
     "training": {"n_loops": 1, "dtype": sys.argv[2]},
 })
 run_point(experiment)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, predict(experiment).memory_mib)
+print(peak_memory_mib(), predict(experiment).memory_mib)
 """
 
 
