@@ -12,7 +12,8 @@ import xarray as xr
 from hpcspike.analysis.intervals import Interval, mean_interval, slope_interval
 from hpcspike.cli import main
 from hpcspike.studies.claims import CLAIMS, above, as_markdown, as_table, below, covers
-from hpcspike.studies.statements import loops_to_learn, rows
+from hpcspike.studies.claims_in_studies import loops_to_learn
+from hpcspike.studies.statements import rows
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "results" / "reference"

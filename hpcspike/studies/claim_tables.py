@@ -1,0 +1,52 @@
+"""The tables that claims are read from, and the statement they share: that a network has learned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hpcspike.analysis.intervals import mean_interval
+from hpcspike.studies.claims import Row, above
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Tables = Mapping[str, "xr.Dataset"]
+"""Name of a study or sweep -> its table: over (variant, replicate), or along point."""
+
+LEARNED = 0.7
+"""Correlation from which a network counts as having learned; that of `hpcspike.spec.experiment.Measures`."""
+
+
+def values_of(tables: Tables, study: str, variable: str, variant: str, **select: Any) -> np.ndarray:
+    """Values of one variable over the replicates of a variant; none if there is no such thing."""
+    table = tables.get(study)
+    if table is None or variable not in table or variant not in table["variant"].values:
+        return np.empty(0)
+    column = table[variable].sel(variant=variant, **select)
+    others = [dim for dim in column.dims if dim != "replicate"]
+    return np.asarray(column.mean(others).values, dtype=np.float64)
+
+
+def variants_of(tables: Tables, study: str) -> list[str]:
+    """Names of the variants of a study; none if its table is not at hand."""
+    return [] if study not in tables else [str(name) for name in tables[study]["variant"].values]
+
+
+def learns(
+    claim: int, tables: Tables, study: str, variant: str, what: str, variable: str = "correlation"
+) -> Iterator[Row]:
+    """The statement that the correlation of a variant is above `LEARNED`."""
+    values = values_of(tables, study, variable, variant)
+    if len(values):
+        found = mean_interval(values)
+        yield Row(claim, what, study, f"above {LEARNED}", found, above(found, LEARNED))
+
+
+def point_columns(tables: Tables, sweep: str, *names: str) -> list[np.ndarray] | None:
+    """Variables of a sweep along its points; None if the sweep or one of them is not at hand."""
+    if sweep not in tables or any(name not in tables[sweep] for name in names):
+        return None
+    return [np.asarray(tables[sweep][name].values, dtype=np.float64) for name in names]

@@ -1,0 +1,236 @@
+"""Claims that are measured in studies: networks trained several times and probed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hpcspike.analysis.intervals import mean_interval
+from hpcspike.studies.claim_tables import LEARNED, Tables, learns, values_of, variants_of
+from hpcspike.studies.claims import Row, above, below, covers
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def own_patterns(tables: Tables) -> Iterator[Row]:
+    """Claim 1."""
+    for variant in variants_of(tables, "fig1"):
+        what = "filtered spikes and rate target" if variant.startswith("rate") else "drive and sine target"
+        yield from learns(1, tables, "fig1", variant, f"correlation of {what}, {variant}, N = 200")
+    for variant in variants_of(tables, "fig2"):
+        measure = f"correlation with the cued one of two target sets, whatever came before, {variant}, N = 200"
+        yield from learns(1, tables, "fig2", variant, measure, "recall_correlation")
+    for variant in variants_of(tables, "fig3"):
+        yield from learns(1, tables, "fig3", variant, f"correlation of drive and target, {variant}, N = 500")
+
+
+PAPER_RATES_HZ = {"periodic": 9.1, "chaotic": 7.2, "ou": 12.1}
+"""Population rates in the trained window that the paper reports for its Fig 3."""
+
+
+def population_rates(tables: Tables) -> Iterator[Row]:
+    """Claim 1."""
+    for variant, paper in PAPER_RATES_HZ.items():
+        values = values_of(tables, "fig3", "population_rate", variant)
+        if len(values):
+            found = mean_interval(values)
+            verdict = covers(found, paper, 0.1 * paper)
+            yield Row(1, f"population rate (Hz), {variant}", "fig3", f"{paper} Hz to within 10 %", found, verdict)
+
+
+def heterogeneity(tables: Tables) -> Iterator[Row]:
+    """Claim 2."""
+    study = "fig3_heterogeneity"
+    own, same = (values_of(tables, study, "correlation", name) for name in ("random-1", "random-0"))
+    if len(own) and len(same):
+        found = mean_interval(own - same)
+        yield Row(
+            2,
+            "correlation with own targets minus with one target for all",
+            study,
+            "above 0.3",
+            found,
+            above(found, 0.3),
+        )
+
+
+def initial_weights(tables: Tables) -> Iterator[Row]:
+    """Claim 3."""
+    for variant in variants_of(tables, "fig1s2"):
+        measure = f"correlation of response and target from zero weights, {variant}"
+        yield from learns(3, tables, "fig1s2", variant, measure)
+        zero, strong = (values_of(tables, study, "correlation", variant) for study in ("fig1s2", "fig1"))
+        if not len(zero) or len(zero) != len(strong):
+            continue
+        found = mean_interval(zero - strong)
+        measure = f"difference from sigma = 4 weights, same targets, {variant}"
+        yield Row(3, measure, "fig1s2, fig1", "within 0.1 of 0", found, covers(found, 0.0, 0.1))
+
+
+def quasi_static(tables: Tables) -> Iterator[Row]:
+    """Claim 4."""
+    for variant in variants_of(tables, "fig3"):
+        for name, words in (("drive", "drive"), ("rate", "trial-averaged rate")):
+            values = values_of(tables, "fig3", f"quasi_static_{name}_correlation", variant)
+            if len(values):
+                found = mean_interval(values)
+                measure = f"correlation of {words} and its quasi-static prediction, {variant}"
+                yield Row(4, measure, "fig3", "above 0.8", found, above(found, 0.8))
+
+
+def loops_to_learn(curves: np.ndarray, share: float = 0.9) -> np.ndarray:
+    """First loop (1, 2, ...) in which each curve (networks, loops) has reached a share of its last five loops' mean."""
+    final = np.nanmean(curves[:, -5:], axis=1, keepdims=True)
+    return 1.0 + np.argmax(curves >= share * final, axis=1)
+
+
+def drive_and_rate(tables: Tables) -> Iterator[Row]:
+    """Claim 5."""
+    if "fig1" not in tables:
+        return
+    curves = {name: tables["fig1"]["curve_correlation"].sel(variant=name).values for name in ("drive", "rate")}
+    loops = {name: loops_to_learn(curve) for name, curve in curves.items()}
+    found = mean_interval(loops["rate"] - loops["drive"])
+    yield Row(
+        5, "loops to 90 % of the final correlation, rate minus drive", "fig1", "above 0", found, above(found, 0.0)
+    )
+    change = tables["fig1"]["curve_weight_change"].isel(loop=0)
+    found = mean_interval(change.sel(variant="rate").values - change.sel(variant="drive").values)
+    yield Row(
+        5, "relative weight change in the first loop, rate minus drive", "fig1", "below 0", found, below(found, 0.0)
+    )
+
+
+def loss(tables: Tables) -> Iterator[Row]:
+    """Claim 8."""
+    for variant in variants_of(tables, "fig3"):
+        if "lesion_correlation" not in tables["fig3"]:
+            return
+        whole = values_of(tables, "fig3", "lesion_correlation", variant, lesion_fraction=0.0)
+        for fraction, criterion, judge in (
+            (0.05, "below 0.05", lambda found: below(found, 0.05)),
+            (0.1, "below 0.15", lambda found: below(found, 0.15)),
+            (0.4, "above 0.3", lambda found: above(found, 0.3)),
+        ):
+            if fraction not in tables["fig3"]["lesion_fraction"].values:
+                continue
+            lost = whole - values_of(tables, "fig3", "lesion_correlation", variant, lesion_fraction=fraction)
+            found = mean_interval(lost)
+            measure = f"fall of the correlation when {fraction:.0%} of the neurons are lost, {variant}"
+            yield Row(8, measure, "fig3", criterion, found, judge(found))
+
+
+def low_rates(tables: Tables) -> Iterator[Row]:
+    """Claim 9."""
+    study = "fig3s1"
+    for variant in variants_of(tables, study):
+        rate = mean_interval(values_of(tables, study, "population_rate", variant)).value
+        found = mean_interval(values_of(tables, study, "correlation", variant))
+        amplitude = float(variant.rpartition("-")[2])
+        measure = f"correlation at amplitude {amplitude:g}, population rate {rate:.2g} Hz"
+        if amplitude > 0.02:
+            yield Row(9, measure, study, f"above {LEARNED}", found, above(found, LEARNED))
+        else:  # the paper's example of failure
+            yield Row(9, measure, study, f"below {LEARNED}", found, below(found, LEARNED))
+
+
+def other_units(tables: Tables) -> Iterator[Row]:
+    """Claim 10."""
+    for variant in variants_of(tables, "fig3s2"):
+        yield from learns(10, tables, "fig3s2", variant, f"correlation of drive and target, {variant}, N = 200")
+    for variant in variants_of(tables, "fig1s1"):
+        yield from learns(10, tables, "fig1s1", variant, f"correlation of x and target, {variant} units, N = 500")
+    units, spikes = (
+        values_of(tables, "fig1s1", "correlation", "tanh"),
+        values_of(tables, "fig3", "correlation", "periodic"),
+    )
+    count = min(len(units), len(spikes))
+    if count:
+        found = mean_interval(units[:count] - spikes[:count])
+        measure = "correlation of tanh units minus that of spiking neurons, products of sines, N = 500"
+        yield Row(10, measure, "fig1s1, fig3", "above 0", found, above(found, 0.0))
+
+
+def dale(tables: Tables) -> Iterator[Row]:
+    """Claim 11."""
+    study = "fig4"
+    for variant in variants_of(tables, study):
+        measure = f"correlation of drive and innate trajectory, single trials, {variant}"
+        yield from learns(11, tables, study, variant, measure)
+        flips = values_of(tables, study, "sign_flips", variant)
+        if len(flips) and variant != "unconstrained":
+            verdict = "holds" if not flips.any() else "does not hold"
+            measure = f"share of the synapses whose sign changed, {variant}"
+            yield Row(11, measure, study, "0", mean_interval(flips), verdict)
+        shrink = values_of(tables, study, "spectral_radius_after", variant)
+        shrink = shrink - values_of(tables, study, "spectral_radius_before", variant)
+        if np.isfinite(shrink).any():
+            found = mean_interval(shrink)
+            measure = f"spectral radius after minus before training, {variant}"
+            yield Row(11, measure, study, "below 0", found, below(found, 0.0))
+        yield from _flux_tube(tables[study], study, variant)
+
+
+def _flux_tube(table: xr.Dataset, study: str, variant: str) -> Iterator[Row]:
+    """Whether a deleted spike is forgotten inside the trained window."""
+    if "phase_deviation_after" not in table:
+        return
+    window = float(table["window_ms"].sel(variant=variant).values.ravel()[0])
+    time = table["deviation_time"]
+
+    def mean(when: str, stretch: xr.DataArray) -> np.ndarray:
+        deviation = table[f"phase_deviation_{when}"].sel(variant=variant)
+        return np.asarray(deviation.where(stretch).mean("deviation_time").values)
+
+    inside, outside = (time > 0.5 * window) & (time <= window), time > window + 500.0
+    after = mean("after", inside)
+    if not np.isfinite(after).any():
+        return
+    for other, words in (
+        (mean("after", outside), "that 0.5 s and more after it"),
+        (mean("before", inside), "untrained"),
+    ):
+        found = mean_interval(after / other)
+        measure = f"phase deviation in the second half of the window over {words}, {variant}"
+        yield Row(11, measure, study, "below 0.5", found, below(found, 0.5))
+
+
+def cortex(tables: Tables) -> Iterator[Row]:
+    """Claim 12."""
+    study = "fig5"
+    variable = "correlation_trial_mean"
+    for ratio in ("2", "4"):
+        values = values_of(tables, study, variable, f"ratio-{ratio}") - values_of(tables, study, variable, "ratio-0")
+        if len(values):
+            found = mean_interval(values)
+            measure = f"trial-averaged correlation with {ratio} auxiliary neurons per recorded one minus without"
+            yield Row(12, measure, study, "above 0.05", found, above(found, 0.05))
+    for name, words in (("correlation_phi", "phi(u)"), (variable, "trial-averaged filtered spikes")):
+        yield from learns(12, tables, study, "ratio-2", f"correlation of {words} and data, two auxiliary neurons", name)
+    table = tables.get(study)
+    if table is not None and "shuffle_correlation" in table:
+        shares = table["shuffle_fraction"].values
+        for name, words in (("shuffle_correlation", "filtered spikes"), ("shuffle_correlation_phi", "phi(u)")):
+            values = values_of(tables, study, name, "ratio-2", shuffle_fraction=shares.min()) - values_of(
+                tables, study, name, "ratio-2", shuffle_fraction=shares.max()
+            )
+            found = mean_interval(values)
+            measure = f"fall of the correlation of {words} when {shares.max():.0%} of the synapses are shuffled"
+            yield Row(12, measure, study, "above 0.1", found, above(found, 0.1))
+
+
+def identical(tables: Tables) -> Iterator[Row]:
+    """Claim 13."""
+    names = variants_of(tables, "fig3s3")
+    if names:
+        yield from learns(
+            13, tables, "fig3s3", names[-1], f"correlation of drive and the common sine, {names[-1]} noise"
+        )
+        found = mean_interval(
+            values_of(tables, "fig3s3", "correlation", names[-1]) - values_of(tables, "fig3s3", "correlation", names[0])
+        )
+        measure = f"correlation with {names[-1]} noise minus with {names[0]} noise"
+        yield Row(13, measure, "fig3s3", "above 0", found, above(found, 0.0))

@@ -1,0 +1,172 @@
+"""Claims that are measured in sweeps: exponents, capacity, and the plane of the two time constants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from hpcspike.analysis.intervals import Interval, slope_interval
+from hpcspike.errors import DataError
+from hpcspike.studies.claim_tables import LEARNED, Tables, point_columns
+from hpcspike.studies.claims import Row, above, below, covers
+
+
+def time_scales_and_size(tables: Tables) -> Iterator[Row]:
+    """Claim 2."""
+    columns = point_columns(tables, "fig6", "tau_syn_ms", "tau_corr_ms", "correlation")
+    if columns is not None:
+        tau_syn, tau_corr, correlation = columns
+        slow = (tau_syn >= 30) & (tau_syn / tau_corr >= 1)
+        found = slope_interval(np.log10(tau_syn / tau_corr)[slow], correlation[slow])[0]
+        measure = "slope of correlation per decade of tau_s / tau_c, tau_s >= 30 ms and >= tau_c"
+        yield Row(2, measure, "fig6", "below 0", found, below(found, 0.0))
+    columns = point_columns(tables, "fig6_size", "tau_syn_ms", "n_neurons", "correlation")
+    if columns is not None:
+        tau_syn, size, correlation = columns
+        fast = tau_syn <= 10
+        found = slope_interval(np.column_stack([np.log10(size), np.log10(tau_syn)])[fast], correlation[fast])[0]
+        yield Row(
+            2, "slope of correlation per decade of N, tau_s <= 10 ms", "fig6_size", "above 0", found, above(found, 0.0)
+        )
+
+
+def trade_off(tables: Tables) -> Iterator[Row]:
+    """Claim 6."""
+    columns = point_columns(tables, "fig6_size", "tau_syn_ms", "n_neurons", "sampling_error", "tracking_error")
+    if columns is not None:
+        tau_syn, size, sampling, tracking = columns
+        fast = tau_syn <= 30
+        logs = np.log(np.column_stack([tau_syn, size]))
+        for found, words in zip(slope_interval(logs[fast], np.log(sampling[fast])), ("tau_s", "N"), strict=True):
+            measure = f"exponent of {words} in the clamped sampling error, tau_s <= 30 ms"
+            yield Row(6, measure, "fig6_size", "-0.5 to within 0.15", found, covers(found, -0.5, 0.15))
+        slow = tau_syn >= 100
+        found = slope_interval(logs[slow], np.log(tracking[slow]))[1]
+        measure = "exponent of N in the clamped tracking error, tau_s >= 100 ms"
+        yield Row(6, measure, "fig6_size", "0 to within 0.15", found, covers(found, 0.0, 0.15))
+    columns = point_columns(tables, "fig6", "tau_syn_ms", "tau_corr_ms", "tracking_error", "sampling_error")
+    if columns is not None:
+        tau_syn, tau_corr, tracking, sampling = columns
+        slow = (tau_syn >= 30) & (tau_syn < tau_corr) & (tracking < 1)
+        found = slope_interval(np.log(tau_syn / tau_corr)[slow], np.log(tracking[slow]))[0]
+        measure = "exponent of tau_s / tau_c in the clamped tracking error, 30 ms <= tau_s < tau_c"
+        yield Row(6, measure, "fig6", "1 to within 0.25", found, covers(found, 1.0, 0.25))
+        fast = tau_syn <= 20
+        logs = np.log(np.column_stack([tau_corr, tau_syn]))
+        found = slope_interval(logs[fast], np.log(sampling[fast]))[0]
+        measure = "exponent of tau_c in the clamped sampling error, tau_s <= 20 ms"
+        yield Row(6, measure, "fig6", "0 to within 0.15", found, covers(found, 0.0, 0.15))
+
+
+def capacity_and_length(tables: Tables) -> Iterator[Row]:
+    """Claim 7."""
+    columns = point_columns(tables, "fig7", "duration_ms", "n_neurons", "tau_corr_ms", "correlation")
+    if columns is None:
+        return
+    duration, size, tau_corr, correlation = columns
+    logs = np.column_stack([np.log10(duration), np.log10(size), np.log10(tau_corr)])
+    slopes = slope_interval(logs, correlation)
+    yield Row(7, "slope of correlation per decade of T", "fig7", "below 0", slopes[0], below(slopes[0], 0.0))
+    yield Row(7, "slope of correlation per decade of N", "fig7", "above 0", slopes[1], above(slopes[1], 0.0))
+    from hpcspike.analysis import capacity
+
+    result = capacity(tables["fig7"], threshold=LEARNED)
+    values = np.asarray(result["capacity_one_sided"].values, dtype=np.float64).ravel()
+    found = slope_interval(np.asarray(result["n_neurons"].values, dtype=np.float64) / 100, values)[0]
+    yield Row(7, "slope of capacity T/tau_c per 100 neurons", "fig7", "above 0", found, above(found, 0.0))
+
+
+def balance(tables: Tables) -> Iterator[Row]:
+    """Claim 14."""
+    from hpcspike.analysis import crossings, fit_law, paper_law
+    from hpcspike.analysis.crossing import THEORY
+
+    names = [name for name in ("fig6", "fig6_size") if name in tables]
+    if len(names) < 2:
+        return
+    source = ", ".join(names)
+    for definition, words in (("balance", "where the spectral index is 0"), ("optimum", "of the best correlation")):
+        try:
+            found = crossings([tables[name] for name in names], "balance" if definition == "balance" else "optimum")
+        except DataError:  # no cell has one
+            continue
+        logs = np.log(np.column_stack([found.tau_corr_ms, found.n_neurons]))
+        slopes = slope_interval(logs, np.log(found.tau_syn_ms))
+        for slope, expected, symbol in zip(slopes, THEORY, ("tau_c", "N"), strict=True):
+            measure = f"exponent of {symbol} in the tau_s {words}"
+            criterion = f"{expected:.2f} to within 0.15"
+            yield Row(14, measure, source, criterion, slope, covers(slope, expected, 0.15))
+        laws = {
+            "paper's prefactors, nothing fitted": paper_law(found),
+            "paper's exponents, prefactor fitted": fit_law(found, THEORY),
+            "exponents fitted": fit_law(found),
+        }
+        for law, fitted in laws.items():
+            measure = (
+                f"error (decades) of the tau_s {words} in cells left out: {law}, {fitted.prefactor:.3g} ms "
+                f"(tau_c/ms)^{fitted.exponents[0]:.2f} N^{fitted.exponents[1]:.2f}"
+            )
+            error = Interval(fitted.held_out, np.nan, np.nan, len(found.tau_syn_ms))
+            yield Row(14, measure, source, "below 0.1", error, below(error, 0.1))
+
+
+def capacity_law(tables: Tables) -> Iterator[Row]:
+    """Claim 15."""
+    from hpcspike.analysis import capacity
+
+    if "fig7" in tables:
+        for threshold in (0.6, 0.7, 0.8):
+            result = capacity(tables["fig7"], threshold=threshold, interpolate=True, n_bootstrap=0)
+            size, value = result["n_neurons"].values, result["capacity"].values.ravel()
+            yield _exponent(
+                size[:, None], value, 0, f"exponent of N in the capacity at correlation {threshold}", "fig7"
+            )
+    for sweep, other, words in (
+        ("capacity_degree", "probability", "p"),
+        ("capacity_amplitude", "standard_deviation", "the s.d. of the targets"),
+    ):
+        if sweep not in tables:
+            continue
+        result = capacity(tables[sweep], threshold=LEARNED, interpolate=True, n_bootstrap=0)
+        table = result["capacity"]
+        grids = np.meshgrid(*[table[dim].values.astype(float) for dim in table.dims], indexing="ij")
+        columns = {str(dim): grid.ravel() for dim, grid in zip(table.dims, grids, strict=True)}
+        predictors = np.column_stack([columns["n_neurons"], columns[other]])
+        at_fixed = {"p": "at fixed p", "the s.d. of the targets": "at fixed s.d."}[words]
+        measured = table.values.ravel()
+        yield _exponent(predictors, measured, 0, f"exponent of N in the capacity, {at_fixed}", sweep)
+        if words == "p":
+            yield _exponent(predictors, measured, 1, "exponent of p in the capacity, at fixed N (1: p N counts)", sweep)
+        else:
+            slope = _slopes(predictors, measured)[1]
+            measure = "exponent of the s.d. of the targets in the capacity, at fixed N"
+            yield Row(15, measure, sweep, "0 to within 0.15", slope, covers(slope, 0.0, 0.15))
+
+
+def _slopes(predictors: np.ndarray, value: np.ndarray) -> list[Interval]:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.where(value > 0, np.log(value), np.nan)
+    return slope_interval(np.log(predictors), logs)
+
+
+def _exponent(predictors: np.ndarray, value: np.ndarray, which: int, measure: str, source: str) -> Row:
+    slope = _slopes(predictors, value)[which]
+    return Row(15, measure, source, "1 to within 0.15", slope, covers(slope, 1.0, 0.15))
+
+
+def other_planes(tables: Tables) -> Iterator[Row]:
+    """Claim 16."""
+    for sweep, words in (("map_rate", "rate training"), ("map_lif", "LIF"), ("map_dale", "E-I, signs kept")):
+        columns = point_columns(tables, sweep, "tau_syn_ms", "tau_corr_ms", "correlation")
+        if columns is None:
+            continue
+        tau_syn, tau_corr, correlation = columns
+        slow = (tau_syn >= 30) & (tau_syn >= tau_corr)
+        found = slope_interval(np.log10(tau_syn / tau_corr)[slow], correlation[slow])[0]
+        measure = f"{words}: slope of correlation per decade of tau_s / tau_c, tau_s >= 30 ms and >= tau_c"
+        yield Row(16, measure, sweep, "below 0", found, below(found, 0.0))
+        fast = (tau_syn <= 20) & (tau_corr >= 50)
+        found = slope_interval(np.log10(tau_syn)[fast], correlation[fast])[0]
+        measure = f"{words}: slope of correlation per decade of tau_s, tau_s <= 20 ms, tau_c >= 50 ms"
+        yield Row(16, measure, sweep, "above 0", found, above(found, 0.0))
