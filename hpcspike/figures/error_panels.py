@@ -101,13 +101,16 @@ def _index_curves(axes: Axes, result: xr.Dataset) -> None:
     axes.set_ylim(min(low, -0.1), max(high, 0.1))
     axes.text(0.99, 0.98, "too much fast power: sampling", transform=axes.transAxes, ha="right", va="top", fontsize=8)
     axes.text(0.02, 0.02, "too little: tracking", transform=axes.transAxes, ha="left", va="bottom", fontsize=8)
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 def _errorbar(axes: Axes, one: xr.Dataset, name: str, colour: object, marker: str, words: str) -> None:
     if name not in one:
         return
     known = ~np.isnan(one[name].values)
+    if not known.any():
+        return
     spread = np.nan_to_num(one[name + SPREAD].values[known])
     axes.errorbar(
         one["tau_syn_ms"].values[known],
@@ -126,15 +129,21 @@ def _clamped(axes: Axes, one: xr.Dataset) -> None:
         ("sampling_error", "sampling_theory", SKY, STATUS_MARKERS["sampling"][0]),
         ("tracking_error", "tracking_theory", ORANGE, STATUS_MARKERS["tracking"][0]),
     ):
-        _errorbar(axes, one, name, colour, marker, name.replace("_error", ""))
+        words = name.replace("_error", "")
+        _errorbar(axes, one, name, colour, marker, words)
         if theory in one:
-            axes.plot(one["tau_syn_ms"], one[theory], color=colour, ls=(0, (4, 2)), lw=1.2)
-    if "quasi_static_residual" in one:
-        _errorbar(axes, one, "quasi_static_residual", BLACK, "D", "quasi-static residual")
+            words = "_" if words in axes.get_legend_handles_labels()[1] else f"{words}, theory only"
+            axes.plot(one["tau_syn_ms"], one[theory], color=colour, ls=(0, (4, 2)), lw=1.2, label=words)
+    _errorbar(axes, one, "quasi_static_residual", BLACK, "D", "quasi-static residual")
     axes.set_yscale("log")
     log_axis(axes, "x", one["tau_syn_ms"].values)
     axes.set_xlabel(label("tau_syn_ms"))
     axes.set_ylabel("error / s.d. of the target")
+    if not any(name in one and one[name].notnull().any() for name in ("sampling_error", "tracking_error")):
+        axes.text(
+            0.5, 0.98, "not measured: defined for the\ndrives of theta neurons", transform=axes.transAxes, ha="center",
+            va="top", fontsize=8,
+        )  # fmt: skip
     handles, words = axes.get_legend_handles_labels()
     theory_line = Line2D([], [], color=GREY, ls=(0, (4, 2)), lw=1.2)
     axes.legend(
