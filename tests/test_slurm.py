@@ -188,7 +188,7 @@ def test_memory_that_does_not_suffice(slurm: Path, undisturbed: xr.Dataset, tmp_
 @pytest.mark.parametrize("expected", [True, False])
 def test_a_time_limit_that_is_too_short(slurm: Path, tmp_path: Path, expected: bool) -> None:
     # a minute is the shortest limit that SLURM has; the second try has half an hour
-    document = {**FAULTY, "axes": {"network.n_neurons": [*range(300, 312)]}, "batching": {"max_points": 12}}
+    document = {**FAULTY, "axes": {"network.n_neurons": [*range(440, 452)]}, "batching": {"max_points": 12}}
     write_sweep(tmp_path, document)
     limit = ("--set-resources", "batch:runtime=29*attempt-28", f"batch:killed_at_runtime={int(expected)}")
     code, output = finish(start(tmp_path, FINALIZED, *AT_ONCE, *limit, profile="slurm"), seconds=PATIENCE)
