@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +11,12 @@ from hpcspike.analysis.intervals import Interval, slope_interval
 from hpcspike.errors import DataError
 from hpcspike.studies.claim_tables import LEARNED, Tables, point_columns
 from hpcspike.studies.claims import Row, above, below, covers
+
+if TYPE_CHECKING:
+    from hpcspike.analysis.scaling import Regime
+
+COLLAPSED = 0.25
+"""Squared error of curves predicted from the others, over their variance, below which they count as one curve."""
 
 
 def time_scales_and_size(tables: Tables) -> Iterator[Row]:
@@ -57,6 +64,27 @@ def trade_off(tables: Tables) -> Iterator[Row]:
         found = slope_interval(logs[fast], np.log(sampling[fast]))[0]
         measure = "exponent of tau_c in the clamped sampling error, tau_s <= 20 ms"
         yield Row(6, measure, "fig6", "0 to within 0.15", found, covers(found, 0.0, 0.15))
+    yield from _collapses(6, tables, "fig6", "tracking", "", "tau_s / tau_c, tau_s >= 30 ms", "tau_c")
+    yield from _collapses(6, tables, "fig6_size", "sampling", "", "1 / sqrt(N tau_s), tau_s <= 30 ms", "N")
+
+
+def _collapses(
+    claim: int, tables: Tables, sweep: str, regime: Regime, subject: str, variable: str, curve: str
+) -> Iterator[Row]:
+    """Whether one scaling variable predicts the correlation of curves that were left out, and tau_s alone does not."""
+    from hpcspike.analysis import collapse
+
+    if sweep not in tables:
+        return
+    found = collapse(tables[sweep], regime=regime)
+    errors, cells = found["held_out_fraction"], int(found["n_cells"].sum())
+    scaled, alone = (errors.isel(abscissa_name=index).values.ravel() for index in range(2))
+    for values, words in ((scaled, variable), (alone, "tau_s alone (control)")):
+        error = Interval(float(np.nanmean(values)), np.nan, np.nan, cells)
+        holds = below(error, COLLAPSED) if values is scaled else above(error, COLLAPSED)
+        criterion = f"{'below' if values is scaled else 'above'} {COLLAPSED}"
+        measure = f"{subject}squared error over variance of the correlation at values of {curve} left out, from {words}"
+        yield Row(claim, measure, sweep, criterion, error, holds)
 
 
 def capacity_and_length(tables: Tables) -> Iterator[Row]:
@@ -170,3 +198,4 @@ def other_planes(tables: Tables) -> Iterator[Row]:
         found = slope_interval(np.log10(tau_syn)[fast], correlation[fast])[0]
         measure = f"{words}: slope of correlation per decade of tau_s, tau_s <= 20 ms, tau_c >= 50 ms"
         yield Row(16, measure, sweep, "above 0", found, above(found, 0.0))
+        yield from _collapses(16, tables, sweep, "tracking", f"{words}: ", "tau_s / tau_c, tau_s >= 30 ms", "tau_c")
