@@ -136,10 +136,13 @@ def performance_by_variant(tree: xr.DataTree, *, variants: Variants = None) -> F
     shown = required(tree, "correlation", variants=variants)
     places = places_of(shown, tree)
     width = float(np.clip(1.6 + 0.55 * len(shown), 3.2, 6.4))
-    figure = new_figure(0.8 + 2 * width, 3.9)
-    left, right = figure.subplots(1, 2)
     found = {name: [collected(tree, variant, name) for variant in shown] for name in MEASURES}
-    known = [name for name in MEASURES if any(np.isfinite(one).any() for one in found[name])] or ["correlation"]
+    rates = [collected(tree, variant, "population_rate") for variant in shown]
+    spiking = _has_values(rates) or not _has_values(found["correlation"])  # rate units have no spikes to count
+    panels = 1 + spiking
+    figure = new_figure(0.8 + panels * width, 3.9)
+    left, *others = figure.subplots(1, panels, squeeze=False)[0]
+    known = [name for name in MEASURES if _has_values(found[name])] or ["correlation"]
     for k, name in enumerate(known):
         colour, marker, words = MEASURES[name]
         shift = 0.16 * (k - (len(known) - 1) / 2)
@@ -148,19 +151,24 @@ def performance_by_variant(tree: xr.DataTree, *, variants: Variants = None) -> F
         left.text(
             x, 0.02, count_of_failed(one), transform=left.get_xaxis_transform(), fontsize=7, color=GREY, ha="center"
         )
-    rates = [collected(tree, variant, "population_rate") for variant in shown]
-    draw_replicates(right, places, rates, shift=0.0, colour=BLACK, marker="o", words="population rate")
-    for axes, words in ((left, CORRELATION), (right, "population rate (Hz)")):
+    for right in others:
+        draw_replicates(right, places, rates, shift=0.0, colour=BLACK, marker="o", words="population rate")
+    for axes, words in zip((left, *others), (CORRELATION, "population rate (Hz)"), strict=False):
         say_if_empty(axes)
         finish_places(axes, shown, places)
         axes.set_ylabel(words)
     lowest = min((float(np.nanmin(one)) for one in found["correlation"] if np.isfinite(one).any()), default=0.0)
     left.set_ylim(min(0.0, lowest - 0.1), 1.03)  # an interval may reach beyond what a correlation can be
-    right.set_ylim(bottom=0)
+    for right in others:
+        right.set_ylim(bottom=0)
     handles, words_ = left.get_legend_handles_labels()
     figure.legend(handles, words_, loc="outside lower center", ncols=len(known))
-    panel_letters([left, right])
+    panel_letters([left, *others])
     return figure
+
+
+def _has_values(found: list[np.ndarray]) -> bool:
+    return any(np.isfinite(one).any() for one in found)
 
 
 def draw_replicates(

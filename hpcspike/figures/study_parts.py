@@ -146,7 +146,17 @@ def places_of(variants: Sequence[str], tree: xr.DataTree) -> Places:
     log = bool(x.min() > 0 and x.max() / x.min() >= 10)
     ordered = np.unique(x)
     near = 1.0 if len(ordered) < 2 else (ordered[1:] / ordered[:-1]).min() if log else np.diff(ordered).min()
-    return Places(x, float(near), log, varied_field(tree) or words)
+    field = varied_field(tree)
+    return Places(x, float(near), log, FIELDS.get(field, field) if field else words)
+
+
+FIELDS = {
+    "targets.random_fraction": "share of neurons with targets of their own",
+    "targets.amplitude": "amplitude of the targets",
+    "targets.auxiliary_ratio": "auxiliary neurons per recorded neuron",
+    "frozen_noise.standard_deviation": "s.d. of the frozen noise",
+}
+"""Axis labels of the fields that variants usually differ in; others are called by their key."""
 
 
 def varied_field(tree: xr.DataTree) -> str | None:
