@@ -129,11 +129,11 @@ def _clamped(axes: Axes, one: xr.Dataset) -> None:
         ("sampling_error", "sampling_theory", SKY, STATUS_MARKERS["sampling"][0]),
         ("tracking_error", "tracking_theory", ORANGE, STATUS_MARKERS["tracking"][0]),
     ):
-        words = name.replace("_error", "")
-        _errorbar(axes, one, name, colour, marker, words)
+        kind = name.replace("_error", "")
+        _errorbar(axes, one, name, colour, marker, kind)
         if theory in one:
-            words = "_" if words in axes.get_legend_handles_labels()[1] else f"{words}, theory only"
-            axes.plot(one["tau_syn_ms"], one[theory], color=colour, ls=(0, (4, 2)), lw=1.2, label=words)
+            name_of_line = "_" if kind in axes.get_legend_handles_labels()[1] else f"{kind}, theory only"
+            axes.plot(one["tau_syn_ms"], one[theory], color=colour, ls=(0, (4, 2)), lw=1.2, label=name_of_line)
     _errorbar(axes, one, "quasi_static_residual", BLACK, "D", "quasi-static residual")
     axes.set_yscale("log")
     log_axis(axes, "x", one["tau_syn_ms"].values)
