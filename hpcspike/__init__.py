@@ -16,6 +16,7 @@ except PackageNotFoundError:  # run from a checkout that is not installed
 
 if TYPE_CHECKING:
     from hpcspike import analysis as analysis
+    from hpcspike import exchange as exchange
     from hpcspike import figures as figures
     from hpcspike import measures as measures
     from hpcspike.engine.distribute import build_problem as build_problem
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from hpcspike.spec.load import load as load
     from hpcspike.spec.sweep import Sweep as Sweep
     from hpcspike.sweep.reading import open_sweep as open_sweep
+    from hpcspike.sweep.retraining import retrain as retrain
 
 _HOMES = {
     "Experiment": "hpcspike.spec.experiment",
@@ -42,10 +44,11 @@ _HOMES = {
     "build_problem": "hpcspike.engine.distribute",
     "load": "hpcspike.spec.load",
     "open_sweep": "hpcspike.sweep.reading",
+    "retrain": "hpcspike.sweep.retraining",
     "run": "hpcspike.engine.experiment",
     "train": "hpcspike.engine.training",
 }
-_SUBPACKAGES = ("analysis", "figures", "measures")
+_SUBPACKAGES = ("analysis", "exchange", "figures", "measures")
 
 __all__ = ["__version__", *sorted(_HOMES), *_SUBPACKAGES]
 

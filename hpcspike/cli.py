@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from hpcspike.errors import HpcspikeError
 
     arguments = _parse(argv)
-    if arguments.module in ("train", "run_batch"):
+    if arguments.module in ("train", "run_batch", "show", "report"):
         # before MPI is spoken to, which takes numpy, which takes as many threads as it finds cores
         importlib.import_module("hpcspike.commands.common").use_one_thread_per_library()
     try:
@@ -65,8 +65,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("hpcspike", description=DESCRIPTION, epilog=EPILOG, formatter_class=_Raw)
     parser.add_argument("--version", action=_Version, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    sweeps = (_plan, _run_batch, _finalize, _status, _analyse, _export)
-    for add in (_train, *sweeps, _study, _claims, _plot, _bench, _schema):
+    sweeps = (_plan, _run_batch, _finalize, _status, _analyse, _show, _export)
+    for add in (_train, *sweeps, _study, _claims, _plot, _report, _bench, _schema):
         add(commands)
     return parser
 
@@ -172,6 +172,31 @@ def _analyse(commands: _Commands) -> None:
     )  # fmt: skip
 
 
+def _show(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "show",
+        help="train one point of a sweep again and draw everything about it",
+        description="Train one point of a sweep again, say whether its numbers equal those of the sweep bit for bit,\n"
+        "and draw target against response, raster, learning curve, spectrum and error split.",
+        formatter_class=_Raw,
+    )
+    parser.set_defaults(module="show")
+    _store_argument(parser)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--point", type=_count, metavar="K", help="number of the point, as 'hpcspike status' counts")
+    which.add_argument(
+        "--where", nargs="+", default=[], metavar="KEY=VALUE",
+        help="values of its parameters, for example synapse.tau_syn_ms=20 replicate=0",
+    )  # fmt: skip
+    parser.add_argument("--out", metavar="PNG", help="figure to write (default: results/NAME_point_K.png)")
+    parser.add_argument("--dataset", metavar="PATH", help="write the network too, ending in .zarr or .nc")
+    parser.add_argument(
+        "--states", metavar="DIR", help="folder of 'run-batch --keep-states': load the point's state from there"
+    )
+    parser.add_argument("--dpi", type=_positive, default=150, help="resolution in dots per inch (default: 150)")
+    _threads_argument(parser)
+
+
 def _plot(commands: _Commands) -> None:
     parser = commands.add_parser(
         "plot",
@@ -182,6 +207,26 @@ def _plot(commands: _Commands) -> None:
     parser.add_argument("store", metavar="STORE", help="store of a sweep, study.nc, or what 'hpcspike train' wrote")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of the figures")
     parser.add_argument("--dpi", type=_positive, default=150, help="resolution in dots per inch (default: 150)")
+
+
+def _report(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "report",
+        help="write one page of HTML about a sweep, a study or one trained network",
+        description="Write one file of HTML that holds all it shows: figures with captions, every network of a sweep\n"
+        "with its learning curve and the command that draws it, and where the numbers come from.",
+        formatter_class=_Raw,
+    )
+    parser.set_defaults(module="report")
+    parser.add_argument("store", metavar="STORE", help="store of a sweep, study.nc, or what 'hpcspike train' wrote")
+    parser.add_argument("--out", required=True, metavar="HTML", help="file to write, ending in .html")
+    parser.add_argument("--figures", metavar="DIR", help="folder of figures from 'hpcspike plot' (default: drawn anew)")
+    parser.add_argument("--captions", metavar="DIR", help="folder of captions, such as cluster/report (default: none)")
+    parser.add_argument(
+        "--retrain-below", type=_minutes_or_0, default=0.0, metavar="MINUTES",
+        help="train the best, median and worst network of a sweep again, if they took less than so long, and show "
+        "them (default: 0, none)",
+    )  # fmt: skip
 
 
 def _bench(commands: _Commands) -> None:
@@ -213,6 +258,10 @@ def _bench(commands: _Commands) -> None:
     parser.add_argument(
         "--markdown", metavar="JSON", help="measure nothing, print the tables of README.md from this file"
     )
+    parser.add_argument(
+        "--history", metavar="CSV", help="measure nothing, print the runs kept in this file, and what became slower"
+    )
+    parser.add_argument("--add", metavar="JSON", help="with --history: add the run in this file first")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)  # a single measurement, in this process
 
 
@@ -251,14 +300,15 @@ def _claims(commands: _Commands) -> None:
 def _export(commands: _Commands) -> None:
     parser = commands.add_parser(
         "export",
-        help="write the finished points of a sweep to one file to share",
+        help="write the finished points of a sweep, or the spikes of one network, to one file to share",
         description="Write the finished points of a sweep with a data dictionary: as netCDF, or as a zip file of\n"
-        "netCDF and CSV with the sweep and the provenance of every point.",
+        "netCDF and CSV with the sweep and the provenance of every point. Of one network that 'hpcspike train' or\n"
+        "'hpcspike show --dataset' wrote: its spikes and trials as NWB, which Neo reads too.",
         formatter_class=_Raw,
     )
     parser.set_defaults(module="export")
-    _store_argument(parser)
-    parser.add_argument("out", metavar="OUT", help="file to write, ending in .nc or .zip")
+    parser.add_argument("store", metavar="STORE", help="store of a sweep, or Dataset of one network")
+    parser.add_argument("out", metavar="OUT", help="file to write: .nc or .zip of a sweep, .nwb of a network")
 
 
 def _schema(commands: _Commands) -> None:

@@ -23,19 +23,20 @@ if TYPE_CHECKING:
 
 def load_config(arguments: argparse.Namespace) -> Experiment | Sweep | Study:
     """CONFIG with ``--size`` and ``--set`` applied."""
-    return load(arguments.config, size=arguments.size, changes=dict(_change(text) for text in arguments.changes))
+    return load(arguments.config, size=arguments.size, changes=dict(key_and_value(text) for text in arguments.changes))
 
 
-def _change(text: str) -> tuple[str, Any]:
+def key_and_value(text: str, *, option: str = "--set") -> tuple[str, Any]:
+    """What KEY=VALUE says, the value in YAML; ``option`` is named in errors."""
     import yaml
 
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise SpecError(f"--set {text}: must be KEY=VALUE, for example synapse.tau_syn_ms=30")
+        raise SpecError(f"{option} {text}: must be KEY=VALUE, for example synapse.tau_syn_ms=30")
     try:
         return key, yaml.safe_load(value)
     except yaml.YAMLError:
-        raise SpecError(f"--set {text}: {value!r} is not a YAML value; quote it") from None
+        raise SpecError(f"{option} {text}: {value!r} is not a YAML value; quote it") from None
 
 
 def use_one_thread_per_library() -> None:

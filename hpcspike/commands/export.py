@@ -1,4 +1,4 @@
-"""``hpcspike export``: the finished points of a sweep as one file to share."""
+"""``hpcspike export``: the finished points of a sweep, or the spikes of one network, as one file to share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcspike.commands.common import compressed, finished_points, refuse_unwritable, whole
+from hpcspike.commands.common import (
+    compressed,
+    finished_points,
+    is_sweep,
+    refuse_unwritable,
+    trained_network,
+    whole,
+)
 from hpcspike.errors import StoreError
 
 if TYPE_CHECKING:
@@ -30,13 +37,32 @@ Rows of points.csv and curves.csv belong together by the column point.
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write one netCDF or zip file."""
-    path = Path(arguments.out)
-    if path.suffix not in (".nc", ".zip"):
-        raise StoreError(f"{path}: must end in .nc (netCDF) or .zip (netCDF, CSV and a data dictionary)")
+    """Write one file."""
+    path, of_sweep = Path(arguments.out), is_sweep(Path(arguments.store))
+    if of_sweep and path.suffix not in (".nc", ".zip"):
+        instead = "; spikes are those of one network: see 'hpcspike show'" if path.suffix == ".nwb" else ""
+        raise StoreError(f"{path}: must end in .nc (netCDF) or .zip (netCDF, CSV and a data dictionary){instead}")
     if path.is_dir():
         raise StoreError(f"{path} is a folder; choose another path")
     refuse_unwritable(path)
+    return _export_sweep(arguments, path) if of_sweep else _export_network(arguments.store, path)
+
+
+def _export_network(store: str, path: Path) -> int:
+    from hpcspike.exchange import write_nwb
+
+    network = trained_network(store)
+    if path.suffix != ".nwb":
+        raise StoreError(f"{path}: must end in .nwb (spikes and trials); {store} itself is what xarray opens")
+    with whole(path) as unfinished:
+        write_nwb(network, unfinished)
+    sizes = network.sizes
+    n_trials = sizes["target_set"] * sizes["trial"]
+    print(f"{path}: {sizes['spike']:,} spikes of {sizes['neuron']:,} neurons in {n_trials} trials")
+    return 0
+
+
+def _export_sweep(arguments: argparse.Namespace, path: Path) -> int:
     sweep = finished_points(arguments.store, provenance=True)
     sweep = sweep.assign_coords(point=range(sweep.sizes["point"])).load()
     sweep["point"].attrs.update(units="1", long_name="number of the network in this file")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -82,26 +83,63 @@ def training_curves(trained: xr.Dataset) -> Figure:
     measures = [n for n in LABELS if n in trained and trained.sizes.get("loop", 0) > 0]
     if not measures:
         raise DataError("this Dataset has no learning curve along 'loop'")
-    n_sets = trained.sizes.get("target_set", 1)
     figure = new_figure(0.6 + 3.0 * len(measures), 3.0)
     panels = np.atleast_1d(figure.subplots(1, len(measures)))
-    loop = np.arange(1, trained.sizes["loop"] + 1)
     for axes, name in zip(panels, measures, strict=True):
-        values = trained[name].values
-        for target_set in range(n_sets):  # the loops alternate between the sets
-            chosen = slice(target_set, None, n_sets)
-            every = max(1, len(loop[chosen]) // 8)
-            axes.plot(
-                loop[chosen],
-                values[chosen],
-                color=PALETTE[target_set % len(PALETTE)],
-                marker=MARKERS[target_set % len(MARKERS)],
-                markevery=every,
-                label=f"target set {target_set + 1}",
-            )
-        _finish(axes, name)
-    if n_sets > 1:
+        draw_training(axes, trained, name)
+    if trained.sizes.get("target_set", 1) > 1:
         panels[0].legend()
+    panel_letters(list(panels))
+    return figure
+
+
+def draw_training(axes: Axes, trained: xr.Dataset, name: str) -> None:
+    """One learning curve of one network, one line per target set."""
+    n_sets = trained.sizes.get("target_set", 1)
+    loop, values = np.arange(1, trained.sizes["loop"] + 1), trained[name].values
+    for target_set in range(n_sets):  # the loops alternate between the sets
+        chosen = slice(target_set, None, n_sets)
+        every = max(1, len(loop[chosen]) // 8)
+        axes.plot(
+            loop[chosen],
+            values[chosen],
+            color=PALETTE[target_set % len(PALETTE)],
+            marker=MARKERS[target_set % len(MARKERS)],
+            markevery=every,
+            label=f"target set {target_set + 1}",
+        )
+    _finish(axes, name)
+
+
+@styled
+def exemplary_curves(sweep: xr.Dataset, chosen: Mapping[str, int]) -> Figure:
+    """Correlation, rate and weight change in every training loop of single networks of a sweep, one curve each.
+
+    Parameters
+    ----------
+    sweep
+        Dataset along ``point`` with the curves along ``loop``.
+    chosen
+        Words for a network -> its position along ``point``. The correlation after training is drawn as a dashed line.
+    """
+    measures = [n for n in LABELS if n in sweep and sweep.sizes.get("loop", 0) > 0]
+    if not measures:
+        raise DataError("this sweep has no learning curves along 'loop'")
+    figure = new_figure(0.6 + 3.1 * len(measures), 3.4)
+    panels = np.atleast_1d(figure.subplots(1, len(measures)))
+    for number, (words, position) in enumerate(chosen.items()):
+        one = sweep.isel(point=[position])
+        colour, marker = PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
+        for axes, name in zip(panels, measures, strict=True):
+            _loops(axes, one[name], colour, marker, words)
+            tested = float(one["correlation"].values[0])
+            if name == "curve_correlation" and np.isfinite(tested):
+                axes.axhline(tested, color=colour, lw=0.9, ls=(0, (4, 2)))
+    for axes, name in zip(panels, measures, strict=True):
+        _finish(axes, name)
+    handles, words_ = panels[0].get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, words_, loc="outside lower center", ncols=len(words_))
     panel_letters(list(panels))
     return figure
 

@@ -50,9 +50,8 @@ def target_against_response(trained: xr.Dataset, *, n_neurons: int = 8, trial: i
     trained = recorded_only(trained)
     sets = range(min(trained.sizes["target_set"], MAX_SETS))
     per_neuron = neuron_correlation(trained)["correlation_single_trial"].load()
-    order = per_neuron.mean("target_set").argsort().values[::-1]
-    count = min(n_neurons, len(order))
-    chosen = order[np.round(np.linspace(0, len(order) - 1, count)).astype(int)]
+    chosen = from_best_to_worst(per_neuron, n_neurons)
+    count = len(chosen)
     sample = trained[["target", "response"]].isel(neuron=chosen, target_set=list(sets)).load()
     two_columns = len(sets) == 1 and count > 2
     columns = 2 if two_columns else len(sets)
@@ -63,7 +62,7 @@ def target_against_response(trained: xr.Dataset, *, n_neurons: int = 8, trial: i
         for s in sets:
             row, column = (position % rows, position // rows) if two_columns else (position, s)
             one = sample.isel(neuron=position, target_set=s)
-            _trace(panels[row, column], one, trial, int(neuron), float(per_neuron[s, neuron]))
+            draw_trace(panels[row, column], one, trial, int(neuron), float(per_neuron[s, neuron]))
     for axes in panels.ravel()[: rows * columns]:
         if not axes.lines:
             axes.set_axis_off()
@@ -73,17 +72,29 @@ def target_against_response(trained: xr.Dataset, *, n_neurons: int = 8, trial: i
     for axes in panels[-1]:
         axes.set_xlabel("time from window start (ms)")
     figure.supylabel(quantity(sample["response"]), fontsize=9)
+    figure.legend(handles=trace_handles(trained.sizes["trial"], trial), loc="outside upper right", ncols=3)
+    return figure
+
+
+def from_best_to_worst(per_neuron: xr.DataArray, count: int) -> np.ndarray:
+    """At most ``count`` neurons at even quantiles of their correlation (target_set, neuron), the best first."""
+    order = per_neuron.mean("target_set").argsort().values[::-1]
+    return np.asarray(order[np.round(np.linspace(0, len(order) - 1, min(count, len(order)))).astype(int)])
+
+
+def trace_handles(n_trials: int, trial: int) -> list[Line2D]:
+    """What a legend says about the lines of `draw_trace`."""
     handles = [
         Line2D([], [], color=TARGET, lw=1.6, label="target"),
         Line2D([], [], color=RESPONSE, lw=1.0, label=f"test trial {trial + 1}"),
     ]
-    if trained.sizes["trial"] > 1:
+    if n_trials > 1:
         handles.append(Line2D([], [], color=GREY, lw=0.6, alpha=0.7, label="other test trials"))
-    figure.legend(handles=handles, loc="outside upper right", ncols=3)
-    return figure
+    return handles
 
 
-def _trace(axes: Axes, one: xr.Dataset, trial: int, neuron: int, correlation: float) -> None:
+def draw_trace(axes: Axes, one: xr.Dataset, trial: int, neuron: int, correlation: float) -> None:
+    """Target (time) and responses (trial, time) of one neuron, one trial strongly."""
     time = one["time"].values
     for other in range(min(one.sizes["trial"], 6)):
         if other != trial:
@@ -114,23 +125,12 @@ def raster(trained: xr.Dataset, *, n_neurons: int = 100, n_trials: int = 3) -> F
     drawn = min(n_neurons, trained.sizes["neuron"])
     figure = new_figure(1.0 + 2.9 * trials, 0.7 + 3.2 * sets)
     panels = figure.subplots(2 * sets, trials, sharex=True, sharey="row", squeeze=False, height_ratios=[3, 1] * sets)
-    time = spikes["spike_time"].values
-    end = float(trained["time"].values[-1])
-    begin = min(float(time.min(initial=0.0)), 0.0)
+    begin, end = _shown_time(trained, spikes)
     for s in range(sets):
         for k in range(trials):
-            here = (spikes["spike_trial"].values == k) & (spikes["spike_set"].values == s)
             above, below = panels[2 * s, k], panels[2 * s + 1, k]
-            shown = here & (spikes["spike_neuron"].values < drawn)
-            fired = spikes["spike_neuron"].values[shown]
-            above.plot(time[shown], fired, "|", ms=2.2, mew=0.6, color=BLACK, rasterized=True)
-            _population_rate(below, time[here], begin, end, trained.sizes["neuron"])
-            for axes in (above, below):
-                axes.axvspan(begin, 0, color=CUE, lw=0, zorder=0)
-            words = f"trial {k + 1}" if sets == 1 else f"target set {s + 1}, trial {k + 1}"
-            above.set_title(words)
-            above.set_ylim(-1, drawn)
-            below.set_ylim(bottom=0)
+            draw_raster(above, below, trained, spikes, target_set=s, trial=k, n_neurons=drawn)
+            above.set_title(f"trial {k + 1}" if sets == 1 else f"target set {s + 1}, trial {k + 1}")
         panels[2 * s, 0].set_ylabel("neuron")
         panels[2 * s + 1, 0].set_ylabel("rate (Hz)")
     for axes in panels[-1]:
@@ -142,6 +142,27 @@ def raster(trained: xr.Dataset, *, n_neurons: int = 100, n_trials: int = 3) -> F
             handles=[Line2D([], [], color=CUE, lw=7, label="cue")], loc="outside upper right", handlelength=1.2
         )
     return figure
+
+
+def draw_raster(
+    above: Axes, below: Axes, trained: xr.Dataset, spikes: xr.Dataset, *, target_set: int, trial: int, n_neurons: int
+) -> None:
+    """Spikes of the first neurons in one trial, and below the rate of all, with the cue shaded; spikes: in memory."""
+    begin, end = _shown_time(trained, spikes)
+    time, fired = spikes["spike_time"].values, spikes["spike_neuron"].values
+    here = (spikes["spike_trial"].values == trial) & (spikes["spike_set"].values == target_set)
+    shown = here & (fired < n_neurons)
+    above.plot(time[shown], fired[shown], "|", ms=2.2, mew=0.6, color=BLACK, rasterized=True)
+    _population_rate(below, time[here], begin, end, trained.sizes["neuron"])
+    for axes in (above, below):
+        axes.axvspan(begin, 0, color=CUE, lw=0, zorder=0)
+        axes.set_xlim(begin, end)
+    above.set_ylim(-1, n_neurons)
+    below.set_ylim(bottom=0)
+
+
+def _shown_time(trained: xr.Dataset, spikes: xr.Dataset) -> tuple[float, float]:
+    return min(float(spikes["spike_time"].values.min(initial=0.0)), 0.0), float(trained["time"].values[-1])
 
 
 def _population_rate(axes: Axes, time: np.ndarray, begin: float, end: float, n_neurons: int) -> None:
@@ -162,17 +183,18 @@ def error_split(trained: xr.Dataset, *, fast_time_ms: float | None = None) -> Fi
     fast_time_ms
         x of the cut-off 1/(2 pi x) between slow and fast power (ms); default: that of the experiment, else 20 ms.
     """
-    if fast_time_ms is None:
-        fast_time_ms = float(experiment_of(trained).get("measures", {}).get("fast_time_ms", 20.0))
     figure = new_figure(8.2, 3.4)
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
-    _spectra(left, trained, fast_time_ms)
-    _split(right, trained)
+    draw_spectra(left, trained, fast_time_ms)
+    draw_split(right, trained)
     panel_letters([left, right])
     return figure
 
 
-def _spectra(axes: Axes, trained: xr.Dataset, fast_time_ms: float) -> None:
+def draw_spectra(axes: Axes, trained: xr.Dataset, fast_time_ms: float | None = None) -> None:
+    """Power of targets and responses, with the cut-off of `error_split`."""
+    if fast_time_ms is None:
+        fast_time_ms = float(experiment_of(trained).get("measures", {}).get("fast_time_ms", 20.0))
     # the last frequency stands for one side only and would end the curve in a spike
     spectrum = power_spectrum(trained).isel(frequency=slice(None, -1)).load()
     frequency = spectrum["frequency"].values
@@ -192,7 +214,8 @@ def _spectra(axes: Axes, trained: xr.Dataset, fast_time_ms: float) -> None:
     axes.legend(loc="lower left")
 
 
-def _split(axes: Axes, trained: xr.Dataset) -> None:
+def draw_split(axes: Axes, trained: xr.Dataset) -> None:
+    """The clamped split as bars, with the theory's scales in the title."""
     bars = [
         ("sampling_error", "sampling", SKY, "///"),
         ("tracking_error", "tracking", ORANGE, "\\\\\\"),

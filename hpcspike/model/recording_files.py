@@ -194,7 +194,13 @@ def _read_nwb(path: Path, targets: RecordedTargets) -> Table:
     return read_nwb(path, targets)
 
 
-_FORMATS = "netCDF, zarr, CSV, NPY, NWB"
+def _read_jld2(path: Path, targets: RecordedTargets) -> Table:
+    from hpcspike.model.jld2_recordings import read_jld2
+
+    return read_jld2(path, targets)
+
+
+_FORMATS = "netCDF, zarr, CSV, NPY, NWB, JLD2"
 _READERS: dict[str, Callable[[Path, RecordedTargets], Table]] = {
     ".nc": _read_netcdf,
     ".nc4": _read_netcdf,
@@ -202,4 +208,6 @@ _READERS: dict[str, Callable[[Path, RecordedTargets], Table]] = {
     ".csv": _read_csv,
     ".npy": _read_npy,
     ".nwb": _read_nwb,
+    ".jld2": _read_jld2,
+    ".jld": _read_jld2,
 }

@@ -71,7 +71,7 @@ def read_recording(targets: RecordedTargets, *, tau_ms: float = 10.0, seed: int 
     netCDF (4 by h5netcdf, 3 by scipy) and zarr: a 2-D array with a dimension ``time`` in ms or s (its ``units``
     attribute). CSV: a header, the time in ms in the first column (``time`` or ``time_ms``; ``time_s`` for seconds),
     one further column per unit. NPY: unit x time, with ``targets.sample_ms``. NWB: see `hpcspike.model.nwb_recordings`;
-    samples are the middles of the bins.
+    samples are the middles of the bins. JLD2: see `hpcspike.model.jld2_recordings`.
     """
     path = Path(targets.path)
     table = _stand_in(targets, seed) if targets.is_stand_in else read_table(path, targets)

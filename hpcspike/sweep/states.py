@@ -6,7 +6,10 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,6 +95,25 @@ def forget(checkpoints: Checkpoints, saving: Saving, *, world: World) -> None:
     elif world.rank == 0:
         for newest in checkpoints_in(checkpoints.folder)[:1]:
             prune(checkpoints.folder, newest, 1)
+
+
+@contextmanager
+def kept_state(keep: Path, experiment: Experiment) -> Iterator[Checkpoints | None]:
+    """The state of a trained point that was kept, to be gone on from; None if there is none.
+
+    It is lent as links (copies where there can be none): what was kept is neither changed nor written beside.
+    """
+    from hpcspike.engine.checkpoint import Checkpoints
+    from hpcspike.engine.checkpoint_files import checkpoints_in
+
+    kept = checkpoints_in(keep / _training(experiment) / str(experiment.training.n_loops))
+    if not kept:
+        yield None
+        return
+    place = keep if os.access(keep, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix=".lent-", dir=place) as folder:
+        shutil.copytree(kept[0], Path(folder) / kept[0].name, copy_function=_link_or_copy)
+        yield Checkpoints(Path(folder), at_end=False)
 
 
 def _training(experiment: Experiment) -> str:

@@ -1,0 +1,146 @@
+"""All about one trained network on one page: what `hpcspike show` draws of a point."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+from matplotlib.lines import Line2D
+
+from hpcspike.analysis import neuron_correlation
+from hpcspike.analysis.neurons import experiment_of
+from hpcspike.figures.loops import draw_training
+from hpcspike.figures.network import (
+    CUE,
+    draw_raster,
+    draw_spectra,
+    draw_split,
+    draw_trace,
+    from_best_to_worst,
+    quantity,
+    recorded_only,
+    trace_handles,
+)
+from hpcspike.figures.style import GREY, STATUS_MARKERS, few_ticks, new_figure, panel_letters, styled, valued
+from hpcspike.variables import STATUS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+RASTER_NEURONS = 100
+
+
+@styled
+def point_overview(trained: xr.Dataset, *, n_neurons: int = 4, target_set: int = 0, trial: int = 0) -> Figure:
+    """Target against response, raster, learning curve, spectrum and error split of one network.
+
+    Parameters
+    ----------
+    trained
+        Dataset of one trained network, as `hpcspike.retrain` and `hpcspike.run` return it. What it does not hold (the
+        response of one that diverged, spikes of units that have none) is said in the place where it would be.
+    n_neurons
+        Neurons whose responses are drawn, from the best to the worst followed one.
+    target_set, trial
+        What is drawn of several.
+    """
+    figure = new_figure(11.0, 8.0)
+    above, below = np.asarray(figure.subfigures(2, 1, height_ratios=(1.45, 1)))
+    left, right = np.asarray(above.subfigures(1, 2, width_ratios=(1.1, 1)))
+    first = _traces(left, trained, n_neurons, target_set, trial)
+    raster = _raster(right, trained, target_set, trial)
+    curve, spectra, split = below.subplots(1, 3, width_ratios=(1, 1.1, 1))
+    if "curve_correlation" in trained and trained.sizes.get("loop", 0) > 0:
+        draw_training(curve, trained, "curve_correlation")
+        if trained.sizes["target_set"] > 1:
+            curve.legend()
+    else:
+        _remark(curve, "no loop of training was finished")
+    if "response" in trained and trained.sizes["time"] >= 4:
+        draw_spectra(spectra, trained)
+        draw_split(split, trained)
+    else:
+        for axes in (spectra, split):
+            _remark(axes, _missing_response(trained))
+    panel_letters([first, raster, curve, spectra, split])
+    figure.suptitle(_title(trained), fontsize=9)
+    return figure
+
+
+def _traces(place: SubFigure, trained: xr.Dataset, n_neurons: int, target_set: int, trial: int) -> Axes:
+    """One panel per neuron; returns the first."""
+    if "response" not in trained:
+        axes = place.subplots()
+        _remark(axes, _missing_response(trained))
+        return axes
+    shown = recorded_only(trained)
+    per_neuron = neuron_correlation(shown)["correlation_single_trial"].isel(target_set=[target_set]).load()
+    chosen = from_best_to_worst(per_neuron, n_neurons)
+    sample = shown[["target", "response"]].isel(neuron=chosen, target_set=target_set).load()
+    panels = place.subplots(len(chosen), 1, sharex=True, squeeze=False)[:, 0]
+    for position, (axes, neuron) in enumerate(zip(panels, chosen, strict=True)):
+        draw_trace(axes, sample.isel(neuron=position), trial, int(neuron), float(per_neuron[0, neuron]))
+    panels[-1].set_xlabel("time from window start (ms)")
+    place.supylabel(quantity(sample["response"]), fontsize=9)
+    place.legend(handles=trace_handles(trained.sizes["trial"], trial), loc="outside upper right", ncols=3)
+    return panels[0]
+
+
+def _raster(place: SubFigure, trained: xr.Dataset, target_set: int, trial: int) -> Axes:
+    """Spikes above, rate below; returns the upper panel."""
+    if "spike_time" not in trained or _neuron_model(trained) == "tanh":
+        axes = place.subplots()
+        _remark(axes, "units of rate have no spikes" if "response" in trained else _missing_response(trained))
+        return axes
+    spikes = trained[["spike_time", "spike_neuron", "spike_trial", "spike_set"]].load()
+    above, below = place.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    drawn = min(RASTER_NEURONS, trained.sizes["neuron"])
+    draw_raster(above, below, trained, spikes, target_set=target_set, trial=trial, n_neurons=drawn)
+    several = trained.sizes["target_set"] > 1
+    above.set_title(f"target set {target_set + 1}, test trial {trial + 1}" if several else f"test trial {trial + 1}")
+    above.set_ylabel("neuron")
+    below.set_ylabel("rate (Hz)")
+    below.set_xlabel("time from window start (ms)")
+    few_ticks(below, "x", 5)
+    if above.get_xlim()[0] < 0:
+        cue = [Line2D([], [], color=CUE, lw=7, label="cue")]
+        place.legend(handles=cue, loc="outside upper right", handlelength=1.2)
+    return above
+
+
+def _title(trained: xr.Dataset) -> str:
+    attributes = trained.attrs
+    head = str(attributes.get("sweep", attributes.get("name", "network")))
+    if "point" in attributes:
+        parameters = json.loads(attributes.get("parameters", "{}"))
+        values = [valued(name, np.nan if value is None else value) for name, value in parameters.items()]
+        head += f", point {attributes['point']}: {', '.join(values)}"
+    parts = []
+    if "status" in trained:
+        parts.append(STATUS_MARKERS[STATUS[int(trained["status"])]][1])
+    for name, words in (("correlation", "correlation"), ("population_rate", "population rate")):
+        if name in trained and bool(trained[name].notnull()):
+            unit = "" if name == "correlation" else " Hz"
+            parts.append(f"{words} {float(trained[name]):.3g}{unit}")
+    if "comparison" in attributes:
+        parts.append(str(attributes["comparison"]).partition(":")[0])
+    return "\n".join([head, ", ".join(parts)]) if parts else head
+
+
+def _missing_response(trained: xr.Dataset) -> str:
+    if "diverged_loop" in trained and int(trained["diverged_loop"]) >= 0:
+        # loops count from 1 in figures
+        return f"diverged in loop {int(trained['diverged_loop']) + 1}:\nno response to show"
+    return "this Dataset holds no response"
+
+
+def _neuron_model(trained: xr.Dataset) -> str:
+    return str(experiment_of(trained).get("neuron", {}).get("model", ""))
+
+
+def _remark(axes: Axes, words: str) -> None:
+    axes.text(0.5, 0.5, words, ha="center", va="center", color=GREY, transform=axes.transAxes)
+    axes.set_axis_off()
