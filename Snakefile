@@ -10,6 +10,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version, validate
 
 from hpcspike.errors import HpcspikeError
+from hpcspike.report.captions import caption_of
 from hpcspike.spec.load import read_document
 from hpcspike.sweep.records import workflow_lock
 from hpcspike.sweep.workflow import plan_jobs, plan_network, sweep_figures
@@ -41,6 +42,8 @@ validate(document, "cluster/config/sweep.schema.json", set_default=False)
 
 STORE = JOBS.store
 OUTPUT = f"{RESULTS}/{JOBS.sweep.name}"
+CAPTIONS = Path(workflow.basedir) / "cluster" / "report"
+NETWORK_FIGURES = ("samples", "raster", "training", "error_split")
 RECEIPTS = f"{STORE}.receipts"
 PLANNED = f"{RECEIPTS}/plan.json"
 # not params: other options must not make batches that are done run again
@@ -65,15 +68,19 @@ def figures_of_sweep():
 
 
 def drawn(folder, names, category):
-    """Figures for the report, each with its caption."""
+    """Figures for the report, in their order, each with its heading and caption."""
     files = []
-    for name in names:
-        caption = Path(workflow.basedir) / "cluster" / "report" / f"{name}.rst"
-        marks = {"category": category, "labels": {"figure": name.replace("_", " ")}}
-        if caption.exists():
-            marks["caption"] = str(caption)
+    for number, name in enumerate(names, start=2):
+        marks = {"category": category, "labels": {"result": f"{number:02d} {caption_of(CAPTIONS, name).heading}"}}
+        if (CAPTIONS / f"{name}.rst").exists():
+            marks["caption"] = str(CAPTIONS / f"{name}.rst")
         files += [report(f"{folder}/{name}.png", **marks)]
     return files
+
+
+def paged(path, category, heading):
+    """A page of HTML for the report, first of its category."""
+    return report(path, category=category, labels={"result": f"01 {heading}"}, caption=str(CAPTIONS / "page.rst"))
 
 
 FIGURES = figures_of_sweep()
@@ -93,8 +100,8 @@ rule all:
     default_target: True
     input:
         f"{OUTPUT}/tables",
-        [f"{OUTPUT}/figures/{name}.png" for name in FIGURES],
-        [f"{RESULTS}/{name}/figures/training.png" for name in NETWORKS],
+        f"{OUTPUT}/{JOBS.sweep.name}.html",
+        [f"{RESULTS}/{name}/{name}.html" for name in NETWORKS],
 
 
 # The store itself is never an output: Snakemake deletes the outputs of failed jobs. Receipts, written last, stand for it.
@@ -185,6 +192,19 @@ rule draw:
         "{HPCSPIKE} plot {STORE:q} --out {params.folder:q}"
 
 
+rule page:
+    input:
+        rules.finalize.output,
+        rules.draw.output,
+    output:
+        paged(f"{OUTPUT}/{JOBS.sweep.name}.html", f"Sweep {JOBS.sweep.name}", "Everything on one page: map, networks, origin"),
+    params:
+        figures=f"{OUTPUT}/figures",
+    shell:
+        "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 {HPCSPIKE} report {STORE:q} "
+        "--figures {params.figures:q} --captions {CAPTIONS:q} --retrain-below 1 --out {output:q}"
+
+
 rule train:
     output:
         f"{RESULTS}/{{network}}.nc",
@@ -202,11 +222,23 @@ rule network_figures:
     input:
         rules.train.output,
     output:
-        drawn(f"{RESULTS}/{{network}}/figures", ("samples", "raster", "training", "error_split"), "Network {network}"),
+        drawn(f"{RESULTS}/{{network}}/figures", NETWORK_FIGURES, "Network {network}"),
     params:
         folder=f"{RESULTS}/{{network}}/figures",
     shell:
         "{HPCSPIKE} plot {input:q} --out {params.folder:q}"
+
+
+rule network_page:
+    input:
+        rules.train.output,
+        rules.network_figures.output,
+    output:
+        paged(f"{RESULTS}/{{network}}/{{network}}.html", "Network {network}", "Everything on one page: figures, numbers, origin"),
+    params:
+        figures=f"{RESULTS}/{{network}}/figures",
+    shell:
+        "{HPCSPIKE} report {input[0]:q} --figures {params.figures:q} --captions {CAPTIONS:q} --out {output:q}"
 
 
 if config["paper"]:

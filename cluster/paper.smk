@@ -1,12 +1,15 @@
 # The figures of the paper and its claims, as studies (networks with probes) and sweeps; included by the Snakefile.
 #     snakemake --cores all fig1 --config size=laptop
 #     snakemake --cores all figures claims --config size=laptop
+# Studies of other learners run in the same way: snakemake --cores all learners_driven --config size=laptop
+from hpcspike.commands.claims import SIZES
 from hpcspike.spec.load import load
 from hpcspike.studies.workflow import plan_study
 
 STUDIES = [
     "fig1", "fig1s1", "fig1s2", "fig2", "fig3", "fig3_heterogeneity", "fig3s1", "fig3s2", "fig3s3", "fig4", "fig5"
 ]  # fmt: skip
+LEARNER_STUDIES = ["learners_driven", "learners_damage"]  # not of the paper: no claims are measured in them
 SWEEPS = ["fig4_maps", "fig6", "fig6_size", "fig7", "capacity_amplitude", "capacity_degree", "map_rate", "map_lif", "map_dale"]
 
 
@@ -43,7 +46,7 @@ for SWEEP_NAME in WANTED:
             SWEEP_NAME
         input:
             rule_of(SWEEP_NAME, "analyse").output,
-            rule_of(SWEEP_NAME, "draw").output,
+            rule_of(SWEEP_NAME, "page").output,
 
 
 @functools.cache
@@ -57,7 +60,13 @@ def study(name):
 
 def study_of(folder):
     """The study whose results go to a folder: the folder is called like the study, with its size."""
-    return study(max((name for name in STUDIES if folder == name or folder.startswith(f"{name}_")), key=len))
+    names = STUDIES + LEARNER_STUDIES
+    return study(max((name for name in names if folder == name or folder.startswith(f"{name}_")), key=len))
+
+
+def page_of(name):
+    """The page of a study, the last of what is made of it."""
+    return f"{RESULTS}/{study(name).name}/{study(name).name}.html"
 
 
 def table_of(name):
@@ -68,7 +77,7 @@ def table_of(name):
 
 
 wildcard_constraints:
-    study=f"({'|'.join(STUDIES)})(_[a-z]+)?",
+    study=f"({'|'.join(STUDIES + LEARNER_STUDIES)})({'|'.join(SIZES)})?",
 
 
 rule network_of_study:
@@ -109,29 +118,34 @@ rule figures_of_study:
     input:
         f"{RESULTS}/{{study}}/study.nc",
     output:
-        report(
-            directory(f"{RESULTS}/{{study}}/figures"),
-            patterns=["{figure}.png"],
-            category="Study {study}",
-            labels={"figure": "{figure}"},
-        ),
+        directory(f"{RESULTS}/{{study}}/figures"),
     shell:
         "{HPCSPIKE} plot {input:q} --out {output:q}"
 
 
-for STUDY_NAME in STUDIES:
+rule page_of_study:
+    input:
+        rules.study.output[0],
+        rules.figures_of_study.output,
+    output:
+        paged(f"{RESULTS}/{{study}}/{{study}}.html", "Study {study}", "Everything on one page: figures, numbers, origin"),
+    shell:
+        "{HPCSPIKE} report {input[0]:q} --figures {input[1]:q} --captions {CAPTIONS:q} --out {output:q}"
+
+
+for STUDY_NAME in STUDIES + LEARNER_STUDIES:
 
     rule:
         name:
             STUDY_NAME
         input:
-            lambda wildcards, name=STUDY_NAME: f"{RESULTS}/{study(name).name}/figures",
+            lambda wildcards, name=STUDY_NAME: page_of(name),
 
 
 rule figures:
     input:
-        lambda wildcards: [f"{RESULTS}/{study(name).name}/figures" for name in STUDIES],
-        [[*rule_of(name, "analyse").output, *rule_of(name, "draw").output] for name in WANTED],
+        lambda wildcards: [page_of(name) for name in STUDIES],
+        [[*rule_of(name, "analyse").output, *rule_of(name, "page").output] for name in WANTED],
 
 
 rule claims:
@@ -141,6 +155,7 @@ rule claims:
     output:
         f"{RESULTS}/claims/claims.md",
         f"{RESULTS}/claims/claims.csv",
+        paged(f"{RESULTS}/claims/claims.html", "Claims", "The paper's claims, measured"),
     params:
         results=lambda wildcards: [table_of(name) for name in STUDIES + SWEEPS],
     shell:

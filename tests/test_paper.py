@@ -37,7 +37,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_workflow_knows_every_study_and_sweep_of_the_project() -> None:
     loaded = {path.stem: load(path, size="smoke") for path in CONFIG.glob("*.yaml") if "smoke:" in path.read_text()}
     studies = {name for name, config in loaded.items() if isinstance(config, Study)}
-    assert studies == set(named("STUDIES"))
+    assert studies == {*named("STUDIES"), *named("LEARNER_STUDIES")}
     sweeps = {name for name, config in loaded.items() if isinstance(config, Sweep)}
     assert set(named("SWEEPS")) <= sweeps
 
@@ -53,6 +53,9 @@ def test_a_study_gives_its_figures(results: Path, name: str) -> None:
     probes = load(CONFIG / f"{name}.yaml", size="smoke").probes  # type: ignore[union-attr]
     expected = {"quasi_static", "lesion", "shuffle", "perturbation", "recall", "heterogeneity"}
     assert {probe for probe in expected if getattr(probes, probe) is not None} <= drawn
+    page = ["--figures", str(folder / "figures"), "--captions", str(ROOT / "cluster" / "report")]
+    assert main(["report", str(folder / "study.nc"), *page, "--out", str(folder / "page.html")]) == 0
+    assert (folder / "page.html").read_text().count("<img ") == len(drawn)
 
 
 @pytest.mark.parametrize("name", named("SWEEPS"))
@@ -94,10 +97,11 @@ def test_the_workflow_runs_a_figure_and_plans_all_of_them(tmp_path: Path) -> Non
         [*command, "-n", "figures", "claims", *smoke], cwd=tmp_path, capture_output=True, text=True, timeout=200
     )
     assert planned.returncode == 0, planned.stdout + planned.stderr
-    for rule in ("figures_of_study", "fig7_finalize", "fig4_maps_draw", "claims"):
+    for rule in ("figures_of_study", "page_of_study", "fig7_page", "fig7_finalize", "fig4_maps_draw", "claims"):
         assert rule in planned.stdout
     ran = subprocess.run([*command, "fig3s3", *smoke], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert (tmp_path / "results" / "fig3s3_smoke" / "figures" / "examples.png").exists()
+    assert (tmp_path / "results" / "fig3s3_smoke" / "fig3s3_smoke.html").exists()
     again = subprocess.run([*command, "fig3s3", *smoke], cwd=tmp_path, capture_output=True, text=True, timeout=200)
     assert "Nothing to be done" in again.stdout + again.stderr

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import pytest
 import xarray as xr
@@ -126,6 +130,35 @@ def test_the_workflow_computes_analyses_and_draws(finished: Path) -> None:
         assert (results / figure).stat().st_size > 1000
     receipts = {path.name for path in (results / "little.zarr.receipts").iterdir()}
     assert receipts == {"plan.json", "batch-0000.json", "batch-0001.json", "finalized.json"}
+
+
+@pytest.mark.workflow
+def test_the_report_holds_every_page_and_figure_and_needs_nothing_from_outside(finished: Path) -> None:
+    run = snakemake(finished, *CONFIG, "--report", "results/report.html")
+    assert run.returncode == 0, run.stdout + run.stderr
+    text = (finished / "results" / "report.html").read_text()
+    assert not re.search(r"<(script|link|img|iframe)[^>]+(src|href)=[\"']?https?:", text)
+    items = json.loads(re.search(r"var results = (\{.*?\});\n", text)[1])  # type: ignore[index]
+    pages = {"results/little/little.html", "results/single/single.html"}
+    figures = {str(path.relative_to(finished)) for path in (finished / "results").glob("*/figures/*.png")}
+    assert set(items) == pages | figures
+    for path, item in items.items():
+        kind, _, content = item["data_uri"].partition(";base64,")
+        data = base64.b64decode(content) if content else unquote_to_bytes(item["data_uri"].partition(",")[2])
+        assert data == (finished / path).read_bytes()
+        assert item["mime_type"] == ("text/html" if path in pages else "image/png")
+        assert item["caption"]
+        assert kind
+    labels = sorted(item["labels"]["result"] for path, item in items.items() if "little" in path)
+    assert labels[0].startswith("01 Everything on one page")
+    assert labels[1] == "02 Where the network learns"
+    landing = json.loads(re.search(r"var workflow_desc = (\".*?\");?\n", text)[1])  # type: ignore[index]
+    assert [landing.count(f"<b>{name}</b>") for name in ("Sweep little", "Network single")] == [1, 1]
+    page = (finished / "results" / "little" / "little.html").read_text()
+    assert page.count("hpcspike show results/little.zarr --point") == 6 + 3  # every network, and three examples
+    n_figures = len(list((finished / "results" / "little" / "figures").glob("*.png")))
+    # and the learning curves of the three, and what of them was trained again: all, unless the machine is very busy
+    assert n_figures + 1 <= page.count("<img ") <= n_figures + 4
 
 
 @pytest.mark.workflow

@@ -28,6 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
         if name in tables:
             raise StoreError(f"{text}: the results of {name!r} were given twice")
         tables[name] = table
+    from hpcspike.report.claims import page_of_claims
     from hpcspike.studies.claims import as_markdown, as_table
     from hpcspike.studies.statements import rows
 
@@ -38,6 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
         write_whole(folder / f"{name}.nc", partial(table.to_netcdf, engine="h5netcdf", encoding=compressed(table)))
     write_whole(folder / "claims.csv", lambda path: as_table(found).to_csv(path, index=False, float_format="%.6g"))
     write_whole(folder / "claims.md", lambda path: path.write_text(as_markdown(found, sources)))
+    page = page_of_claims(found, sources)
+    write_whole(folder / "claims.html", lambda path: path.write_text(page, encoding="utf-8"))
     verdicts = [row.verdict for row in found]
     counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
     print(f"{folder / 'claims.md'}: {len(found)} rows: {counts or 'none'}")

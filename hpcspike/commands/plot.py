@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def run(arguments: argparse.Namespace) -> int:
     """Draw every figure as PNG."""
     folder = output_folder(arguments.out)
-    results = _results(Path(arguments.store))
+    results = results_at(Path(arguments.store))
     import matplotlib
 
     matplotlib.use("Agg")
@@ -33,7 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _results(path: Path) -> xr.Dataset | xr.DataTree:
+def results_at(path: Path) -> xr.Dataset | xr.DataTree:
+    """What a path holds: a sweep, the tree of a study, or one trained network."""
     if is_sweep(path):
         return finished_points(str(path))
     root = _root(path)

@@ -1,0 +1,112 @@
+"""``hpcspike report``: one page of HTML about a sweep, a study or one trained network."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpcspike.commands.common import finished_points, is_sweep, refuse_unwritable, write_whole
+from hpcspike.errors import SpecError, StoreError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from hpcspike.report.page import Picture
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the page; it holds everything that it shows."""
+    path = Path(arguments.out)
+    if path.suffix != ".html":
+        raise StoreError(f"--out {path}: must end in .html")
+    if path.is_dir():
+        raise StoreError(f"--out {path} is a folder; choose another path")
+    refuse_unwritable(path)
+    figures, captions = _folder("--figures", arguments.figures), _folder("--captions", arguments.captions)
+    page = _page(Path(arguments.store), figures, captions, retrain_below=arguments.retrain_below)
+    write_whole(path, lambda unfinished: unfinished.write_text(page, encoding="utf-8"))
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
+def _folder(option: str, text: str | None) -> Path | None:
+    if text is not None and not Path(text).is_dir():
+        raise StoreError(f"{option} {text}: no such folder; give an existing one or leave the option out")
+    return None if text is None else Path(text)
+
+
+def _page(store: Path, figures: Path | None, captions: Path | None, *, retrain_below: float) -> str:
+    import xarray as xr
+
+    from hpcspike.commands.plot import results_at
+    from hpcspike.figures import figures_for
+    from hpcspike.report.drawing import pictures
+
+    results = _with_rows(store) if is_sweep(store) else results_at(store)
+    if not is_sweep(store) and "point" in results.dims:
+        raise StoreError(f"{store} was exported from a sweep; give the store of the sweep itself")
+    drawn = pictures(figures_for(results), folder=figures, captions=captions, what=_name(results))
+    if isinstance(results, xr.DataTree):
+        from hpcspike.report.network import page_of_study
+        from hpcspike.studies.results import table_of
+
+        return page_of_study(results, table_of(results), drawn)
+    if "point" not in results.dims:
+        from hpcspike.report.network import page_of_network
+
+        return page_of_network(results, drawn)
+    return _page_of_sweep(store, results.load(), drawn, captions, retrain_below)
+
+
+def _page_of_sweep(
+    store: Path, sweep: xr.Dataset, drawn: list[Picture], captions: Path | None, retrain_below: float
+) -> str:
+    from hpcspike.report.sweep import exemplary, page_of_sweep
+    from hpcspike.sweep.records import read_records
+
+    took = sweep["wall_seconds"].values
+    chosen = {words: k for words, k in exemplary(sweep).items() if took[k] < 60.0 * retrain_below}
+    overviews = [
+        picture
+        for words, position in chosen.items()
+        for picture in _overview(store, words, int(sweep["point"][position]), captions)
+    ]
+    records = list(read_records(store).values())
+    return page_of_sweep(sweep, drawn, store=str(store), records=records, overviews=overviews)
+
+
+def _overview(store: Path, words: str, point: int, captions: Path | None) -> list[Picture]:
+    """A network trained again and drawn; none where there is no such network to be trained again."""
+    from hpcspike.figures import point_overview
+    from hpcspike.report.captions import as_html, caption_of
+    from hpcspike.report.drawing import as_png
+    from hpcspike.report.page import Picture
+    from hpcspike.sweep.retraining import retrain
+
+    try:
+        network = retrain(store, point=point)
+    except SpecError:  # of another learner
+        return []
+    heading = f"The {words} network, point {point}"
+    alternative = f"{heading}: targets and responses, spikes, learning curve, power spectra and error split"
+    caption = as_html(caption_of(captions, "point").text)
+    return [Picture(f"figure-{words}", heading, alternative, as_png(point_overview(network)), caption)]
+
+
+def _with_rows(store: Path) -> xr.Dataset:
+    """The finished points of a sweep with their rows in the store, by which other commands call them."""
+    import numpy as np
+
+    from hpcspike.sweep.reading import open_sweep
+    from hpcspike.sweep.store import open_store
+
+    finished_points(str(store))  # an error if there are none
+    sweep = open_sweep(store, complete_only=False)
+    rows = np.flatnonzero(open_store(store).planned)
+    sweep = sweep.assign_coords(point=("point", rows, {"units": "1", "long_name": "row of the store"}))
+    return sweep.isel(point=np.flatnonzero(sweep["done"].values == 1))
+
+
+def _name(results: xr.Dataset | xr.DataTree) -> str:
+    return str(results.attrs.get("study") or results.attrs.get("name", "a network"))

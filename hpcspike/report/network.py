@@ -1,0 +1,140 @@
+"""The pages of one trained network and of a study: figures, numbers, and where all of it comes from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from markupsafe import Markup
+
+from hpcspike.analysis.intervals import mean_interval
+from hpcspike.report.origin import ORIGIN, origin
+from hpcspike.report.page import Cell, Column, Picture, Section, facts, figures, number, page, paragraph, table
+from hpcspike.report.words import FAILURES, became, meaning, unit_of
+from hpcspike.sweep.cost import shown_seconds
+from hpcspike.variables import POINT_RESULTS
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+MEASURES = (
+    "correlation",
+    "correlation_trial_mean",
+    "correlation_phi",
+    "population_rate",
+    "spectral_index",
+    "sampling_error",
+    "tracking_error",
+    "quasi_static_correlation",
+    "sign_flips",
+    "spectral_radius_before",
+    "spectral_radius_after",
+)
+"""Numbers of the variants of a study that its page shows, where it has them."""
+
+
+def page_of_network(trained: xr.Dataset, pictures: Sequence[Picture]) -> str:
+    """The page of one trained network, as ``hpcspike train`` writes it."""
+    experiment = json.loads(trained.attrs["experiment"])
+    name = str(trained.attrs.get("name", "network"))
+    status = became(int(trained["status"])) if "status" in trained else ""
+    sentence = (
+        f"One network of {trained.sizes['neuron']} neurons, of which every one was trained on a target of its own by "
+        f"recursive least squares ({trained.attrs.get('trained_variable', 'drive')} training), and tested from random "
+        "initial conditions."
+    )
+    if "correlation" in trained:
+        reached = number(float(trained["correlation"]))
+        sentence += f" It reached a correlation of {reached} with its targets in single trials"
+        sentence += f": {FAILURES.get(status, status)}." if status else "."
+    record = json.loads(trained.attrs.get("provenance", "{}"))
+    sections = [
+        *([Section("figures", "Figures", figures(pictures))] if pictures else []),
+        Section("numbers", "Numbers", facts(list(_scalars(trained)))),
+        Section("origin", ORIGIN, _origin([record], experiment, {"seed": experiment.get("seed")})),
+    ]
+    return page(f"Network {name}", [sentence, *_stand_in(trained)], sections)
+
+
+def _scalars(trained: xr.Dataset) -> Iterator[tuple[str, str]]:
+    for name, variable in POINT_RESULTS.items():
+        if name not in trained or trained[name].dims or variable.dims != ("point",):
+            continue
+        value = float(trained[name])
+        if name == "status":
+            yield meaning(trained[name]), FAILURES.get(became(int(value)), became(int(value)))
+        elif np.isfinite(value) and not (name == "diverged_loop" and value < 0):
+            yield meaning(trained[name]), f"{number(value)}{unit_of(trained[name])}"
+
+
+def page_of_study(tree: xr.DataTree, numbers: xr.Dataset, pictures: Sequence[Picture]) -> str:
+    """The page of a study.
+
+    Parameters
+    ----------
+    tree
+        As ``hpcspike study`` writes it.
+    numbers
+        The table of its numbers over (variant, replicate).
+    pictures
+        Its figures.
+    """
+    document = json.loads(tree.attrs["document"])
+    variants = [str(name) for name in numbers["variant"].values]
+    replicates = numbers.sizes["replicate"]
+    lead = [
+        f"{len(variants)} variants of a network, each trained in {replicates} independent repetitions and probed "
+        "afterwards: " + ", ".join(variants) + ".",
+        *_stand_in(tree),
+    ]
+    records = [json.loads(node.attrs["provenance"]) for node in tree.leaves if "provenance" in node.attrs]
+    seconds = shown_seconds(float(np.nansum(numbers["wall_seconds"].values)))
+    more = {"seed": document.get("experiment", {}).get("seed", 1), "networks": len(records), "computation": seconds}
+    sections = [
+        *([Section("figures", "Figures", figures(pictures))] if pictures else []),
+        Section("numbers", "Numbers", _variants(numbers, variants)),
+        Section("origin", ORIGIN, _origin(records, document, more)),
+    ]
+    return page(f"Study {tree.attrs['study']}", lead, sections)
+
+
+def _variants(numbers: xr.Dataset, variants: list[str]) -> Markup:
+    shown = [name for name in MEASURES if name in numbers and np.isfinite(numbers[name].values).any()]
+    columns = [Column("variant", number=False)]
+    columns += [Column(_heading(numbers[name]), meaning(numbers[name])) for name in shown]
+    rows = []
+    for variant in variants:
+        cells = [Cell(variant, variant)]
+        for name in shown:
+            column = numbers[name].sel(variant=variant)
+            others = [dim for dim in column.dims if dim != "replicate"]
+            cells.append(_interval(np.asarray(column.mean(others).values, dtype=np.float64)))
+        rows.append(cells)
+    text = "Mean over the repetitions with its 95 % interval (Student's t) below; a dash where a variant has no value."
+    return paragraph(text) + table("Variants", columns, rows, key="variants")
+
+
+def _heading(array: xr.DataArray) -> str:
+    return str(array.name).replace("_", " ") + (f" ({unit_of(array).strip()})" if unit_of(array) else "")
+
+
+def _interval(values: np.ndarray) -> Cell:
+    found = mean_interval(values)
+    if not found.n:
+        return Cell("–", "")
+    shown = Markup("{}").format(number(found.value))
+    if np.isfinite(found.low):
+        shown += Markup("<br><small>{} to {}</small>").format(number(found.low), number(found.high))
+    return Cell(shown, repr(found.value))
+
+
+def _origin(records: Sequence[dict[str, Any]], document: Any, more: dict[str, Any]) -> Markup:
+    known = [(name, str(value)) for name, value in more.items() if value is not None]
+    return origin(records, more=known, document=document)
+
+
+def _stand_in(what: xr.Dataset | xr.DataTree) -> list[str]:
+    words = what.attrs.get("stand_in")
+    return [f"The data that it follows are a {words}."] if words else []
