@@ -130,7 +130,15 @@ def fit_law(crossing: Crossing, exponents: tuple[float, float] | None = None) ->
 
 
 def paper_law(crossing: Crossing, tau_ms: float = 10.0) -> Law:
-    """The crossing with the paper's prefactors: (4 pi tau_c)^(2/3) (tau / N)^(1/3), nothing fitted."""
+    """The crossing with the paper's prefactors: (4 pi tau_c)^(2/3) (tau / N)^(1/3), nothing fitted.
+
+    Parameters
+    ----------
+    crossing
+        Where the errors balance, as `crossings` finds it.
+    tau_ms
+        Membrane time constant tau in ms.
+    """
     prefactor = (4.0 * np.pi) ** (2.0 / 3.0) * tau_ms ** (1.0 / 3.0)
     predicted = prefactor * crossing.tau_corr_ms ** THEORY[0] * crossing.n_neurons ** THEORY[1]
     error = _decades(np.log(crossing.tau_syn_ms / predicted))

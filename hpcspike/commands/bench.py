@@ -26,6 +26,9 @@ def run(arguments: argparse.Namespace) -> int:
 
         print(markdown(_stored(Path(arguments.markdown))))
         return 0
+    if arguments.history or arguments.add:
+        _show_history(arguments)
+        return 0
     path = Path(arguments.json) if arguments.json else None
     if path is not None:
         refuse_unwritable(path)
@@ -36,7 +39,23 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _stored(path: Path) -> dict[str, Any]:
+def _show_history(arguments: argparse.Namespace) -> None:
+    from hpcspike.benchmark import history
+
+    if not arguments.history:
+        raise SpecError(f"--add {arguments.add}: must be given with --history CSV, the file it is added to")
+    path = Path(arguments.history)
+    if not path.exists() and not arguments.add:
+        raise StoreError(f"--history {path}: no such file; begin it with --add JSON")
+    rows = history.read(path.read_text(), source=f"--history {path}") if path.exists() else []
+    if arguments.add:
+        refuse_unwritable(path)
+        rows = history.added(rows, _stored(Path(arguments.add), option="--add"))
+        write_whole(path, lambda unfinished: unfinished.write_text(history.write(rows)))
+    print("\n".join(history.lines(rows)))
+
+
+def _stored(path: Path, *, option: str = "--markdown") -> dict[str, Any]:
     from hpcspike.benchmark.report import SCHEMA
 
     try:
@@ -44,9 +63,7 @@ def _stored(path: Path) -> dict[str, Any]:
         if result["hpcspike_bench"] != SCHEMA:
             raise KeyError
     except (OSError, ValueError, KeyError, TypeError):
-        raise StoreError(
-            f"--markdown {path}: is not what 'hpcspike bench --json PATH' of this version writes"
-        ) from None
+        raise StoreError(f"{option} {path}: is not what 'hpcspike bench --json PATH' of this version writes") from None
     return result
 
 

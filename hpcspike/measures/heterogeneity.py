@@ -121,8 +121,8 @@ def participation_ratio(variances: np.ndarray) -> float:
 def correlation_time(time_courses: np.ndarray, *, grid_ms: float) -> float:
     """Time in ms after which the autocorrelation, averaged over neurons, falls below 1/e; the window if it never does.
 
-    Each time course (n, samples) loses its mean; C(k) = sum_t x(t) x(t + k) / sum_t x(t)^2, over all neurons, with the
-    divisors of unequal numbers of products. Linear between samples.
+    Each of the time_courses (n, samples), sampled every grid_ms (ms), loses its mean; C(k) = sum_t x(t) x(t + k) /
+    sum_t x(t)^2, over all neurons, with the divisors of unequal numbers of products. Linear between samples.
     """
     x = centred(np.asarray(time_courses, dtype=np.float64))
     samples = x.shape[-1]

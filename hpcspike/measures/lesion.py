@@ -100,7 +100,17 @@ def lost_neurons(trained: Trained, count: int, *, draw: int) -> np.ndarray:
 
 
 def without_neurons(trained: Trained, neurons: np.ndarray, *, removed: Removed = "all") -> Trained:
-    """A copy of a network in which the synapses of some neurons have weight 0, plastic and fixed ones alike."""
+    """A copy of a network in which the synapses of some neurons have weight 0, plastic and fixed ones alike.
+
+    Parameters
+    ----------
+    trained
+        Outcome of `hpcspike.train`.
+    neurons
+        (lost,) numbers of the neurons.
+    removed
+        ``"all"``: synapses from and onto them; otherwise only those from them.
+    """
     problem = trained.problem
     lost = np.zeros(problem.n_neurons, dtype=bool)
     lost[neurons] = True

@@ -132,7 +132,19 @@ def delete_spike(
 
 
 def record_trial(trained: Trained, *, stimulus: int = 0, trial: int = 0, beyond_ms: float = 0.0) -> StateRecord:
-    """Phases and drives of one test trial, run interval by interval; the drives are those of `Trained.evoke`."""
+    """Phases and drives of one test trial, run interval by interval; the drives are those of `Trained.evoke`.
+
+    Parameters
+    ----------
+    trained
+        Outcome of `hpcspike.train`.
+    stimulus
+        Which target set's cue to give.
+    trial
+        Number of the trial, which decides its initial phases.
+    beyond_ms
+        Record this much longer (ms) than the trained window.
+    """
     problem, samples = trained.problem, _n_samples(trained, beyond_ms)
     simulation, every = trained.copy_simulation(), problem.steps_per_sample
     begin_trial(trained, simulation, stimulus, trial)

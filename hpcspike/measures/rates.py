@@ -81,7 +81,17 @@ def binned_rates(
 
 
 def raster(spikes: Sequence[Spikes], neurons: Sequence[int], *, step_ms: float) -> Raster:
-    """The spikes of ``neurons`` in every trial, trial by trial; each at the end of its step, as files have it."""
+    """The spikes of ``neurons`` in every trial, trial by trial; each at the end of its step, as files have it.
+
+    Parameters
+    ----------
+    spikes
+        One `Spikes` per trial, as `Trained.evoke` gives them.
+    neurons
+        Numbers of the neurons to keep.
+    step_ms
+        Length of a step in ms.
+    """
     times, which, trials = [np.zeros(0)], [np.zeros(0, np.int32)], [np.zeros(0, np.int64)]
     for number, trial in enumerate(spikes):
         chosen = np.isin(trial.neuron, np.asarray(neurons))

@@ -36,13 +36,29 @@ def band_powers(time_courses: np.ndarray, *, grid_ms: float, fast_time_ms: float
 
 
 def fast_share(time_courses: np.ndarray, *, grid_ms: float, fast_time_ms: float) -> float:
-    """Share of fast power (`band_powers`) in all power: between 0 and 1, NaN where every time course is constant."""
+    """Share of fast power in all power: between 0 and 1, NaN where every time course is constant.
+
+    Parameters
+    ----------
+    time_courses
+        (..., samples); each one's mean is removed.
+    grid_ms
+        Sampling interval in ms.
+    fast_time_ms
+        x of the cut-off 1 / (2 pi x) in ms.
+    """
     fast, total = (powers.sum() for powers in band_powers(time_courses, grid_ms=grid_ms, fast_time_ms=fast_time_ms))
     return float(fast / total) if total > 0 else math.nan
 
 
 def spectral_index(share_response: float, share_target: float) -> float:
-    """log of the ratio of fast shares: positive for excess (sampling), negative for missing (tracking) fast power."""
+    """log of the ratio of fast shares: positive for excess (sampling), negative for missing (tracking) fast power.
+
+    Parameters
+    ----------
+    share_response, share_target
+        Shares of fast power (`fast_share`) of what the network does and of what it should do.
+    """
     if not (share_response > 0 and share_target > 0):
         return math.nan
     return math.log(share_response / share_target)

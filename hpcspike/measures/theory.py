@@ -6,10 +6,28 @@ import math
 
 
 def tracking_scale(tau_syn_ms: float, tau_corr_ms: float) -> float:
-    """eps_track = tau_s / (4 pi tau_c), the prefactor as printed in Methods."""
+    """eps_track = tau_s / (4 pi tau_c), the prefactor as printed in Methods.
+
+    Parameters
+    ----------
+    tau_syn_ms
+        Synaptic decay time tau_s in ms.
+    tau_corr_ms
+        Correlation time tau_c of the targets in ms.
+    """
     return tau_syn_ms / (4.0 * math.pi * tau_corr_ms)
 
 
 def sampling_scale(n_neurons: int, tau_syn_ms: float, tau_ms: float) -> float:
-    """eps_sample = 1 / sqrt(N tau_s / tau), tau_s in units of the membrane time constant tau."""
+    """eps_sample = 1 / sqrt(N tau_s / tau), tau_s in units of the membrane time constant tau.
+
+    Parameters
+    ----------
+    n_neurons
+        Number of neurons N.
+    tau_syn_ms
+        Synaptic decay time tau_s in ms.
+    tau_ms
+        Membrane time constant tau in ms.
+    """
     return 1.0 / math.sqrt(n_neurons * tau_syn_ms / tau_ms)

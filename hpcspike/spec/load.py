@@ -64,13 +64,23 @@ def read_yaml(path: Path) -> dict[str, Any]:
         document = yaml.safe_load(path.read_text())
     except FileNotFoundError:
         raise SpecError(f"{path}: no such file; give the path of an experiment in YAML") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path}: cannot be read ({error})") from None
+    except UnicodeDecodeError:
+        raise SpecError(f"{path}: cannot be read, it is not text in UTF-8; save it as plain text in UTF-8") from None
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be read ({error.strerror or error}); check path and permissions") from None
     except yaml.YAMLError as error:
-        raise SpecError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        raise SpecError(f"{path}: not valid YAML: {_where(error)}") from None
     if not isinstance(document, dict):
         raise SpecError(f"{path}: must hold a mapping of sections (network:, targets:, training:, ...)")
     return document
+
+
+def _where(error: Any) -> str:
+    """Line and column at which a YAML file stops making sense, and why."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    if mark is None or not problem:
+        return " ".join(str(error).split())
+    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}; look for brackets, quotes and indentation there"
 
 
 def _apply_size(document: dict[str, Any], size: str | None, path: Path) -> dict[str, Any]:
@@ -78,7 +88,7 @@ def _apply_size(document: dict[str, Any], size: str | None, path: Path) -> dict[
     if size is None and sizes is None:
         return document
     if sizes is None:
-        raise SpecError(f"{path}: size {size!r} was asked for, but the file has no 'sizes' section")
+        raise SpecError(f"{path}: size {size!r} was asked for, but the file has no 'sizes' section; leave it out")
     if not isinstance(sizes, dict) or not sizes:
         raise SpecError(f"{path}: 'sizes' must map names (smoke, laptop, paper) to sections")
     name = size or next(iter(sizes))
@@ -195,6 +205,10 @@ def _explain(entry: Any, model: type[BaseModel]) -> str:
         return f"{key} = {value!r}: must consist of letters, digits, '.', '_' and '-' and begin with a letter or digit"
     if kind in {"model_type", "model_attributes_type", "dict_type", "union_tag_not_found"}:
         return f"{key} = {value!r}: must be a section, that is a mapping of keys to values"
+    if kind in {"float_parsing", "int_parsing", "float_type", "int_type"}:
+        whole = "a whole number" if kind.startswith("int") else "a number"
+        unit = _unit_of(section, location[-1], " in {unit}, written without the unit")
+        return f"{key} = {value!r}: must be {whole}{unit}"
     message = entry["msg"].replace("Input should be", "must be").replace("Input must be", "must be")
     return f"{key} = {value!r}: {message}{_unit_of(section, location[-1] if location else '', ' {unit}')}"
 

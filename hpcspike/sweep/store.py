@@ -150,7 +150,9 @@ def open_store(path: str | Path, *, writable: bool = False) -> SweepStore:
         raise StoreError(f"{path} is {describe(path)}, not the store of a sweep") from None
     version = attributes.get("hpcspike_schema")
     if version is None or "done" not in group:
-        raise StoreError(f"{path} is a zarr group, but not the store of a sweep")
+        raise StoreError(
+            f"{path} is a zarr group, but not the store of a sweep; give one that 'hpcspike plan CONFIG --create' made"
+        )
     if version != SCHEMA:
         raise StoreError(
             f"{path} has layout version {version}, this hpcspike ({_version()}) reads version {SCHEMA}; use the one "
