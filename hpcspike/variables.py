@@ -238,6 +238,24 @@ STUDY = {
     "predicted_rate": Variable(
         ("target_set", "example", "rate_time"), "float64", "Hz", "quasi-static prediction of the rate"
     ),
+    "test_trial": Variable(("test_trial",), "int64", "1", "test trial of a learner on its own"),
+    "test_score": Variable(
+        ("test_trial",), "float64", "1", "score on its own: correlation, or of driven systems squared error over power"
+    ),
+    "untrained_score": Variable(("test_trial",), "float64", "1", "the same score before training"),
+    "curve_score": Variable(("loop",), "float64", "1", "the same score in each pass, with the help training gives"),
+    "test_wrong": Variable(("test_trial",), "float64", "1", "share of wrong answers of a learner on its own"),
+    "untrained_wrong": Variable(("test_trial",), "float64", "1", "share of wrong answers before training"),
+    "curve_wrong": Variable(("loop",), "float64", "1", "share of wrong answers in the trials of each pass"),
+    "cpu_seconds": Variable((), "float64", "s", "CPU time of training"),
+    "damage_fraction": Variable(("damage_fraction",), "float64", "1", "share of the neurons silent in a test"),
+    "damaged_trial": Variable(("damaged_trial",), "int64", "1", "test trial of a damaged network"),
+    "damage_score": Variable(
+        ("damage_fraction", "damaged_trial"), "float64", "1", "score in tests in which these neurons are silent"
+    ),
+    "deleted_spike_score": Variable(
+        ("damaged_trial",), "float64", "1", "score in tests in which one spike reaches nobody"
+    ),
     "lesion_fraction": Variable(("lesion_fraction",), "float64", "1", "share of the neurons lost"),
     "lesion_correlation": Variable(
         ("lesion_fraction", "draw"), "float64", "1", "correlation of response and target of the neurons that are left"

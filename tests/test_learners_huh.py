@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ pytest.importorskip("optax", reason="needs the extra gradient")
 
 import jax.numpy as jnp  # noqa: E402
 
+from hpcspike.engine.checkpoint import Checkpoints  # noqa: E402
+from hpcspike.errors import Interrupted  # noqa: E402
 from hpcspike.learners import tasks  # noqa: E402
 from hpcspike.learners.gradient_tasks import autoencoder, delayed_xor  # noqa: E402
 from hpcspike.learners.huh import HuhLearner  # noqa: E402
@@ -186,20 +189,28 @@ def _small(**changes: Any) -> tuple[Task, HuhLearner]:
     return task, HuhLearner(settings).build(task, n_neurons=12, seed=2)
 
 
-def test_training_lowers_the_error_and_a_resumed_training_has_the_same_bits() -> None:
-    task, learner = _small(steps_per_pass=10)
-    before = tasks.assess(learner, task, trials=3).score.mean()
+def test_a_resumed_training_has_the_same_bits(tmp_path: Path) -> None:
+    task, learner = _small()
     history = learner.fit(Budget(passes=4))
     assert np.isfinite(history["score_alone"]).all()
-    _, other = _small(steps_per_pass=10)
-    other.fit(Budget(passes=2))
-    _, resumed = _small(steps_per_pass=10)
-    resumed.restore(other.state())
-    for number in (2, 3):
-        resumed.advance(number)
+    _, stopped = _small()
+    with pytest.raises(Interrupted):
+        stopped.fit(Budget(passes=4), checkpoints=Checkpoints(tmp_path, stop_after_steps=2))
+    _, resumed = _small()
+    resumed.fit(Budget(passes=4), checkpoints=Checkpoints(tmp_path))
     for name, value in learner.state().items():
         np.testing.assert_array_equal(value, resumed.state()[name], err_msg=name)
-    assert tasks.assess(learner, task, trials=3).score.mean() < before
+    for name in ("score_alone", "rate_hz", "simulated_seconds"):
+        np.testing.assert_array_equal(history[name], resumed.history[name], err_msg=name)
+    stimulus = task.sample("test", 0).stimulus
+    np.testing.assert_array_equal(learner.rollout(stimulus).prediction, resumed.rollout(stimulus).prediction)
+
+
+def test_the_error_of_new_inputs_falls_far_below_that_of_a_silent_readout() -> None:
+    task, learner = _small(steps_per_pass=60, batch=4, learning_rate=0.01)
+    assert tasks.assess(learner, task, trials=5).score.mean() > 0.8
+    learner.fit(Budget(passes=1))
+    assert tasks.assess(learner, task, trials=5).score.mean() < 0.55
 
 
 def test_killed_neurons_are_silent_and_a_deleted_spike_changes_only_what_follows() -> None:
@@ -251,10 +262,11 @@ def test_delayed_xor_asks_for_what_was_shown() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_thirty_neurons_learn_to_code_their_input_and_fail_without_fast_synapses() -> None:
-    task = autoencoder(seed=1)
-    learner = HuhLearner(AUTOENCODER).build(task, n_neurons=30, seed=1)
-    learner.fit(Budget(passes=14))
-    assert tasks.assess(learner, task, trials=10).score.mean() <= 0.02
-    control = HuhLearner({**AUTOENCODER, "tau_fast_ms": None}).build(task, n_neurons=30, seed=1)
-    control.fit(Budget(passes=14))
-    assert tasks.assess(control, task, trials=10).score.mean() >= 0.3
+    def error(seed: int, **changes: Any) -> float:
+        task = autoencoder(seed=seed)
+        learner = HuhLearner({**AUTOENCODER, **changes}).build(task, n_neurons=30, seed=seed)
+        learner.fit(Budget(passes=14))
+        return float(tasks.assess(learner, task, trials=10).score.mean())
+
+    assert sum(error(seed) <= 0.02 for seed in (1, 2, 3)) >= 2
+    assert error(1, tau_fast_ms=None) >= 0.3

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 jax = pytest.importorskip("jax", reason="needs the extra gradient")
 pytest.importorskip("optax", reason="needs the extra gradient")
@@ -17,6 +18,7 @@ import jax.numpy as jnp  # noqa: E402
 
 from hpcspike.errors import DataError, Interrupted, SpecError  # noqa: E402
 from hpcspike.learners import tasks  # noqa: E402
+from hpcspike.learners.assignment import learner_of  # noqa: E402
 from hpcspike.learners.deep_r import rewired, sparse_start, weights_of  # noqa: E402
 from hpcspike.learners.gradient_tasks import store_recall  # noqa: E402
 from hpcspike.learners.interface import Budget, Stimulus, Task, Trial  # noqa: E402
@@ -31,6 +33,7 @@ from hpcspike.learners.lsnn_model import (  # noqa: E402
     without_diagonal,
 )
 from hpcspike.learners.sequential_mnist import sequential_mnist  # noqa: E402
+from hpcspike.spec.load import validate_experiment  # noqa: E402
 
 STORE_RECALL: dict[str, Any] = {
     "kind": "lsnn", "steps_per_pass": 1, "batch": 128, "learning_rate": 0.01, "rate_decay": 0.3,
@@ -165,10 +168,12 @@ def test_dormant_connections_have_a_gradient_of_their_sign() -> None:
 # ---- the learner -----------------------------------------------------------------------------------------------------
 
 
-def _recall(n: int = 12, kind: str = "drive", samples: int = 60) -> Task:
+def _recall(
+    n: int = 12, kind: str = "drive", samples: int = 60, periods: tuple[float, float] = (30.0, 60.0)
+) -> Task:  # fmt: skip
     """Sine waves, cued for 20 ms."""
     time = np.arange(1, samples + 1)[:, None]
-    target = 0.5 * np.sin(2 * np.pi * time / np.linspace(30.0, 60.0, n))
+    target = 0.5 * np.sin(2 * np.pi * time / np.linspace(*periods, n))
 
     def sample(phase: Any, index: int) -> Trial:
         return Trial(Stimulus(index, np.ones((20, 1)), np.zeros((samples, 1)), phase), target, np.ones(samples, bool))
@@ -176,21 +181,37 @@ def _recall(n: int = 12, kind: str = "drive", samples: int = 60) -> Task:
     return Task("sines", kind, "correlation", 1.0, samples, 20, n, 1, sample, n_trials=1)  # type: ignore[arg-type]
 
 
+RECALLED: dict[str, dict[str, Any]] = {
+    "readout": {"input_gain": 0.3},
+    "drive": {"bias": 1.0, "weight_scale": 0.15},
+}
+"""Settings with which a small network learns to recall."""
+
+
 def _learner(task: Task, **settings: Any) -> LsnnLearner:
     chosen = {"kind": "lsnn", "steps_per_pass": 10, "batch": 2, "input_gain": 0.3, "bias": 0.9, **settings}
     return LsnnLearner(chosen).build(task, n_neurons=12, seed=5)
 
 
+@pytest.mark.parametrize(("kind", "n", "before", "after"), [("readout", 3, 0.7, 0.95), ("drive", 40, 0.2, 0.5)])
+def test_sine_waves_are_recalled_from_new_initial_states(kind: str, n: int, before: float, after: float) -> None:
+    task = _recall(n, kind, samples=120, periods=(80.0, 160.0))
+    learner = LsnnLearner({"kind": "lsnn", "batch": 1, "learning_rate": 0.003, **RECALLED[kind]})
+    learner.build(task, n_neurons=40, seed=5)
+    assert tasks.assess(learner, task, trials=3).score.mean() < before
+    learner.fit(Budget(passes=30))
+    assert tasks.assess(learner, task, trials=3).score.min() > after
+
+
 @pytest.mark.parametrize("settings", [{}, {"n_delays": 3, "connectivity": 0.4}])
-def test_drives_are_learned_and_a_resumed_training_has_the_same_bits(settings: dict[str, Any], tmp_path: Path) -> None:
+def test_a_resumed_training_has_the_same_bits(settings: dict[str, Any], tmp_path: Path) -> None:
     from hpcspike.engine.checkpoint import Checkpoints
 
     task = _recall()
     learner = _learner(task, **settings)
-    before = tasks.assess(learner, task, trials=2).score.mean()
+    untrained = learner.state()
     history = learner.fit(Budget(passes=4))
-    assert history["score_alone"][-1] > history["score_alone"][0]
-    assert tasks.assess(learner, task, trials=2).score.mean() > before
+    assert not np.array_equal(learner.state()["weights.w_rec"], untrained["weights.w_rec"])
     assert history["simulated_seconds"][-1] == pytest.approx(4 * 10 * 2 * 0.08)
     stopped = _learner(task, **settings)
     with pytest.raises(Interrupted):
@@ -199,6 +220,10 @@ def test_drives_are_learned_and_a_resumed_training_has_the_same_bits(settings: d
     resumed.fit(Budget(passes=4), checkpoints=Checkpoints(tmp_path))
     for name, value in learner.state().items():
         np.testing.assert_array_equal(value, resumed.state()[name], err_msg=name)
+    for name in ("score_alone", "rate_hz", "simulated_seconds"):
+        np.testing.assert_array_equal(history[name], resumed.history[name], err_msg=name)
+    stimulus = task.sample("test", 0).stimulus
+    np.testing.assert_array_equal(learner.rollout(stimulus).prediction, resumed.rollout(stimulus).prediction)
 
 
 def test_bound_connections_keep_count_and_signs_through_training() -> None:
@@ -252,6 +277,22 @@ def test_what_cannot_be_expressed_is_refused() -> None:
         _learner(_recall(n=3))
     with pytest.raises(SpecError, match="does not divide"):
         _learner(_recall(), step_ms=0.3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_eight_trajectories_of_ten_correlation_times_are_recalled() -> None:
+    sweep = yaml.safe_load((Path(__file__).parent.parent / "cluster" / "config" / "learners.yaml").read_text())
+    section = next(one for one in sweep["axes"]["learner"] if one["kind"] == "lsnn")
+    targets = {"kind": "ou", "duration_ms": 1000.0, "tau_corr_ms": 100.0, "standard_deviation": 0.5}
+    learner, task = learner_of(
+        validate_experiment(
+            {"seed": 1, "network": {"n_neurons": 200}, "targets": targets, "stimulus": {"duration_ms": 50.0},
+             "learner": section}
+        )
+    )  # fmt: skip
+    learner.fit(Budget(passes=learner.passes()))
+    assert tasks.assess(learner, task, trials=5).score.mean() >= 0.9
 
 
 # ---- store and recall ------------------------------------------------------------------------------------------------

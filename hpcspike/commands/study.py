@@ -49,10 +49,10 @@ def _train(study: Study, one: StudyRun, folder: Path, threads: int) -> None:
     check_memory(study.experiment_of(one))
     dataset = run_of_study(study, one, threads=threads, progress=True)
     write_whole(path, lambda unfinished: dataset.to_netcdf(unfinished, engine="h5netcdf", encoding=_packed(dataset)))
-    print(
-        f"{path}: correlation {float(dataset['correlation']):.3f}, {float(dataset['population_rate']):.1f} Hz",
-        flush=True,
-    )
+    found = f"correlation {float(dataset['correlation']):.3f}"
+    if "test_wrong" in dataset:
+        found = f"{100.0 * float(dataset['test_wrong'].mean()):.1f} % of the answers wrong"
+    print(f"{path}: {found}, {float(dataset['population_rate']):.1f} Hz", flush=True)
 
 
 def _packed(dataset: object) -> dict[str, dict[str, object]]:

@@ -12,6 +12,7 @@ from hpcspike.engine.communication import World
 from hpcspike.engine.distribute import build_block
 from hpcspike.engine.trained import Trained
 from hpcspike.engine.training import OnLoop, train
+from hpcspike.errors import SpecError
 from hpcspike.measures.evaluate import Evaluation, evaluate
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.identity import canonical
@@ -38,7 +39,17 @@ def train_and_judge(
 
     ``checkpoints`` are left where they are; remove them with `hpcspike.engine.checkpoint.discard` when the results are
     safe.
+
+    Raises
+    ------
+    SpecError
+        If the experiment names another learner than rls: its network has no drives and weights of this kind.
     """
+    if experiment.learner.kind != "rls":
+        raise SpecError(
+            f"learner.kind = {experiment.learner.kind}: one network with its drives and weights is made for rls only; "
+            "give the experiment as a sweep of one point or as a study ('hpcspike study'), or use hpcspike.learners"
+        )
     world = world or World()
     with world.phases("build"):
         problem = build_block(experiment, world)

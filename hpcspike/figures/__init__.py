@@ -7,10 +7,13 @@ from hpcspike.figures.loops import learning_curves, training_curves
 from hpcspike.figures.maps import map_of
 from hpcspike.figures.network import error_split, raster, target_against_response
 from hpcspike.figures.planes import performance_map
+from hpcspike.figures.point import point_overview
 from hpcspike.figures.recorded import data_beside_model
 from hpcspike.figures.study_curves import performance_by_variant, study_curves
 from hpcspike.figures.study_damage import lesion_curves, phase_deviation, shuffle_curves
 from hpcspike.figures.study_examples import example_traces
+from hpcspike.figures.study_learners import damage_curves, scores_by_variant
+from hpcspike.figures.study_memory import wrong_answers
 from hpcspike.figures.study_quasi_static import quasi_static_rates
 from hpcspike.figures.study_rasters import study_rasters
 from hpcspike.figures.study_recall import recall_matrices
@@ -20,6 +23,7 @@ from hpcspike.figures.tuning import collapse_panels, inverted_u_curves
 __all__ = [
     "capacity_panels",
     "collapse_panels",
+    "damage_curves",
     "data_beside_model",
     "eigenvalue_panels",
     "error_kinds",
@@ -33,13 +37,16 @@ __all__ = [
     "performance_by_variant",
     "performance_map",
     "phase_deviation",
+    "point_overview",
     "quasi_static_rates",
     "rank_by_variant",
     "raster",
     "recall_matrices",
+    "scores_by_variant",
     "shuffle_curves",
     "study_curves",
     "study_rasters",
     "target_against_response",
     "training_curves",
+    "wrong_answers",
 ]

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
 from hpcspike.figures.study_curves import performance_by_variant, study_curves
 from hpcspike.figures.study_damage import lesion_curves, perturbation_pages, phase_deviation, shuffle_curves
 from hpcspike.figures.study_examples import example_pages, example_traces
+from hpcspike.figures.study_learners import damage_curves, scores_by_variant
+from hpcspike.figures.study_memory import wrong_answers
 from hpcspike.figures.study_parts import holding, networks
 from hpcspike.figures.study_quasi_static import quasi_static_pages, quasi_static_rates
 from hpcspike.figures.study_rasters import raster_pages, study_rasters
@@ -32,6 +35,9 @@ _FIGURES: dict[str, tuple[str, Draw, Paged | None]] = {
     "perturbation": ("phase_deviation_after", phase_deviation, perturbation_pages),
     "eigenvalues": ("eigenvalue_real_after", eigenvalue_panels, eigenvalue_pages),
     "recall": ("recall_correlation", recall_matrices, recall_pages),
+    "scores": ("untrained_score", scores_by_variant, None),
+    "damage": ("damage_score", damage_curves, None),
+    "memory": ("test_wrong", wrong_answers, None),
     "heterogeneity": ("rank", rank_by_variant, None),
 }
 
@@ -56,4 +62,6 @@ def _drawable(tree: xr.DataTree, name: str, variable: str) -> bool:
         return any(one.sizes["raster_neuron"] > 0 for one in found)
     if name == "curves":
         return any(one.sizes["loop"] > 0 for one in found)
+    if name == "performance":  # where answers are right or wrong, there is none
+        return any(np.isfinite(one["correlation"].item()) for one in found)
     return bool(found)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 COLUMNS, ROWS, MAX_SETS = 4, 7, 3
 QUANTITY = {"drive": "synaptic\ndrive", "rate": "filtered\nspikes (Hz)"}
+CARRIER = {"state": "component", "readout": "readout"}
 
 
 class Column(NamedTuple):
@@ -118,7 +119,8 @@ def _neuron(axes: Axes, one: xr.Dataset, loops: list[int], *, trained: bool) -> 
     """Draw one neuron; returns what was drawn."""
     drawn = {"target"}
     goal, goal_time = one["target"].values, one["target_time"].values
-    words, scale = f"neuron {int(one['example'])}", [goal]
+    carrier = str(one.attrs.get("trained_variable"))
+    words, scale = f"{CARRIER.get(carrier, 'neuron')} {int(one['example'])}", [goal]
     axes.plot(goal_time, goal, color=TARGET, lw=2.2 if trained else 1.2, alpha=0.85, zorder=2 if trained else 4)
     if "response_after" in one:
         responses = one["response_after"].transpose("trial", "time").values

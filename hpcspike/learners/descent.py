@@ -212,9 +212,8 @@ class Descent:
         """Run on a stimulus; see `hpcspike.learners.interface.Learner.rollout`."""
         index = (PHASES[stimulus.phase], stimulus.index)
         inputs = _whole(stimulus)[:, None, :]
-        keys = key_of(self._seed, self._replicate, "learner_start", *index), None
-        if noise > 0:
-            keys = keys[0], key_of(self._seed, self._replicate, "learner_noise", *index, 1)
+        key_start = key_of(self._seed, self._replicate, "learner_start", *index)
+        keys = key_start, key_of(self._seed, self._replicate, "learner_noise", *index, 1) if noise > 0 else None
         alive = None if kill is None else jnp.asarray(~np.asarray(kill, dtype=bool), jnp.float32)
         run = partial(self._run, self.network_weights, inputs, keys, jnp.float32(noise), alive)
         output, spikes, released = run(None)

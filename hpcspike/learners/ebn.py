@@ -67,14 +67,15 @@ class EbnLearner(Learner):
     def build(self, task: Task, *, n_neurons: int, seed: int, replicate: int = 0) -> Self:
         """See `Learner.build`; J is the task's, or twice the number of rotations."""
         self.refuse_unsupported(task)
-        steps = task.grid_ms / self.settings.step_ms
+        self._step_ms = self.settings.step(n_neurons, task.grid_ms)
+        steps = task.grid_ms / self._step_ms
         if abs(steps - round(steps)) > 1e-9 or steps < 1:
             raise SpecError(
-                f"learner.step_ms = {self.settings.step_ms:g} ms must divide the sampling interval of the task, "
+                f"learner.step_ms = {self._step_ms:g} ms must divide the sampling interval of the task, "
                 f"{task.grid_ms:g} ms"
             )
         self.task, self.n_neurons, self.key = task, n_neurons, (seed, replicate)
-        self._every, self._dt = round(steps), self.settings.step_ms / 1000.0
+        self._every, self._dt = round(steps), self._step_ms / 1000.0
         self.embedding = None
         if task.kind == "system":
             if task.teacher is None:
@@ -183,7 +184,7 @@ class EbnLearner(Learner):
             command, phase=phase, index=stimulus.index, kill=kill, noise=noise, deleted=deleted
         )
         sampled = record[cue:][self._every - 1 :: self._every]
-        time_ms = (step.astype(np.int64) + 1 - cue) * self.settings.step_ms
+        time_ms = (step.astype(np.int64) + 1 - cue) * self._step_ms
         return Rollout(sampled @ self.readout.T + self.offset, time_ms, neuron.copy(), self.n_neurons)
 
     def _alone(self, command: np.ndarray, **options: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -289,7 +290,7 @@ class BourdoukanLearner(EbnLearner):
     def follow(self, *, phase: int, index: int, fast_rate: float = 0.0) -> dict[str, float]:
         """The network without slow weights follows x of dx/dt = -lambda x + c for random c; NMSE and rate."""
         settings = self.settings
-        steps = round(settings.fast_pass_ms / settings.step_ms)
+        steps = round(settings.fast_pass_ms / self._step_ms)
         rng = stream(*self.key, "task", 10 + phase, index)
         x = settings.fast_input * smooth_noise(rng, steps + 1, self._dt, self.n_states, tau_s=0.02)
         command = np.diff(x, axis=0) / self._dt + settings.decay_per_s * x[:-1]

@@ -48,6 +48,11 @@ class Embedding:
         return self.start / length_s - x @ self.teacher.matrix.T, x
 
 
+def n_rotations(duration_ms: float, bandwidth_hz: float) -> int:
+    """Number K of rotations for a window of this length."""
+    return max(1, round(bandwidth_hz * PERIOD_OVER_WINDOW * duration_ms / 1000.0))
+
+
 def fourier_embedding(target: np.ndarray, *, grid_ms: float, bandwidth_hz: float) -> Embedding:
     """The embedding of a target by rotations up to a frequency.
 
@@ -58,11 +63,11 @@ def fourier_embedding(target: np.ndarray, *, grid_ms: float, bandwidth_hz: float
     grid_ms
         Sampling interval.
     bandwidth_hz
-        Highest frequency; K is the number of multiples of 1 / (1.25 T) up to it, at least 1.
+        Highest frequency; K is the number of multiples of 1 / (1.25 T) up to it (`n_rotations`).
     """
     samples = len(target)
     period_s = PERIOD_OVER_WINDOW * samples * grid_ms / 1000.0
-    count = max(1, round(bandwidth_hz * period_s))
+    count = n_rotations(samples * grid_ms, bandwidth_hz)
     omega = 2.0 * math.pi * np.arange(1, count + 1) / period_s
     x = _rotations(omega, grid_ms / 1000.0 * np.arange(1, samples + 1))
     design = np.column_stack([x, np.ones(samples)])

@@ -36,18 +36,19 @@ class HuhNetwork:
         rng = stream(seed, replicate, "learner_weights", 0)
         n = n_neurons
         weights = {
-            "w_in": settings.input_scale * rng.standard_normal((task.n_inputs, n)) / np.sqrt(task.n_inputs),
+            "w_in": settings.input_mean
+            + settings.input_scale * rng.standard_normal((task.n_inputs, n)) / np.sqrt(task.n_inputs),
             "w_rec": settings.weight_scale * rng.standard_normal((n, n)) / np.sqrt(n),
         }
         if settings.tau_fast_ms is not None:
             weights["w_fast"] = np.full((n, n), -settings.fast_inhibition / n)
-        if settings.train_bias:
-            weights["bias"] = np.zeros(n)
         if task.kind != "drive":
             weights["w_out"] = rng.standard_normal((n, task.n_outputs)) / n
             weights["b_out"] = np.zeros(task.n_outputs)
+        if settings.train_bias:
+            weights["bias"] = settings.bias_spread * rng.uniform(-1.0, 1.0, n)
         self.start_weights: Weights = {name: jnp.asarray(value, jnp.float32) for name, value in weights.items()}
-        factors = {"w_rec": settings.slow_rate, "w_fast": settings.fast_rate}
+        factors = {"w_rec": settings.slow_rate, "bias": settings.slow_rate, "w_fast": settings.fast_rate}
         self.relative_rates = {name: factors.get(name, 1.0) for name in weights}
 
     def random_start(self, key: jax.Array, n_batch: int) -> State:

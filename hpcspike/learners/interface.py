@@ -271,6 +271,15 @@ class Learner(ABC):
     def build(self, task: Task, *, n_neurons: int, seed: int, replicate: int = 0) -> Self:
         """Make the untrained network for a task; returns itself.
 
+        Parameters
+        ----------
+        task
+            What is to be learned.
+        n_neurons
+            Number of neurons N.
+        seed, replicate
+            What every random number is keyed by.
+
         Raises
         ------
         SpecError

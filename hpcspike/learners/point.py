@@ -9,37 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpcspike.errors import SpecError
-from hpcspike.learners import make_learner
-from hpcspike.learners.interface import Budget, Learner, Task
-from hpcspike.learners.tasks import assess, recall_task
+from hpcspike.learners.assignment import learner_of
+from hpcspike.learners.interface import Budget, History, Learner, OnPass, Task
+from hpcspike.learners.tasks import Tested, assess
 from hpcspike.measures.correlation import centred, pearson
 from hpcspike.measures.spectrum import band_powers, spectral_index
 from hpcspike.measures.status import classify
 from hpcspike.spec.experiment import Experiment, Measures
 from hpcspike.spec.identity import canonical
-from hpcspike.spec.learners import RlsLearner, UserLearner
 from hpcspike.variables import POINT_RESULTS
 
 if TYPE_CHECKING:
     from hpcspike.engine.checkpoint import Checkpoints
 
 OnLoop = Callable[[int, dict[str, float]], None]
-
-
-def learner_of(experiment: Experiment) -> tuple[Learner, Task]:
-    """The untrained learner of an experiment and its task."""
-    section = experiment.learner
-    assert not isinstance(section, RlsLearner)
-    task = recall_task(experiment, kind=section.variable, n_readouts=section.n_readouts)
-    if isinstance(section, UserLearner):
-        learner = make_learner(section.path, {"passes": section.passes, **section.settings})
-    else:
-        learner = make_learner(section.kind, section)
-    assert experiment.network.n_neurons is not None
-    learner.build(
-        task, n_neurons=experiment.network.n_neurons, seed=experiment.seed, replicate=experiment.replicate
-    )  # fmt: skip
-    return learner, task
 
 
 def run_learner_point(
@@ -53,15 +36,23 @@ def run_learner_point(
     if n_ranks > 1:
         raise SpecError(f"learner.kind = {experiment.learner.kind} runs on one rank, not on {n_ranks}")
     learner, task = learner_of(experiment)
-
-    def on_pass(number: int, row: dict[str, float]) -> None:
-        if on_loop is not None:
-            shown = {"correlation": _curve_score(row), "rate": row.get("rate_hz", math.nan)}
-            on_loop(number, {**shown, "weight_change": math.nan, "seconds": row["cpu_seconds"]})
-
     history = learner.fit(
-        Budget(passes=learner.passes()), checkpoints=checkpoints, identity=canonical(experiment), on_pass=on_pass
-    )
+        Budget(passes=learner.passes()), checkpoints=checkpoints, identity=canonical(experiment),
+        on_pass=report_to(on_loop),
+    )  # fmt: skip
+    scalars = scalars_of(learner, task, experiment.measures)
+    n_loops = experiment.training.n_loops * experiment.targets.n_sets
+    curves = {f"curve_{name}": np.full(n_loops, np.nan) for name in ("correlation", "rate", "weight_change")}
+    for name, column in curves_of(history, task).items():
+        curves[f"curve_{name}"][: len(column)] = column[:n_loops]
+    return scalars, curves
+
+
+def scalars_of(
+    learner: Learner, task: Task, measures: Measures, *, tested: Tested | None = None
+) -> dict[str, float | int]:
+    """Scalars of `POINT_RESULTS` of a learner that was trained; ``tested``: its tests, if they were made already."""
+    history = learner.history
     scalars: dict[str, float | int] = {
         name: variable.fill for name, variable in POINT_RESULTS.items() if variable.dims == ("point",)
     }
@@ -70,25 +61,57 @@ def run_learner_point(
     if embedding is not None:
         scalars["teacher_fit"] = float(embedding.fit.mean())
     if learner.diverged():
-        scalars |= {"diverged_loop": len(history) - 1, "status": _status(scalars, experiment.measures, diverged=True)}
-    else:
-        scalars |= judge(learner, task, experiment.measures)
-        scalars["status"] = _status(scalars, experiment.measures, diverged=False)
-    n_loops = experiment.training.n_loops * experiment.targets.n_sets
-    rows = [{name: history.columns[name][k] for name in history.columns} for k in range(min(len(history), n_loops))]
-    curves = {name: np.full(n_loops, np.nan) for name in ("curve_correlation", "curve_rate", "curve_weight_change")}
-    curves["curve_correlation"][: len(rows)] = [_curve_score(row) for row in rows]
-    curves["curve_rate"][: len(rows)] = [row["rate_hz"] for row in rows]
-    return scalars, curves
+        scalars |= {"diverged_loop": len(history) - 1, "status": _status(scalars, measures, diverged=True)}
+        return scalars
+    scalars |= judge(task, tested or assess(learner, task, trials=measures.n_test_trials), measures)
+    scalars["status"] = _status(scalars, measures, diverged=False)
+    return scalars
 
 
-def judge(learner: Learner, task: Task, measures: Measures) -> dict[str, float | int]:
-    """Measures of a recalled trajectory, of the learner on its own, as `hpcspike.measures.evaluate` has them."""
-    trials = measures.n_test_trials
-    tested = assess(learner, task, trials=trials)
-    target = task.sample("test", 0).target.T
+def scores_of(history: History) -> np.ndarray:
+    """(passes,) the task's score in training, as the learner says: on its own, or else helped."""
+    return np.where(np.isnan(history["score_alone"]), history["score_helped"], history["score_alone"])
+
+
+def curves_of(history: History, task: Task) -> dict[str, np.ndarray]:
+    """Rate of every pass, and correlation if that is the task's score."""
+    rate = {"rate": history["rate_hz"]}
+    return {"correlation": scores_of(history), **rate} if task.score == "correlation" else rate
+
+
+def report_to(on_loop: OnLoop | None) -> OnPass | None:
+    """What tells of a pass as of a training loop."""
+    if on_loop is None:
+        return None
+
+    def on_pass(number: int, row: dict[str, float]) -> None:
+        alone = row.get("score_alone", math.nan)
+        score = row.get("score_helped", math.nan) if math.isnan(alone) else alone
+        shown = {"correlation": score, "rate": row.get("rate_hz", math.nan)}
+        on_loop(number, {**shown, "weight_change": math.nan, "seconds": row["cpu_seconds"]})
+
+    return on_pass
+
+
+def judge(task: Task, tested: Tested, measures: Measures) -> dict[str, float | int]:
+    """Measures of tests of a learner on its own, as `hpcspike.measures.evaluate` has them.
+
+    Of a task whose trials differ, only correlation and rate: the others compare answers to one and the same target.
+    Where answers are right or wrong, only the rate.
+    """
+    rate: dict[str, float | int] = {"population_rate": float(tested.rate_hz.mean())}
+    if task.score == "error":
+        return rate
+    wanted = [task.sample("test", index).target.T for index in range(len(tested.rollouts))]
     responses = np.stack([rollout.prediction.T for rollout in tested.rollouts])
-    correlation = pearson(responses, target).mean(axis=0)
+    correlation = pearson(responses, np.stack(wanted)).mean(axis=0)
+    found = rate | {"correlation": float(correlation.mean()), "correlation_sd": float(correlation.std())}
+    return found if task.n_trials != 1 else found | _against_one(responses, wanted[0], task, measures)
+
+
+def _against_one(
+    responses: np.ndarray, target: np.ndarray, task: Task, measures: Measures
+) -> dict[str, float | int]:  # fmt: skip
     mean = responses.mean(axis=0)
     spread = math.sqrt(float((centred(target) ** 2).mean())) or math.nan
     options: dict[str, Any] = {"grid_ms": task.grid_ms, "fast_time_ms": measures.fast_time_ms}
@@ -96,12 +119,9 @@ def judge(learner: Learner, task: Task, measures: Measures) -> dict[str, float |
         float(fast.sum() / total.sum()) if total.sum() > 0 else math.nan
         for fast, total in (band_powers(responses, **options), band_powers(target, **options))
     )
-    variance = float(responses.var(axis=0, ddof=1).mean()) if trials > 1 else math.nan
+    variance = float(responses.var(axis=0, ddof=1).mean()) if len(responses) > 1 else math.nan
     return {
-        "correlation": float(correlation.mean()),
-        "correlation_sd": float(correlation.std()),
         "correlation_trial_mean": float(pearson(mean, target).mean()),
-        "population_rate": float(tested.rate_hz.mean()),
         "trial_sd": math.sqrt(variance) / spread,
         "residual_after_averaging": math.sqrt(float(((mean - target) ** 2).mean())) / spread,
         "fast_share_response": share,
@@ -115,9 +135,3 @@ def _status(scalars: dict[str, float | int], measures: Measures, *, diverged: bo
         correlation=scalars["correlation"], population_rate_hz=scalars["population_rate"],
         spectral_index=scalars["spectral_index"], diverged=diverged, measures=measures,
     )  # fmt: skip
-
-
-def _curve_score(row: dict[str, float]) -> float:
-    # what a learner did in training, as it says: on its own, or else helped
-    alone = row.get("score_alone", math.nan)
-    return row.get("score_helped", math.nan) if math.isnan(alone) else alone

@@ -42,6 +42,7 @@ def build_targets(
     if isinstance(family, RecordedTargets):
         assert recording is not None
         return _recorded(experiment, family, recording, neurons, times)[None]
+    assert isinstance(family, GeneratedTargets)  # others are tasks of learners: hpcspike.learners.assignment
     owners, place = _owners_of_targets(family, n_neurons, neurons, key)
     sets = []
     for target_set in range(family.n_sets):

@@ -18,7 +18,7 @@ from hpcspike.spec.neurons import Neuron as Neuron
 from hpcspike.spec.neurons import TanhNeuron as TanhNeuron
 from hpcspike.spec.neurons import ThetaNeuron as ThetaNeuron
 from hpcspike.spec.neurons import UserNeuron as UserNeuron
-from hpcspike.spec.targets import InnateTargets, RecordedTargets, Targets
+from hpcspike.spec.targets import DrivenTargets, InnateTargets, RecordedTargets, StoreRecallTargets, Targets
 
 
 class Synapse(Section):
@@ -217,7 +217,9 @@ class Experiment(Section):
             ("stimulus.duration_ms", self.stimulus.duration_ms),
         ):
             if not is_multiple(value, step):
-                raise ValueError(f"{key} = {value:g} ms is not a multiple of neuron.step_ms = {step:g} ms")
+                raise ValueError(
+                    f"{key} = {value:g} ms is not a multiple of neuron.step_ms = {step:g} ms; choose a multiple of it"
+                )
         if not is_multiple(interval, grid):
             raise ValueError(
                 f"training.update_interval_ms = {interval:g} ms is not a multiple of targets.grid_ms = {grid:g} ms; "
@@ -254,6 +256,8 @@ class Experiment(Section):
             raise ValueError(reason)
         self._static_decay_is_used()
         self._innate_is_possible()
+        self._driven_is_possible()
+        self._store_recall_is_possible()
         self._offset_is_possible()
         return self
 
@@ -303,6 +307,20 @@ class Experiment(Section):
                 f"targets.transient_ms = {targets.transient_ms:g} ms is not a multiple of neuron.step_ms = {step:g} ms"
             )
 
+    def _driven_is_possible(self) -> None:
+        if isinstance(self.targets, DrivenTargets) and self.learner.kind == "rls":
+            raise ValueError(
+                "targets.kind = driven has new targets in every trial, which learner.kind = rls cannot learn: not "
+                "applicable; choose a learner that takes input, for example ebn_alemi"
+            )
+
+    def _store_recall_is_possible(self) -> None:
+        if isinstance(self.targets, StoreRecallTargets) and self.learner.kind not in ("lsnn", "huh", "user"):
+            raise ValueError(
+                f"targets.kind = store_recall asks for answers to spike trains, which learner.kind = "
+                f"{self.learner.kind} cannot express: not applicable; choose lsnn or huh"
+            )
+
     def _offset_is_possible(self) -> None:
         targets, step = self.targets, self.neuron.step_ms
         if targets.offset == "none":
@@ -337,7 +355,7 @@ class Experiment(Section):
 
 
 def why_untrainable(neuron: Neuron, training: Training) -> str | None:
-    """What forbids to train these neurons so, or None."""
+    """What forbids to train neurons of this model (neuron) by this rule (training), or None."""
     if training.variable == "rate" and neuron.model != "theta":
         return (
             f"training.variable = rate needs neuron.model = theta, not {neuron.model}: rates are trained through "
@@ -347,7 +365,7 @@ def why_untrainable(neuron: Neuron, training: Training) -> str | None:
 
 
 def why_unconnectable(neuron: Neuron, synapse: Synapse) -> str | None:
-    """What forbids to join these neurons so, or None."""
+    """What forbids to join neurons of this model (neuron) by such synapses (synapse), or None."""
     if neuron.model != "tanh":
         return None
     if synapse.weight_acts == "at_spikes":

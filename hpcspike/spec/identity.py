@@ -42,7 +42,7 @@ def sweep_hash(sweep: Sweep) -> str:
 def file_digest(path: Path) -> str:
     """SHA-256 (hex) of a file, or of every file below a folder in sorted order (zarr stores)."""
     if not path.exists():
-        raise DataError(f"targets.path = {path}: no such file; give a netCDF, zarr, CSV, NPY or NWB file of recordings")
+        raise DataError(f"targets.path = {path}: no such file; give a netCDF, zarr, CSV, NPY, NWB or JLD2 file")
     digest = hashlib.sha256()
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
     for file in files:

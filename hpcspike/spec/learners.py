@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -28,7 +29,14 @@ class _Other(Section):
 class _BalancedNetwork(_Other):
     """Efficient balanced networks: spikes are fired when they lower the error of a decoded state."""
 
-    step_ms: float = quantity(0.1, unit="ms", gt=0, le=1.0, doc="Integration step; at most one spike per step.")
+    step_ms: float | None = quantity(
+        None,
+        unit="ms",
+        gt=0,
+        le=1.0,
+        doc="Integration step; default: 0.1 ms, and above 250 neurons at most 25 ms / N, since all neurons together "
+        "fire at most one spike per step.",
+    )
     bandwidth_hz: float = quantity(
         8.0, unit="Hz", gt=0, doc="Highest frequency of the rotations through which targets are expressed."
     )
@@ -36,6 +44,15 @@ class _BalancedNetwork(_Other):
     voltage_noise: float = quantity(
         0.0, ge=0, doc="White noise on V, in mean distances from 0 to threshold per square root of a second."
     )
+
+    def step(self, n_neurons: int, grid_ms: float) -> float:
+        """Integration step (ms) in a network of this size, a whole fraction of the sampling interval by default.
+
+        25 ms / N leaves half of the steps without a spike at 20 Hz; networks that fire in more of them recall worse.
+        """
+        if self.step_ms is not None:
+            return self.step_ms
+        return grid_ms / math.ceil(grid_ms / min(0.1, 25.0 / n_neurons) - 1e-9)
 
 
 class BourdoukanLearner(_BalancedNetwork):
@@ -97,7 +114,8 @@ class _Gradient(_Other):
 class LsnnLearner(_Gradient):
     """Backpropagation through time in a network with adaptive neurons (Bellec et al. 2018).
 
-    Experimental: learns store-recall; does not yet learn to recall drives.
+    For ``variable: drive`` choose bias about 1 and a small weight_scale: recurrent currents are the drives then, and a
+    network without other input falls silent as they shrink to the size of their targets.
     """
 
     kind: Literal["lsnn"]
@@ -130,7 +148,8 @@ class LsnnLearner(_Gradient):
 class HuhLearner(_Gradient):
     """Exact gradient descent through synapses that are graded near threshold (Huh & Sejnowski 2018).
 
-    Experimental: its gradients are exact; no task is learned reliably yet.
+    Its gradients are exact, and explode in chaotic networks: choose adjoint_clip for trials of more than a few 100 ms.
+    It learns to code its input; recall of trajectories stays far behind that of other learners.
     """
 
     kind: Literal["huh"]
@@ -141,11 +160,17 @@ class HuhLearner(_Gradient):
     tau_fast_ms: float | None = quantity(None, unit="ms", gt=0, doc="Time constant of fast synapses; default: none.")
     gate_width: float = quantity(0.3, gt=0, le=1, doc="Width of the zone below threshold in which charge is released.")
     bias: float = quantity(0.0, doc="Constant current I_0 of every neuron.")
+    bias_spread: float = quantity(
+        0.0, ge=0, doc="With train_bias: trained currents are uniform within so much around bias before training."
+    )
     input_scale: float = quantity(1.0, ge=0, doc="S.d. of the initial input weights, times the root of their number.")
+    input_mean: float = quantity(
+        0.0, doc="Mean of the initial input weights; clearly negative, the cue makes all neurons forget their state."
+    )
     weight_scale: float = quantity(1.0, ge=0, doc="S.d. of the initial recurrent weights, times the root of N.")
     fast_inhibition: float = quantity(0.0, ge=0, doc="Initial fast inhibition of all by all, times N.")
     fast_rate: float = quantity(0.01, ge=0, doc="Factor of the learning rate of fast weights.")
-    slow_rate: float = quantity(1.0, ge=0, doc="Factor of the learning rate of recurrent weights.")
+    slow_rate: float = quantity(1.0, ge=0, doc="Factor of the learning rate of recurrent weights and currents.")
     train_bias: bool = quantity(False, doc="Train a constant current of every neuron too.")
     activity_cost: float = quantity(0.0, ge=0, doc="Cost lambda of mean squared synaptic traces.")
     adjoint_clip: float | None = quantity(

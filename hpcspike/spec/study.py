@@ -73,6 +73,15 @@ class SignsProbe(Probe):
     """Flipped weights and excluded synapses under a sign rule (paper, Fig 4)."""
 
 
+class DamageProbe(Probe):
+    """Score of a learner on its own when neurons are silent in tests, or one spike is deleted; for every learner."""
+
+    fractions: list[Share] = quantity(
+        [0.0, 0.05, 0.1, 0.2, 0.4], min_length=1, doc="Shares of neurons that are silent."
+    )
+    trials: int = quantity(3, ge=1, le=1000, doc="Test trials with each of them, and with the deleted spike.")
+
+
 class Probes(Section):
     """What is measured in the trained networks beside their performance; nothing if left out."""
 
@@ -84,6 +93,7 @@ class Probes(Section):
     heterogeneity: HeterogeneityProbe | None = None
     recall: RecallProbe | None = None
     signs: SignsProbe | None = None
+    damage: DamageProbe | None = None
 
     def of(self, variant: str) -> dict[str, Probe]:
         """The probes of one variant by name."""

@@ -106,22 +106,83 @@ class InnateTargets(_Targets):
     )
 
 
+class DrivenTargets(_Targets):
+    """State of a system dx/dt = f(x) + c with random commands c, new in every trial; for learners that take input.
+
+    The commands and systems are those of `hpcspike.learners.tasks`.
+    """
+
+    kind: Literal["driven"]
+    system: Literal["oscillator", "pushed_oscillator", "bistable", "pendulum"] = quantity(
+        doc="Damped oscillator driven by noise or by one push, two stable states chosen by pulses, damped pendulum."
+    )
+    free_ms: float | None = quantity(
+        None, unit="ms", ge=0, doc="Pushed oscillator: score only what comes so long after the push; default: all."
+    )
+
+    @model_validator(mode="after")
+    def _one_state(self) -> DrivenTargets:
+        if self.free_ms is not None and self.system != "pushed_oscillator":
+            raise ValueError(
+                f"targets.free_ms = {self.free_ms:g} ms is for targets.system = pushed_oscillator, whose command ends; "
+                f"leave it out for {self.system}"
+            )
+        if self.n_sets != 1 or self.offset != "none":
+            raise ValueError(
+                f"targets.n_sets = {self.n_sets}, targets.offset = {self.offset}: a driven system has one state and "
+                "no offset; choose n_sets: 1 and offset: none"
+            )
+        return self
+
+
+class StoreRecallTargets(_Targets):
+    """A bit that comes with a store command is to be kept until a recall command; new spike trains in every trial.
+
+    The input is that of `hpcspike.learners.gradient_tasks.store_recall`; the score is the share of wrong answers.
+    """
+
+    kind: Literal["store_recall"]
+    duration_ms: float = quantity(2400.0, unit="ms", gt=0, doc="Length of a trial, in whole slots.")
+    slot_ms: int = quantity(200, unit="ms", ge=1, doc="Length of a slot; in each a command comes with probability 1/7.")
+
+    @model_validator(mode="after")
+    def _whole_slots(self) -> StoreRecallTargets:
+        slots = self.duration_ms / self.slot_ms
+        if slots < 2 or slots != round(slots):
+            raise ValueError(
+                f"targets.duration_ms = {self.duration_ms:g} ms: must be two or more slots of targets.slot_ms = "
+                f"{self.slot_ms} ms"
+            )
+        if self.n_sets != 1 or self.offset != "none" or self.grid_ms != 1.0:
+            raise ValueError(
+                f"targets.n_sets = {self.n_sets}, targets.offset = {self.offset}, targets.grid_ms = {self.grid_ms:g}: "
+                "store and recall has one set, no offset and a grid of 1 ms; choose n_sets: 1, offset: none, grid_ms: 1"
+            )
+        return self
+
+
 class RecordedTargets(_Targets):
     """Rates or drives read from a file, with auxiliary neurons beside them (paper, Fig 5)."""
 
     kind: Literal["recorded"]
     path: str = quantity(
-        doc="netCDF, zarr, CSV or NPY file, unit x time, or NWB file with spike times and trials; relative paths start "
-        "at the YAML file. 'generated': no file, a stand-in keyed by the seed (rates of 5 to 30 Hz in 4600 ms)."
+        doc="netCDF, zarr, CSV, NPY or JLD2 file, unit x time, or NWB file with spike times and trials; relative paths "
+        "start at the YAML file. 'generated': no file, a stand-in keyed by the seed (rates of 5 to 30 Hz in 4600 ms)."
     )
-    variable: str | None = quantity(None, doc="Name of the array in a netCDF or zarr file; default: the only 2-D one.")
+    variable: str | None = quantity(
+        None, doc="Name of the array in a netCDF, zarr or JLD2 file; default: the only one that fits."
+    )
     holds: Literal["rate", "drive"] = quantity("rate", doc="What the file holds.")
     unit: Literal["Hz", "per_tau", "1"] | None = quantity(
         None, doc="Unit of the file's values; default: its 'units' attribute. Rates: Hz or per_tau; drives: 1."
     )
     sample_ms: float | None = quantity(
-        None, unit="ms", gt=0, doc="Sampling interval of a file without a time axis (NPY)."
+        None, unit="ms", gt=0, doc="Sampling interval of a file without a time axis (NPY, JLD2)."
     )
+    layout: Literal["time_by_unit", "unit_by_time"] | None = quantity(
+        None, doc="JLD2: dimensions in the order in which Julia shows them; default: time_by_unit."
+    )
+    task: int | None = quantity(None, ge=1, doc="JLD2: which of several tasks, counted from 1 as in Julia.")
     align: str | None = quantity(None, doc="NWB: column of the trials whose time counts as 0; required.")
     window_ms: Interval | None = quantity(
         None, unit="ms", doc="NWB: begin and end of the rates around that time; required."
@@ -156,14 +217,18 @@ class RecordedTargets(_Targets):
     @model_validator(mode="after")
     def _says_what_its_source_needs(self) -> RecordedTargets:
         nwb = self.path.lower().endswith(".nwb")
+        julia = self.path.lower().endswith((".jld2", ".jld"))
         of_nwb = ("align", "window_ms", "bin_ms", "smoothing_ms", "condition")
-        of_tables = ("variable", "unit", "sample_ms")
-        useless = (*(() if nwb else of_nwb), *(of_tables if nwb or self.is_stand_in else ()))
+        of_tables, of_julia = ("variable", "unit", "sample_ms"), ("layout", "task")
+        useless = (
+            *(() if nwb else of_nwb), *(of_tables if nwb or self.is_stand_in else ()), *(() if julia else of_julia),
+        )  # fmt: skip
         for key in useless:
             if getattr(self, key) not in (None, {}):
+                needed = "a JLD2 file" if key in of_julia else "an NWB file"
                 raise ValueError(
                     f"targets.{key} has no effect: targets.path = {self.path} is "
-                    + ("an NWB file" if nwb else "a stand-in" if self.is_stand_in else "not an NWB file")
+                    + ("an NWB file" if nwb else "a stand-in" if self.is_stand_in else f"not {needed}")
                     + "; leave it out"
                 )
         if (nwb or self.is_stand_in) and self.holds != "rate":
@@ -188,6 +253,13 @@ class RecordedTargets(_Targets):
 
 
 Targets = Annotated[
-    SineTargets | SineProductTargets | OrnsteinUhlenbeckTargets | ChaoticTargets | InnateTargets | RecordedTargets,
+    SineTargets
+    | SineProductTargets
+    | OrnsteinUhlenbeckTargets
+    | ChaoticTargets
+    | InnateTargets
+    | DrivenTargets
+    | StoreRecallTargets
+    | RecordedTargets,
     Field(discriminator="kind"),
 ]

@@ -21,6 +21,7 @@ from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.study import Shown, Study, StudyRun
 from hpcspike.studies.during import DuringTraining
 from hpcspike.studies.identity import run_hash
+from hpcspike.studies.learned import carrier_of, evenly_spread, goes_through_interface, learned_arrays
 from hpcspike.studies.probes import PROBES, Arrays, Networks
 from hpcspike.variables import POINT_RESULTS, SHOWN_DIMENSIONS, STUDY
 
@@ -52,6 +53,27 @@ def run_of_study(
     """
     began = time.perf_counter()
     experiment = study.experiment_of(run)
+    if goes_through_interface(study, run, experiment):
+        arrays = learned_arrays(study, run, experiment, on_loop=on_loop)
+    else:
+        arrays = _trained_arrays(study, run, experiment, threads=threads, progress=progress, on_loop=on_loop)
+    if run.replicate != 0:  # only numbers
+        arrays = {name: array for name, array in arrays.items() if not SHOWN_DIMENSIONS & set(array[0])}
+    dataset = _dataset(arrays, experiment)
+    record = provenance.collect(n_ranks=1, n_threads=threads) | {"wall_seconds": time.perf_counter() - began}
+    dataset.attrs |= {
+        "study": study.name,
+        "variant": run.variant,
+        "replicate": run.replicate,
+        "run_hash": run_hash(study, run),
+        "provenance": json.dumps(record),
+    }
+    return dataset
+
+
+def _trained_arrays(
+    study: Study, run: StudyRun, experiment: Experiment, *, threads: int, progress: bool, on_loop: OnLoop | None
+) -> Arrays:
     problem = build_problem(experiment)
     shows = run.replicate == 0
     examples = example_neurons(experiment, problem.n_neurons, study.shown.neurons)
@@ -73,25 +95,14 @@ def run_of_study(
             arrays |= PROBES[name](networks, probe)
     if shows:
         arrays |= _shown(trained, before, study.shown, examples, during)
-    else:  # only numbers
-        arrays = {name: array for name, array in arrays.items() if not SHOWN_DIMENSIONS & set(array[0])}
-    dataset = _dataset(arrays, experiment)
-    record = provenance.collect(n_ranks=1, n_threads=threads) | {"wall_seconds": time.perf_counter() - began}
-    dataset.attrs |= {
-        "study": study.name,
-        "variant": run.variant,
-        "replicate": run.replicate,
-        "run_hash": run_hash(study, run),
-        "provenance": json.dumps(record),
-    }
-    return dataset
+    return arrays
 
 
 def example_neurons(experiment: Experiment, n_neurons: int, count: int) -> np.ndarray:
     """Evenly spread neurons, (at most count,); of recorded targets only the recorded ones."""
     recording = recording_of(experiment)
     among = n_neurons if recording is None else len(recording.values)
-    return np.unique(np.linspace(0, among - 1, min(count, among)).round().astype(np.int64))
+    return evenly_spread(among, count)
 
 
 def _shown(trained: Trained, before: Trained, shown: Shown, examples: np.ndarray, during: DuringTraining) -> Arrays:
@@ -139,7 +150,7 @@ def _shown(trained: Trained, before: Trained, shown: Shown, examples: np.ndarray
 
 def example_raster(n_neurons: int, count: int) -> np.ndarray:
     """Evenly spread neurons whose spikes are kept, (at most count,)."""
-    return np.unique(np.linspace(0, n_neurons - 1, min(count, n_neurons)).round().astype(np.int64))
+    return evenly_spread(n_neurons, count)
 
 
 def _dataset(arrays: Arrays, experiment: Experiment) -> xr.Dataset:
@@ -159,6 +170,6 @@ def _dataset(arrays: Arrays, experiment: Experiment) -> xr.Dataset:
             dataset = dataset.assign_coords({name: (dims, array, attrs)})
         else:
             dataset[name] = (dims, array, attrs)
-    dataset.attrs["trained_variable"] = experiment.training.variable
+    dataset.attrs["trained_variable"] = carrier_of(experiment)
     dataset.attrs |= stand_in_attributes(experiment)
     return dataset

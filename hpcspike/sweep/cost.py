@@ -11,6 +11,7 @@ from hpcspike.rls.capacity import best_capacity, padded_shape
 from hpcspike.spec.connectivity import DaleConnectivity
 from hpcspike.spec.experiment import BalancedConnectivity, Experiment
 from hpcspike.spec.targets import RecordedTargets
+from hpcspike.sweep.learner_cost import predict_learner
 
 # Measured on one core of a server CPU (2025, AVX2 BLAS); a prediction is meant to be right within a factor of two.
 SECONDS_PER_ROW_UPDATE = 1.0e-7
@@ -51,9 +52,13 @@ def predict(experiment: Experiment) -> Cost:
 
     With K plastic inputs per neuron (K = p N in random networks), a loop costs
     ``updates * N * (c0 + c1 K^2) + steps * N * c2``; the matrices P take ``N K^2`` numbers. Both are what every
-    neuron's own least-squares problem of size K asks for.
+    neuron's own least-squares problem of size K asks for. Other learners have their own costs
+    (`hpcspike.sweep.learner_cost`); those of a user are predicted as rls.
     """
     n = expected_neurons(experiment)
+    learner = predict_learner(experiment, n)
+    if learner is not None:
+        return Cost(SECONDS_PER_POINT + learner.seconds, BASE_MIB + learner.memory_mib)
     k, fixed = in_degrees(experiment, n)
     training, targets = experiment.training, experiment.targets
     duration = targets.duration_ms or RECORDED_LENGTH_MS
@@ -126,6 +131,12 @@ def check_memory(experiment: Experiment, *, available_mib: float | None = None) 
     needed = predict(experiment).memory_mib
     if needed > available:
         n = expected_neurons(experiment)
+        if experiment.learner.kind != "rls":
+            raise ResourceError(
+                f"network.n_neurons = {n:,} needs about {shown_mib(needed)} of memory with learner.kind = "
+                f"{experiment.learner.kind}, but {shown_mib(available)} are available; choose fewer neurons, a shorter "
+                "targets.duration_ms or, of a learner with batches, a smaller learner.batch"
+            )
         k = max(1, round(in_degrees(experiment, n)[0]))
         raise ResourceError(
             f"network.n_neurons = {n:,} needs about {shown_mib(needed)} of memory ({n:,} matrices P of {k:,} x {k:,} "

@@ -1,0 +1,61 @@
+"""From an experiment to an untrained learner and its task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hpcspike.learners import make_learner
+from hpcspike.learners.gradient_tasks import store_recall
+from hpcspike.learners.interface import Learner, Task
+from hpcspike.learners.tasks import (
+    bistable_task,
+    oscillator_task,
+    pendulum_task,
+    pushed_oscillator_task,
+    recall_task,
+)
+from hpcspike.spec.experiment import Experiment
+from hpcspike.spec.learners import RlsLearner, UserLearner
+from hpcspike.spec.targets import DrivenTargets, StoreRecallTargets
+
+SYSTEMS: dict[str, Callable[..., Task]] = {
+    "oscillator": oscillator_task,
+    "pushed_oscillator": pushed_oscillator_task,
+    "bistable": bistable_task,
+    "pendulum": pendulum_task,
+}
+"""targets.system -> what makes the task."""
+
+
+def task_of(experiment: Experiment) -> Task:
+    """What an experiment wants: the state of a driven system, stored bits, or recall of its targets."""
+    targets, section = experiment.targets, experiment.learner
+    if isinstance(targets, DrivenTargets):
+        options = {} if targets.free_ms is None else {"free_ms": targets.free_ms}
+        return SYSTEMS[targets.system](
+            duration_ms=targets.duration_ms, seed=experiment.seed, replicate=experiment.replicate, **options
+        )
+    if isinstance(targets, StoreRecallTargets):
+        slots = round(targets.duration_ms / targets.slot_ms)
+        return store_recall(
+            seed=experiment.seed, replicate=experiment.replicate, n_slots=slots, slot_ms=targets.slot_ms
+        )  # fmt: skip
+    if isinstance(section, RlsLearner):
+        return recall_task(experiment, kind=experiment.training.variable)
+    return recall_task(experiment, kind=section.variable, n_readouts=section.n_readouts)
+
+
+def learner_of(experiment: Experiment) -> tuple[Learner, Task]:
+    """The untrained learner of an experiment and its task; rls too, behind the same interface."""
+    section, task = experiment.learner, task_of(experiment)
+    if isinstance(section, RlsLearner):
+        learner = make_learner("rls", experiment)
+    elif isinstance(section, UserLearner):
+        learner = make_learner(section.path, {"passes": section.passes, **section.settings})
+    else:
+        learner = make_learner(section.kind, section)
+    assert experiment.network.n_neurons is not None
+    learner.build(
+        task, n_neurons=experiment.network.n_neurons, seed=experiment.seed, replicate=experiment.replicate
+    )  # fmt: skip
+    return learner, task
