@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
@@ -63,5 +62,5 @@ def _drawable(tree: xr.DataTree, name: str, variable: str) -> bool:
     if name == "curves":
         return any(one.sizes["loop"] > 0 for one in found)
     if name == "performance":  # where answers are right or wrong, there is none
-        return any(np.isfinite(one["correlation"].item()) for one in found)
+        return any("test_wrong" not in one for one in found)
     return bool(found)
