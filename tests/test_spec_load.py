@@ -47,7 +47,8 @@ def document(tiny_document: dict[str, Any]) -> dict[str, Any]:
         ({"targets__duration_ms": 1.0}, "targets.duration_ms = 1 ms is shorter than one update interval of 2 ms"),
         (
             {"targets__kind": "sinus"},
-            "targets.kind = 'sinus': must be one of sine, sine_product, ou, chaotic, innate, driven, store_recall, recorded",
+            "targets.kind = 'sinus': must be one of sine, sine_product, ou, chaotic, innate, driven, "
+            "store_recall, recorded",
         ),
         ({"targets": {"duration_ms": 100}}, "targets.kind is missing: must be one of sine,"),
         ({"neuron__model": "hh"}, "neuron.model = 'hh': must be one of theta, lif, izhikevich, tanh, user"),
