@@ -5,10 +5,21 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
-import math
 import os
 import sys
 from collections.abc import Sequence
+
+from hpcspike.arguments import (
+    HelpWithFields,
+    Version,
+    checkpoint_arguments,
+    config_arguments,
+    count,
+    minutes_or_0,
+    positive,
+    store_argument,
+    threads_argument,
+)
 
 DESCRIPTION = """\
 Train recurrent spiking networks to follow target patterns, sweep their parameters, and see where they learn and why
@@ -63,7 +74,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands; ``module`` is where a command lives below ``hpcspike.commands``."""
     parser = argparse.ArgumentParser("hpcspike", description=DESCRIPTION, epilog=EPILOG, formatter_class=_Raw)
-    parser.add_argument("--version", action=_Version, help="show the version and exit")
+    parser.add_argument("--version", action=Version, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     sweeps = (_plan, _run_batch, _finalize, _status, _analyse, _show, _export)
     for add in (_train, *sweeps, _study, _claims, _plot, _report, _bench, _schema):
@@ -80,12 +91,12 @@ def _train(commands: _Commands) -> None:
         formatter_class=_Raw,
         add_help=False,
     )
-    parser.add_argument("-h", "--help", action=_HelpWithFields, help="show this help with all fields, and exit")
+    parser.add_argument("-h", "--help", action=HelpWithFields, help="show this help with all fields, and exit")
     parser.set_defaults(module="train")
-    _config_arguments(parser, "experiment")
+    config_arguments(parser, "experiment")
     parser.add_argument("--out", required=True, metavar="PATH", help="file to write, ending in .zarr or .nc")
-    _threads_argument(parser)
-    _checkpoint_arguments(parser)
+    threads_argument(parser)
+    checkpoint_arguments(parser)
 
 
 def _plan(commands: _Commands) -> None:
@@ -96,7 +107,7 @@ def _plan(commands: _Commands) -> None:
         formatter_class=_Raw,
     )
     parser.set_defaults(module="plan")
-    _config_arguments(parser, "sweep or experiment")
+    config_arguments(parser, "sweep or experiment")
     parser.add_argument("--store", metavar="PATH", help="store of the sweep (default: results/NAME.zarr)")
     parser.add_argument("--create", action="store_true", help="make the store, with all points and no results")
     parser.add_argument(
@@ -104,7 +115,7 @@ def _plan(commands: _Commands) -> None:
     )
     parser.add_argument("--receipt", metavar="PATH", help="write a receipt here once the store is there")
     parser.add_argument(
-        "--ranks", type=_positive, default=1, metavar="R", help="predict one experiment on R MPI ranks too (default: 1)"
+        "--ranks", type=positive, default=1, metavar="R", help="predict one experiment on R MPI ranks too (default: 1)"
     )
 
 
@@ -117,18 +128,18 @@ def _run_batch(commands: _Commands) -> None:
         formatter_class=_Raw,
     )
     parser.set_defaults(module="run_batch")
-    _store_argument(parser)
-    parser.add_argument("--batch", type=_count, required=True, metavar="K", help="which batch, counted from 0")
-    _threads_argument(parser)
+    store_argument(parser)
+    parser.add_argument("--batch", type=count, required=True, metavar="K", help="which batch, counted from 0")
+    threads_argument(parser)
     parser.add_argument(
-        "--save-minutes", type=_minutes_or_0, default=5.0, metavar="MINUTES",
+        "--save-minutes", type=minutes_or_0, default=5.0, metavar="MINUTES",
         help="save the state of longer points this often, 0: never (default: 5)",
     )  # fmt: skip
     parser.add_argument(
         "--keep-states", metavar="DIR", help="keep the state of every point there, so that loops can be added later"
     )
     parser.add_argument(
-        "--time-limit", type=_minutes_or_0, metavar="MINUTES",
+        "--time-limit", type=minutes_or_0, metavar="MINUTES",
         help="save and stop (exit code 75) before so much time is up, 0: no limit (default)",
     )  # fmt: skip
 
@@ -140,7 +151,7 @@ def _finalize(commands: _Commands) -> None:
         description="Check that all points are done, remove what killed processes left, and write the last receipt.",
     )
     parser.set_defaults(module="finalize")
-    _store_argument(parser)
+    store_argument(parser)
 
 
 def _status(commands: _Commands) -> None:
@@ -150,9 +161,9 @@ def _status(commands: _Commands) -> None:
         description="Say how many points are done, what became of them, which failed, and the predicted time left.",
     )
     parser.set_defaults(module="status")
-    _store_argument(parser)
+    store_argument(parser)
     parser.add_argument(
-        "--watch", nargs="?", type=_positive, const=5, metavar="SECONDS",
+        "--watch", nargs="?", type=positive, const=5, metavar="SECONDS",
         help="show it again every so many seconds (default: 5) until every point is done",
     )  # fmt: skip
 
@@ -164,7 +175,7 @@ def _analyse(commands: _Commands) -> None:
         description="Write every analysis that the sweep's axes allow, each as netCDF (.nc) and as a table (.csv).",
     )
     parser.set_defaults(module="analyse")
-    _store_argument(parser)
+    store_argument(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of the tables")
     parser.add_argument(
         "--scheduler", metavar="ADDRESS",
@@ -181,9 +192,9 @@ def _show(commands: _Commands) -> None:
         formatter_class=_Raw,
     )
     parser.set_defaults(module="show")
-    _store_argument(parser)
+    store_argument(parser)
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--point", type=_count, metavar="K", help="number of the point, as 'hpcspike status' counts")
+    which.add_argument("--point", type=count, metavar="K", help="number of the point, as 'hpcspike status' counts")
     which.add_argument(
         "--where", nargs="+", default=[], metavar="KEY=VALUE",
         help="values of its parameters, for example synapse.tau_syn_ms=20 replicate=0",
@@ -193,8 +204,8 @@ def _show(commands: _Commands) -> None:
     parser.add_argument(
         "--states", metavar="DIR", help="folder of 'run-batch --keep-states': load the point's state from there"
     )
-    parser.add_argument("--dpi", type=_positive, default=150, help="resolution in dots per inch (default: 150)")
-    _threads_argument(parser)
+    parser.add_argument("--dpi", type=positive, default=150, help="resolution in dots per inch (default: 150)")
+    threads_argument(parser)
 
 
 def _plot(commands: _Commands) -> None:
@@ -206,7 +217,7 @@ def _plot(commands: _Commands) -> None:
     parser.set_defaults(module="plot")
     parser.add_argument("store", metavar="STORE", help="store of a sweep, study.nc, or what 'hpcspike train' wrote")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of the figures")
-    parser.add_argument("--dpi", type=_positive, default=150, help="resolution in dots per inch (default: 150)")
+    parser.add_argument("--dpi", type=positive, default=150, help="resolution in dots per inch (default: 150)")
 
 
 def _report(commands: _Commands) -> None:
@@ -223,7 +234,7 @@ def _report(commands: _Commands) -> None:
     parser.add_argument("--figures", metavar="DIR", help="folder of figures from 'hpcspike plot' (default: drawn anew)")
     parser.add_argument("--captions", metavar="DIR", help="folder of captions, such as cluster/report (default: none)")
     parser.add_argument(
-        "--retrain-below", type=_minutes_or_0, default=0.0, metavar="MINUTES",
+        "--retrain-below", type=minutes_or_0, default=0.0, metavar="MINUTES",
         help="train the best, median and worst network of a sweep again, if they took less than so long, and show "
         "them (default: 0, none)",
     )  # fmt: skip
@@ -244,14 +255,14 @@ def _bench(commands: _Commands) -> None:
         "--sizes", nargs="+", metavar="N,K", help="neurons and plastic inputs of each, for example 500,150"
     )
     parser.add_argument(
-        "--intervals", nargs="+", type=_positive, metavar="MS", help="update intervals in ms (default: 2 10)"
+        "--intervals", nargs="+", type=positive, metavar="MS", help="update intervals in ms (default: 2 10)"
     )
     parser.add_argument("--dtypes", nargs="+", choices=("float64", "float32"), help="precisions (default: both)")
     parser.add_argument(
-        "--rows", type=_positive, metavar="R", help="measure at most R of the N neurons (default: 384 MiB of P)"
+        "--rows", type=positive, metavar="R", help="measure at most R of the N neurons (default: 384 MiB of P)"
     )
     parser.add_argument(
-        "--seconds", type=_positive, metavar="S", help="time for the slowest variant of a row (default: 2)"
+        "--seconds", type=positive, metavar="S", help="time for the slowest variant of a row (default: 2)"
     )
     parser.add_argument("--no-trainings", action="store_true", help="leave the whole trainings out")
     parser.add_argument("--json", metavar="PATH", help="write everything measured here, too")
@@ -274,12 +285,12 @@ def _study(commands: _Commands) -> None:
         formatter_class=_Raw,
     )
     parser.set_defaults(module="study")
-    _config_arguments(parser, "study")
+    config_arguments(parser, "study")
     parser.add_argument("--out", metavar="DIR", help="folder of the results (default: results/NAME)")
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--only", metavar="VARIANT_REPLICATE", help="train this network only, such as drive_0")
     only.add_argument("--collect", action="store_true", help="train none, only write the tree and the table")
-    _threads_argument(parser)
+    threads_argument(parser)
 
 
 def _claims(commands: _Commands) -> None:
@@ -321,99 +332,6 @@ def _schema(commands: _Commands) -> None:
     kinds = ("experiment", "sweep", "study")
     parser.add_argument("kind", nargs="?", choices=kinds, default="sweep", help="(default: sweep)")
     parser.add_argument("--table", action="store_true", help="print a table of the experiment's fields instead")
-
-
-def _config_arguments(parser: argparse.ArgumentParser, kind: str) -> None:
-    parser.add_argument("config", metavar="CONFIG", help=f"{kind} in YAML")
-    parser.add_argument("--size", metavar="NAME", help="entry of the file's 'sizes' section (default: its first)")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="changes",
-        help="change a key of the file, for example synapse.tau_syn_ms=30; may be given several times",
-    )
-
-
-def _store_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("store", metavar="STORE", help="store of a sweep, for example results/fig6.zarr")
-
-
-def _threads_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--threads", type=_positive, default=1, metavar="N", help="threads over neurons; same results (default: 1)"
-    )
-
-
-def _checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group(
-        "checkpoints", "save the state of training and go on from it when the same command runs again"
-    )
-    group.add_argument(
-        "--checkpoint", metavar="DIR",
-        help="folder of the saved states, which stay there (default if one of the options below is given: "
-        "OUT.checkpoint, removed when OUT is written)",
-    )  # fmt: skip
-    group.add_argument("--checkpoint-every-loops", type=_positive, metavar="K", help="save after every K loops")
-    group.add_argument("--checkpoint-every-minutes", type=_minutes, metavar="M", help="save every M minutes")
-    group.add_argument(
-        "--time-limit", type=_minutes, metavar="MINUTES", help="save and stop (exit code 75) before so much time is up"
-    )
-
-
-def _minutes(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a number of minutes above 0, not {text!r}")
-    return value
-
-
-def _minutes_or_0(text: str) -> float:
-    return 0.0 if text == "0" else _minutes(text)
-
-
-def _positive(text: str) -> int:
-    value = _count(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
-
-
-def _count(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
-    if value < 0:
-        raise argparse.ArgumentTypeError("must be 0 or more")
-    return value
-
-
-class _Version(argparse.Action):
-    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
-        super().__init__(option_strings, dest=argparse.SUPPRESS, nargs=0, help=help)
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from hpcspike.provenance import package_version
-
-        print(f"hpcspike {package_version()}")
-        parser.exit()
-
-
-class _HelpWithFields(argparse.Action):
-    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
-        super().__init__(option_strings, dest=argparse.SUPPRESS, nargs=0, help=help)
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from hpcspike.spec.schema import field_table
-
-        parser.epilog = "fields of an experiment, with unit, default and range:\n\n" + field_table()
-        parser.print_help()
-        parser.exit()
 
 
 _Commands = argparse._SubParsersAction

@@ -16,7 +16,7 @@ from hpcspike.model.connectivity import (
     rows_from_dense,
     rows_from_lists,
 )
-from hpcspike.spec.experiment import BalancedConnectivity, Connectivity, GaussianConnectivity, ZeroConnectivity
+from hpcspike.spec.connectivity import BalancedConnectivity, Connectivity, GaussianConnectivity, ZeroConnectivity
 from tests.small_networks import experiment
 
 KINDS = {

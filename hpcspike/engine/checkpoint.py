@@ -24,8 +24,8 @@ from hpcspike.engine.communication import World
 from hpcspike.errors import ResourceError, SpecError, StoreError
 from hpcspike.neurons import n_states
 from hpcspike.rls.capacity import best_capacity
-from hpcspike.spec.connectivity import DaleConnectivity
-from hpcspike.spec.experiment import BalancedConnectivity, Experiment, LifNeuron
+from hpcspike.spec.connectivity import BalancedConnectivity, DaleConnectivity
+from hpcspike.spec.experiment import Experiment, LifNeuron
 
 if TYPE_CHECKING:
     from hpcspike.engine.trainer import Trainer

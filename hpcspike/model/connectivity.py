@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from hpcspike.model.random_streams import stream
-from hpcspike.spec.connectivity import DaleConnectivity
-from hpcspike.spec.experiment import BalancedConnectivity, Connectivity, Experiment, GaussianConnectivity
+from hpcspike.spec.connectivity import BalancedConnectivity, Connectivity, DaleConnectivity, GaussianConnectivity
+from hpcspike.spec.experiment import Experiment
 
 
 class Rows(NamedTuple):

@@ -1,11 +1,50 @@
-"""The excitatory-inhibitory network that respects Dale's law."""
+"""Who is connected to whom at the start, and which synapses are plastic."""
 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from hpcspike.spec.fields import Section, quantity
+
+
+class GaussianConnectivity(Section):
+    """Sparse Gaussian weights with s.d. sigma / sqrt(N p); the non-zero ones are plastic (paper, Figs 1-3)."""
+
+    kind: Literal["gaussian"]
+    probability: float = quantity(0.3, gt=0, le=1, paper="Methods", doc="Connection probability p.")
+    sigma: float = quantity(4.0, gt=0, paper="Fig 1", doc="Weight scale sigma.")
+    zero_row_sum: bool = quantity(False, paper="Fig 1", doc="Subtract each neuron's mean non-zero weight.")
+
+
+class ZeroConnectivity(Section):
+    """No initial connections; a random mask says which synapses are plastic (paper, Figs 6 and 7)."""
+
+    kind: Literal["zero"]
+    probability: float = quantity(0.3, gt=0, le=1, paper="Figs 6, 7", doc="Probability p that a synapse is plastic.")
+
+
+class BalancedConnectivity(Section):
+    """Fixed excitatory and inhibitory background in the balanced regime, plastic synapses beside it.
+
+    Every neuron receives ``static_in_degree`` fixed synapses from each population and ``plastic_in_degree`` plastic
+    ones from each; neurons 0 to f N - 1 are excitatory. Weights are in units of u per spike per tau.
+    """
+
+    kind: Literal["balanced"]
+    excitatory_fraction: float = quantity(0.5, gt=0, lt=1, doc="Share f of excitatory neurons.")
+    static_in_degree: int = quantity(512, ge=0, doc="Fixed synapses from each population.")
+    static_ee: float = quantity(0.0, ge=0, doc="Fixed weight onto excitatory from excitatory neurons.")
+    static_ei: float = quantity(0.0, le=0, doc="Fixed weight onto excitatory from inhibitory neurons.")
+    static_ie: float = quantity(0.0, ge=0, doc="Fixed weight onto inhibitory from excitatory neurons.")
+    static_ii: float = quantity(0.0, le=0, doc="Fixed weight onto inhibitory from inhibitory neurons.")
+    plastic_in_degree: int = quantity(45, ge=1, doc="Plastic synapses from each population.")
+    plastic_excitatory: float = quantity(0.0, ge=0, doc="Initial plastic weight from excitatory neurons.")
+    plastic_inhibitory: float = quantity(0.0, le=0, doc="Initial plastic weight from inhibitory neurons.")
+    input_excitatory: float = quantity(0.0, doc="Constant external input of excitatory neurons.")
+    input_inhibitory: float = quantity(0.0, doc="Constant external input of inhibitory neurons.")
 
 
 class DaleConnectivity(Section):
@@ -53,3 +92,8 @@ class DaleConnectivity(Section):
                     "inhibitory_fraction or network.n_neurons"
                 )
         return None
+
+
+Connectivity = Annotated[
+    GaussianConnectivity | ZeroConnectivity | BalancedConnectivity | DaleConnectivity, Field(discriminator="kind")
+]

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from hpcspike.spec.connectivity import DaleConnectivity
+from hpcspike.spec.connectivity import (
+    BalancedConnectivity,
+    Connectivity,
+    DaleConnectivity,
+    ZeroConnectivity,
+)
 from hpcspike.spec.fields import Section, quantity
 from hpcspike.spec.fields import is_multiple as is_multiple
 from hpcspike.spec.fields import n_steps as n_steps
@@ -33,48 +38,6 @@ class Synapse(Section):
         paper="Eqs 6, 8",
         doc="Whether a weight change acts on u at once (u = W r, as trained in the paper) or on later spikes only.",
     )
-
-
-class GaussianConnectivity(Section):
-    """Sparse Gaussian weights with s.d. sigma / sqrt(N p); the non-zero ones are plastic (paper, Figs 1-3)."""
-
-    kind: Literal["gaussian"]
-    probability: float = quantity(0.3, gt=0, le=1, paper="Methods", doc="Connection probability p.")
-    sigma: float = quantity(4.0, gt=0, paper="Fig 1", doc="Weight scale sigma.")
-    zero_row_sum: bool = quantity(False, paper="Fig 1", doc="Subtract each neuron's mean non-zero weight.")
-
-
-class ZeroConnectivity(Section):
-    """No initial connections; a random mask says which synapses are plastic (paper, Figs 6 and 7)."""
-
-    kind: Literal["zero"]
-    probability: float = quantity(0.3, gt=0, le=1, paper="Figs 6, 7", doc="Probability p that a synapse is plastic.")
-
-
-class BalancedConnectivity(Section):
-    """Fixed excitatory and inhibitory background in the balanced regime, plastic synapses beside it.
-
-    Every neuron receives ``static_in_degree`` fixed synapses from each population and ``plastic_in_degree`` plastic
-    ones from each; neurons 0 to f N - 1 are excitatory. Weights are in units of u per spike per tau.
-    """
-
-    kind: Literal["balanced"]
-    excitatory_fraction: float = quantity(0.5, gt=0, lt=1, doc="Share f of excitatory neurons.")
-    static_in_degree: int = quantity(512, ge=0, doc="Fixed synapses from each population.")
-    static_ee: float = quantity(0.0, ge=0, doc="Fixed weight onto excitatory from excitatory neurons.")
-    static_ei: float = quantity(0.0, le=0, doc="Fixed weight onto excitatory from inhibitory neurons.")
-    static_ie: float = quantity(0.0, ge=0, doc="Fixed weight onto inhibitory from excitatory neurons.")
-    static_ii: float = quantity(0.0, le=0, doc="Fixed weight onto inhibitory from inhibitory neurons.")
-    plastic_in_degree: int = quantity(45, ge=1, doc="Plastic synapses from each population.")
-    plastic_excitatory: float = quantity(0.0, ge=0, doc="Initial plastic weight from excitatory neurons.")
-    plastic_inhibitory: float = quantity(0.0, le=0, doc="Initial plastic weight from inhibitory neurons.")
-    input_excitatory: float = quantity(0.0, doc="Constant external input of excitatory neurons.")
-    input_inhibitory: float = quantity(0.0, doc="Constant external input of inhibitory neurons.")
-
-
-Connectivity = Annotated[
-    GaussianConnectivity | ZeroConnectivity | BalancedConnectivity | DaleConnectivity, Field(discriminator="kind")
-]
 
 
 class Network(Section):
@@ -194,6 +157,22 @@ class Experiment(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Experiment:
+        self._steps_fit()
+        self._window_fits()
+        self._size_is_known()
+        self._populations_suffice()
+        self._signs_are_known()
+        for reason in (why_untrainable(self.neuron, self.training), why_unconnectable(self.neuron, self.synapse)):
+            if reason is not None:
+                raise ValueError(reason)
+        self._static_decay_is_used()
+        self._innate_is_possible()
+        self._driven_is_possible()
+        self._store_recall_is_possible()
+        self._offset_is_possible()
+        return self
+
+    def _steps_fit(self) -> None:
         step = self.neuron.step_ms
         if step > self.synapse.tau_syn_ms:
             raise ValueError(
@@ -206,12 +185,10 @@ class Experiment(Section):
                 f"neuron.step_ms = {step:g} ms is larger than synapse.static_tau_syn_ms = {static_tau:g} ms; "
                 "choose a step of at most static_tau_syn_ms"
             )
-        interval = self.training.update_interval_ms
-        grid = self.targets.grid_ms
         for key, value in (
             ("neuron.refractory_ms", getattr(self.neuron, "refractory_ms", 0.0)),
-            ("training.update_interval_ms", interval),
-            ("targets.grid_ms", grid),
+            ("training.update_interval_ms", self.training.update_interval_ms),
+            ("targets.grid_ms", self.targets.grid_ms),
             ("protocol.free_run_ms", self.protocol.free_run_ms),
             ("protocol.test_free_run_ms", self.protocol.test_free_run_ms),
             ("stimulus.duration_ms", self.stimulus.duration_ms),
@@ -220,6 +197,9 @@ class Experiment(Section):
                 raise ValueError(
                     f"{key} = {value:g} ms is not a multiple of neuron.step_ms = {step:g} ms; choose a multiple of it"
                 )
+
+    def _window_fits(self) -> None:
+        interval, grid = self.training.update_interval_ms, self.targets.grid_ms
         if not is_multiple(interval, grid):
             raise ValueError(
                 f"training.update_interval_ms = {interval:g} ms is not a multiple of targets.grid_ms = {grid:g} ms; "
@@ -236,6 +216,8 @@ class Experiment(Section):
                     f"targets.duration_ms = {duration:g} ms is not a multiple of "
                     f"training.update_interval_ms = {interval:g} ms"
                 )
+
+    def _size_is_known(self) -> None:
         if isinstance(self.targets, RecordedTargets):
             if self.targets.n_sets != 1:
                 raise ValueError("targets.n_sets must be 1 for recorded targets: a file holds one target set")
@@ -246,20 +228,6 @@ class Experiment(Section):
                 )
         elif self.network.n_neurons is None:
             raise ValueError("network.n_neurons is missing: give the number of neurons N (an integer >= 2)")
-        self._populations_suffice()
-        self._signs_are_known()
-        reason = why_untrainable(self.neuron, self.training)
-        if reason is not None:
-            raise ValueError(reason)
-        reason = why_unconnectable(self.neuron, self.synapse)
-        if reason is not None:
-            raise ValueError(reason)
-        self._static_decay_is_used()
-        self._innate_is_possible()
-        self._driven_is_possible()
-        self._store_recall_is_possible()
-        self._offset_is_possible()
-        return self
 
     def _static_decay_is_used(self) -> None:
         static_tau = self.synapse.static_tau_syn_ms

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from hpcspike.errors import ResourceError
 from hpcspike.rls.capacity import best_capacity, padded_shape
-from hpcspike.spec.connectivity import DaleConnectivity
-from hpcspike.spec.experiment import BalancedConnectivity, Experiment
+from hpcspike.spec.connectivity import BalancedConnectivity, DaleConnectivity
+from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.targets import RecordedTargets
 from hpcspike.sweep.learner_cost import predict_learner
 

@@ -1,0 +1,112 @@
+"""Arguments that several commands share, and the types of their values."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+
+
+def config_arguments(parser: argparse.ArgumentParser, kind: str) -> None:
+    """The file that a command reads, and what may be changed in it."""
+    parser.add_argument("config", metavar="CONFIG", help=f"{kind} in YAML")
+    parser.add_argument("--size", metavar="NAME", help="entry of the file's 'sizes' section (default: its first)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="changes",
+        help="change a key of the file, for example synapse.tau_syn_ms=30; may be given several times",
+    )
+
+
+def store_argument(parser: argparse.ArgumentParser) -> None:
+    """The store of a sweep."""
+    parser.add_argument("store", metavar="STORE", help="store of a sweep, for example results/fig6.zarr")
+
+
+def threads_argument(parser: argparse.ArgumentParser) -> None:
+    """Threads over neurons."""
+    parser.add_argument(
+        "--threads", type=positive, default=1, metavar="N", help="threads over neurons; same results (default: 1)"
+    )
+
+
+def checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
+    """Saved states and the time limit."""
+    group = parser.add_argument_group(
+        "checkpoints", "save the state of training and go on from it when the same command runs again"
+    )
+    group.add_argument(
+        "--checkpoint", metavar="DIR",
+        help="folder of the saved states, which stay there (default if one of the options below is given: "
+        "OUT.checkpoint, removed when OUT is written)",
+    )  # fmt: skip
+    group.add_argument("--checkpoint-every-loops", type=positive, metavar="K", help="save after every K loops")
+    group.add_argument("--checkpoint-every-minutes", type=minutes, metavar="M", help="save every M minutes")
+    group.add_argument(
+        "--time-limit", type=minutes, metavar="MINUTES", help="save and stop (exit code 75) before so much time is up"
+    )
+
+
+def minutes(text: str) -> float:
+    """Minutes above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number of minutes above 0, not {text!r}")
+    return value
+
+
+def minutes_or_0(text: str) -> float:
+    """Minutes, or 0 for never."""
+    return 0.0 if text == "0" else minutes(text)
+
+
+def positive(text: str) -> int:
+    """A whole number from 1."""
+    value = count(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def count(text: str) -> int:
+    """A whole number from 0."""
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
+    if value < 0:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return value
+
+
+class Version(argparse.Action):
+    """Print the version, which is looked up only when asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, dest=argparse.SUPPRESS, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from hpcspike.provenance import package_version
+
+        print(f"hpcspike {package_version()}")
+        parser.exit()
+
+
+class HelpWithFields(argparse.Action):
+    """Print the help, with the table of an experiment's fields behind it."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, dest=argparse.SUPPRESS, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from hpcspike.spec.schema import field_table
+
+        parser.epilog = "fields of an experiment, with unit, default and range:\n\n" + field_table()
+        parser.print_help()
+        parser.exit()
