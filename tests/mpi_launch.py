@@ -60,6 +60,8 @@ def environment(**changes: str) -> dict[str, str]:
         # containers are often root's
         "OMPI_ALLOW_RUN_AS_ROOT": "1",
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "OMPI_MCA_rmaps_base_oversubscribe": "1",
+        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
         # shared memory only: Open MPI looks for network cards for a second otherwise
         "OMPI_MCA_pml": "ob1",
         "OMPI_MCA_btl": "self,sm",
@@ -85,7 +87,7 @@ def started(ranks: int, *arguments: object, folder: Path, **variables: str) -> I
         process.communicate()
 
 
-def ended(process: subprocess.Popen[str], *, timeout: float = 60.0) -> Ended:
+def ended(process: subprocess.Popen[str], *, timeout: float = 240.0) -> Ended:
     """Wait for a job; one that hangs fails the test and shows what it had said."""
     try:
         out, err = process.communicate(timeout=timeout)
@@ -96,13 +98,13 @@ def ended(process: subprocess.Popen[str], *, timeout: float = 60.0) -> Ended:
     return Ended(process.returncode, out, err)
 
 
-def launch(ranks: int, *arguments: object, folder: Path, timeout: float = 60.0, **variables: str) -> Ended:
+def launch(ranks: int, *arguments: object, folder: Path, timeout: float = 240.0, **variables: str) -> Ended:
     """Run ``python *arguments`` on so many ranks (0: without a launcher) in a folder, to its end."""
     with started(ranks, *arguments, folder=folder, **variables) as process:
         return ended(process, timeout=timeout)
 
 
-def wait_for(path: Path, process: subprocess.Popen[str], *, timeout: float = 60.0) -> str:
+def wait_for(path: Path, process: subprocess.Popen[str], *, timeout: float = 240.0) -> str:
     """The text of a file that a job writes; an error if the job ends before."""
     end = time.monotonic() + timeout
     while not (path.exists() and path.read_text()):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import runpy
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pytest
+from mpi_launch import environment
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "cluster" / "tutorial"
@@ -29,7 +29,8 @@ def play(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Play:
     matplotlib.use("Agg")
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("HPCSPIKE_TUTORIAL_QUICK", str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    for name, value in environment().items():
+        monkeypatch.setenv(name, value)
 
     def run(part: str) -> dict[str, Any]:
         (path,) = FOLDER.glob(f"{part}_*.py")

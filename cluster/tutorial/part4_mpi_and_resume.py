@@ -91,6 +91,8 @@ def saved_states() -> list[str]:
 job = subprocess.Popen([*LAUNCH, *train], stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
 while len(saved_states()) < 2 and job.poll() is None:
     time.sleep(0.05)
+if job.poll() is not None:
+    raise SystemExit(f"the job ended by itself with exit code {job.returncode}; start it in a terminal to see why")
 victims = [process for process in psutil.Process(job.pid).children(recursive=True) if "python" in process.name()]
 (victims[-1] if victims else job).kill()
 killed_code = job.wait()
