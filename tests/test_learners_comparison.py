@@ -57,8 +57,8 @@ def test_a_sweep_over_something_else_has_no_comparison(sweep: xr.Dataset) -> Non
 def test_the_figure_shows_every_learner_and_states_what_it_is_given(sweep: xr.Dataset) -> None:
     assert "learners" in figures_for(sweep)
     figure = learner_comparison(sweep)
-    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    assert labels == ["rls", "ebn_alemi"]
+    labels = [text.get_text() for legend in figure.subfigs[0].legends for text in legend.get_texts()]
+    assert labels == ["RLS", "Alemi et al.", "its linear teacher"]
     cells = [cell.get_text().get_text() for cell in figure.axes[-1].tables[0].get_celld().values()]
-    assert any("a matrix P per neuron" in cell for cell in cells)
+    assert any("a matrix P per neuron" in cell.replace("\n", " ") for cell in cells)
     assert "400" in cells

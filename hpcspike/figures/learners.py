@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
+from matplotlib.lines import Line2D
+from matplotlib.transforms import Bbox
 
 from hpcspike.analysis.learners import comparison
-from hpcspike.figures.style import MARKERS, PALETTE, new_figure, styled
+from hpcspike.figures.style import GREY, MARKERS, PALETTE, new_figure, styled
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
 
-_HEAD = ("learner", "targets carried by", "given for free", "trained", "Hz", "wall s", "simulated s")
+NAMES = {
+    "rls": "RLS",
+    "ebn_bourdoukan": "Bourdoukan & Denève",
+    "ebn_alemi": "Alemi et al.",
+    "lsnn": "LSNN",
+    "huh": "Huh & Sejnowski",
+}
+"""What learners are called, in the order in which they are drawn; others by their kind, after these."""
+
+_WORDS = ("learner", "targets carried by", "given for free")
+_NUMBERS = ("trained\nweights", "rate\n(Hz)", "wall\n(s)", "simulated\n(s)")
+_WIDTHS = (0.15, 0.18, 0.39, 0.08, 0.05, 0.06, 0.09)
+_LINE = 0.13  # inches
 
 
 @styled
@@ -29,40 +45,63 @@ def learner_comparison(sweep: xr.Dataset) -> Figure:
         Dataset along ``point`` of a sweep over learners.
     """
     table = comparison(sweep)
+    known = [name for name in NAMES if name in table.learner.values]
+    order = [*known, *(name for name in table.learner.values if name not in known)]
+    rows = [_row(table.sel(learner=name)) for name in order]
+    lines = [max(cell.count("\n") + 1 for cell in row) for row in [[*_WORDS, *_NUMBERS], *rows]]
+    figure = new_figure(width=max(9.5, 3.2 * table.sizes["n_neurons"]), height=3.6 + _LINE * (sum(lines) + len(lines)))
+    above, below = np.asarray(figure.subfigures(2, 1, height_ratios=[3.6, _LINE * (sum(lines) + len(lines))]))
+    _curves(above, table, order)
+    _write_table(below.subplots(), rows, lines)
+    return figure
+
+
+def _curves(figure: SubFigure, table: xr.Dataset, order: list[str]) -> None:
     sizes = table.n_neurons.values
-    figure = new_figure(width=max(7.0, 2.6 * len(sizes)), height=2.6 + 0.45 * (table.sizes["learner"] + 1))
-    grid = figure.add_gridspec(2, len(sizes), height_ratios=[2.4, 0.45 * (table.sizes["learner"] + 1)])
-    first = None
-    for column, size in enumerate(sizes):
-        axes = figure.add_subplot(grid[0, column], sharey=first)
-        first = first or axes
-        for number, name in enumerate(table.learner.values):
+    panels = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
+    for axes, size in zip(panels, sizes, strict=True):
+        for number, name in enumerate(order):
             part = table.sel(learner=name, n_neurons=size)
             colour, x = PALETTE[number % len(PALETTE)], part.relative_duration.values
-            bars = np.nan_to_num(part.correlation_sd_networks.values)
             axes.errorbar(
-                x, part.correlation.values, bars, color=colour, marker=MARKERS[number % len(MARKERS)], label=str(name)
+                x,
+                part.correlation.values,
+                np.nan_to_num(part.correlation_sd_networks.values),
+                color=colour,
+                marker=MARKERS[number % len(MARKERS)],
+                label=NAMES.get(name, name),
             )
             if not np.isnan(part.teacher_fit.values).all():
                 axes.plot(x, part.teacher_fit.values, ":", color=colour, linewidth=0.8)
+        axes.set_xticks(table.relative_duration.values)
         axes.set(xlabel="T / $\\tau_c$", title=f"N = {size}", ylim=(-0.1, 1.02))
-        if column == 0:
-            axes.set_ylabel("mean correlation with target")
-            axes.legend(fontsize="x-small")
-    below = figure.add_subplot(grid[1, :])
-    below.axis("off")
-    rows = [_row(table.sel(learner=name)) for name in table.learner.values]
-    shown = below.table(
+    panels[0].set_ylabel("mean correlation with target")
+    handles, words = panels[0].get_legend_handles_labels()
+    if table.teacher_fit.notnull().any():
+        handles, words = [*handles, Line2D([], [], color=GREY, ls=":", lw=0.8)], [*words, "its linear teacher"]
+    figure.legend(handles, words, loc="outside right center")
+
+
+def _write_table(axes: Axes, rows: list[list[str]], lines: list[int]) -> None:
+    axes.axis("off")
+    shown = axes.table(
         cellText=rows,
-        colLabels=_HEAD,
-        loc="center",
+        colLabels=[*_WORDS, *_NUMBERS],
+        colLoc="left",
+        bbox=Bbox.unit(),
         cellLoc="left",
-        colWidths=[0.11, 0.22, 0.42, 0.07, 0.05, 0.05, 0.08],
+        colWidths=_WIDTHS,
     )
     shown.auto_set_font_size(False)
-    shown.set_fontsize(5.5)
-    shown.scale(1.0, 1.8)
-    return figure
+    shown.set_fontsize(7)
+    total = sum(lines) + len(lines)
+    for (row, column), cell in shown.get_celld().items():
+        cell.set_height((lines[row] + 1) / total)
+        cell.visible_edges = "B"
+        cell.set_linewidth(0.9 if row == 0 else 0.3)
+        cell.PAD = 0.03 if column else 0.0
+        if column >= len(_WORDS):
+            cell.get_text().set_horizontalalignment("right")
 
 
 def _row(part: xr.Dataset) -> list[str]:
@@ -72,11 +111,9 @@ def _row(part: xr.Dataset) -> list[str]:
         values = largest[name].values[~np.isnan(largest[name].values)]
         return f"{values.mean():,.{digits}f}" if len(values) else "–"
 
-    free = str(part.for_free.values).split("; ")
-    half = (len(free) + 1) // 2
-    given = "; ".join(free[:half]) + (";\n" + "; ".join(free[half:]) if free[half:] else "")
-    carrier = str(part.carrier.values).replace(", ", ",\n")
+    name = str(part.learner.values)
+    words = (NAMES.get(name, name), str(part.carrier.values), str(part.for_free.values))
     return [
-        str(part.learner.values), carrier, given, mean("n_trained"), mean("population_rate"), mean("wall_seconds", 1),
-        mean("simulated_seconds"),
+        *(fill(text, width) for text, width in zip(words, (20, 26, 62), strict=True)),
+        mean("n_trained"), mean("population_rate"), mean("wall_seconds"), mean("simulated_seconds"),
     ]  # fmt: skip

@@ -78,6 +78,8 @@ def _collapses(
         return
     found = collapse(tables[sweep], regime=regime)
     errors, cells = found["held_out_fraction"], int(found["n_cells"].sum())
+    if errors.isnull().all():  # fewer than two curves
+        return
     scaled, alone = (errors.isel(abscissa_name=index).values.ravel() for index in range(2))
     for values, words in ((scaled, variable), (alone, "tau_s alone (control)")):
         error = Interval(float(np.nanmean(values)), np.nan, np.nan, cells)
