@@ -109,7 +109,7 @@ def _shown(trained: Trained, before: Trained, shown: Shown, examples: np.ndarray
     problem = trained.problem
     rate = trained.training.variable == "rate"
     scale = 1000.0 / problem.neuron.tau_ms if rate else 1.0  # rates leave in Hz
-    rastered = example_raster(problem.n_neurons, shown.raster_neurons)
+    rastered = evenly_spread(problem.n_neurons, shown.raster_neurons)
     networks = {"after": trained, **({"before": before} if shown.before else {})}
     arrays: Arrays = {
         "example": (("example",), examples),
@@ -146,11 +146,6 @@ def _shown(trained: Trained, before: Trained, shown: Shown, examples: np.ndarray
         arrays["update_time"] = (("update_time",), interval * np.arange(1, kept.shape[-1] + 1))
         arrays["response_during"] = (("shown_loop", "example", "update_time"), scale * kept)
     return arrays
-
-
-def example_raster(n_neurons: int, count: int) -> np.ndarray:
-    """Evenly spread neurons whose spikes are kept, (at most count,)."""
-    return evenly_spread(n_neurons, count)
 
 
 def _dataset(arrays: Arrays, experiment: Experiment) -> xr.Dataset:
