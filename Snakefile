@@ -10,17 +10,17 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version, validate
 
 from hpcspike.errors import HpcspikeError
-from hpcspike.report.captions import caption_of
+from hpcspike.report.captions import caption_file, caption_of
 from hpcspike.spec.load import read_document
 from hpcspike.sweep.records import workflow_lock
-from hpcspike.sweep.workflow import plan_jobs, plan_network, sweep_figures
+from hpcspike.sweep.workflow import plan_jobs, plan_networks, sweep_figures
 
 min_version("9.27") # modules whose name is computed
 validate(config, "cluster/config/workflow.schema.json")
 
 # the interpreter that runs this file: an environment need not be activated
 HPCSPIKE = f"{shlex.quote(sys.executable)} -m hpcspike"
-MPIEXEC = str(Path(sys.prefix) / "bin" / "mpiexec")
+MPIEXEC = shlex.quote(str(Path(sys.prefix) / "bin" / "mpiexec"))
 RESULTS = config["results"]
 SIZE = config["size"] or None
 
@@ -34,7 +34,7 @@ def found(path):
 SWEEP = found(config["sweep"])
 try:
     JOBS = plan_jobs(SWEEP, size=SIZE, results=RESULTS)
-    NETWORKS = {network.name: network for network in map(plan_network, map(found, config["networks"]))}
+    NETWORKS = plan_networks(map(found, config["networks"]), sweep=JOBS.sweep.name)
     document = read_document(Path(SWEEP), size=SIZE)
 except HpcspikeError as error:
     raise WorkflowError(str(error)) from None
@@ -72,8 +72,8 @@ def drawn(folder, names, category):
     files = []
     for number, name in enumerate(names, start=2):
         marks = {"category": category, "labels": {"result": f"{number:02d} {caption_of(CAPTIONS, name).heading}"}}
-        if (CAPTIONS / f"{name}.rst").exists():
-            marks["caption"] = str(CAPTIONS / f"{name}.rst")
+        if text := caption_file(CAPTIONS, name):
+            marks["caption"] = str(text)
         files += [report(f"{folder}/{name}.png", **marks)]
     return files
 

@@ -10,6 +10,7 @@ from hpcspike.analysis.learners import comparison, kind_of, learner_axis
 from hpcspike.errors import DataError
 from hpcspike.figures import figures_for
 from hpcspike.figures.learners import learner_comparison
+from hpcspike.figures.style import valued, valued_apart
 
 
 @pytest.fixture
@@ -59,6 +60,30 @@ def test_the_figure_shows_every_learner_and_states_what_it_is_given(sweep: xr.Da
     figure = learner_comparison(sweep)
     labels = [text.get_text() for legend in figure.subfigs[0].legends for text in legend.get_texts()]
     assert labels == ["RLS", "Alemi et al.", "its linear teacher"]
+    capacities = figure.subfigs[0].axes[-1]
+    assert "0.7" in capacities.get_title("left")
+    drawn = {(line.get_marker(), *line.get_ydata()) for line in capacities.lines if len(line.get_ydata())}
+    # RLS: 0.7 at T = 500 ms = 5 tau_c, 0.4 at 1000 ms; Alemi et al.: 0.8, then 0.2 with the diverged network
+    assert drawn == {("o", 5.0), ("s", 5.0)}
     cells = [cell.get_text().get_text() for cell in figure.axes[-1].tables[0].get_celld().values()]
     assert any("a matrix P per neuron" in cell.replace("\n", " ") for cell in cells)
     assert "400" in cells
+
+
+def test_figures_of_one_learner_are_drawn_for_each_of_them_apart(sweep: xr.Dataset) -> None:
+    assert set(figures_for(sweep)) == {"learners"}
+    point = ("point",)
+    other = sweep.assign_coords(tau_corr_ms=(point, [50.0] * 8), seed=(point, [2] * 8))
+    both = xr.concat([sweep, other], dim="point")
+    drawn = figures_for(both.assign(curve_correlation=(("point", "loop"), np.ones((16, 3)))))
+    assert list(drawn) == ["learners", "capacity_rls", "capacity_ebn-alemi", "training"]
+    assert drawn["capacity_ebn-alemi"]().axes
+    words = [text.get_text() for legend in drawn["training"]().legends for text in legend.get_texts()]
+    assert words == ["RLS", "Alemi et al."]
+
+
+def test_learners_of_one_kind_are_told_apart_by_what_differs() -> None:
+    values = ['{"kind": "lsnn", "passes": 5, "beta": 1}', "rls", '{"kind": "lsnn", "passes": 9, "beta": 1}']
+    assert valued_apart("learner", values) == ["LSNN (passes = 5)", "RLS", "LSNN (passes = 9)"]
+    assert valued("learner", values[0]) == "LSNN"
+    assert valued_apart("tau_syn_ms", [2.0, 30.0]) == [valued("tau_syn_ms", 2.0), valued("tau_syn_ms", 30.0)]

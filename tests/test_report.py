@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
+import shlex
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -165,6 +167,14 @@ def test_points_are_called_by_their_rows_in_the_store(sweep: xr.Dataset) -> None
     assert [row[-1] for row in rows] == [f"hpcspike show s.zarr --point {k}" for k in (10, 12)]
 
 
+def test_commands_on_the_page_can_be_run_where_paths_hold_spaces(sweep: xr.Dataset) -> None:
+    store = "my results/a 'b'.zarr"
+    text = html.unescape(page_of_sweep(sweep, [], store=store))
+    commands = re.findall(r'<code class="command">(hpcspike (?:show|export) .*?)</code>', text)
+    assert {shlex.split(command)[2] for command in commands} == {store}
+    assert f'hpcspike.open_sweep("{store}")' in text
+
+
 def test_a_cell_of_the_map_leads_to_its_networks(sweep: xr.Dataset) -> None:
     text = page_of_sweep(sweep, [], store="s.zarr")
     page = Page(text)
@@ -277,6 +287,9 @@ def test_captions_begin_with_the_heading_of_their_figure() -> None:
     assert caption_of(CAPTIONS, "map").text.startswith("Mean correlation between target and response")
     assert caption_of(CAPTIONS, "rasters").text.startswith("**Spikes before and after training** of the same neurons")
     assert caption_of(CAPTIONS, "examples_2").heading == "Targets and responses of example neurons (2)"
+    assert caption_of(CAPTIONS, "map_lsnn") == Caption(
+        f"{caption_of(CAPTIONS, 'map').heading} (lsnn)", caption_of(CAPTIONS, "map").text
+    )
     assert caption_of(CAPTIONS, "no_such_figure") == Caption("No such figure", "")
 
 
@@ -299,6 +312,7 @@ def test_what_a_table_shows_is_escaped_and_its_numbers_have_even_digits() -> Non
     assert "<script>" not in text
     assert "a &amp; b" in text
     assert [number(x) for x in (0.1, -2.5, 12.34, 1234.5, np.nan, 0.0)] == ["0.100", "−2.50", "12.3", "1234", "–", "0"]
+    assert [number(x) for x in (999.4, 999.9, 99.96, -999.6)] == ["999", "1000", "100", "−1000"]
 
 
 def test_ink_has_contrast_with_what_it_stands_on() -> None:

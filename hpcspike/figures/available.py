@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 
@@ -10,7 +11,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from hpcspike.analysis.available import allows_capacity, allows_collapse, n_values
-from hpcspike.analysis.learners import learner_axis
+from hpcspike.analysis.learners import kind_of, learner_axis
 from hpcspike.errors import DataError
 from hpcspike.figures.error_panels import error_kinds
 from hpcspike.figures.learners import learner_comparison
@@ -33,7 +34,8 @@ def figures_for(dataset: xr.Dataset | xr.DataTree) -> Figures:
     ----------
     dataset
         Of a sweep (along ``point``): any of ``map``, ``inverted_u``, ``collapse``, ``capacity``, ``errors``,
-        ``training``; over two numeric parameters of which one is not among those of every sweep, ``map_mean``,
+        ``training``; over learners ``learners`` and ``training``, and the others for each, as ``map_lsnn``; over
+        two numeric parameters of which one is not among those of every sweep, ``map_mean``,
         ``map_best`` and ``map_quasi_static``. Of one trained network (along ``neuron``): any of ``samples``,
         ``raster``, ``training``, ``error_split``, ``recorded``. Of a study: see `figures_of_study`.
 
@@ -55,8 +57,27 @@ def figures_for(dataset: xr.Dataset | xr.DataTree) -> Figures:
 
 
 def _of_sweep(sweep: xr.Dataset) -> Figures:
+    axis, judged = learner_axis(sweep), "status" in sweep and "correlation" in sweep
+    kinds = [] if axis is None or not judged else [kind_of(value) for value in sweep[axis].values]
+    if len(set(kinds)) < 2:
+        return {**_of_one_learner(sweep, judged=judged), **_of_loops(sweep)}
+    figures: Figures = {"learners": partial(learner_comparison, sweep)}
+    for kind in dict.fromkeys(kinds):
+        one = sweep.isel(point=[position for position, other in enumerate(kinds) if other == kind])
+        drawn = _of_one_learner(one, judged=judged)
+        if n_values(one, "tau_corr_ms") < 2:
+            drawn.pop("capacity", None)  # that of a single tau_c is in the comparison
+        figures |= {f"{name}_{re.sub('[^0-9A-Za-z]+', '-', kind)}": draw for name, draw in drawn.items()}
+    return figures | _of_loops(sweep)
+
+
+def _of_loops(sweep: xr.Dataset) -> Figures:
+    has_loops = "curve_correlation" in sweep and sweep.sizes.get("loop", 0) > 0
+    return {"training": partial(learning_curves, sweep)} if has_loops else {}
+
+
+def _of_one_learner(sweep: xr.Dataset, *, judged: bool) -> Figures:
     figures: Figures = {}
-    judged = "status" in sweep and "correlation" in sweep
     tau_syn = n_values(sweep, "tau_syn_ms")
     if judged and tau_syn >= 2 and n_values(sweep, "tau_corr_ms") >= 2:
         figures["map"] = partial(performance_map, sweep)
@@ -66,8 +87,6 @@ def _of_sweep(sweep: xr.Dataset) -> Figures:
         figures["map_best"] = partial(map_of, trained, "correlation", *plane, reduce="max")
         if "quasi_static_correlation" in sweep:
             figures["map_quasi_static"] = partial(map_of, untrained, "quasi_static_correlation", *plane)
-    if judged and learner_axis(sweep) is not None:
-        figures["learners"] = partial(learner_comparison, sweep)
     if judged and tau_syn >= 3:
         figures["inverted_u"] = partial(inverted_u_curves, sweep)
     if judged and any(allows_collapse(sweep, regime) for regime in ("tracking", "sampling")):
@@ -76,8 +95,6 @@ def _of_sweep(sweep: xr.Dataset) -> Figures:
         figures["capacity"] = partial(capacity_panels, sweep)
     if judged and tau_syn >= 2 and "spectral_index" in sweep:
         figures["errors"] = partial(error_kinds, sweep)
-    if "curve_correlation" in sweep and sweep.sizes.get("loop", 0) > 0:
-        figures["training"] = partial(learning_curves, sweep)
     return figures
 
 

@@ -10,22 +10,20 @@ import xarray as xr
 from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
-from hpcspike.analysis.learners import comparison
-from hpcspike.figures.style import GREY, MARKERS, PALETTE, new_figure, styled
+from hpcspike.analysis import capacity
+from hpcspike.analysis.available import allows_capacity
+from hpcspike.analysis.cells import varying
+from hpcspike.analysis.learners import comparison, kind_of, learner_axis
+from hpcspike.figures.style import GREY, LEARNERS, MARKERS, PALETTE, label, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-NAMES = {
-    "rls": "RLS",
-    "ebn_bourdoukan": "Bourdoukan & Denève",
-    "ebn_alemi": "Alemi et al.",
-    "lsnn": "LSNN",
-    "huh": "Huh & Sejnowski",
-}
-"""What learners are called, in the order in which they are drawn; others by their kind, after these."""
+CAPACITY_THRESHOLD = 0.7
+"""Correlation from which on a window counts as recalled in the panel of capacities."""
 
+_AXES_OF_CAPACITY = ("n_neurons", "tau_corr_ms", "duration_ms")
 _WORDS = ("learner", "targets carried by", "given for free")
 _NUMBERS = ("trained\nweights", "rate\n(Hz)", "wall\n(s)", "simulated\n(s)")
 _WIDTHS = (0.15, 0.18, 0.39, 0.08, 0.05, 0.06, 0.09)
@@ -34,10 +32,12 @@ _LINE = 0.13  # inches
 
 @styled
 def learner_comparison(sweep: xr.Dataset) -> Figure:
-    """Correlation with the targets against T / tau_c, one panel per N, and a table of what the learners get and cost.
+    """Correlation with the targets against T / tau_c, one panel per N, capacities, and a table of gifts and costs.
 
     Points are means over networks, bars their standard deviation; networks that diverged count as 0. Dotted: what the
-    learner's linear teacher itself reaches. The table's numbers are means over T for the largest N.
+    learner's linear teacher itself reaches. The last panel, if several T were tested, holds the capacity at
+    `CAPACITY_THRESHOLD`, from the grid of T; open triangles are bounds. The table's numbers are means over T for the
+    largest N.
 
     Parameters
     ----------
@@ -45,20 +45,41 @@ def learner_comparison(sweep: xr.Dataset) -> Figure:
         Dataset along ``point`` of a sweep over learners.
     """
     table = comparison(sweep)
-    known = [name for name in NAMES if name in table.learner.values]
+    known = [name for name in LEARNERS if name in table.learner.values]
     order = [*known, *(name for name in table.learner.values if name not in known)]
     rows = [_row(table.sel(learner=name)) for name in order]
     lines = [max(cell.count("\n") + 1 for cell in row) for row in [[*_WORDS, *_NUMBERS], *rows]]
-    figure = new_figure(width=max(9.5, 3.2 * table.sizes["n_neurons"]), height=3.6 + _LINE * (sum(lines) + len(lines)))
-    above, below = np.asarray(figure.subfigures(2, 1, height_ratios=[3.6, _LINE * (sum(lines) + len(lines))]))
-    _curves(above, table, order)
+    limits = _capacities(sweep, order) if allows_capacity(sweep) else {}
+    height = _LINE * (sum(lines) + len(lines))
+    figure = new_figure(max(9.5, 3.2 * (table.sizes["n_neurons"] + bool(limits))), 3.6 + height)
+    above, below = np.asarray(figure.subfigures(2, 1, height_ratios=[3.6, height]))
+    _curves(above, table, order, limits)
     _write_table(below.subplots(), rows, lines)
     return figure
 
 
-def _curves(figure: SubFigure, table: xr.Dataset, order: list[str]) -> None:
+def _capacities(sweep: xr.Dataset, order: list[str]) -> dict[str, xr.Dataset]:
+    """`capacity` of every learner; sections of one kind, and whatever else varies, are pooled, as in `comparison`."""
+    axis = learner_axis(sweep)
+    kinds = np.array([kind_of(value) for value in sweep[axis].values])
+    found = {}
+    for name in order:
+        one = sweep.isel(point=np.flatnonzero(kinds == name))
+        further = [parameter for parameter in varying(one) if parameter not in _AXES_OF_CAPACITY]
+        if allows_capacity(one):
+            found[name] = capacity(one, threshold=CAPACITY_THRESHOLD, n_bootstrap=0, pool=further).load()
+    return found
+
+
+def _curves(figure: SubFigure, table: xr.Dataset, order: list[str], limits: dict[str, xr.Dataset]) -> None:
     sizes = table.n_neurons.values
-    panels = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
+    all_panels = figure.subplots(1, len(sizes) + bool(limits), squeeze=False)[0]
+    panels = all_panels[: len(sizes)]
+    if limits:
+        _draw_capacities(all_panels[-1], order, limits)
+    for axes in panels[1:]:
+        axes.sharey(panels[0])
+        axes.tick_params(labelleft=False)
     for axes, size in zip(panels, sizes, strict=True):
         for number, name in enumerate(order):
             part = table.sel(learner=name, n_neurons=size)
@@ -69,7 +90,7 @@ def _curves(figure: SubFigure, table: xr.Dataset, order: list[str]) -> None:
                 np.nan_to_num(part.correlation_sd_networks.values),
                 color=colour,
                 marker=MARKERS[number % len(MARKERS)],
-                label=NAMES.get(name, name),
+                label=LEARNERS.get(name, name),
             )
             if not np.isnan(part.teacher_fit.values).all():
                 axes.plot(x, part.teacher_fit.values, ":", color=colour, linewidth=0.8)
@@ -80,6 +101,25 @@ def _curves(figure: SubFigure, table: xr.Dataset, order: list[str]) -> None:
     if table.teacher_fit.notnull().any():
         handles, words = [*handles, Line2D([], [], color=GREY, ls=":", lw=0.8)], [*words, "its linear teacher"]
     figure.legend(handles, words, loc="outside right center")
+
+
+def _draw_capacities(axes: Axes, order: list[str], limits: dict[str, xr.Dataset]) -> None:
+    """Capacity of every learner against N, learners side by side; bounds as open triangles up and down."""
+    for number, name in enumerate(order):
+        if name not in limits:
+            continue
+        one = limits[name].squeeze("threshold", drop=True)
+        known, kind = one["capacity"].notnull().values, one["capacity_kind"].values
+        x = np.arange(one.sizes["n_neurons"]) + 0.12 * (number - (len(order) - 1) / 2)
+        colour = PALETTE[number % len(PALETTE)]
+        axes.plot(x[known], one["capacity"].values[known], color=colour, marker=MARKERS[number % len(MARKERS)], ls="")
+        for bound, marker in ((1, "^"), (-1, "v")):
+            y = one["capacity_one_sided"].values[kind == bound]
+            axes.plot(x[kind == bound], y, ls="", marker=marker, ms=6, mfc="none", mec=colour)
+    sizes = next(iter(limits.values()))["n_neurons"].values
+    axes.set_xticks(np.arange(len(sizes)), [f"{size}" for size in sizes])
+    axes.set(xlim=(-0.5, len(sizes) - 0.5), ylim=(0, None), title=f"longest T with correlation {CAPACITY_THRESHOLD:g}")
+    axes.set(xlabel=f"{label('n_neurons')} (△ at least, ▽ at most)", ylabel=r"capacity $T_{\max} / \tau_c$")
 
 
 def _write_table(axes: Axes, rows: list[list[str]], lines: list[int]) -> None:
@@ -112,7 +152,7 @@ def _row(part: xr.Dataset) -> list[str]:
         return f"{values.mean():,.{digits}f}" if len(values) else "–"
 
     name = str(part.learner.values)
-    words = (NAMES.get(name, name), str(part.carrier.values), str(part.for_free.values))
+    words = (LEARNERS.get(name, name), str(part.carrier.values), str(part.for_free.values))
     return [
         *(fill(text, width) for text, width in zip(words, (20, 26, 62), strict=True)),
         mean("n_trained"), mean("population_rate"), mean("wall_seconds"), mean("simulated_seconds"),

@@ -10,9 +10,11 @@ import xarray as xr
 
 from hpcspike.analysis.available import n_values
 from hpcspike.analysis.cells import make_grid, varying
+from hpcspike.analysis.learners import learner_axis
 from hpcspike.errors import DataError
 from hpcspike.figures.choice import Selection, nearest
 from hpcspike.figures.style import (
+    LEARNERS,
     MARKERS,
     PALETTE,
     few_ticks,
@@ -22,6 +24,7 @@ from hpcspike.figures.style import (
     say_if_empty,
     styled,
     valued,
+    valued_apart,
 )
 
 if TYPE_CHECKING:
@@ -41,7 +44,7 @@ LABELS = {
 def learning_curves(sweep: xr.Dataset, *, select: Selection = None) -> Figure:
     """Correlation, rate and weight change in every training loop, mean and s.d. over networks.
 
-    The curves differ in the parameter that takes the most values; all others are fixed.
+    The curves differ in the learner, or in the parameter that takes the most values; all others are fixed.
 
     Parameters
     ----------
@@ -51,7 +54,7 @@ def learning_curves(sweep: xr.Dataset, *, select: Selection = None) -> Figure:
         Values of parameters to fix.
     """
     counts = {name: n_values(sweep, name) or count for name, count in varying(sweep).items()}
-    family = max(counts, key=lambda name: counts[name]) if counts else "n_neurons"
+    family = max(counts, key=lambda name: (name == learner_axis(sweep), counts[name])) if counts else "n_neurons"
     grid = make_grid(sweep, over=(family,))
     index = [nearest(grid.axes[n], n, (select or {}).get(n)) for n in grid.dims[:-1]]
     fixed = [valued(n, grid.axes[n][k], attrs=sweep[n].attrs) for n, k in zip(grid.dims[:-1], index, strict=True)]
@@ -61,16 +64,24 @@ def learning_curves(sweep: xr.Dataset, *, select: Selection = None) -> Figure:
     figure = new_figure(0.6 + 3.1 * len(measures), 3.6)
     panels = np.atleast_1d(figure.subplots(1, len(measures)))
     values = grid.axes[family]
-    for position, (k, colour) in enumerate(ramped(values, CURVES)):
+    labels = valued_apart(family, values, attrs=sweep[family].attrs)
+    chosen = ramped(values, CURVES)
+    if values.dtype.kind not in "iuf":  # names have no order, so no ramp of colours; learners as in their comparison
+        names = list(LEARNERS.values())
+        chosen.sort(key=lambda one: names.index(labels[one[0]]) if labels[one[0]] in names else len(names))
+        chosen = [(k, PALETTE[position % len(PALETTE)]) for position, (k, _) in enumerate(chosen)]
+    for position, (k, colour) in enumerate(chosen):
         cell = int(np.ravel_multi_index((*index, k), grid.shape))
         members = sweep[measures].isel(point=np.flatnonzero(grid.cell == cell)).load()
-        words = valued(family, values[k], attrs=sweep[family].attrs)
         for axes, name in zip(panels, measures, strict=True):
-            _loops(axes, members[name], colour, MARKERS[position], words)
+            _loops(axes, members[name], colour, MARKERS[position], labels[k])
     for axes, name in zip(panels, measures, strict=True):
         _finish(axes, name)
-    handles, words_ = panels[0].get_legend_handles_labels()
-    figure.legend(handles, words_, loc="outside lower center", ncols=min(len(words_), 6) or 1)
+    # a curve may be missing from one panel and be there in the next
+    found = [zip(*axes.get_legend_handles_labels()[::-1], strict=True) for axes in panels]
+    handles = {word: handle for panel in found for word, handle in panel}
+    shown = [labels[k] for k, _ in chosen if labels[k] in handles]
+    figure.legend([handles[word] for word in shown], shown, loc="outside lower center", ncols=min(len(shown), 6) or 1)
     if fixed:
         figure.suptitle(", ".join(fixed), fontsize=9)
     panel_letters(list(panels))

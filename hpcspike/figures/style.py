@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec
@@ -57,6 +58,15 @@ SYMBOLS = {
     "n_neurons": (r"number of neurons $N$", "1", r"$N$"),
 }
 """Words, unit and symbol of the parameters of the paper."""
+
+LEARNERS = {
+    "rls": "RLS",
+    "ebn_bourdoukan": "Bourdoukan & Denève",
+    "ebn_alemi": "Alemi et al.",
+    "lsnn": "LSNN",
+    "huh": "Huh & Sejnowski",
+}
+"""What learners are called, in the order in which they are drawn; others by their kind, after these."""
 
 # status -> marker, word; the order is that of hpcspike.variables.STATUS
 STATUS_MARKERS = {
@@ -118,12 +128,42 @@ def number(value: float) -> str:
 
 
 def valued(name: str, value: Any, *, attrs: dict[str, Any] | None = None) -> str:
-    """Name and value with unit, such as tau_c = 100 ms, for legends and titles."""
+    """Name and value with unit, such as tau_c = 100 ms, for legends and titles; of a whole section its name."""
     words, units, symbol = SYMBOLS.get(name, (name, (attrs or {}).get("units", "1"), name.replace("_", " ")))
     text = number(float(value)) if np.issubdtype(np.asarray(value).dtype, np.number) else str(value)
+    if text in LEARNERS or text.startswith("{"):
+        return section_name(text)
     if text == "nan":
         return f"no {symbol}"
     return f"{symbol} = {text}" + ("" if units in ("1", "") else f" {pretty_units(units)}")
+
+
+def valued_apart(name: str, values: Sequence[Any] | np.ndarray, *, attrs: dict[str, Any] | None = None) -> list[str]:
+    """`valued` of several; sections of one name are told apart by the fields in which they differ."""
+    words = [valued(name, value, attrs=attrs) for value in values]
+    for word in {word for word in words if words.count(word) > 1}:
+        same = [k for k, other in enumerate(words) if other == word and str(values[k]).startswith("{")]
+        sections = [json.loads(str(values[k])) for k in same]
+        fields = sorted({key for section in sections for key in section})
+        differ = [key for key in fields if len({repr(section.get(key)) for section in sections}) > 1]
+        for k, section in zip(same, sections, strict=True):
+            words[k] = f"{word} ({', '.join(f'{key} = {section.get(key)}' for key in differ)})"
+    return words
+
+
+def section_name(text: str) -> str:
+    """What a section of an experiment that was swept as a whole is called: a learner's name, else its kind or model.
+
+    >>> section_name('{"kind": "lsnn", "passes": 30}'), section_name("rls"), section_name('{"model": "lif"}')
+    ('LSNN', 'RLS', 'lif')
+    """
+    if not text.startswith("{"):
+        return LEARNERS.get(text, text)
+    section = json.loads(text)
+    named = [str(section[key]) for key in ("path", "source", "kind", "model") if section.get(key)]
+    return (
+        LEARNERS.get(named[0], named[0]) if named else ", ".join(f"{key} = {value}" for key, value in section.items())
+    )
 
 
 def log_axis(axes: Axes, which: str, values: Sequence[float] | np.ndarray) -> None:

@@ -11,7 +11,6 @@ from markupsafe import Markup
 from hpcspike.errors import DataError, ResourceError
 
 _HEADING = re.compile(r"^\s*\*\*(?P<heading>.+?)\*\*", re.DOTALL)
-_PAGE = re.compile(r"_\d+$")
 
 
 class Caption(NamedTuple):
@@ -22,23 +21,30 @@ class Caption(NamedTuple):
 
 
 def caption_of(folder: str | Path | None, name: str) -> Caption:
-    """The caption of a figure: the file of its name in a folder; ``examples_2`` goes on from ``examples``.
+    """The caption of a figure: `caption_file`, with what its own name says beyond that file's in brackets.
 
     >>> caption_of(None, "map_best")
     Caption(heading='Map best', text='')
     """
-    base = _PAGE.sub("", name)
-    page = name.removeprefix(base).removeprefix("_")
-    path = Path(folder or "") / f"{base}.rst"
-    words = base.replace("_", " ").capitalize()
-    text = path.read_text(encoding="utf-8") if folder is not None and path.is_file() else ""
+    path = caption_file(folder, name)
+    base = path.stem if path else re.sub(r"_\d+$", "", name)
+    part = name.removeprefix(base).removeprefix("_")
+    text = path.read_text(encoding="utf-8") if path else ""
     match = _HEADING.match(text)
-    heading = " ".join(match["heading"].split()) if match else words
-    if page:
-        return Caption(f"{heading.rstrip('.')} ({page})", "More of the same kind, drawn as above." if text else "")
+    heading = " ".join(match["heading"].split()) if match else base.replace("_", " ").capitalize()
     # a heading that is no sentence of its own is part of the first one
     below = text[match.end() :] if match and heading.endswith(".") else text
-    return Caption(heading.rstrip("."), below.strip())
+    if part.isdigit() and text:
+        below = "More of the same kind, drawn as above."
+    heading = heading.rstrip(".")
+    return Caption(f"{heading} ({part.replace('_', ' ')})" if part else heading, below.strip())
+
+
+def caption_file(folder: str | Path | None, name: str) -> Path | None:
+    """The file that describes a figure: ``examples_2`` goes on from ``examples``, ``map_lsnn`` is a ``map``."""
+    words = name.split("_")
+    files = [Path(folder or "") / f"{'_'.join(words[:count])}.rst" for count in range(len(words), 0, -1)]
+    return next((path for path in files if folder is not None and path.is_file()), None)
 
 
 def as_html(text: str) -> Markup:
