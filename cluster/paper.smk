@@ -9,7 +9,7 @@ from hpcspike.studies.workflow import plan_study
 STUDIES = [
     "fig1", "fig1s1", "fig1s2", "fig2", "fig3", "fig3_heterogeneity", "fig3s1", "fig3s2", "fig3s3", "fig4", "fig5"
 ]  # fmt: skip
-LEARNER_STUDIES = ["learners_driven", "learners_damage", "learners_memory"]  # not of the paper: no claims are measured in them
+LEARNER_STUDIES = ["learners_driven", "learners_damage", "learners_memory", "learners_xor"]  # not of the paper: no claims are measured in them
 SWEEPS = ["fig4_maps", "fig6", "fig6_size", "fig7", "capacity_amplitude", "capacity_degree", "map_rate", "map_lif", "map_dale"]
 
 
@@ -95,7 +95,7 @@ rule network_of_study:
         runtime=lambda wildcards, attempt: attempt * study_of(wildcards.study).minutes[wildcards.run],
     shell:
         "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 {HPCSPIKE} study {params.config:q} {params.size} "
-        "--out {RESULTS}/{wildcards.study} --only {wildcards.run} 2>&1 | tee {log:q}"
+        "--out {RESULTS:q}/{wildcards.study} --only {wildcards.run} 2>&1 | tee {log:q}"
 
 
 rule study:
@@ -111,7 +111,7 @@ rule study:
         config=lambda wildcards: study_of(wildcards.study).config,
         size=f"--size {shlex.quote(SIZE)}" if SIZE else "",
     shell:
-        "{HPCSPIKE} study {params.config:q} {params.size} --out {RESULTS}/{wildcards.study} --collect"
+        "{HPCSPIKE} study {params.config:q} {params.size} --out {RESULTS:q}/{wildcards.study} --collect"
 
 
 rule figures_of_study:
@@ -159,4 +159,4 @@ rule claims:
     params:
         results=lambda wildcards: [table_of(name) for name in STUDIES + SWEEPS],
     shell:
-        "{HPCSPIKE} claims {params.results:q} --out {RESULTS}/claims"
+        "{HPCSPIKE} claims {params.results:q} --out {RESULTS:q}/claims"

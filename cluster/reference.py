@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+import typing
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,8 +22,13 @@ MODULES = (
     "hpcspike.exchange",
     "hpcspike.figures",
     "hpcspike.measures",
+    "hpcspike.measures.eigenvalues",
+    "hpcspike.measures.evaluate",
+    "hpcspike.measures.recall",
+    "hpcspike.measures.signs",
     "hpcspike.neurons",
     "hpcspike.learners.interface",
+    "hpcspike.learners.trials",
     "hpcspike.spec.experiment",
     "hpcspike.spec.targets",
     "hpcspike.spec.sweep",
@@ -45,6 +51,7 @@ def write_reference(folder: Path) -> list[Path]:
             setattr(
                 module, public, getattr(module, public)
             )  # some are loaded at first use, and pages show what is loaded
+    evaluate_types_of_tuples(modules)
     pdoc.render.configure(docformat="numpy", show_source=False, search=True, footer_text="hpcspike")
     # of a package its own page only, not those of the modules in it ("!" leaves them out)
     specs = [spec for name in MODULES for spec in (name, f"!{re.escape(name)}[.]")]
@@ -52,6 +59,17 @@ def write_reference(folder: Path) -> list[Path]:
         warnings.simplefilter("error")
         pdoc.pdoc(*specs, output_directory=folder)
     return sorted(folder.rglob("*.html"))
+
+
+def evaluate_types_of_tuples(modules: list[ModuleType]) -> None:
+    """Replace the types that named tuples have as text: `typing` makes their constructors in no module of the package.
+
+    Where they are made, the names in such a text mean nothing.
+    """
+    things = [thing for module in modules for thing in vars(module).values() if isinstance(thing, type)]
+    for thing in things:
+        if issubclass(thing, tuple) and hasattr(thing, "_fields"):
+            thing.__new__.__annotations__ = typing.get_type_hints(thing)
 
 
 @contextmanager

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hpcspike.spec.experiment import Training as Training
     from hpcspike.spec.load import load as load
     from hpcspike.spec.sweep import Sweep as Sweep
+    from hpcspike.sweep.reading import open_network as open_network
     from hpcspike.sweep.reading import open_sweep as open_sweep
     from hpcspike.sweep.retraining import retrain as retrain
 
@@ -43,6 +44,7 @@ _HOMES = {
     "Training": "hpcspike.spec.experiment",
     "build_problem": "hpcspike.engine.distribute",
     "load": "hpcspike.spec.load",
+    "open_network": "hpcspike.sweep.reading",
     "open_sweep": "hpcspike.sweep.reading",
     "retrain": "hpcspike.sweep.retraining",
     "run": "hpcspike.engine.experiment",

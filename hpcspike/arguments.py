@@ -52,10 +52,7 @@ def checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
 
 def minutes(text: str) -> float:
     """Minutes above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = _number(text)
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"must be a number of minutes above 0, not {text!r}")
     return value
@@ -63,7 +60,25 @@ def minutes(text: str) -> float:
 
 def minutes_or_0(text: str) -> float:
     """Minutes, or 0 for never."""
-    return 0.0 if text == "0" else minutes(text)
+    value = _number(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number of minutes, or 0, not {text!r}")
+    return value
+
+
+def mebibytes(text: str) -> float:
+    """Memory above 0."""
+    value = _number(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number of MiB above 0, not {text!r}")
+    return value
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def positive(text: str) -> int:

@@ -15,6 +15,7 @@ from hpcspike.arguments import (
     checkpoint_arguments,
     config_arguments,
     count,
+    mebibytes,
     minutes_or_0,
     positive,
     store_argument,
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from hpcspike.errors import HpcspikeError
 
     arguments = _parse(argv)
-    if arguments.module in ("train", "run_batch", "show", "report"):
+    if arguments.module in ("train", "run_batch", "show", "study", "report"):
         # before MPI is spoken to, which takes numpy, which takes as many threads as it finds cores
         importlib.import_module("hpcspike.commands.common").use_one_thread_per_library()
     try:
@@ -111,7 +112,7 @@ def _plan(commands: _Commands) -> None:
     parser.add_argument("--store", metavar="PATH", help="store of the sweep (default: results/NAME.zarr)")
     parser.add_argument("--create", action="store_true", help="make the store, with all points and no results")
     parser.add_argument(
-        "--memory", type=float, metavar="MIB", help="memory per process in MiB (default: what is free here now)"
+        "--memory", type=mebibytes, metavar="MIB", help="memory per process in MiB (default: what is free here now)"
     )
     parser.add_argument("--receipt", metavar="PATH", help="write a receipt here once the store is there")
     parser.add_argument(
@@ -157,11 +158,15 @@ def _finalize(commands: _Commands) -> None:
 def _status(commands: _Commands) -> None:
     parser = commands.add_parser(
         "status",
-        help="say how far a sweep is",
-        description="Say how many points are done, what became of them, which failed, and the predicted time left.",
+        help="say how far a sweep is, or a training whose state is saved",
+        description="Say how many points are done, what became of them, which failed, and the predicted time left. Of\n"
+        "a folder of 'hpcspike train --checkpoint': how far that training is, and which states are there.",
+        formatter_class=_Raw,
     )
     parser.set_defaults(module="status")
-    store_argument(parser)
+    parser.add_argument(
+        "store", metavar="STORE", help="store of a sweep, for example results/fig6.zarr, or folder of saved states"
+    )
     parser.add_argument(
         "--watch", nargs="?", type=positive, const=5, metavar="SECONDS",
         help="show it again every so many seconds (default: 5) until every point is done",
@@ -194,7 +199,10 @@ def _show(commands: _Commands) -> None:
     parser.set_defaults(module="show")
     store_argument(parser)
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--point", type=count, metavar="K", help="number of the point, as 'hpcspike status' counts")
+    which.add_argument(
+        "--point", type=count, metavar="K",
+        help="number of the point: the coordinate 'point' of hpcspike.open_sweep and of exports, as in messages",
+    )  # fmt: skip
     which.add_argument(
         "--where", nargs="+", default=[], metavar="KEY=VALUE",
         help="values of its parameters, for example synapse.tau_syn_ms=20 replicate=0",

@@ -34,6 +34,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,12 +73,25 @@ class NeuronModel:
     initial_state: Callable[[np.ndarray, dict[str, np.ndarray]], np.ndarray]
 
     def values(self, given: Mapping[str, float], neurons: range) -> dict[str, np.ndarray]:
-        """Parameters of ``neurons``, name -> (n,), with the ``given`` ones in place of the defaults."""
+        """Parameters of ``neurons``, name -> (n,), with the ``given`` ones in place of the defaults.
+
+        Raises
+        ------
+        SpecError
+            If a parameter is no number, or its function does not return one for each of these neurons.
+        """
         numbers = np.arange(neurons.start, neurons.stop)
         found = {}
         for name, default in self.parameters.items():
             value = given.get(name, default)
-            found[name] = np.full(len(numbers), value(numbers) if callable(value) else value, dtype=np.float64)
+            made = value(numbers) if callable(value) else value
+            try:
+                found[name] = np.full(len(numbers), made, dtype=np.float64)
+            except (TypeError, ValueError):
+                raise SpecError(
+                    f"parameter {name!r} of the neuron model is {made!r} for {len(numbers)} neurons, but must be a "
+                    "number, or a function of neuron numbers that returns one for each"
+                ) from None
         return found
 
 
@@ -155,12 +169,15 @@ def _module(name: str, source: str) -> Any:
 def _module_of_file(file: Path, source: str) -> Any:
     if not file.is_file():
         raise SpecError(f"neuron.source = {source}: no such file; paths start at the folder of the YAML file")
-    spec = importlib.util.spec_from_file_location(f"hpcspike_user_{file.stem}", file)
+    place = hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:8]  # two folders may have a file of that name
+    spec = importlib.util.spec_from_file_location(f"hpcspike_user_{file.stem}_{place}", file)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses in it, and pickle, look for it
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # as above
+        del sys.modules[spec.name]
         raise SpecError(f"neuron.source = {source}: running {file} fails: {type(error).__name__}: {error}") from error
     return module

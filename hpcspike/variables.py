@@ -41,6 +41,9 @@ POINT_PARAMETERS = {
 }
 """Coordinates along ``point`` that every sweep has; other swept fields join them under their own name."""
 
+POINT = Variable(("point",), "int64", "1", "number of the point: its row in the store, for 'hpcspike show --point'")
+"""The coordinate ``point`` of `hpcspike.open_sweep`; the store itself has none."""
+
 POINT_RESULTS = {
     "correlation": Variable(
         ("point",), "float64", "1", "mean Pearson correlation of response and target, single test trials"

@@ -64,7 +64,7 @@ def synthetic_network(
     values = {name: 0.5 for name, variable_ in POINT_RESULTS.items() if variable_.dims == ("point",)}
     values |= {"correlation": level, "correlation_trial_mean": level + 0.05, "population_rate": 8.0 + replicate}
     values |= {"correlation_phi": level - 0.1 if variable == "rate" else np.nan, "status": 0, "diverged_loop": -1}
-    loop = np.arange(n_loops * n_sets)
+    loop = np.arange(2 if diverged else n_loops * n_sets)
     arrays: Arrays = {name: ((), value) for name, value in values.items()}
     arrays["loop"] = (("loop",), loop + 1)
     arrays["curve_correlation"] = (("loop",), level - 0.5 * np.exp(-loop / 3.0))

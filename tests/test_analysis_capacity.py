@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -205,3 +206,24 @@ def test_bad_options_and_sweeps_are_refused() -> None:
         capacity(sweep, level=1.0)
     with pytest.raises(DataError, match=r"duration_ms = 1000 ms in every point"):
         capacity(synthetic_sweep(tau_corr_ms=TAU_CORR))
+
+
+@pytest.mark.parametrize(
+    ("tau_corr", "replicates", "interval"), [((100.0,), 1, "auto"), ((50.0, 100.0, 200.0), 1, "replicates")]
+)
+def test_what_has_no_scatter_has_no_interval(tau_corr: tuple[float, ...], replicates: int, interval: Any) -> None:
+    durations = tuple(500.0 * k for k in range(1, 9))
+    sweep = synthetic_sweep(tau_corr_ms=tau_corr, duration_ms=durations, replicates=replicates)
+    found = capacity(sweep, threshold=0.7, interval=interval, n_bootstrap=20)
+    assert found["capacity"].notnull().all()
+    for name in ("capacity_low", "capacity_high", "capacity_one_sided_low", "capacity_one_sided_high"):
+        assert found[name].isnull().all(), name
+
+
+def test_cells_that_a_sweep_leaves_empty_do_not_hide_its_replicates() -> None:
+    durations = tuple(500.0 * k for k in range(1, 9))
+    blocks = [
+        synthetic_sweep(tau_corr_ms=(50.0 * k,), duration_ms=durations, n_neurons=(500 * k,), noise=0.02)
+        for k in (1, 2, 3)
+    ]
+    assert capacity(xr.concat(blocks, "point"), n_bootstrap=5).attrs["interval"] == "replicates"

@@ -182,3 +182,11 @@ def test_a_random_design_that_would_need_a_giant_grid_is_refused() -> None:
     sweep = xr.Dataset({"correlation": ("point", values)}, coords=coords)
     with pytest.raises(DataError, match="36000000 grid cells"):
         make_grid(sweep, over=("tau_syn_ms", "tau_corr_ms"))
+
+
+def test_on_the_diagonal_of_a_plane_both_parameters_are_there() -> None:
+    sweep = synthetic_sweep(tau_syn_ms=(20.0, 50.0, 100.0), tau_corr_ms=(20.0, 50.0, 100.0))
+    diagonal = sweep.isel(point=np.flatnonzero(sweep["tau_syn_ms"].values == sweep["tau_corr_ms"].values))
+    found = performance(diagonal)
+    assert found["performance"].notnull().values.tolist() == np.eye(3, dtype=bool).tolist()
+    assert {"tau_syn_ms", "tau_corr_ms"} <= varying(diagonal).keys()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hpcspike.analysis import analyses_for, collapse
-from hpcspike.analysis.scaling import falling_fit
+from hpcspike.analysis.scaling import falling_fit, held_out_intervals
 from hpcspike.errors import DataError
 from tests.synthetic import synthetic_sweep
 
@@ -111,3 +111,34 @@ def test_unknown_regimes_and_empty_ranges_are_refused() -> None:
         collapse(sweep, regime="fast")  # type: ignore[arg-type]
     with pytest.raises(DataError, match=r"none of the sweep's tau_s \(30 to 480 ms\)"):
         collapse(sweep, regime="sampling", tau_syn_range_ms=(1.0, 5.0))
+
+
+def test_the_error_of_curves_left_out_has_the_interval_that_redrawn_networks_give() -> None:
+    sweep = synthetic_sweep(**SLOW, correlation=tracked, noise=0.05)
+    scaled, alone = held_out_intervals(sweep, regime="tracking", n_bootstrap=100)
+    assert [scaled.value, alone.value] == collapse(sweep, regime="tracking")[
+        "held_out_fraction"
+    ].values.ravel().tolist()
+    assert scaled.n == alone.n == sweep.sizes["point"]
+    assert 0.0 < scaled.low < scaled.high < 0.2
+    assert 0.5 < alone.low < alone.value < alone.high
+    assert held_out_intervals(sweep, regime="tracking", n_bootstrap=100) == (scaled, alone)
+    wider, _ = held_out_intervals(synthetic_sweep(**SLOW, correlation=tracked, noise=0.15), n_bootstrap=100)
+    assert wider.high - wider.low > scaled.high - scaled.low
+
+
+def test_the_interval_of_curves_left_out_needs_two_networks_and_two_curves() -> None:
+    once, _ = held_out_intervals(synthetic_sweep(**SLOW, correlation=tracked, replicates=1), n_bootstrap=10)
+    assert once.value < 1e-20
+    assert np.isnan([once.low, once.high]).all()
+    one_curve, _ = held_out_intervals(synthetic_sweep(tau_syn_ms=SLOW["tau_syn_ms"]), n_bootstrap=10)
+    assert np.isnan([one_curve.value, one_curve.low]).all()
+
+
+def test_networks_that_diverged_are_not_redrawn() -> None:
+    sweep = synthetic_sweep(
+        **SLOW, correlation=tracked, noise=0.05, diverged=lambda p: (p["replicate"] == 0) & (p["tau_syn_ms"] > 200.0)
+    )
+    scaled, _ = held_out_intervals(sweep, n_bootstrap=100)
+    assert scaled.n == int((sweep["diverged_loop"] < 0).sum())
+    assert np.isfinite([scaled.low, scaled.high]).all()

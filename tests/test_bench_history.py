@@ -72,3 +72,19 @@ def test_the_command_begins_shows_and_refuses(tmp_path: Path, capsys: pytest.Cap
     assert "its first line must be started,processor" in capsys.readouterr().err
     assert main(["bench", "--add", str(STORED)]) == 2
     assert "must be given with --history CSV" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\x89PNG\xff", "is no text file"),
+        (b"started,processor\n", "is no history of benchmarks"),
+        (",".join(history.COLUMNS).encode() + b"\n2026-01-01,a\n", "line 2 has blocked = None, which must be a number"),
+    ],
+)
+def test_a_file_that_is_no_history_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, message: str
+) -> None:
+    (tmp_path / "history.csv").write_bytes(content)
+    assert main(["bench", "--history", str(tmp_path / "history.csv")]) == 2
+    assert message in capsys.readouterr().err

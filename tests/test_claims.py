@@ -14,6 +14,7 @@ from hpcspike.cli import main
 from hpcspike.studies.claims import CLAIMS, above, as_markdown, as_table, below, covers
 from hpcspike.studies.claims_in_studies import loops_to_learn
 from hpcspike.studies.statements import rows
+from tests.synthetic import synthetic_sweep
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "results" / "reference"
@@ -69,6 +70,14 @@ def test_loops_to_learn_counts_from_one() -> None:
     assert loops_to_learn(curves).tolist() == [1.0, 5.0]
 
 
+def test_networks_that_learn_nothing_or_diverge_need_no_number_of_loops() -> None:
+    curves = np.array([[0.1, 0.5, 0.9, 0.9, 0.9, 0.9, 0.9, np.nan], [0.2, 0.3, *[np.nan] * 6], [-0.1] * 7 + [np.nan]])
+    found = loops_to_learn(curves)  # the last column is there for another variant, with more loops
+    assert found[0] == 3.0
+    assert np.isnan(found[1:]).all()
+    assert np.isnan(loops_to_learn(np.full((2, 3), np.nan))).all()
+
+
 def fig1_table(drive: float, rate: float) -> xr.Dataset:
     values = np.array([[drive, drive + 0.01, drive - 0.01], [rate, rate + 0.01, rate - 0.01]])
     slow, fast = np.linspace(0.0, 1.0, 20), np.ones(20)
@@ -95,6 +104,43 @@ def test_the_rows_of_a_table_follow_its_numbers() -> None:
     loops = next(row for row in rows({"fig1": fig1_table(0.95, 0.75)}) if "loops to 90 %" in row.measure)
     assert loops.claim == 5
     assert loops.found.value > 5
+
+
+def test_a_network_that_diverged_has_not_learned() -> None:
+    table = fig1_table(0.95, 0.75)
+    table["correlation"][0, :2] = np.nan
+    table["diverged_loop"] = (("variant", "replicate"), np.array([[0, 3, -1], [-1, -1, -1]], dtype=np.int32))
+    drive = next(row for row in rows({"fig1": table}) if row.claim == 1)
+    assert drive.found.n == 3
+    assert drive.found.value == pytest.approx(0.94 / 3)
+    assert drive.verdict == "undecided"
+
+
+def test_studies_without_some_of_their_variants_give_the_rows_they_can() -> None:
+    table = fig1_table(0.95, 0.75)
+    assert {row.claim for row in rows({"fig1": table.sel(variant=["drive"])})} == {1}
+    cortex = table[["correlation"]].rename(correlation="correlation_trial_mean")
+    cortex = cortex.assign_coords(variant=["ratio-0", "ratio-2"])
+    assert {row.measure.split(" auxiliary")[0][-1] for row in rows({"fig5": cortex}) if "minus" in row.measure} == {"2"}
+    lesion = table[["correlation"]].expand_dims(lesion_fraction=[0.05, 0.4]).rename(correlation="lesion_correlation")
+    assert not [row for row in rows({"fig3": lesion}) if row.claim == 8]
+
+
+def test_a_collapse_is_judged_by_the_interval_of_redrawn_networks() -> None:
+    def collapsed(p):
+        return 1 / (1 + (p["tau_syn_ms"] / p["tau_corr_ms"]) ** 2)
+
+    axes = {"tau_syn_ms": tuple(30.0 * 2.0**k for k in range(4)), "tau_corr_ms": (30.0, 60.0, 120.0, 240.0)}
+    sweep = synthetic_sweep(**axes, correlation=collapsed, noise=0.05)
+    scaled, alone = (row for row in rows({"map_lif": sweep}) if "left out" in row.measure)
+    assert scaled.found.low < scaled.found.value < scaled.found.high < 0.25 < alone.found.low
+    assert (scaled.verdict, alone.verdict) == ("holds", "holds")
+    assert scaled.found.n == sweep.sizes["point"]
+    noisy = synthetic_sweep(**axes, correlation=collapsed, noise=0.25)
+    assert next(row for row in rows({"map_lif": noisy}) if "left out" in row.measure).verdict == "undecided"
+    # without a tau_s of the regime there is nothing to say
+    fast = synthetic_sweep(tau_syn_ms=(2.0, 5.0), tau_corr_ms=(30.0, 60.0))
+    assert not [row for row in rows({"map_lif": fast}) if "left out" in row.measure]
 
 
 def test_the_page_names_what_is_missing_and_every_row() -> None:

@@ -17,7 +17,7 @@ import xarray as xr
 import yaml
 from sweep_stub import stub_point, sweep_document
 
-from hpcspike.cli import main
+from hpcspike.cli import build_parser, main
 from hpcspike.engine import point
 from hpcspike.sweep.reading import open_sweep
 
@@ -206,6 +206,29 @@ def test_wrong_usage_exits_with_2(hpcspike: Run, arguments: list[str]) -> None:
     assert "usage: hpcspike" in result.err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["plan", "a.yaml", "--memory", "nan"], "must be a number of MiB above 0, not 'nan'"),
+        (["plan", "a.yaml", "--memory", "-5"], "must be a number of MiB above 0, not '-5'"),
+        (
+            ["run-batch", "a.zarr", "--batch", "0", "--save-minutes", "-1"],
+            "must be a number of minutes, or 0, not '-1'",
+        ),
+    ],
+)
+def test_numbers_out_of_range_are_refused(hpcspike: Run, arguments: list[str], message: str) -> None:
+    result = hpcspike(*arguments)
+    assert result.code == 2
+    assert message in result.err
+
+
+def test_zero_minutes_may_be_written_as_any_number() -> None:
+    for text in ("0", "0.0", "0e0"):
+        arguments = build_parser().parse_args(["run-batch", "a.zarr", "--batch", "0", "--save-minutes", text])
+        assert arguments.save_minutes == 0.0
+
+
 # ---- what it does ----------------------------------------------------------------------------------------------------
 
 
@@ -232,6 +255,34 @@ def test_plan_shows_what_does_not_fit_and_takes_another_machines_memory(hpcspike
     large = ("--set", "experiment.network.n_neurons=100000")
     refused(hpcspike("plan", sweep, *large, "--create"), "state their memory with --memory MIB")
     assert hpcspike("plan", sweep, *large, "--create", "--memory", "1e10").code == 0
+
+
+def test_a_small_point_of_one_process_may_be_what_does_not_fit(hpcspike: Run, here: Path) -> None:
+    batching = {"mpi_minutes": 0.1, "mpi_ranks": 100}
+    document = sweep_document(axes={"network.n_neurons": [20, 3000]}, replicates=1, batching=batching)
+    sweep = write(here / "sweep.yaml", document)
+    assert "on 100 MPI ranks" in hpcspike("plan", sweep).out
+    refused(hpcspike("plan", sweep, "--create", "--memory", "200"), "network.n_neurons = 20 needs about")
+    assert not (here / "results").exists()
+
+
+def test_plan_predicts_ranks_for_the_learner_that_runs_on_them(hpcspike: Run, network: Path) -> None:
+    assert "checkpoint up to" in hpcspike("plan", network, "--ranks", "2").out
+    other = ("--set", "learner={kind: huh}")
+    assert "checkpoint" not in hpcspike("plan", network, *other).out
+    refused(hpcspike("plan", network, *other, "--ranks", "2"), "--ranks 2: learner.kind = huh runs on one rank")
+
+
+def test_a_receipt_that_cannot_be_written_is_said(hpcspike: Run, sweep: Path, here: Path) -> None:
+    (here / "file").touch()
+    refused(hpcspike("plan", sweep, "--create", "--receipt", "file/plan.json"), "is a file, not a folder")
+    assert not (here / "results").exists()
+    hpcspike("plan", sweep, "--create")
+    for batch in range(3):
+        hpcspike("run-batch", "results/little.zarr", "--batch", batch)
+    (here / "results" / "little.zarr.receipts").rename(here / "moved")
+    (here / "results" / "little.zarr.receipts").touch()
+    refused(hpcspike("finalize", "results/little.zarr"), "the receipt cannot be written")
 
 
 def test_a_sweep_from_plan_to_summary(hpcspike: Run, sweep: Path, here: Path) -> None:
@@ -342,16 +393,24 @@ def test_an_interrupt_ends_without_a_traceback(hpcspike: Run, sweep: Path, monke
     assert result.err == "hpcspike: interrupted; finished points of a sweep are kept\n"
 
 
-def test_the_module_is_a_program_and_keeps_libraries_to_one_thread() -> None:
+@pytest.mark.parametrize(
+    "command",
+    [["run-batch", "nothing.zarr", "--batch", "0"], ["study", "nothing.yaml"]],
+    ids=lambda command: command[0],
+)
+def test_what_trains_keeps_libraries_to_one_thread(command: list[str]) -> None:
     environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
     code = (
         "import os, sys\n"
         "from hpcspike.cli import main\n"
-        "main(['run-batch', 'nothing.zarr', '--batch', '0'])\n"
+        f"main({command!r})\n"
         "print(os.environ['OPENBLAS_NUM_THREADS'], os.environ['OMP_NUM_THREADS'])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout == "1 1\n"
+
+
+def test_the_module_is_a_program() -> None:
     run = [sys.executable, "-m", "hpcspike", "status", "nothing.zarr"]
     program = subprocess.run(run, capture_output=True, text=True, check=False)
     assert (program.returncode, program.stdout) == (2, "")

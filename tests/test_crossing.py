@@ -58,3 +58,10 @@ def test_cells_without_a_crossing_are_left_out() -> None:
     assert crossings(data).tau_corr_ms.tolist() == [100.0]
     with pytest.raises(DataError, match="widen the range"):
         crossings(sweep([500], [1e6]))
+
+
+def test_a_tau_s_at_which_every_network_diverged_hides_no_optimum() -> None:
+    whole = sweep([500], [100.0])
+    holed = whole.copy(deep=True)
+    holed["correlation"][whole["tau_syn_ms"].values == TAU_SYN[-1]] = np.nan
+    np.testing.assert_array_equal(crossings(holed, "optimum").tau_syn_ms, crossings(whole, "optimum").tau_syn_ms)

@@ -119,6 +119,22 @@ def test_the_nwb_file_is_valid_and_holds_units_and_trials(network: xr.Dataset, f
     np.testing.assert_array_equal(units["obs_intervals"][4], [[0.0, trials["stop_time"].values[-1]]])
 
 
+def test_a_file_that_cannot_be_written_to_its_end_leaves_the_one_before(
+    network: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pynwb = pytest.importorskip("pynwb")
+    (tmp_path / "net.nwb").write_text("the one before")
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pynwb.NWBHDF5IO, "write", full)
+    with pytest.raises(ResourceError, match=r"net.nwb: cannot be written \(No space left on device\)"):
+        write_nwb(network, tmp_path / "net.nwb")
+    assert [path.name for path in tmp_path.iterdir()] == ["net.nwb"]
+    assert (tmp_path / "net.nwb").read_text() == "the one before"
+
+
 def test_spikes_come_back_as_targets_of_another_network(network: xr.Dataset, file: Path) -> None:
     asked = {
         "kind": "recorded", "path": str(file), "align": "window_time", "window_ms": [-20, 200], "bin_ms": 20.0,

@@ -17,10 +17,11 @@ import jax.numpy as jnp  # noqa: E402
 from hpcspike.engine.checkpoint import Checkpoints  # noqa: E402
 from hpcspike.errors import Interrupted  # noqa: E402
 from hpcspike.learners import tasks  # noqa: E402
-from hpcspike.learners.gradient_tasks import autoencoder, delayed_xor  # noqa: E402
+from hpcspike.learners.gradient_tasks import autoencoder  # noqa: E402
 from hpcspike.learners.huh import HuhLearner  # noqa: E402
 from hpcspike.learners.huh_model import RESET, Cell, State, advance, released, simulate  # noqa: E402
-from hpcspike.learners.interface import Budget, Task  # noqa: E402
+from hpcspike.learners.interface import Budget  # noqa: E402
+from hpcspike.learners.trials import Task  # noqa: E402
 
 AUTOENCODER: dict[str, Any] = {
     "kind": "huh", "neuron": "nif", "step_ms": 0.25, "tau_ms": 10.0, "tau_syn_ms": 10.0, "tau_fast_ms": 1.0,
@@ -227,36 +228,6 @@ def test_killed_neurons_are_silent_and_a_deleted_spike_changes_only_what_follows
     np.testing.assert_array_equal(late.prediction[early], whole.prediction[early])
     assert not np.array_equal(late.prediction, whole.prediction)
     assert not np.array_equal(learner.rollout(stimulus, noise=1.0).prediction, whole.prediction)
-
-
-def test_the_input_low_passed_is_what_the_autoencoder_wants() -> None:
-    task = autoencoder(seed=1, tau_ms=10.0)
-    trial = task.sample("test", 3)
-    filtered = np.zeros(2)
-    path = []
-    for x in trial.stimulus.input:
-        filtered = filtered + (1.0 - np.exp(-task.grid_ms / 10.0)) * (x - filtered)
-        path.append(filtered)
-    np.testing.assert_allclose(np.array(path)[trial.scored], trial.target[trial.scored], atol=0.02)
-
-
-def test_delayed_xor_asks_for_what_was_shown() -> None:
-    task = delayed_xor(seed=1)
-    answers = []
-    for index in range(200):
-        trial = task.sample("train", index)
-        pulses, go = trial.stimulus.input[:, 0], trial.stimulus.input[:, 1]
-        cue = int(np.flatnonzero(go)[0])
-        peaks = [v for v in (pulses[:cue].max(), pulses[:cue].min()) if abs(v) > 0.9]
-        answer = int(trial.target[trial.scored][0].argmax())
-        signs = np.sign(pulses[np.abs(pulses) > 0.95])
-        runs = 1 + int((np.diff(np.flatnonzero(np.abs(pulses) > 0.95)) > 10).sum())
-        assert trial.scored.sum() == 60
-        assert int(np.flatnonzero(trial.scored)[0]) == cue
-        assert answer == (2 if runs == 1 else int(signs[0] != signs[-1]))
-        assert peaks
-        answers.append(answer)
-    assert np.bincount(answers).min() > 20
 
 
 @pytest.mark.slow

@@ -13,8 +13,9 @@ from hpcspike.engine.checkpoint import Checkpoints
 from hpcspike.engine.point import run_point
 from hpcspike.errors import Interrupted, SpecError, StoreError
 from hpcspike.learners import LEARNERS, learner_class, make_learner
-from hpcspike.learners.interface import Budget, History, Rollout, Stimulus, Trial, refuse_targets
+from hpcspike.learners.interface import Budget, History, Rollout, refuse_targets
 from hpcspike.learners.tasks import oscillator_task, recall_task
+from hpcspike.learners.trials import Stimulus, Trial
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.load import validate_experiment
 
@@ -107,7 +108,7 @@ def test_every_registered_name_is_a_kind_of_the_experiment() -> None:
     [
         ("perceptron", "must be one of rls, ebn_bourdoukan, ebn_alemi, lsnn, huh, or the import path"),
         ("no_such_module:Learner", "there is no module 'no_such_module'"),
-        ("hpcspike.learners.ebn:Nobody", "has no class 'Nobody'"),
+        ("hpcspike.learners.ebn_alemi:Nobody", "has no class 'Nobody'"),
         ("hpcspike.learners.interface:Budget", "must be a class derived from"),
     ],
 )

@@ -16,6 +16,7 @@ from hpcspike.engine.point import train_and_judge
 from hpcspike.errors import SpecError
 from hpcspike.figures.study_learners import damage_curves, scores_by_variant
 from hpcspike.learners.assignment import learner_of, task_of
+from hpcspike.learners.ebn import EbnLearner
 from hpcspike.learners.interface import Budget
 from hpcspike.learners.tasks import assess, pushed_oscillator_task
 from hpcspike.spec.load import load, validate_experiment, validate_study
@@ -137,6 +138,28 @@ def test_probes_that_look_into_rls_are_refused_for_other_learners(damage: Study)
 
 
 # ---- the commands ----------------------------------------------------------------------------------------------------
+
+
+def test_damage_is_refused_where_answers_are_right_or_wrong(damage: Study) -> None:
+    memory = {
+        "targets": {"kind": "store_recall", "duration_ms": 300.0, "slot_ms": 50}, "learner": {"kind": "lsnn"},
+    }  # fmt: skip
+    options = damage.model_dump(mode="json", exclude_none=True)["probes"]
+    study = validate_study(
+        {"experiment": {"network": {"n_neurons": 6}, **memory}, "variants": {"one": None}, "probes": options}
+    )
+    with pytest.raises(SpecError, match="right or wrong"):
+        run_of_study(study, StudyRun("one", 0))
+
+
+def test_a_learner_that_diverged_is_kept_with_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(EbnLearner, "diverged", lambda self: len(self.history) >= 2)
+    document = {"experiment": DRIVEN, "variants": {"one": None}, "replicates": 2, "shown": {"before": False}}
+    found = run_of_study(validate_study(document), StudyRun("one", 0))
+    assert int(found["diverged_loop"]) == 1
+    assert found.sizes["loop"] == 2
+    assert found.sizes["spike"] == 0
+    assert not {"test_score", "response_after"} & set(found)
 
 
 @pytest.mark.parametrize("name", ["learners_driven", "learners_damage"])

@@ -11,7 +11,8 @@ import pytest
 
 from hpcspike.errors import SpecError
 from hpcspike.learners import tasks
-from hpcspike.learners.interface import Rollout, Task, Trial
+from hpcspike.learners.interface import Rollout
+from hpcspike.learners.trials import Task, Trial
 from hpcspike.model.targets import build_targets
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.load import validate_experiment
@@ -126,14 +127,15 @@ def test_errors_count_stretches_of_scored_samples() -> None:
 class _Noted:
     """Stands for a learner: notes how it was asked, and answers with a share of neurons that are left."""
 
-    def __init__(self, task: Task, n: int) -> None:
-        self.task, self.n, self.asked = task, n, []
+    def __init__(self, task: Task, n: int, counts: tuple[int, ...] = (7, 7)) -> None:
+        self.task, self.n, self.counts, self.asked = task, n, counts, []
 
     def rollout(self, stimulus: Any, *, kill: Any = None, noise: float = 0.0, delete_spike: Any = None) -> Rollout:
         self.asked.append((None if kill is None else kill.copy(), delete_spike))
         gain = 1.0 if kill is None else 1.0 - kill.mean()
         target = self.task.sample("test", stimulus.index).target
-        return Rollout(gain * target, np.arange(1.0, 8.0), np.zeros(7, dtype=np.int32), self.n)
+        count = self.counts[stimulus.index]
+        return Rollout(gain * target, np.arange(1.0, 1.0 + count), np.zeros(count, dtype=np.int32), self.n)
 
 
 def test_damage_removes_larger_sets_that_hold_the_smaller_ones_and_then_one_spike() -> None:
@@ -146,3 +148,10 @@ def test_damage_removes_larger_sets_that_hold_the_smaller_ones_and_then_one_spik
     assert [int(kill.sum()) for kill in killed] == [0, 0, 4, 4, 16, 16]
     assert not (killed[2] & ~killed[4]).any()
     assert [which for _, which in learner.asked[-2:]] == [3, 3]
+
+
+def test_trials_with_fewer_spikes_lose_their_last_and_silent_ones_none() -> None:
+    task = tasks.oscillator_task(duration_ms=50.0)
+    learner = _Noted(task, 40, counts=(7, 2, 0))
+    tasks.robustness(learner, task, n_neurons=40, fractions=(0.0,), trials=3)  # type: ignore[arg-type]
+    assert [which for _, which in learner.asked[-3:]] == [3, 1, None]

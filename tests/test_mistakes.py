@@ -19,9 +19,11 @@ import yaml
 from sweep_stub import stub_point, sweep_document
 
 import hpcspike
+from hpcspike import locks
 from hpcspike.cli import main
 from hpcspike.engine import communication, experiment, point
 from hpcspike.engine.checkpoint import Checkpoints
+from hpcspike.engine.checkpoint_lock import LOCK
 from hpcspike.errors import StoreError
 from hpcspike.sweep import records
 
@@ -108,7 +110,7 @@ def read_only(workshop: Workshop) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise OSError(30, "Read-only file system")
 
-    workshop.monkeypatch.setattr(records, "open", refuse, raising=False)
+    workshop.monkeypatch.setattr(locks, "open", refuse, raising=False)
 
 
 def older_layout(workshop: Workshop) -> None:
@@ -118,6 +120,12 @@ def older_layout(workshop: Workshop) -> None:
 
 def running(workshop: Workshop) -> None:
     workshop.held.enter_context(records.workflow_lock(workshop.store()))
+
+
+def training(workshop: Workshop) -> None:
+    file = workshop.held.enter_context(locks.open_lock(Path("states") / LOCK))
+    assert locks.acquire(file)
+    locks.sign(file)
 
 
 def foreign_store(workshop: Workshop) -> None:
@@ -177,6 +185,7 @@ PREPARED: dict[str, Callable[[Workshop], Any]] = {
     "a changed sweep, where results are": Workshop.store,
     "a store of an older version": older_layout,
     "two workflows on one sweep": running,
+    "two jobs with one folder of checkpoints": training,
     "another program's store": foreign_store,
     "a batch that does not exist": Workshop.store,
     "a point that does not exist": Workshop.store,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import socket
 import subprocess
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -15,7 +17,7 @@ import yaml
 
 from hpcspike.cli import build_parser
 from hpcspike.commands.train import _checkpoints
-from hpcspike.engine.communication import World
+from hpcspike.engine.communication import MpiWorld, World
 from hpcspike.engine.output import whole_over_ranks
 from hpcspike.errors import ResourceError
 from hpcspike.launcher import launched_rank, launched_ranks
@@ -221,6 +223,31 @@ def test_leftovers_of_killed_runs_are_removed_by_the_next(tmp_path: Path) -> Non
     with whole_over_ranks(tmp_path / "out.zarr", World()) as unfinished:
         unfinished.mkdir()
     assert sorted(tmp_path.iterdir()) == sorted([*kept, tmp_path / "out.zarr"])
+
+
+def test_leftovers_are_found_whatever_letters_the_name_has(tmp_path: Path) -> None:
+    stale, other = (tmp_path / f".{name}.writing-{socket.gethostname()}-999999999.nc" for name in ("net[1]", "net1"))
+    stale.touch()
+    other.touch()
+    with whole_over_ranks(tmp_path / "net[1].nc", World()) as unfinished:
+        unfinished.touch()
+    assert sorted(tmp_path.iterdir()) == [other, tmp_path / "net[1].nc"]
+
+
+def test_an_error_that_cannot_travel_between_ranks_is_told_in_words() -> None:
+    class Local(Exception):
+        """Of no module, so that pickle does not find it."""
+
+    world = MpiWorld.__new__(MpiWorld)
+    world._world = SimpleNamespace(allgather=lambda thing: [pickle.loads(pickle.dumps(thing))])
+
+    def fail() -> None:
+        raise Local("key is bad")
+
+    with pytest.raises(RuntimeError, match="Local: key is bad"):
+        world.agree(fail)
+    with pytest.raises(ResourceError, match="as it is"):
+        world.agree(lambda: (_ for _ in ()).throw(ResourceError("as it is")))
 
 
 def test_a_failed_write_says_why_and_leaves_nothing(tmp_path: Path) -> None:

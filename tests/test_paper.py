@@ -92,7 +92,7 @@ def test_the_claims_are_measured_in_all_of_them(results: Path) -> None:
 @pytest.mark.workflow
 def test_the_workflow_runs_a_figure_and_plans_all_of_them(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--cores", "2"]
-    smoke = ["--config", "size=smoke"]
+    smoke = ["--config", "size=smoke", "results=my results"]
     planned = subprocess.run(
         [*command, "-n", "figures", "claims", *smoke], cwd=tmp_path, capture_output=True, text=True, timeout=200
     )
@@ -101,7 +101,7 @@ def test_the_workflow_runs_a_figure_and_plans_all_of_them(tmp_path: Path) -> Non
         assert rule in planned.stdout
     ran = subprocess.run([*command, "fig3s3", *smoke], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert (tmp_path / "results" / "fig3s3_smoke" / "figures" / "examples.png").exists()
-    assert (tmp_path / "results" / "fig3s3_smoke" / "fig3s3_smoke.html").exists()
+    assert (tmp_path / "my results" / "fig3s3_smoke" / "figures" / "examples.png").exists()
+    assert (tmp_path / "my results" / "fig3s3_smoke" / "fig3s3_smoke.html").exists()
     again = subprocess.run([*command, "fig3s3", *smoke], cwd=tmp_path, capture_output=True, text=True, timeout=200)
     assert "Nothing to be done" in again.stdout + again.stderr

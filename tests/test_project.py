@@ -175,6 +175,17 @@ def test_the_package_says_that_it_is_typed() -> None:
     assert (ROOT / "hpcspike" / "py.typed").is_file()
 
 
+def test_the_wheel_brings_what_changed_and_what_to_cite() -> None:
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert {"CHANGELOG.md", "CITATION.cff"} <= set(wheel["shared-data"])
+    assert [name for name in wheel["shared-data"] if not (ROOT / name).is_file()] == []
+
+
+def test_the_metadata_leads_to_the_paper_that_is_to_be_cited(project: dict[str, Any]) -> None:
+    paper = yaml.safe_load((ROOT / "CITATION.cff").read_text())["preferred-citation"]
+    assert project["urls"]["Paper"].endswith(paper["doi"])
+
+
 def test_continuous_integration_runs_the_test_command_of_the_readme() -> None:
     lines = _commands()
     (command,) = [line for line in lines if line.endswith("pytest")]

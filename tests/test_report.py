@@ -19,6 +19,7 @@ from synthetic import synthetic_sweep, synthetic_trained
 from synthetic_study import synthetic_study
 
 from hpcspike.cli import main
+from hpcspike.commands import report
 from hpcspike.errors import DataError, ResourceError
 from hpcspike.figures import figures_for
 from hpcspike.report.captions import Caption, as_html, caption_of
@@ -343,3 +344,14 @@ def test_wrong_arguments_are_refused(
     assert main(["report", *arguments]) == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_an_exemplary_network_that_cannot_be_trained_again_does_not_cost_the_page(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def too_large(*_: object, **__: object) -> None:
+        raise ResourceError("network.n_neurons = 9 needs about 1 TiB")
+
+    monkeypatch.setattr("hpcspike.sweep.retraining.retrain", too_large)
+    assert report._overview(Path("s.zarr"), "best", 3, None) == []
+    assert "the best network is not shown: network.n_neurons = 9" in capsys.readouterr().err

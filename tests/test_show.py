@@ -20,7 +20,6 @@ from sweep_stub import sweep_document
 
 import hpcspike
 from hpcspike.cli import main
-from hpcspike.commands.common import trained_network
 from hpcspike.engine import point as engine_point
 from hpcspike.errors import SpecError, StoreError
 from hpcspike.figures import point_overview
@@ -87,6 +86,7 @@ def test_a_point_is_found_by_number_field_coordinate_or_hash(store: Path) -> Non
             {"where": {"training.ridge": 1}},
             "training.ridge does not tell its points apart; choose from synapse.tau_syn",
         ),
+        ({"where": {"seed": 1.5}}, "no point has seed = 1.5; there is 1"),
         ({"point": 1, "where": {"replicate": 0}}, "the number of a point or values of its parameters, not both"),
     ],
 )
@@ -115,6 +115,23 @@ def test_the_nearest_of_many_values_are_named_and_text_and_switches_can_be_asked
         StoreError, match="no point with algorithm = textbook has quasi_static = 1; there are false, tr"
     ):
         find_point(mixed, where={"algorithm": "textbook", "quasi_static": 1})
+
+
+def test_a_section_is_found_by_what_the_sweep_says_of_it(tmp_path: Path) -> None:
+    axes = {"learner": [{"kind": "rls"}, {"kind": "lsnn"}, {"kind": "lsnn", "passes": 7}]}
+    opened = open_store(planned(tmp_path / "learners.zarr", axes=axes, replicates=1))
+    learners = {row: one.learner for row, one in opened.experiments([0, 1, 2]).items()}
+    assert learners[find_point(opened, where={"learner": {"kind": "rls"}})].kind == "rls"
+    assert learners[find_point(opened, where={"learner": {"kind": "lsnn", "passes": 7.0}})].passes == 7
+    with pytest.raises(StoreError, match="2 points have learner"):
+        find_point(opened, where={"learner": {"kind": "lsnn"}})
+    with pytest.raises(StoreError, match="no point has learner"):
+        find_point(opened, where={"learner": {"kind": "huh"}})
+
+
+def test_large_seeds_that_differ_by_one_are_told_apart(tmp_path: Path) -> None:
+    path = planned(tmp_path / "seeds.zarr", axes={"seed": [2_000_000_000, 2_000_000_001]}, replicates=1)
+    assert zarr.open_group(path)["seed"][find_point(open_store(path), where={"seed": 2_000_000_001})] == 2_000_000_001
 
 
 # ---- the same network again ------------------------------------------------------------------------------------------
@@ -226,6 +243,26 @@ def test_the_figure_says_that_units_of_rate_have_no_spikes(tiny_document: dict[s
 
 # ---- the command -----------------------------------------------------------------------------------------------------
 
+
+def test_a_point_of_a_sweep_with_gaps_leads_to_its_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    monkeypatch.setattr("hpcspike.figures.point_overview", lambda _: Figure())
+    axes = {"synapse.tau_syn_ms": [5.0, 20.0], "targets.tau_corr_ms": [50.0, 100.0]}
+    path = planned(tmp_path / "gaps.zarr", axes=axes)
+    run_batch(path, 1)
+    third = hpcspike.open_sweep(path).isel(point=2).load()
+    number = third["point"].item()
+    assert number == 6
+    assert hpcspike.retrain(path, point=number)["correlation"].item() == third["correlation"].item()
+    assert main(["show", str(path), "--point", str(number)]) == 0
+    said = capsys.readouterr().out
+    assert f"point 6 (tau_syn_ms = {third['tau_syn_ms'].item()}, tau_corr_ms = {third['tau_corr_ms'].item()}" in said
+    assert EQUAL in said
+
+
 Run = Callable[..., SimpleNamespace]
 
 
@@ -256,7 +293,7 @@ def test_the_command_draws_the_point_and_writes_its_dataset(
     assert (tmp_path / "results" / f"little_point_{row}.png").stat().st_size > (
         200 if name.endswith("zarr") else 10_000
     )
-    written = trained_network(name)
+    written = hpcspike.open_network(name)
     assert written.attrs["comparison"] == EQUAL
     assert written["correlation"].item() == hpcspike.open_sweep(store)["correlation"].values[row]
     assert {"drive", "spike_time", "weight"} <= set(written.variables)

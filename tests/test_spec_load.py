@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ import pytest
 import yaml
 from sweep_stub import sweep_document
 
-from hpcspike.errors import SpecError
-from hpcspike.spec import Experiment, Sweep, load, validate_experiment, validate_sweep
+from hpcspike.commands.common import key_and_value
+from hpcspike.errors import DataError, SpecError
+from hpcspike.model.build import build_problem
+from hpcspike.spec import Experiment, Sweep, identity, load, validate_experiment, validate_sweep
+from hpcspike.spec.identity import canonical, experiment_hash
 from hpcspike.spec.sweep import set_dotted
 
 
@@ -48,7 +52,7 @@ def document(tiny_document: dict[str, Any]) -> dict[str, Any]:
         (
             {"targets__kind": "sinus"},
             "targets.kind = 'sinus': must be one of sine, sine_product, ou, chaotic, innate, driven, "
-            "store_recall, recorded",
+            "store_recall, delayed_xor, recorded",
         ),
         ({"targets": {"duration_ms": 100}}, "targets.kind is missing: must be one of sine,"),
         ({"neuron__model": "hh"}, "neuron.model = 'hh': must be one of theta, lif, izhikevich, tanh, user"),
@@ -161,6 +165,36 @@ def test_sizes_replace_keys_section_by_section_and_axes_as_a_whole(tmp_path: Pat
         load(path, size="big")
 
 
+def test_a_size_whose_name_is_a_number_is_found(tmp_path: Path, document: dict[str, Any]) -> None:
+    path = write(tmp_path / "my.yaml", {**document, "sizes": {100: {"seed": 5}, 1000: None}})
+    assert load(path).seed == load(path, size="100").seed == 5
+    with pytest.raises(SpecError, match="size '7' is unknown; choose one of 100, 1000"):
+        load(path, size="7")
+
+
+def test_a_size_that_is_no_section_is_refused(tmp_path: Path, document: dict[str, Any]) -> None:
+    path = write(tmp_path / "my.yaml", {**document, "sizes": {"small": "tiny"}})
+    with pytest.raises(SpecError, match="sizes.small = 'tiny': must be a section"):
+        load(path)
+
+
+@pytest.mark.parametrize("text", ["name: 2020-13-45", f"seed: {'9' * 5000}"])
+def test_what_looks_like_a_date_or_a_number_and_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "my.yaml").write_text(text)
+    with pytest.raises(SpecError, match="my.yaml: not valid YAML: .*; put dates and long numbers into quotes"):
+        load(tmp_path / "my.yaml")
+    with pytest.raises(SpecError, match="is not a YAML value; quote it"):
+        key_and_value(text.replace(": ", "="))
+
+
+def test_a_config_is_read_as_utf_8_whatever_the_locale(
+    tmp_path: Path, document: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my.yaml").write_bytes(yaml.safe_dump({**document, "name": "größer"}, allow_unicode=True).encode())
+    monkeypatch.setattr("io.text_encoding", lambda encoding, level=2: encoding or "latin-1")
+    assert load(tmp_path / "my.yaml").name == "größer"
+
+
 def test_a_size_needs_a_sizes_section(tmp_path: Path, document: dict[str, Any]) -> None:
     with pytest.raises(SpecError, match="no 'sizes' section"):
         load(write(tmp_path / "my.yaml", document), size="smoke")
@@ -183,3 +217,66 @@ def test_paths_of_recordings_start_at_the_file(tmp_path: Path) -> None:
     axes = {"targets.path": ["a.nc", "../b.nc"]}
     sweep = load(write(folder / "b.yaml", {"experiment": experiment, "axes": axes}))
     assert sweep.axes["targets.path"] == [str(folder / "a.nc"), str(tmp_path / "b.nc")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"training__update_interval_ms": 1e-10}, "training.update_interval_ms = 1e-10 ms is not a multiple of neuron"),
+        ({"targets__grid_ms": 1e-10}, "targets.grid_ms = 1e-10 ms is not a multiple of neuron.step_ms"),
+        (
+            {"neuron__step_ms": 1e-5, "training__update_interval_ms": 1e-5, "targets__grid_ms": 1e-5}
+            | {"targets__duration_ms": 1e305},
+            "targets.duration_ms = 1e+305 ms is not a multiple of training.update_interval_ms",
+        ),
+        ({"targets": {"kind": "sine", "period_ms": [0, 0]}}, "targets.period_ms = [0, 0]: a period of 0 ms has no"),
+        (
+            {"targets": {"kind": "sine_product", "period_fast_ms": [0, 0]}},
+            "targets.period_fast_ms = [0, 0]: a period of 0 ms",
+        ),
+        (
+            {"neuron__model": "lif", "measures__quasi_static": True},
+            "measures.quasi_static = true needs neuron.model = theta, not lif",
+        ),
+    ],
+)
+def test_what_would_fail_or_make_no_sense_later_is_refused_at_once(
+    document: dict[str, Any], changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        validate_experiment(changed(document, **changes))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("connectivity", "message"),
+    [
+        ({"kind": "balanced", "static_in_degree": 3}, "connectivity.static_in_degree = 3 does not fit: the smaller"),
+        ({"kind": "dale", "probability": 1.0}, "connectivity.probability = 1 asks for 4 excitatory inputs"),
+    ],
+)
+def test_populations_too_small_for_their_inputs_are_refused_also_if_a_recording_decides_the_size(
+    connectivity: dict[str, Any], message: str
+) -> None:
+    targets = {"kind": "recorded", "path": "generated", "n_units": 5, "auxiliary_ratio": 0, "duration_ms": 40}
+    document = {"targets": targets, "connectivity": connectivity, "training": {"variable": "rate"}}
+    with pytest.raises(SpecError) as caught:
+        build_problem(validate_experiment(document))
+    assert str(caught.value).startswith(message)
+    assert str(caught.value).endswith("(5 recorded units make 5 neurons)")
+
+
+def test_a_recording_that_cannot_be_read_is_refused_when_it_is_identified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rates.npy").write_bytes(b"anything")
+    document = {"targets": {"kind": "recorded", "path": str(tmp_path / "rates.npy")}, "training": {"variable": "rate"}}
+    recorded = validate_experiment(document)
+    assert canonical(recorded)["targets"]["path"] == f"sha256:{hashlib.sha256(b'anything').hexdigest()}"
+
+    def refuse(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(identity, "open", refuse, raising=False)
+    with pytest.raises(DataError, match=r"rates.npy: cannot be read \(Permission denied\); check path and permissions"):
+        experiment_hash(recorded)

@@ -182,6 +182,32 @@ def test_a_zip_file_can_be_read_without_python_for_science(path: Path, tmp_path:
     assert sorted(file.name for file in tmp_path.iterdir() if file.is_file()) == ["out.zip"]
 
 
+def test_points_are_numbered_by_their_rows_in_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(point, "run_point", stub_point)
+    store = tmp_path / "little.zarr"
+    ensure_store(store, validate_sweep(sweep_document()))
+    run_batch(store, 1)
+    assert main(["export", str(store), str(tmp_path / "out.zip")]) == 0
+    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+        points = pd.read_csv(archive.open("points.csv")).set_index("point")
+        curves = pd.read_csv(archive.open("curves.csv")).set_index("point")
+    group = zarr.open_group(store, mode="r")
+    assert points.index.tolist() == [4, 5, 6, 7]
+    assert points["experiment_hash"][6] == str(group["experiment_hash"][6])
+    assert curves["curve_rate"][6].tolist() == group["curve_rate"][6].tolist()
+
+
+def test_curves_that_a_learner_has_only_in_part_are_exported(path: Path, tmp_path: Path) -> None:
+    group = zarr.open_group(path)
+    group["curve_weight_change"][:] = np.nan  # what learners other than rls leave open
+    group["curve_rate"][2, 1] = group["curve_correlation"][2, 1] = np.nan  # the second loop was never reached
+    assert main(["export", str(path), str(tmp_path / "out.zip")]) == 0
+    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+        curves = pd.read_csv(archive.open("curves.csv")).set_index(["point", "loop"])
+    assert len(curves) == 8 * 2 - 1
+    assert curves["curve_rate"][3, 1] == group["curve_rate"][3, 1]
+
+
 @pytest.mark.parametrize(
     ("out", "message"), [("out.csv", "must end in .nc"), ("folder.zip", "is a folder"), ("file/out.nc", "is a file")]
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -90,10 +91,33 @@ def test_what_fits_passes(tiny_document: dict[str, Any]) -> None:
         check_memory(experiment, available_mib=needed - 1)
 
 
+def test_trials_that_are_held_in_memory_count(tiny_document: dict[str, Any]) -> None:
+    many = experiment_with(tiny_document, network__n_neurons=2000, targets__duration_ms=5000.0)
+    many = many.model_copy(update={"measures": many.measures.model_copy(update={"n_test_trials": 10})})
+    room = predict(many).memory_mib + 1000.0  # 2000 neurons x 5000 samples x 10 trials of drive and response: 1526 MiB
+    check_memory(many, available_mib=room)
+    check_memory(many, available_mib=room + 2000.0, keeps_trials=True)
+    with pytest.raises(
+        ResourceError, match=r"measures.n_test_trials = 10: .* beside the .*; choose fewer trials, or wri"
+    ):
+        check_memory(many, available_mib=room, keeps_trials=True)
+
+
 def test_available_memory_respects_the_machine() -> None:
     import psutil
 
     assert 0 < available_memory_mib() <= psutil.virtual_memory().total / 2**20
+
+
+def test_pages_of_files_do_not_count_as_memory_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mib = 2**20
+    monkeypatch.setattr("hpcspike.sweep.cost._CONTROL_GROUP", tmp_path)
+    (tmp_path / "memory.max").write_text(f"{100 * mib}\n")
+    (tmp_path / "memory.current").write_text(f"{95 * mib}\n")
+    (tmp_path / "memory.stat").write_text(f"anon {15 * mib}\ninactive_file {80 * mib}\n")
+    assert available_memory_mib() == pytest.approx(85.0)
+    (tmp_path / "memory.max").write_text("max\n")
+    assert available_memory_mib() > 85.0
 
 
 @pytest.mark.parametrize(

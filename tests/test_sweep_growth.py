@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +27,7 @@ from hpcspike.sweep.finalize import finalize
 from hpcspike.sweep.grid import PLANNED, Coordinate, build_grid
 from hpcspike.sweep.growth import ensure_store
 from hpcspike.sweep.reading import open_sweep
+from hpcspike.sweep.records import planning_lock
 from hpcspike.sweep.status import sweep_status
 from hpcspike.sweep.store import SweepStore, open_store
 from hpcspike.variables import POINT_PARAMETERS, POINT_PROVENANCE, POINT_RESULTS, Variable
@@ -247,6 +249,19 @@ def test_a_growth_killed_at_any_moment_is_seen_whole_or_not_at_all(
     run_all(path)
     assert len(calls) == 6
     assert_holds(path, sweep_of(replicates=3))
+
+
+def test_what_was_left_behind_is_put_right_when_no_other_planner_is_at_work(path: Path) -> None:
+    own = path / "correlation" / "zarr.json"
+    right = json.loads(own.read_text())
+    own.write_text("{}")
+    planner = threading.Thread(target=ensure_store, args=(path, sweep_of()))
+    with planning_lock(path):
+        planner.start()
+        planner.join(1.0)
+        assert own.read_text() == "{}"
+    planner.join(60.0)
+    assert json.loads(own.read_text()) == right
 
 
 def test_readers_see_the_old_sweep_or_the_new_one_while_it_grows(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 from sweep_stub import stub_point, sweep_document
 
+from hpcspike.analysis import analyses_for
 from hpcspike.engine import point
 from hpcspike.errors import StoreError
 from hpcspike.spec import validate_sweep
@@ -17,6 +18,7 @@ from hpcspike.sweep.finalize import finalize
 from hpcspike.sweep.growth import ensure_store
 from hpcspike.sweep.reading import open_sweep
 from hpcspike.sweep.status import sweep_status
+from hpcspike.sweep.store import open_store
 from hpcspike.variables import POINT_PARAMETERS, POINT_PROVENANCE, POINT_RESULTS
 
 
@@ -57,6 +59,29 @@ def test_only_complete_points_are_seen_unless_asked(path: Path) -> None:
     assert everything.sizes["point"] == 12
     assert everything["correlation"].notnull().values.tolist() == [4 <= row < 8 for row in range(12)]
     assert everything.isel(point=slice(4, 8)).identical(complete)
+
+
+def test_a_point_keeps_its_number_whatever_is_selected(path: Path) -> None:
+    sweep = open_sweep(path).load()
+    assert sweep["point"].values.tolist() == [4, 5, 6, 7]
+    assert open_sweep(path, complete_only=False)["point"].values.tolist() == list(range(12))
+    (number,) = sweep.isel(point=[2])["point"].values
+    hashes = open_store(path).group["experiment_hash"]
+    assert str(hashes[number]) == sweep["experiment_hash"].values[2]
+    best = sweep.where(sweep["correlation"] == sweep["correlation"].max(), drop=True)["point"].item()
+    assert float(sweep["correlation"].sel(point=best)) == float(sweep["correlation"].max())
+    assert np.issubdtype(sweep["point"].dtype, np.int64)
+
+
+def test_tables_do_not_depend_on_the_numbers_of_the_points(path: Path) -> None:
+    for batch in (0, 2):
+        run_batch(path, batch)
+    numbered = open_sweep(path)
+    plain = numbered.drop_vars("point")
+    tables = analyses_for(numbered)
+    assert "error_types" in tables
+    for name, make in analyses_for(plain).items():
+        assert make().load().identical(tables[name]().load()), name
 
 
 def test_a_sweep_without_finished_points_opens_empty(tmp_path: Path) -> None:

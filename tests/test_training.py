@@ -153,6 +153,12 @@ def test_threads_do_not_change_a_bit(algorithm: str) -> None:
         np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.parametrize("threads", [0, -1])
+def test_less_than_one_thread_is_refused(threads: int) -> None:
+    with pytest.raises(SpecError, match=f"threads = {threads}: must be a whole number of at least 1"):
+        hpcspike.train(problem(N), Training(n_loops=1), threads=threads)
+
+
 @pytest.mark.parametrize("most_steps", [1, 3, 1000])
 def test_how_far_training_advances_at_a_time_does_not_change_a_bit(most_steps: int) -> None:
     training = Training(n_loops=2, update_interval_ms=5.0)

@@ -15,7 +15,7 @@ from hpcspike.engine.simulation import Simulation
 from hpcspike.errors import Interrupted, SpecError, StoreError
 from hpcspike.measures.correlation import pearson
 from hpcspike.model.problem import Problem
-from hpcspike.neurons import NeuronModel, n_states
+from hpcspike.neurons import NeuronModel, find_model, n_states
 from hpcspike.spec.experiment import Experiment, Training, UserNeuron
 from hpcspike.spec.identity import experiment_hash
 from hpcspike.spec.load import load
@@ -234,3 +234,38 @@ def test_ranks_give_the_same_bits(tmp_path: Path) -> None:
     for name in stores[0]:
         np.testing.assert_array_equal(stores[0][name], stores[2][name])
     assert len(stores[0]["spike_time"]) > 10
+
+
+WITH_CLASS = """
+from __future__ import annotations
+from dataclasses import dataclass
+
+@dataclass
+class Constants:
+    reset: float = 0.0
+"""
+
+
+def test_a_file_may_hold_what_any_module_may(tmp_path: Path) -> None:
+    for folder, gain in (("a", 2.0), ("b", 3.0)):  # two files of one name
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "own.py").write_text(WITH_CLASS + PLAIN.replace('"gain": 1.0', f'"gain": {gain}'))
+    models = [find_model(user("leaky", str(tmp_path / folder / "own.py"))) for folder in "ab"]
+    assert [model.parameters["gain"] for model in models] == [2.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("1.0}", "lambda neurons: [1.0, 2.0]}", r"parameter 'gain' .*is \[1.0, 2.0\] for 30 neurons, but must be a"),
+        ("1.0}", "lambda neurons: 'high'}", "parameter 'gain' .*is 'high' for 30 neurons, but must be a number"),
+        ("1.0}", "'high'}", "parameter 'gain' .*is 'high' for 30 neurons, but must be a number"),
+        ("phase[None, :] / 7.0", "[phase, 0.0]", "initial_state does not return one array of numbers"),
+    ],
+)
+def test_functions_that_return_something_else_are_refused_by_name(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    (tmp_path / "own.py").write_text(PLAIN.replace(old, new))
+    with pytest.raises(SpecError, match=message):
+        Simulation(problem(N, neuron=user("leaky", str(tmp_path / "own.py"))))

@@ -25,7 +25,7 @@ from hpcspike.sweep.grid import build_grid
 from hpcspike.sweep.growth import ensure_store, planned
 from hpcspike.sweep.reading import open_sweep
 from hpcspike.sweep.records import read_records
-from hpcspike.sweep.workflow import plan_jobs, plan_network, sweep_figures
+from hpcspike.sweep.workflow import plan_jobs, plan_network, plan_networks, sweep_figures
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -75,6 +75,15 @@ def test_sweeps_and_single_networks_are_told_apart(tmp_path: Path, tiny_document
         plan_jobs(network)
     with pytest.raises(SpecError, match="is no single experiment; give a sweep as 'sweep'"):
         plan_network(str(sweep))
+
+
+def test_two_results_of_one_name_are_refused(tmp_path: Path, tiny_document: dict[str, Any]) -> None:
+    one, other = (str(write(tmp_path / f"{name}.yaml", tiny_document)) for name in ("one", "other"))
+    assert list(plan_networks([one], sweep="little")) == ["tiny"]
+    with pytest.raises(SpecError, match=r"other\.yaml: name = 'tiny' is that of .*one\.yaml, too; choose another"):
+        plan_networks([one, other], sweep="little")
+    with pytest.raises(SpecError, match="is that of the sweep, too"):
+        plan_networks([one], sweep="tiny")
 
 
 @pytest.mark.parametrize(("name", "figures"), [("fig6", {"map", "inverted_u", "collapse"}), ("fig7", {"capacity"})])

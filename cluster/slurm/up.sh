@@ -4,6 +4,10 @@
 # State, logs, pids and slurm.conf lie in DIR. Stop it with down.sh DIR. A SLURM that is configured here is left alone.
 set -euo pipefail
 [ $# -eq 1 ] || { echo "usage: up.sh DIR" >&2; exit 2; }
+if [ -L /etc/slurm/slurm.conf ] && [ ! -e /etc/slurm/slurm.conf ]; then
+    echo "up.sh: /etc/slurm/slurm.conf links to nothing, left by a SLURM of a folder that is gone; remove it" >&2
+    exit 3
+fi
 if [ -e /etc/slurm/slurm.conf ] || [ -n "${SLURM_CONF:-}" ]; then
     echo "up.sh: this machine has a SLURM already (/etc/slurm/slurm.conf or SLURM_CONF); nothing was changed" >&2
     exit 3

@@ -122,8 +122,8 @@ print(f"{weights.nnz} synapses onto {n} neurons; training moved them by {change:
 
 # %% [markdown]
 # ## Keep it
-# `hpcspike train cluster/config/fig1_drive.yaml --out first.nc` does all of this from the command line, and `hpcspike
-# plot first.nc --out figures` draws the figures.
+# `hpcspike train cluster/config/fig1_drive.yaml --out first.nc` does all of this from the command line, `hpcspike plot
+# first.nc --out figures` draws the figures, and `hpcspike.open_network("first.nc")` opens what it wrote.
 #
 # ## Try
 # - `"synapse.tau_syn_ms": 100.0` in `changes`: slower synapses average over more spikes. Look at the flicker.

@@ -134,6 +134,6 @@ figure.savefig(OUT / "part2_best_synapses.png", dpi=150)
 #   stays; only new points are computed.
 # - `sweep.to_dataframe()` gives the table of points to pandas, `hpcspike export STORE out.zip` to everybody else.
 # - `hpcspike show results/tutorial/map.zarr --where synapse.tau_syn_ms=5 targets.tau_corr_ms=100` trains one point
-#   again and draws it.
+#   again and draws it; so does `--point K` with its number in `sweep.point`.
 # - `hpcspike status results/tutorial/map.zarr --watch` in a second terminal, while it runs.
 # - `cluster/config/fig6.yaml` with `size=laptop`: the paper's network, half an hour.

@@ -21,7 +21,6 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import psutil
-import xarray as xr
 
 import hpcspike
 
@@ -113,7 +112,7 @@ print("\n".join(line for line in (finished.stderr + finished.stdout).splitlines(
 # every weight, drive and spike. This is what makes a result that took a week on 64 ranks something that can be checked.
 
 # %%
-resumed = xr.open_zarr(RESULT, chunks=None)
+resumed = hpcspike.open_network(RESULT)
 undisturbed = hpcspike.run(hpcspike.load(CONFIG, size=SIZE, changes=CHANGES))
 same = {
     name: np.array_equal(resumed[name].values, undisturbed[name].values, equal_nan=undisturbed[name].dtype.kind == "f")

@@ -78,7 +78,8 @@ def parameters(sweep: xr.Dataset) -> dict[str, np.ndarray]:
         values = loaded[name].values
         values = values.astype(str) if values.dtype.kind not in "biuf" else values
         # one quantity under two names (tau_syn_ms and synapse.tau_syn_ms) is one parameter
-        if not any(_same(values, other) for other in columns.values() if len(np.unique(values)) > 1):
+        again = any(_same(values, other) for other in columns.values() if len(np.unique(values)) > 1)
+        if name in POINT_PARAMETERS or not again:
             columns[name] = values
     return columns
 

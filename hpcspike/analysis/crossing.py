@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from hpcspike.analysis.cells import by_replicate, condition, make_grid
-from hpcspike.analysis.tuning import parabola_vertex
+from hpcspike.analysis.tuning import vertex_inside
 from hpcspike.errors import DataError
 
 Definition = Literal["balance", "optimum"]
@@ -93,12 +93,10 @@ def _zero(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def _top(x: np.ndarray, y: np.ndarray) -> float:
-    if not np.isfinite(y).all():
-        return float("nan")
-    k = int(np.argmax(y))
-    if k in (0, len(y) - 1):
-        return float("nan")
-    return parabola_vertex(x[k - 1 : k + 2], y[k - 1 : k + 2])[0]
+    """Where y is largest, by a parabola; NaN if that is at an end. Places without a value are passed over."""
+    known = np.isfinite(y)
+    vertex = vertex_inside(x[known], y[known]) if known.any() else None
+    return float("nan") if vertex is None else vertex[0]
 
 
 def fit_law(crossing: Crossing, exponents: tuple[float, float] | None = None) -> Law:

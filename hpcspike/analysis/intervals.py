@@ -1,7 +1,8 @@
-"""Intervals of means and slopes over independent networks."""
+"""Intervals over independent networks: of means, of slopes, and, by redrawing networks, of anything else."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -46,7 +47,8 @@ def slope_interval(predictors: np.ndarray, response: np.ndarray) -> list[Interva
     Returns
     -------
     list of Interval
-        By ordinary least squares with independent errors; points with NaN are left out. NaN where there are too few.
+        By ordinary least squares with independent errors; points with NaN are left out. NaN where there are too few,
+        and for a predictor that has one value only or follows from the others.
     """
     from scipy import stats
 
@@ -55,15 +57,51 @@ def slope_interval(predictors: np.ndarray, response: np.ndarray) -> list[Interva
     y = np.asarray(response, dtype=np.float64)
     known = np.isfinite(x).all(axis=1) & np.isfinite(y)
     x, y = x[known], y[known]
-    freedom = len(y) - x.shape[1] - 1
-    if freedom < 1:
-        return [Interval(np.nan, np.nan, np.nan, len(y))] * x.shape[1]
+    nothing = Interval(np.nan, np.nan, np.nan, len(y))
     design = np.column_stack([np.ones(len(y)), x])
+    rank = int(np.linalg.matrix_rank(design)) if len(y) else 0
+    freedom = len(y) - rank
+    if freedom < 1:
+        return [nothing] * x.shape[1]
     inverse = np.linalg.pinv(design.T @ design)
     coefficients = inverse @ design.T @ y
     residual = y - design @ coefficients
     errors = np.sqrt(np.diag(inverse) * (residual @ residual) / freedom)
     half = stats.t.ppf(0.5 + CONFIDENCE / 2, freedom) * errors
-    return [
+    found = [
         Interval(float(c), float(c - h), float(c + h), len(y)) for c, h in zip(coefficients[1:], half[1:], strict=True)
     ]
+    if rank == design.shape[1]:
+        return found
+    told_apart = [np.linalg.matrix_rank(np.delete(design, k, axis=1)) < rank for k in range(1, design.shape[1])]
+    return [one if is_told else nothing for one, is_told in zip(found, told_apart, strict=True)]
+
+
+def redrawn_means(table: np.ndarray, generator: np.random.Generator, n_draws: int) -> Iterator[np.ndarray]:
+    """Means of every cell after redrawing its networks, (cells...) each, ``n_draws`` times; NaN in cells without one.
+
+    Parameters
+    ----------
+    table
+        (..., networks) values, padded with NaN at the end (`hpcspike.analysis.cells.by_replicate`). A cell of one
+        network does not scatter.
+    generator, n_draws
+        Source of randomness and number of draws.
+    """
+    count = (~np.isnan(table)).sum(axis=-1)
+    # one draw fewer than there are networks: the mean of n draws of n would scatter too little by (n - 1) / n
+    size = np.maximum(count - 1, 1)
+    drawn = np.arange(table.shape[-1]) < size[..., None]
+    for _ in range(n_draws):
+        pick = (generator.random(table.shape) * count[..., None]).astype(np.intp)
+        total = np.where(drawn, np.take_along_axis(table, pick, axis=-1), 0.0).sum(axis=-1)
+        yield np.where(count > 0, total / size, np.nan)
+
+
+def percentile_ends(draws: np.ndarray, level: float) -> tuple[float, float]:
+    """Ends of the interval that holds the share ``level`` of (draws,) draws; NaN unless half of them have a value."""
+    known = draws[~np.isnan(draws)]
+    if not len(draws) or len(known) < len(draws) / 2:
+        return np.nan, np.nan
+    low, high = np.quantile(known, [(1 - level) / 2, 1 - (1 - level) / 2])
+    return float(low), float(high)

@@ -22,6 +22,7 @@ from hpcspike.analysis.cells import (
     of_measure,
     statistics,
 )
+from hpcspike.analysis.intervals import percentile_ends
 from hpcspike.analysis.limits_fit import bootstrap_cells, bootstrap_replicates, line_fits, longest_learned
 from hpcspike.analysis.mapping import STATISTICS
 from hpcspike.errors import DataError
@@ -68,7 +69,7 @@ def capacity(
         it T_max is low by up to one step of the grid, on average half a step.
     interval
         ``"replicates"``: bootstrap the replicates of every cell; ``"cells"``: bootstrap the tau_c; ``"auto"``:
-        replicates if the typical cell has three or more.
+        replicates if the typical cell has three or more. No interval where there is one replicate, or one tau_c.
     level
         Coverage of the percentile interval.
     n_bootstrap, random_seed
@@ -111,8 +112,8 @@ def capacity(
     }
     options = {"non_monotone": non_monotone, "interpolate": interpolate}
     if interval == "auto":
-        typical = np.median(np.bincount(grid.cell[grid.cell >= 0])) if (grid.cell >= 0).any() else 0
-        interval = "replicates" if typical >= 3 else "cells"
+        _, counts = np.unique(grid.cell[grid.cell >= 0], return_counts=True)
+        interval = "replicates" if len(counts) and np.median(counts) >= 3 else "cells"
     function = partial(
         _capacity,
         grid=grid,
@@ -203,17 +204,13 @@ def _generator(resampling: dict[str, Any]) -> tuple[np.random.Generator, int]:
 
 
 def _percentiles(draws: np.ndarray, resampling: dict[str, Any], shape: tuple[int, ...]) -> list[np.ndarray]:
-    """Interval ends of both estimates, each in the given shape; NaN unless half of the resamplings have a value.
+    """Interval ends of both estimates, each in the given shape, by `percentile_ends`.
 
     ``draws`` has the shape (resamplings, 2, *shape): the estimate without and with censored cells.
     """
     ends = [np.full(shape, np.nan) for _ in INTERVALS]
-    tail = (1 - resampling["level"]) / 2
-    for estimate in range(2 if len(draws) else 0):
+    for estimate in range(2):
+        low, high = ends[2 * estimate : 2 * estimate + 2]
         for index in np.ndindex(*shape):
-            drawn = draws[(slice(None), estimate, *index)]
-            drawn = drawn[~np.isnan(drawn)]
-            if len(drawn) >= len(draws) / 2:
-                low, high = np.quantile(drawn, [tail, 1 - tail])
-                ends[2 * estimate][index], ends[2 * estimate + 1][index] = low, high
+            low[index], high[index] = percentile_ends(draws[(slice(None), estimate, *index)], resampling["level"])
     return ends

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from hpcspike.analysis.intervals import redrawn_means
+
 # c tau_c, t durations, g any leading dimensions
 
 
@@ -123,16 +125,12 @@ def bootstrap_replicates(
     generator, n_bootstrap = source
     count = (~np.isnan(table)).sum(axis=-1)
     known = count > 0
-    # one draw fewer than there are replicates: the mean of n draws of n would scatter too little by (n - 1) / n
-    n_draws = np.maximum(count - 1, 1)
-    drawn = np.arange(table.shape[-1]) < n_draws[..., None]
     shortest = np.where(known, duration, np.inf).min(axis=-1)
     longest = np.where(known, duration, -np.inf).max(axis=-1)
-    draws = np.empty((n_bootstrap, 2, len(thresholds), *table.shape[:-3]))
-    for index in range(n_bootstrap):
-        pick = (generator.random(table.shape) * count[..., None]).astype(np.intp)
-        values = np.where(drawn, np.take_along_axis(table, pick, axis=-1), 0.0).sum(axis=-1)
-        mean = np.where(known, values / n_draws, np.nan)
+    draws = np.full((n_bootstrap, 2, len(thresholds), *table.shape[:-3]), np.nan)
+    if count.max(initial=0) < 2:  # single networks say nothing about their scatter
+        return draws
+    for index, mean in enumerate(redrawn_means(table, generator, n_bootstrap)):
         for k, threshold in enumerate(thresholds):
             t_max, censoring, _ = longest_learned(mean, duration, threshold, **options)
             plain, one_sided, _ = _slopes(t_max, censoring, tau_corr, shortest, longest, np.ones(t_max.shape))
@@ -159,5 +157,5 @@ def bootstrap_cells(
         pick = np.where(np.arange(t_max.shape[-1]) < n_known, pick, -1)
         weight = (pick[..., None, :] == rank[..., :, None]).sum(axis=-1) * known
         plain, one_sided, _ = _slopes(t_max, censoring, tau_corr, shortest, longest, weight.astype(np.float64))
-        draws[index, 0], draws[index, 1] = plain, one_sided
+        draws[index] = np.where(n_known[..., 0] > 1, [plain, one_sided], np.nan)  # one tau_c has no scatter
     return draws

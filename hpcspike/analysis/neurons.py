@@ -8,6 +8,7 @@ from typing import Any
 import xarray as xr
 
 from hpcspike.errors import DataError
+from hpcspike.measures.correlation import pearson
 from hpcspike.model.transfer import rate_of_noisy_input
 from hpcspike.variables import ANALYSIS
 
@@ -73,8 +74,13 @@ def experiment_of(trained: xr.Dataset) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _pearson(left: xr.DataArray, right: xr.DataArray) -> xr.DataArray:
-    left = left - left.mean("time")
-    right = right - right.mean("time")
-    norm = (left**2).sum("time") * (right**2).sum("time")
-    return ((left * right).sum("time") / norm.where(norm > 0) ** 0.5).fillna(0.0)
+def _pearson(response: xr.DataArray, target: xr.DataArray) -> xr.DataArray:
+    return xr.apply_ufunc(
+        pearson,
+        response,
+        target,
+        input_core_dims=[["time"], ["time"]],
+        dask="parallelized",
+        output_dtypes=["float64"],
+        dask_gufunc_kwargs={"allow_rechunk": True},
+    )

@@ -9,7 +9,20 @@ from typing import Literal, NamedTuple
 import numpy as np
 import xarray as xr
 
-from hpcspike.analysis.cells import Arrays, Grid, assemble, evaluate, make_grid, measured, of_measure, statistics
+from hpcspike.analysis.cells import (
+    Arrays,
+    Grid,
+    assemble,
+    by_replicate,
+    evaluate,
+    failed,
+    finished,
+    make_grid,
+    measured,
+    of_measure,
+    statistics,
+)
+from hpcspike.analysis.intervals import CONFIDENCE, Interval, percentile_ends, redrawn_means
 from hpcspike.analysis.mapping import STATISTICS
 from hpcspike.errors import DataError
 
@@ -82,17 +95,8 @@ def collapse(
     chosen = REGIMES[regime]
     low, high = tau_syn_range_ms or chosen.tau_syn_range_ms
     grid = make_grid(sweep, over=(chosen.group, chosen.curve, "tau_syn_ms"), pool=pool)
-    inside = (grid.axes["tau_syn_ms"] >= low) & (grid.axes["tau_syn_ms"] <= high)
-    if not inside.any():
-        raise DataError(
-            f"tau_syn_range_ms = ({low:g}, {high:g}) ms holds none of the sweep's tau_s "
-            f"({grid.axes['tau_syn_ms'].min():g} to {grid.axes['tau_syn_ms'].max():g} ms); choose another range"
-        )
+    inside, abscissae = _in_regime(grid, regime, low, high)
     axes = {**grid.axes, "tau_syn_ms": grid.axes["tau_syn_ms"][inside]}
-    tau_syn, curve = np.meshgrid(axes["tau_syn_ms"], axes[chosen.curve])
-    abscissa = tau_syn / curve if regime == "tracking" else 1 / np.sqrt(curve * tau_syn)
-    control = tau_syn if regime == "tracking" else 1 / np.sqrt(tau_syn)
-
     shape = (*grid.shape[:-1], int(inside.sum()))
     groups = grid.shape[:-2]
     shapes: dict[str, tuple[int, ...]] = {name: shape for name in (*STATISTICS, "master_curve")}
@@ -101,12 +105,12 @@ def collapse(
     dims = {name: grid.dims[: len(s)] for name, s in shapes.items()}
     for name in ("unexplained_fraction", "held_out_fraction"):
         dims[name] = (*grid.dims[:-2], "abscissa_name")
-    function = partial(_collapsed, grid=grid, inside=inside, abscissae=(abscissa, control), failed_as=failed_as)
+    function = partial(_collapsed, grid=grid, inside=inside, abscissae=abscissae, failed_as=failed_as)
     arrays = evaluate(function, measured(sweep, measure), shapes)
     return assemble(
         {
             **{name: (dims[name], arrays[name]) for name in shapes},
-            "abscissa": ((chosen.curve, "tau_syn_ms"), abscissa),
+            "abscissa": ((chosen.curve, "tau_syn_ms"), abscissae[0]),
         },
         {**axes, "abscissa_name": np.array([chosen.name, CONTROL])},
         like=sweep,
@@ -122,6 +126,66 @@ def collapse(
             "abscissa": {"units": chosen.units, "long_name": chosen.name},
         },
     )
+
+
+def _in_regime(grid: Grid, regime: Regime, low: float, high: float) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """Which tau_s lie in the range (tau_s,) bool, and the scaling variable and its control (curves, tau_s inside)."""
+    tau_syn = grid.axes["tau_syn_ms"]
+    inside = (tau_syn >= low) & (tau_syn <= high)
+    if not inside.any():
+        raise DataError(
+            f"tau_syn_range_ms = ({low:g}, {high:g}) ms holds none of the sweep's tau_s ({tau_syn.min():g} to "
+            f"{tau_syn.max():g} ms); choose another range"
+        )
+    tau, curve = np.meshgrid(tau_syn[inside], grid.axes[REGIMES[regime].curve])
+    if regime == "tracking":
+        return inside, (tau / curve, tau)
+    return inside, (1 / np.sqrt(curve * tau), 1 / np.sqrt(tau))
+
+
+def held_out_intervals(
+    sweep: xr.Dataset, *, regime: Regime = "tracking", n_bootstrap: int = 500, random_seed: int = 0
+) -> tuple[Interval, Interval]:
+    """``held_out_fraction`` of the correlation, mean over groups, with its interval by redrawing networks.
+
+    Parameters
+    ----------
+    sweep, regime
+        As in `collapse`.
+    n_bootstrap, random_seed
+        Number of resamplings of the networks of every cell, and the seed that makes them repeatable.
+
+    Returns
+    -------
+    tuple of Interval
+        From the scaling variable, and from tau_s alone. Redrawn means scatter about those at hand, so that the interval
+        lies high where the fraction is no larger than the scatter of networks alone makes it. NaN ends where no cell
+        has two networks, NaN values where `collapse` has none.
+    """
+    found = collapse(sweep, regime=regime)
+    values = found["held_out_fraction"].values.reshape(-1, 2)
+    chosen = REGIMES[regime]
+    grid = make_grid(sweep, over=(chosen.group, chosen.curve, "tau_syn_ms"))
+    inside, abscissae = _in_regime(grid, regime, *chosen.tau_syn_range_ms)
+    arrays = {name: array.values for name, array in measured(sweep, "correlation").items()}
+    status = arrays.get("status")
+    cell = np.where(finished(grid.cell, status), grid.cell, -1)
+    table = by_replicate(np.where(failed(arrays["values"], status), np.nan, arrays["values"]), cell, grid.n_cells)
+    table = table.reshape(-1, *grid.shape[-2:], table.shape[-1])[:, :, inside]
+    table[:, np.isnan(abscissae[0])] = np.nan
+    n_networks = int((~np.isnan(table)).sum())
+    draws = np.full((n_bootstrap, *values.shape), np.nan)
+    if (~np.isnan(table)).sum(axis=-1).max(initial=0) > 1 and not np.isnan(values).all():
+        for index, means in enumerate(redrawn_means(table, np.random.default_rng(random_seed), n_bootstrap)):
+            draws[index] = [_held_out(abscissae, mean) for mean in means]
+    known = ~np.isnan(values).any(axis=1)
+    if not known.any():
+        return (Interval(np.nan, np.nan, np.nan, n_networks),) * 2
+    ends = [percentile_ends(column, CONFIDENCE) for column in draws[:, known].mean(axis=1).T]
+    scaled, alone = (
+        Interval(float(value), *end, n_networks) for value, end in zip(values[known].mean(axis=0), ends, strict=True)
+    )
+    return scaled, alone
 
 
 def _collapsed(

@@ -105,15 +105,22 @@ def _optimum(tau_syn: np.ndarray, curve: np.ndarray, near: float) -> tuple[float
         low -= 1
     while high < len(y) - 1 and y[high + 1] >= y[best] - near:
         high += 1
-    if 0 < best < len(y) - 1:
-        edge = 0
-        log_place, value = parabola_vertex(np.log(tau[best - 1 : best + 2]), y[best - 1 : best + 2])
-        place = float(np.exp(log_place))
+    vertex = vertex_inside(np.log(tau), y)
+    if vertex is not None:
+        edge, place, value = 0, float(np.exp(vertex[0])), vertex[1]
     else:
         # a curve of one value lies at both edges: call it the upper one
         edge = -1 if best == 0 and len(y) > 1 else 1
         place, value = float(tau[best]), float(y[best])
     return (place, value, edge, tau[low], tau[high], value - y[0], value - y[-1])
+
+
+def vertex_inside(x: np.ndarray, y: np.ndarray) -> tuple[float, float] | None:
+    """Place and value of the maximum, by a parabola through the largest y and its neighbours; None if at an end."""
+    best = int(np.argmax(y))
+    if not 0 < best < len(y) - 1:
+        return None
+    return parabola_vertex(x[best - 1 : best + 2], y[best - 1 : best + 2])
 
 
 def parabola_vertex(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:

@@ -40,11 +40,19 @@ def rows_of(result: dict[str, Any]) -> list[Row]:
 
 
 def read(text: str, *, source: str) -> list[Row]:
-    """The rows of a history file; a `StoreError` if it is something else."""
+    """The rows of a history file; a `StoreError` if it is something else, or a line is not whole."""
     reader = csv.DictReader(io.StringIO(text))
     if tuple(reader.fieldnames or ()) != COLUMNS:
         raise StoreError(f"{source}: is no history of benchmarks; its first line must be {','.join(COLUMNS)}")
-    return list(reader)
+    rows = list(reader)
+    for line, row in enumerate(rows, start=2):
+        try:
+            float(row["blocked"])
+        except (TypeError, ValueError):  # a line that is too short has None
+            raise StoreError(
+                f"{source}: line {line} has blocked = {row['blocked']!r}, which must be a number; mend or remove it"
+            ) from None
+    return rows
 
 
 def write(rows: list[Row]) -> str:

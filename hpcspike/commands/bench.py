@@ -47,12 +47,21 @@ def _show_history(arguments: argparse.Namespace) -> None:
     path = Path(arguments.history)
     if not path.exists() and not arguments.add:
         raise StoreError(f"--history {path}: no such file; begin it with --add JSON")
-    rows = history.read(path.read_text(), source=f"--history {path}") if path.exists() else []
+    rows = history.read(_text(path), source=f"--history {path}") if path.exists() else []
     if arguments.add:
         refuse_unwritable(path)
         rows = history.added(rows, _stored(Path(arguments.add), option="--add"))
-        write_whole(path, lambda unfinished: unfinished.write_text(history.write(rows)))
+        write_whole(path, lambda unfinished: unfinished.write_text(history.write(rows), encoding="utf-8"))
     print("\n".join(history.lines(rows)))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise StoreError(
+            f"--history {path}: is no text file that can be read; give the CSV file of a history"
+        ) from None
 
 
 def _stored(path: Path, *, option: str = "--markdown") -> dict[str, Any]:

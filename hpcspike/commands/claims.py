@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         table.encoding.pop("unlimited_dims", None)
         write_whole(folder / f"{name}.nc", partial(table.to_netcdf, engine="h5netcdf", encoding=compressed(table)))
     write_whole(folder / "claims.csv", lambda path: as_table(found).to_csv(path, index=False, float_format="%.6g"))
-    write_whole(folder / "claims.md", lambda path: path.write_text(as_markdown(found, sources)))
+    write_whole(folder / "claims.md", lambda path: path.write_text(as_markdown(found, sources), encoding="utf-8"))
     page = page_of_claims(found, sources)
     write_whole(folder / "claims.html", lambda path: path.write_text(page, encoding="utf-8"))
     verdicts = [row.verdict for row in found]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcspike.errors import ResourceError, SpecError, StoreError
+from hpcspike.errors import SpecError, StoreError
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.load import load
 from hpcspike.spec.study import Study
@@ -35,7 +34,7 @@ def key_and_value(text: str, *, option: str = "--set") -> tuple[str, Any]:
         raise SpecError(f"{option} {text}: must be KEY=VALUE, for example synapse.tau_syn_ms=30")
     try:
         return key, yaml.safe_load(value)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):  # ValueError: what looks like a date or a number, but is none
         raise SpecError(f"{option} {text}: {value!r} is not a YAML value; quote it") from None
 
 
@@ -74,20 +73,11 @@ def output_folder(text: str) -> Path:
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends well, and is removed otherwise."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.stem}.writing-{os.getpid()}{path.suffix}")
-    try:
+    from hpcspike.engine.communication import World
+    from hpcspike.engine.output import whole_over_ranks
+
+    with whole_over_ranks(path, World()) as unfinished:
         yield unfinished
-        os.replace(unfinished, path)
-    except OSError as error:
-        raise ResourceError(
-            f"{path}: cannot be written ({error.strerror or error}); nothing was left behind"
-        ) from error
-    finally:
-        if unfinished.is_dir():
-            shutil.rmtree(unfinished, ignore_errors=True)
-        else:
-            unfinished.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -118,24 +108,5 @@ def is_sweep(path: Path) -> bool:
         return True
     try:
         return "hpcspike_schema" in json.loads((path / "zarr.json").read_text())["attributes"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):  # whatever it is, it is not ours
         return False
-
-
-def trained_network(path: str) -> xr.Dataset:
-    """The Dataset that ``hpcspike train`` wrote."""
-    import xarray as xr
-
-    from hpcspike.sweep.store import describe
-
-    try:
-        if Path(path).is_dir():
-            dataset = xr.open_zarr(path, chunks=None)
-        else:
-            dataset = xr.open_dataset(path, engine="h5netcdf")
-    except Exception:  # whatever it is, it is not ours
-        dataset = xr.Dataset()
-    if "experiment_hash" not in dataset.attrs:
-        what = describe(Path(path))
-        raise StoreError(f"{path} is {what}: neither the store of a sweep nor what 'hpcspike train' writes")
-    return dataset

@@ -8,14 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcspike.commands.common import (
-    compressed,
-    finished_points,
-    is_sweep,
-    refuse_unwritable,
-    trained_network,
-    whole,
-)
+from hpcspike.commands.common import compressed, finished_points, is_sweep, refuse_unwritable, whole
 from hpcspike.errors import StoreError
 
 if TYPE_CHECKING:
@@ -32,7 +25,8 @@ data_dictionary.csv   what every variable is: dimensions, type, unit, meaning, m
 sweep.json            the sweep that was run: experiment, axes, replicates
 provenance.json       what each process ran on: versions, code revision, host, BLAS, processor
 
-Rows of points.csv and curves.csv belong together by the column point.
+Rows of points.csv and curves.csv belong together by the column point, the number by which 'hpcspike show STORE --point
+K' trains and draws that network again where the store of the sweep is.
 """
 
 
@@ -50,12 +44,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _export_network(store: str, path: Path) -> int:
     from hpcspike.exchange import write_nwb
+    from hpcspike.sweep.reading import open_network
 
-    network = trained_network(store)
+    network = open_network(store)
     if path.suffix != ".nwb":
         raise StoreError(f"{path}: must end in .nwb (spikes and trials); {store} itself is what xarray opens")
-    with whole(path) as unfinished:
-        write_nwb(network, unfinished)
+    write_nwb(network, path)
     sizes = network.sizes
     n_trials = sizes["target_set"] * sizes["trial"]
     print(f"{path}: {sizes['spike']:,} spikes of {sizes['neuron']:,} neurons in {n_trials} trials")
@@ -63,9 +57,7 @@ def _export_network(store: str, path: Path) -> int:
 
 
 def _export_sweep(arguments: argparse.Namespace, path: Path) -> int:
-    sweep = finished_points(arguments.store, provenance=True)
-    sweep = sweep.assign_coords(point=range(sweep.sizes["point"])).load()
-    sweep["point"].attrs.update(units="1", long_name="number of the network in this file")
+    sweep = finished_points(arguments.store, provenance=True).load()
     dictionary = data_dictionary(sweep)
     sweep.attrs["data_dictionary"] = dictionary.to_csv(index=False)
     with whole(path) as unfinished:
@@ -116,7 +108,9 @@ def _write_zip(sweep: xr.Dataset, dictionary: pd.DataFrame, store: Path, path: P
             archive.writestr("README.txt", README.format(points=sweep.sizes["point"], name=name))
             archive.writestr("data_dictionary.csv", dictionary.to_csv(index=False))
             archive.writestr("points.csv", sweep.drop_vars([*curves, "loop"]).to_dataframe().to_csv())
-            archive.writestr("curves.csv", sweep[curves].reset_coords(drop=True).to_dataframe().dropna().to_csv())
+            # loops that a shorter training does not have; of other learners one of the curves is NaN all along
+            loops = sweep[curves].reset_coords(drop=True).to_dataframe().dropna(how="all")
+            archive.writestr("curves.csv", loops.to_csv())
             archive.writestr("sweep.json", _indented(json.loads(sweep.attrs["sweep"])))
             archive.writestr("provenance.json", _indented(read_records(store)))
             archive.write(netcdf, f"{name}.nc", zipfile.ZIP_STORED)

@@ -13,13 +13,12 @@ from hpcspike.engine.checkpoint import checkpoint_bytes
 from hpcspike.errors import ResourceError, SpecError, StoreError
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.study import Study, StudyRun
-from hpcspike.spec.sweep import Sweep
 from hpcspike.sweep.calibration import calibration
 from hpcspike.sweep.cost import BASE_MIB, available_memory_mib, check_memory, predict, shown_mib, shown_seconds
 from hpcspike.sweep.grid import Grid, build_grid
 from hpcspike.sweep.growth import ensure_store, grown, planned
 from hpcspike.sweep.layout import Table
-from hpcspike.sweep.records import write_durably
+from hpcspike.sweep.records import write_receipt
 from hpcspike.sweep.scaling import loop_time
 from hpcspike.sweep.store import SweepStore, open_store
 
@@ -46,17 +45,17 @@ def run(arguments: argparse.Namespace) -> int:
     existed = path.exists() or path.is_symlink()
     if not existed:
         _print_sweep(grid, planned(grid), available)
-        largest = int(np.argmax(grid.memory_mib))
-        if _memory_per_process(grid)[largest] > available:
-            _refuse(config, largest, available, arguments.memory is not None)
+        _refuse_too_large(grid, available, given=arguments.memory is not None)
     refuse_unwritable(path)
+    if arguments.receipt:
+        refuse_unwritable(Path(arguments.receipt))
     store, added = ensure_store(path, config, grid=grid)
     if existed:
         _print_sweep(grid, None, available, store)
     print(f"store      {path} ({_became(store, added, existed)})")
     if arguments.receipt:
         receipt = {"name": config.name, "points": grid.n_points, "points_hash": grid.identity}
-        write_durably(Path(arguments.receipt), receipt)
+        write_receipt(Path(arguments.receipt), receipt)
     return 0
 
 
@@ -84,8 +83,11 @@ def _became(store: SweepStore, added: int, existed: bool) -> str:
     return f"grown by {added} points, {done}" if added else f"was there, {done}"
 
 
-def _refuse(sweep: Sweep, index: int, available: float, given: bool) -> None:
-    ranks = sweep.batching.mpi_ranks if sweep.batching.mpi_minutes is not None else 1
+def _refuse_too_large(grid: Grid, available: float, *, given: bool) -> None:
+    """A ResourceError if the point that takes the most memory in one process does not fit; given: with ``--memory``."""
+    sweep, needed = grid.sweep, _memory_per_process(grid)
+    index = int(np.argmax(needed))
+    ranks = grid.memory_mib[index] / needed[index]
     try:
         check_memory(sweep.point(sweep.parameters_at(index)), available_mib=available * ranks)
     except ResourceError as error:
@@ -94,10 +96,14 @@ def _refuse(sweep: Sweep, index: int, available: float, given: bool) -> None:
 
 
 def _print_experiment(experiment: Experiment, available: float, ranks: int) -> None:
-    cost = predict(experiment)
+    cost, kind = predict(experiment), experiment.learner.kind
+    if kind != "rls" and ranks > 1:
+        raise SpecError(f"--ranks {ranks}: learner.kind = {kind} runs on one rank; leave the option out")
     print(f"experiment {experiment.name}")
     print(f"time       about {shown_seconds(cost.seconds)} on one core")
     _print_memory(cost.memory_mib, available)
+    if kind != "rls":  # its states are of another kind
+        return
     print(f"checkpoint up to {shown_mib(checkpoint_bytes(experiment) / 2**20)} each")
     if ranks > 1:
         loop = loop_time(experiment, ranks)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpcspike.commands.common import finished_points, is_sweep, output_folder, trained_network, whole
+from hpcspike.commands.common import finished_points, is_sweep, output_folder, whole
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -44,7 +44,9 @@ def results_at(path: Path) -> xr.Dataset | xr.DataTree:
         return open_study(path)
     if {"name", "sweep_hash"} <= set(root.attrs):
         return root  # a sweep that was exported
-    return trained_network(str(path))
+    from hpcspike.sweep.reading import open_network
+
+    return open_network(path)
 
 
 def _root(path: Path) -> xr.Dataset:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpcspike.commands.common import finished_points, is_sweep, refuse_unwritable, write_whole
-from hpcspike.errors import SpecError, StoreError
+from hpcspike.commands.common import is_sweep, refuse_unwritable, write_whole
+from hpcspike.errors import HpcspikeError, SpecError, StoreError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -43,8 +44,8 @@ def _page(store: Path, figures: Path | None, captions: Path | None, *, retrain_b
     from hpcspike.figures import figures_for
     from hpcspike.report.drawing import pictures
 
-    results = _with_rows(store) if is_sweep(store) else results_at(store)
-    if not is_sweep(store) and "point" in results.dims:
+    results = results_at(store)
+    if "point" in results.dims and not is_sweep(store):
         raise StoreError(f"{store} was exported from a sweep; give the store of the sweep itself")
     drawn = pictures(figures_for(results), folder=figures, captions=captions, what=_name(results))
     if isinstance(results, xr.DataTree):
@@ -88,24 +89,13 @@ def _overview(store: Path, words: str, point: int, captions: Path | None) -> lis
         network = retrain(store, point=point)
     except SpecError:  # of another learner
         return []
+    except HpcspikeError as error:  # too little memory, or a file of targets is gone: the page is worth having without
+        print(f"hpcspike: the {words} network is not shown: {error}", file=sys.stderr)
+        return []
     heading = f"The {words} network, point {point}"
     alternative = f"{heading}: targets and responses, spikes, learning curve, power spectra and error split"
     caption = as_html(caption_of(captions, "point").text)
     return [Picture(f"figure-{words}", heading, alternative, as_png(point_overview(network)), caption)]
-
-
-def _with_rows(store: Path) -> xr.Dataset:
-    """The finished points of a sweep with their rows in the store, by which other commands call them."""
-    import numpy as np
-
-    from hpcspike.sweep.reading import open_sweep
-    from hpcspike.sweep.store import open_store
-
-    finished_points(str(store))  # an error if there are none
-    sweep = open_sweep(store, complete_only=False)
-    rows = np.flatnonzero(open_store(store).planned)
-    sweep = sweep.assign_coords(point=("point", rows, {"units": "1", "long_name": "row of the store"}))
-    return sweep.isel(point=np.flatnonzero(sweep["done"].values == 1))
 
 
 def _name(results: xr.Dataset | xr.DataTree) -> str:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcspike.commands.common import refuse_unwritable, use_one_thread_per_library
+from hpcspike.commands.common import refuse_unwritable
 from hpcspike.commands.ranks import run_on_ranks
 from hpcspike.errors import Interrupted
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compute what is missing and report every point."""
-    use_one_thread_per_library()
     return run_on_ranks(_run, arguments)
 
 

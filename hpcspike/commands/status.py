@@ -1,13 +1,16 @@
-"""``hpcspike status``: how far a sweep is, once or again and again."""
+"""``hpcspike status``: how far a sweep is, once or again and again; or how far a training whose state is saved."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from hpcspike.sweep.cost import shown_seconds
+from hpcspike.engine.checkpoint_files import MANIFEST, SCHEMA, Damaged, checkpoints_in, read_manifest
+from hpcspike.errors import SpecError
+from hpcspike.sweep.cost import shown_mib, shown_seconds
 from hpcspike.sweep.status import Status, sweep_status
 
 if TYPE_CHECKING:
@@ -18,8 +21,14 @@ MOST_FAILURES = 10
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the state of a store; with ``--watch`` until every point is done."""
-    if arguments.watch is None:
+    """Print the state of a store, with ``--watch`` until every point is done; or that of a folder of saved states."""
+    saved = checkpoints_in(Path(arguments.store))
+    if saved:
+        if arguments.watch is not None:
+            raise SpecError(f"--watch: {arguments.store} holds the saved states of one training; leave the option out")
+        for name, text in _saved(saved):
+            print(f"{name:<10} {text}")
+    elif arguments.watch is None:
         _print(sweep_status(arguments.store))
     elif sys.stdout.isatty():
         _watch(arguments.store, arguments.watch)
@@ -76,6 +85,47 @@ def _rows(status: Status) -> list[tuple[str, str]]:
         rows += [("running", running), ("left", f"about {shown_seconds(status.seconds_left)} on one core")]
     if status.end is not None:
         rows.append(("end", f"about {_clock(status.end)}, if so many cores stay at it"))
+    return rows
+
+
+def _saved(checkpoints: list[Path]) -> list[tuple[str, str]]:
+    """What the checkpoints of a training say, newest first; of the newest that can be read, also how far it is."""
+    rows: list[tuple[str, str]] = []
+    told = False
+    for path in checkpoints:
+        try:
+            manifest = read_manifest(path)
+            size = sum(file.stat().st_size for file in path.iterdir())
+            saved = (path / MANIFEST).stat().st_mtime
+        except Damaged as damage:
+            rows += [("damaged", f"{path.name}: {damage}")] if path.exists() else []
+            continue
+        except FileNotFoundError:  # a training that runs now has removed it
+            continue
+        if not told and manifest["schema"] == SCHEMA:
+            rows[:0] = _progress(manifest)
+            told = True
+        rows.append(("saved", f"{path.name}, {_clock(saved)}, {shown_mib(size / 2**20)}"))
+    return rows
+
+
+def _progress(manifest: dict[str, Any]) -> list[tuple[str, str]]:
+    """How far a training is, by what its checkpoint says."""
+    identity = manifest["identity"]
+    n_neurons = identity.get("network", {}).get("n_neurons")
+    size = f"{n_neurons:,} neurons" if n_neurons else "network"
+    rows = [("training", f"{size}, seed {identity['seed']}" if "seed" in identity else size)]
+    if "passes" in manifest:
+        return [*rows, ("passes", f"{manifest['passes']} done")]
+    numbers = manifest["numbers"]
+    done = f"{numbers['cursor']['loop']} done"
+    if "targets" in identity:  # of explicit arrays the number of target sets is not written down
+        done = done.replace(" ", f" of {identity['training']['n_loops'] * identity['targets'].get('n_sets', 1)} ")
+    rows.append(("loops", done))
+    if numbers["diverged_loop"] >= 0:
+        rows.append(("diverged", f"in loop {numbers['diverged_loop']}"))
+    elif numbers["curve"]["correlation"]:
+        rows.append(("last loop", f"correlation {numbers['curve']['correlation'][-1]:.3f}"))
     return rows
 
 

@@ -28,7 +28,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run_named(study: Study, label: str) -> StudyRun:
-    variant, _, replicate = label.rpartition("_")
     known = {one.label: one for one in study.runs}
     if label not in known:
         raise SpecError(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcspike.commands.common import load_config, refuse_unwritable, trained_network
+from hpcspike.commands.common import load_config, refuse_unwritable
 from hpcspike.commands.ranks import run_on_ranks
 from hpcspike.engine.communication import World, connect
 from hpcspike.engine.phases import PHASES
@@ -36,13 +37,16 @@ def _run(arguments: argparse.Namespace) -> int:
             print(f"{path} holds this experiment already; nothing to do")
         return 0
     from hpcspike.engine.checkpoint import discard
+    from hpcspike.engine.checkpoint_lock import held
     from hpcspike.engine.experiment import train_to_store
     from hpcspike.model.stand_in import stand_in_attributes
 
     checkpoints = _checkpoints(arguments)
-    evaluation, record = train_to_store(
-        experiment, path, threads=arguments.threads, progress=True, world=world, checkpoints=checkpoints
-    )
+    # from before the network is built until the result is safe
+    with nullcontext() if checkpoints is None else held(checkpoints.folder, world):
+        evaluation, record = train_to_store(
+            experiment, path, threads=arguments.threads, progress=True, world=world, checkpoints=checkpoints
+        )
     if checkpoints is not None and arguments.checkpoint is None:  # a folder that was named may be wanted
         discard(checkpoints, world)
     if world.rank == 0:
@@ -62,7 +66,8 @@ def _prepare(arguments: argparse.Namespace, path: Path, world: World) -> tuple[E
     is_there = _is_there(path, experiment_hash(experiment))
     if not is_there:
         # a network is spread evenly over the ranks, of which so many share the memory of this machine
-        check_memory(experiment, available_mib=available_memory_mib() * world.size / world.local_size)
+        available = available_memory_mib() * world.size / world.local_size
+        check_memory(experiment, available_mib=available, keeps_trials=path.suffix == ".nc")
     return experiment, is_there
 
 
@@ -73,9 +78,10 @@ def _is_there(path: Path, identity: str) -> bool:
     if not (path.exists() or path.is_symlink()):
         refuse_unwritable(path)
         return False
+    from hpcspike.sweep.reading import open_network
 
     try:
-        found = trained_network(str(path)).attrs["experiment_hash"]
+        found = open_network(path).attrs["experiment_hash"]
     except StoreError:
         found = None
     if found == identity:

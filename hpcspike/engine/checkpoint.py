@@ -5,6 +5,7 @@ The state is kept by neuron, so that blocks of other bounds can pick it up. All 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import shutil
@@ -20,6 +21,7 @@ import numpy as np
 from hpcspike import provenance
 from hpcspike.engine import checkpoint_files as files
 from hpcspike.engine.checkpoint_identity import refuse_another
+from hpcspike.engine.checkpoint_lock import Busy, held
 from hpcspike.engine.communication import World
 from hpcspike.errors import ResourceError, SpecError, StoreError
 from hpcspike.neurons import n_states
@@ -83,18 +85,15 @@ def state_bytes(trainer: Trainer) -> int:
     return int(trainer.world.concatenate(np.array([own])).sum())
 
 
-def prepare_folder(checkpoints: Checkpoints, world: World, size: int) -> None:
-    """Make the folder, or refuse it before work starts: it cannot be written, or the disk is too full.
+def check_folder(checkpoints: Checkpoints, world: World, size: int) -> None:
+    """Refuse, before work starts, a folder in which nothing can be made or whose disk is too full; it must be held.
 
     size: bytes of one checkpoint.
     """
     folder = checkpoints.folder
 
-    def prepare() -> None:
-        if folder.exists() and not folder.is_dir():
-            raise StoreError(f"{folder} is a file: checkpoints need a folder; choose another path")
+    def check() -> None:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             probe = folder / f"{files.UNFINISHED}probe"
             probe.touch()
             probe.unlink()
@@ -109,7 +108,7 @@ def prepare_folder(checkpoints: Checkpoints, world: World, size: int) -> None:
                 f"written, do not fit: {free / 1e9:.3g} GB are free; choose a folder on another disk"
             )
 
-    _on_root(world, prepare)
+    _on_root(world, check)
 
 
 def save(trainer: Trainer, checkpoints: Checkpoints, identity: dict[str, Any]) -> Path:
@@ -163,14 +162,20 @@ def save(trainer: Trainer, checkpoints: Checkpoints, identity: dict[str, Any]) -
 
 
 def discard(checkpoints: Checkpoints, world: World | None = None) -> None:
-    """Remove the checkpoints of a folder, and the folder if there is nothing else in it."""
+    """Remove the checkpoints of a folder, and the folder if there is nothing else in it.
+
+    All stays if another process trains there now.
+    """
     folder = checkpoints.folder
 
     def work() -> None:
-        files.remove_unfinished(folder)
-        for path in files.checkpoints_in(folder):
-            files.remove(path)
-        if folder.is_dir() and not any(folder.iterdir()):
+        if not folder.is_dir():
+            return
+        with contextlib.suppress(Busy), held(folder, World()):
+            files.remove_unfinished(folder)
+            for path in files.checkpoints_in(folder):
+                files.remove(path)
+        with contextlib.suppress(OSError):  # it holds something else
             folder.rmdir()
 
     _on_root(world or World(), work)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import pickle
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -171,7 +172,7 @@ class MpiWorld(World):
         try:
             result = work()
         except Exception as error:  # handed to every rank, whichever it happened on
-            failure = error
+            failure = _that_can_travel(error)
         failures = [error for error in self._world.allgather(failure) if error is not None]
         if failures:
             raise failures[0]
@@ -188,6 +189,15 @@ class MpiWorld(World):
     def abort(self, code: int) -> None:
         self._world.Abort(code)
         os._exit(code)  # MPICH may come back before its launcher has ended this rank, too
+
+
+def _that_can_travel(error: Exception) -> Exception:
+    """The error, or its words where it cannot be taken apart and put together again, as between ranks it must be."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # whatever its class does then
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def _offsets(lengths: np.ndarray) -> np.ndarray:

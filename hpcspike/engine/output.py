@@ -6,6 +6,7 @@ ranks: chunks follow from the size of the network alone, each is put together on
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import socket
@@ -239,7 +240,7 @@ def whole_over_ranks(path: Path, world: World) -> Iterator[Path]:
 def _remove_stale(path: Path, mark: str) -> None:
     import psutil
 
-    for leftover in path.parent.glob(f"{mark}*{path.suffix}"):
+    for leftover in path.parent.glob(f"{glob.escape(mark)}*{path.suffix}"):
         pid = leftover.stem.rpartition("-")[2]
         if pid.isdigit() and not psutil.pid_exists(int(pid)):
             _remove(leftover)

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hpcspike.engine.checkpoint import Checkpoints, prepare_folder, resume, save, state_bytes
+from hpcspike.engine.checkpoint import Checkpoints, check_folder, resume, save, state_bytes
 from hpcspike.engine.checkpoint_identity import identify
+from hpcspike.engine.checkpoint_lock import held
 from hpcspike.engine.communication import World
 from hpcspike.engine.trainer import Trainer
 from hpcspike.errors import Interrupted, ResourceError
@@ -201,6 +202,8 @@ def keeping(
 ) -> Iterator[Keeper | NoKeeper]:
     """Resume training if there is something to resume, and watch over it while the block lasts.
 
+    The folder of the checkpoints is held meanwhile, see `hpcspike.engine.checkpoint_lock.held`.
+
     Parameters
     ----------
     trainer
@@ -213,10 +216,10 @@ def keeping(
     if checkpoints is None:
         yield NoKeeper()
         return
-    with Signals() as signals:
-        world = trainer.world
+    world = trainer.world
+    with held(checkpoints.folder, world), Signals() as signals:
         size = state_bytes(trainer)
-        prepare_folder(checkpoints, world, size)
+        check_folder(checkpoints, world, size)
         identity = identify(trainer, experiment)
         resume(trainer, checkpoints, identity)
         watch = Watch(checkpoints, world, signals, rows=trainer.problem.n_neurons, size=size)

@@ -73,7 +73,7 @@ class Trainer:
     ) -> None:
         self.problem, self.training, self._on_update = problem, training, on_update
         self.world = world or World()
-        _check(problem, training)
+        _check(problem, training, threads)
         interval, grid = training.update_interval_ms, problem.grid_ms
         self.simulation = make_simulation(problem, dtype=np.dtype(training.dtype), world=self.world)
         mean_in_degree = float(self.world.concatenate(problem.in_degree).mean())
@@ -280,7 +280,9 @@ class Trainer:
             replicated[:] = self.world.concatenate(replicated[own])
 
 
-def _check(problem: Problem, training: Training) -> None:
+def _check(problem: Problem, training: Training, threads: int) -> None:
+    if threads < 1:  # the kernels would write beyond work arrays that are made for so many
+        raise SpecError(f"threads = {threads}: must be a whole number of at least 1; 1 is the default")
     reason = why_untrainable(problem.neuron, training) or why_unconnectable(problem.neuron, problem.synapse)
     if reason is not None:
         raise SpecError(reason)

@@ -68,11 +68,11 @@ def train(
     Raises
     ------
     SpecError
-        If the update interval does not fit the problem's step, grid or window.
+        If the update interval does not fit the problem's step, grid or window, or ``threads`` is less than 1.
     Interrupted
         If it stopped early, because of a signal or its time limit, and saved its state; on all ranks.
     StoreError
-        If the folder of the checkpoints holds those of another training.
+        If the folder of the checkpoints holds those of another training, or another process trains with it now.
     """
     training = training or Training()
     world = world or World()

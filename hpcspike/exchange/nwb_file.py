@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpcspike.engine.communication import World
+from hpcspike.engine.output import whole_over_ranks
 from hpcspike.errors import ResourceError
 from hpcspike.exchange.spike_trains import Trial, recorded_span, trials
 
@@ -33,14 +35,14 @@ def write_nwb(trained: xr.Dataset, path: str | Path) -> None:
     trained
         Dataset of one trained network.
     path
-        File to write, ending in ``.nwb``.
+        File to write, ending in ``.nwb``; it is whole or, if writing fails, as it was before.
 
     Raises
     ------
     DataError
         If the Dataset holds no spikes.
     ResourceError
-        If pynwb is not installed.
+        If pynwb is not installed, or the file cannot be written.
 
     Notes
     -----
@@ -65,7 +67,7 @@ def write_nwb(trained: xr.Dataset, path: str | Path) -> None:
             notes=str(trained.attrs.get("experiment", "")),
         )
         _add(file, trained, recorded)
-        with pynwb.NWBHDF5IO(str(path), mode="w") as stream:
+        with whole_over_ranks(Path(path), World()) as unfinished, pynwb.NWBHDF5IO(str(unfinished), mode="w") as stream:
             stream.write(file)
 
 

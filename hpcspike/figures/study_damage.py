@@ -146,7 +146,8 @@ def phase_deviation(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
             values = collected(tree, variant, f"phase_deviation_{name}")
             if len(values) > 1:
                 axes.plot(time, values.T, color=colour, lw=0.5, alpha=0.5)
-            axes.plot(time, values.mean(axis=0), color=colour, lw=1.8)
+            known = values[np.isfinite(values).all(axis=1)]  # the others had no spike to delete
+            axes.plot(time, known.mean(axis=0) if len(known) else values[0], color=colour, lw=1.8)
         say_if_empty(axes)
         axes.set_xlim(min(0.0, time[0]), time[-1])
         axes.set_title(variant)

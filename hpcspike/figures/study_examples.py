@@ -31,6 +31,7 @@ from hpcspike.figures.style import (
     spread_over,
     styled,
 )
+from hpcspike.measures.correlation import pearson
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -127,7 +128,7 @@ def _neuron(axes: Axes, one: xr.Dataset, loops: list[int], *, trained: bool) -> 
         if trained:
             scale.append(responses.ravel())
             drawn.add("after")
-            words += f", correlation {_correlation(responses[:, : len(goal)], goal):.2f}"
+            words += f", correlation {pearson(responses[:, : len(goal)], goal).mean():.2f}"
             for other in responses[1:]:
                 axes.plot(one["time"], other, color=GREY, lw=0.5, alpha=0.7, zorder=2.2)
             axes.plot(one["time"], responses[0], color=RESPONSE, lw=0.8, zorder=3)
@@ -168,13 +169,6 @@ def _loops_of_set(network: xr.Dataset, target_set: int) -> list[int]:
         return []
     n_sets = network.sizes["target_set"]
     return [int(loop) for loop in network["shown_loop"].values if (int(loop) - 1) % n_sets == target_set]
-
-
-def _correlation(responses: np.ndarray, target: np.ndarray) -> float:
-    """Mean over trials of the Pearson correlation in the window; 0 for a constant."""
-    a, b = responses - responses.mean(axis=1, keepdims=True), target - target.mean()
-    norm = np.sqrt((a**2).sum(axis=1) * (b**2).sum())
-    return float(np.mean(np.divide(a @ b, norm, out=np.zeros(len(a)), where=norm > 0)))
 
 
 def _limits(axes: Axes, values: np.ndarray) -> None:

@@ -66,9 +66,18 @@ def required(tree: xr.DataTree, *names: str, variants: Variants = None) -> list[
 
 
 def collected(tree: xr.DataTree, variant: str, name: str) -> np.ndarray:
-    """A variable of all replicates of a variant, (replicates that have it, ...)."""
+    """A variable of all replicates of a variant, (replicates that have it, ...); NaN after the end of shorter ones.
+
+    Learning curves are shorter where training diverged.
+    """
     there = [one[name].values for one in networks(tree, variant) if name in one]
-    return np.stack(there).astype(np.float64) if there else np.empty(0)
+    if not there:
+        return np.empty(0)
+    table = np.full((len(there), *np.max([values.shape for values in there], axis=0).astype(int)), np.nan)
+    for row, values in enumerate(there):
+        place: tuple[int | slice, ...] = (row, *(slice(length) for length in values.shape))
+        table[place] = values
+    return table
 
 
 def pages(items: Sequence[Any], size: int) -> list[list[Any]]:

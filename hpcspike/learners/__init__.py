@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 LEARNERS = {
     "rls": "hpcspike.learners.rls:RlsLearner",
-    "ebn_bourdoukan": "hpcspike.learners.ebn:BourdoukanLearner",
-    "ebn_alemi": "hpcspike.learners.ebn:AlemiLearner",
+    "ebn_bourdoukan": "hpcspike.learners.ebn_bourdoukan:BourdoukanLearner",
+    "ebn_alemi": "hpcspike.learners.ebn_alemi:AlemiLearner",
     "lsnn": "hpcspike.learners.lsnn:LsnnLearner",
     "huh": "hpcspike.learners.huh:HuhLearner",
 }

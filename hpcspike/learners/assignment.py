@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hpcspike.learners import make_learner
-from hpcspike.learners.gradient_tasks import store_recall
-from hpcspike.learners.interface import Learner, Task
+from hpcspike.learners.gradient_tasks import delayed_xor, store_recall
+from hpcspike.learners.interface import Learner
 from hpcspike.learners.tasks import (
     bistable_task,
     oscillator_task,
@@ -14,9 +14,10 @@ from hpcspike.learners.tasks import (
     pushed_oscillator_task,
     recall_task,
 )
+from hpcspike.learners.trials import Task
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.learners import RlsLearner, UserLearner
-from hpcspike.spec.targets import DrivenTargets, StoreRecallTargets
+from hpcspike.spec.targets import DelayedXorTargets, DrivenTargets, StoreRecallTargets
 
 SYSTEMS: dict[str, Callable[..., Task]] = {
     "oscillator": oscillator_task,
@@ -28,7 +29,7 @@ SYSTEMS: dict[str, Callable[..., Task]] = {
 
 
 def task_of(experiment: Experiment) -> Task:
-    """What an experiment wants: the state of a driven system, stored bits, or recall of its targets."""
+    """What an experiment wants: the state of a driven system, stored bits, delayed XOR, or recall of its targets."""
     targets, section = experiment.targets, experiment.learner
     if isinstance(targets, DrivenTargets):
         options = {} if targets.free_ms is None else {"free_ms": targets.free_ms}
@@ -39,6 +40,11 @@ def task_of(experiment: Experiment) -> Task:
         slots = round(targets.duration_ms / targets.slot_ms)
         return store_recall(
             seed=experiment.seed, replicate=experiment.replicate, n_slots=slots, slot_ms=targets.slot_ms
+        )  # fmt: skip
+    if isinstance(targets, DelayedXorTargets):
+        return delayed_xor(
+            seed=experiment.seed, replicate=experiment.replicate, duration_ms=round(targets.duration_ms),
+            longest_delay_ms=targets.longest_delay_ms, null_share=targets.null_share, grid_ms=targets.grid_ms,
         )  # fmt: skip
     if isinstance(section, RlsLearner):
         return recall_task(experiment, kind=experiment.training.variable)

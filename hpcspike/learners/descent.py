@@ -11,8 +11,9 @@ import numpy as np
 
 from hpcspike.errors import SpecError
 from hpcspike.learners.adam import Weights, adam_start, adam_step, from_arrays, key_of, norm_clipped, to_arrays
-from hpcspike.learners.interface import Rollout, Stimulus, Task, Trial
+from hpcspike.learners.interface import Rollout, refuse_absent_spike
 from hpcspike.learners.tasks import PHASES
+from hpcspike.learners.trials import Stimulus, Task, Trial
 
 _MOST_CACHED = 64
 
@@ -220,10 +221,7 @@ class Descent:
         times, neurons = self._events(np.asarray(spikes))
         if delete_spike is not None:
             inside = np.flatnonzero(times > 0)
-            if not 0 <= delete_spike < len(inside):
-                raise SpecError(
-                    f"delete_spike = {delete_spike}: the window has {len(inside)} spikes; choose one of them"
-                )
+            refuse_absent_spike(delete_spike, len(inside))
             event = inside[delete_spike]
             step = round((times[event] + self._task.cue_ms) / self._network.step_ms) - 1
             mask = self._network.lost(np.asarray(released), step, int(neurons[event]))
@@ -301,10 +299,7 @@ def _answers(output: jax.Array, batch: Batch) -> tuple[jax.Array, jax.Array]:
 
 def _answer_tables(trials: list[Trial]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Averages over the stretches of scored samples (B, answers, samples), labels and validity (B, answers)."""
-    stretches = []
-    for trial in trials:
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], trial.scored, [False]])))
-        stretches.append(list(zip(edges[::2], edges[1::2], strict=True)))
+    stretches = [trial.answers() for trial in trials]
     # padded to a multiple, so that not every batch is compiled anew
     most = -(-max(len(found) for found in stretches) // 8) * 8
     n_batch = len(trials)

@@ -1,8 +1,7 @@
-"""Efficient balanced networks that learn to run a dynamical system by local rules.
+"""Efficient balanced networks that learn to run a dynamical system by local rules: what their learners share.
 
-Bourdoukan & Deneve (NIPS 2015, pp. 982-990) learn fast and slow weights; Alemi, Machens, Deneve & Slotine (AAAI 2018,
-arXiv 1705.08026) learn slow weights from nonlinear units. What is not in the part of these papers that could be read,
-or was chosen here, is named in the docs. Targets that are not states of a system are embedded in one
+A network decodes a state x_hat = F' r and fires where that makes e = x - x_hat smaller, V = F e - mu r; its slow
+weights learn from the error current F e. Targets that are not states of a system are embedded in one
 (`hpcspike.learners.embedding`).
 """
 
@@ -16,13 +15,13 @@ import numpy as np
 from hpcspike.errors import SpecError
 from hpcspike.learners.ebn_kernels import run_ebn
 from hpcspike.learners.embedding import Embedding, fourier_embedding
-from hpcspike.learners.interface import Kind, Learner, Rollout, Stimulus, Task, Trial, refuse_targets
-from hpcspike.learners.tasks import PHASES, score, smooth_noise
+from hpcspike.learners.interface import Learner, Rollout, refuse_absent_spike, refuse_targets
+from hpcspike.learners.tasks import PHASES, score
+from hpcspike.learners.trials import Kind, Stimulus, Task, Trial
 from hpcspike.model.random_streams import stream
-from hpcspike.spec.learners import AlemiLearner as AlemiSettings
-from hpcspike.spec.learners import BourdoukanLearner as BourdoukanSettings
 
-_F, _W, _BASIS, _OFFSET = range(4)  # indices of the stream "learner_weights"
+DECODER, FAST, BASIS, OFFSET = range(4)
+"""What is drawn from the stream "learner_weights": its index."""
 
 USUAL_RATE_HZ = 20.0
 """Rate that the default lengths of decoding vectors aim at, for a state whose components are about 1."""
@@ -40,7 +39,13 @@ class EbnLearner(Learner):
     G
         (J, N) slow weights W_s = F G as the decoded state sees them.
     threshold
-        (N,).
+        (N,) T.
+    basis, basis_offset
+        (N, J) B and (N,) theta of Psi = tanh(B x_hat + theta); (0, J) and (0,) if Psi = r.
+    leak_per_s
+        Leak of V (1/s).
+    fast
+        beta and mu of the fast rule.
     embedding
         How targets are expressed; None for tasks that are systems.
     """
@@ -80,6 +85,8 @@ class EbnLearner(Learner):
         if task.kind == "system":
             if task.teacher is None:
                 raise SpecError(f"task {task.name} has no teacher: this learner needs dx/dt = f(x) + c")
+            if task.n_cue_samples:
+                raise SpecError(f"task {task.name} has a cue: a driven system starts from x = 0; give it none")
             self.n_states, self.readout, self.offset = (
                 task.teacher.n_states, task.teacher.readout, task.teacher.offset,
             )  # fmt: skip
@@ -179,7 +186,9 @@ class EbnLearner(Learner):
         deleted = -1
         if delete_spike is not None:
             before = self._alone(command, phase=phase, index=stimulus.index, kill=kill, noise=noise)[2]
-            deleted = int(np.count_nonzero(before < cue)) + delete_spike
+            n_cue_spikes = int(np.count_nonzero(before < cue))
+            refuse_absent_spike(delete_spike, len(before) - n_cue_spikes)
+            deleted = n_cue_spikes + delete_spike
         record, _, step, neuron = self._alone(
             command, phase=phase, index=stimulus.index, kill=kill, noise=noise, deleted=deleted
         )
@@ -250,114 +259,3 @@ class EbnLearner(Learner):
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Take over what `state` gave."""
         self.W, self.G = state["fast"].copy(), state["slow"].copy()
-
-
-class BourdoukanLearner(EbnLearner):
-    """Fast weights from the voltages at each spike, then slow weights from the error current; Psi = r.
-
-    At a spike of k: dW_f[n, k] = -eps (beta (V_n + mu r_n) + W_f[n, k] + mu delta_nk), V before the spike's effect.
-    Afterwards dW_s/dt = eta (F e) r'. Best weights: W_f = -(F F' + mu I), W_s = F (A + lambda I) F'.
-    """
-
-    for_free: ClassVar[tuple[str, ...]] = (
-        "error current from the teacher while learning", "input weights and decoder", "readouts instead of drives",
-    )  # fmt: skip
-
-    def __init__(self, settings: Any = None) -> None:
-        super().__init__(BourdoukanSettings.model_validate(settings or {"kind": "ebn_bourdoukan"}))
-
-    def _build_weights(self, n: int) -> None:
-        settings = self.settings
-        direction = self._normal(_F, (n, self.n_states))
-        norm = settings.weight_norm or settings.decay_per_s * self.n_states / (n * USUAL_RATE_HZ)
-        self.cost = settings.cost * norm**2
-        self.F = norm * direction / np.sqrt((direction**2).sum(axis=1, keepdims=True))
-        self.threshold = ((self.F**2).sum(axis=1) + self.cost) / 2.0
-        self.basis, self.basis_offset = np.zeros((0, self.n_states)), np.zeros(0)
-        self.leak_per_s, self.fast = settings.decay_per_s, (settings.fast_scale, self.cost)
-        random = stream(*self.key, "learner_weights", _W).uniform(0.0, 1.0, (n, n))
-        self.W = -(norm**2) * (0.2 * random + 0.5 * np.eye(n))
-
-    @property
-    def best_fast(self) -> np.ndarray:
-        """W_f* (N, N)."""
-        return -(self.F @ self.F.T + self.cost * np.eye(self.n_neurons))
-
-    def fast_distance(self) -> float:
-        """Frobenius norm of W_f - W_f* over that of W_f*."""
-        return float(np.linalg.norm(self.W - self.best_fast) / np.linalg.norm(self.best_fast))
-
-    def follow(self, *, phase: int, index: int, fast_rate: float = 0.0) -> dict[str, float]:
-        """The network without slow weights follows x of dx/dt = -lambda x + c for random c; NMSE and rate."""
-        settings = self.settings
-        steps = round(settings.fast_pass_ms / self._step_ms)
-        rng = stream(*self.key, "task", 10 + phase, index)
-        x = settings.fast_input * smooth_noise(rng, steps + 1, self._dt, self.n_states, tau_s=0.02)
-        command = np.diff(x, axis=0) / self._dt + settings.decay_per_s * x[:-1]
-        slow, self.G = self.G, np.zeros_like(self.G)
-        record, _, step, _ = self._run(command, phase=10 + phase, index=index, fast_rate=fast_rate)
-        self.G = slow
-        seconds = steps * self._dt
-        error = float(((record - x[1:]) ** 2).sum() / (x[1:] ** 2).sum())
-        return {
-            "score_helped": error, "rate_hz": len(step) / self.n_neurons / seconds, "simulated_seconds": seconds,
-        }  # fmt: skip
-
-    def advance(self, number: int) -> dict[str, float]:
-        """A pass of the fast rule, or, when these are done, of the slow one."""
-        settings = self.settings
-        if number < settings.fast_passes:
-            late = 2 * number >= settings.fast_passes
-            rate = settings.fast_rate_last if late else settings.fast_rate
-            row = self.follow(phase=PHASES["train"], index=number, fast_rate=rate)
-            # how well noise is followed is not the task's score
-            return {name: value for name, value in row.items() if name != "score_helped"}
-        number -= settings.fast_passes
-        return self._slow_pass(number, fraction=number / max(settings.passes - 1, 1))
-
-    def passes(self) -> int:
-        """Fast and slow ones."""
-        return int(self.settings.fast_passes + self.settings.passes)
-
-    def n_trained(self) -> int:
-        """All fast and slow weights."""
-        return 2 * self.n_neurons**2
-
-
-class AlemiLearner(EbnLearner):
-    """Slow weights from nonlinear units, dW_s/dt = eta (D' e) Psi'; D, M, theta and the fast weights are given.
-
-    Psi = r, or tanh(B x_hat + theta), that is M = B D: a basis of the decoded state.
-    """
-
-    for_free: ClassVar[tuple[str, ...]] = (
-        "error current from the teacher while learning", "input weights and decoder", "fast weights",
-        "readouts instead of drives",
-    )  # fmt: skip
-
-    def __init__(self, settings: Any = None) -> None:
-        super().__init__(AlemiSettings.model_validate(settings or {"kind": "ebn_alemi"}))
-
-    def _build_weights(self, n: int) -> None:
-        settings = self.settings
-        scale = settings.decoder_scale or settings.decay_per_s * math.sqrt(self.n_states) / (n * USUAL_RATE_HZ)
-        square = scale**2 * self.n_states
-        mu, nu = settings.cost * square, settings.linear_cost * square
-        self.F = scale * self._normal(_F, (n, self.n_states))
-        if settings.decoder == "equal":
-            self.F *= scale * math.sqrt(self.n_states) / np.sqrt((self.F**2).sum(axis=1, keepdims=True))
-        self.threshold = ((self.F**2).sum(axis=1) + mu + nu) / 2.0
-        self.W = -(self.F @ self.F.T + mu * np.eye(n))
-        self.leak_per_s = settings.leak_per_s
-        self.basis, self.basis_offset = np.zeros((0, self.n_states)), np.zeros(0)
-        if settings.basis == "tanh":
-            self.basis = settings.basis_scale * self._normal(_BASIS, (n, self.n_states))
-            self.basis_offset = stream(*self.key, "learner_weights", _OFFSET).uniform(-1.0, 1.0, n)
-
-    def advance(self, number: int) -> dict[str, float]:
-        """One trial with error current and slow rule."""
-        return self._slow_pass(number, fraction=number / max(self.settings.passes - 1, 1))
-
-    def n_trained(self) -> int:
-        """All slow weights."""
-        return self.n_neurons**2

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpcspike.learners.interface import Teacher
+from hpcspike.learners.trials import Teacher
 from hpcspike.measures.correlation import pearson
 
 PERIOD_OVER_WINDOW = 1.25

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 
 from hpcspike.errors import ResourceError, SpecError
-from hpcspike.learners.interface import Kind, Learner, Rollout, Stimulus, Task, refuse_targets
+from hpcspike.learners.interface import Learner, Rollout, refuse_targets
+from hpcspike.learners.trials import Kind, Stimulus, Task
 
 if TYPE_CHECKING:
     from hpcspike.learners.descent import Descent, Network

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hpcspike.learners.interface import Phase, Stimulus, Task, Trial
 from hpcspike.learners.tasks import PHASES
+from hpcspike.learners.trials import Phase, Stimulus, Task, Trial
 from hpcspike.model.random_streams import stream
 
 ZERO, ONE, STORE, RECALL = range(4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hpcspike.learners.gradient import GradientLearner
-from hpcspike.learners.interface import Task
+from hpcspike.learners.trials import Task
 
 if TYPE_CHECKING:
     from hpcspike.learners.huh_network import HuhNetwork

@@ -11,7 +11,7 @@ import numpy as np
 from hpcspike.learners.adam import Weights
 from hpcspike.learners.descent import Activity
 from hpcspike.learners.huh_model import RESET, Cell, State, simulate
-from hpcspike.learners.interface import Task
+from hpcspike.learners.trials import Task
 from hpcspike.model.random_streams import stream
 
 if TYPE_CHECKING:

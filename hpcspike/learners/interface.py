@@ -1,8 +1,7 @@
-"""What a task asks of a network and what every learner offers, whatever its neurons and its rule are.
+"""What every learner offers, whatever its neurons and its rule are.
 
-Tasks say what is wanted, learners how it is learned. A `Trial` is split in two: its `Stimulus` is all that a network
-may see when it runs on its own, its target is for training and for the judge. `Learner.rollout` takes a stimulus, so no
-learner can be helped by the target when it is tested.
+Tasks (`hpcspike.learners.trials`) say what is wanted, learners how it is learned. `Learner.rollout` takes a stimulus,
+so that no learner can be helped by the target when it is tested.
 """
 
 from __future__ import annotations
@@ -11,145 +10,15 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from hpcspike.errors import SpecError
+from hpcspike.learners.trials import Kind, Stimulus, Task
 
 if TYPE_CHECKING:
     from hpcspike.engine.checkpoint import Checkpoints
-
-Kind = Literal["drive", "rate", "readout", "system"]
-"""What carries the target: every neuron's drive, every neuron's rate, d readouts, or the state of a driven system."""
-
-Phase = Literal["train", "tune", "test"]
-"""Trials of different phases share no random numbers: "tune" is for choosing settings, "test" for what is reported."""
-
-Score = Literal["correlation", "nmse", "error"]
-"""What is reported: mean Pearson correlation, squared error over the target's power, share of wrong answers."""
-
-
-@dataclass(frozen=True)
-class Stimulus:
-    """What a network may see in one trial.
-
-    Attributes
-    ----------
-    index
-        Number of the trial within its phase; keys the network's own random numbers (initial state, noise).
-    cue
-        (cue samples, n_inputs) input before the window; the window starts after it.
-    input
-        (samples, n_inputs) input during the window, row m held over the interval that ends at (m + 1) ``grid_ms``.
-    phase
-        Phase the trial belongs to.
-    """
-
-    index: int
-    cue: np.ndarray
-    input: np.ndarray
-    phase: Phase = "test"
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A stimulus and what is wanted in answer.
-
-    Attributes
-    ----------
-    stimulus
-        What the network sees.
-    target
-        (samples, d) wanted at the times (m + 1) ``grid_ms`` after the cue; class indicators for score "error".
-    scored
-        (samples,) bool, which samples count; for score "error" every stretch of them is one answer.
-    """
-
-    stimulus: Stimulus
-    target: np.ndarray
-    scored: np.ndarray
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """A dynamical system dx/dt = f(x) + c whose state, read out as Z = C x + offset, is the target.
-
-    Attributes
-    ----------
-    n_states
-        Length J of x.
-    velocity
-        f: (..., J) -> (..., J), per second.
-    matrix
-        (J, J) A of a linear system, per second; None for others.
-    readout
-        (d, J) C.
-    offset
-        (d,) constant part of Z.
-    scale
-        (J,) typical size of every component, by which learners may normalise.
-    """
-
-    n_states: int
-    velocity: Callable[[np.ndarray], np.ndarray]
-    matrix: np.ndarray | None
-    readout: np.ndarray
-    offset: np.ndarray
-    scale: np.ndarray
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is wanted, independent of who learns it.
-
-    Attributes
-    ----------
-    name
-        Short name.
-    kind
-        What carries the target.
-    score
-        How answers are judged.
-    grid_ms
-        Interval of samples of inputs and targets.
-    n_samples, n_cue_samples
-        Samples of the window and of the cue before it.
-    n_outputs, n_inputs
-        Numbers d of target components and of input channels.
-    sample
-        (phase, index) -> the trial; keyed, so that the same question has the same answer whenever it is asked.
-    n_trials
-        Number of different trials if there are finitely many (1 for a fixed trajectory), None if every one is new.
-    teacher
-        The system behind the target, if there is one; native for kind "system".
-    background
-        N -> (samples, N - d) targets for the neurons that carry none of the d components (Kim & Chow's auxiliary
-        neurons), or None.
-    """
-
-    name: str
-    kind: Kind
-    score: Score
-    grid_ms: float
-    n_samples: int
-    n_cue_samples: int
-    n_outputs: int
-    n_inputs: int
-    sample: Callable[[Phase, int], Trial]
-    n_trials: int | None = None
-    teacher: Teacher | None = None
-    background: Callable[[int], np.ndarray] | None = None
-
-    @property
-    def duration_ms(self) -> float:
-        """Length T of the window."""
-        return self.n_samples * self.grid_ms
-
-    @property
-    def cue_ms(self) -> float:
-        """Length of the cue."""
-        return self.n_cue_samples * self.grid_ms
 
 
 @dataclass(frozen=True)
@@ -407,3 +276,9 @@ def refuse_targets(stimulus: Stimulus) -> None:
     """A TypeError if a rollout is given anything else than a stimulus, such as a trial with its target."""
     if type(stimulus) is not Stimulus:
         raise TypeError(f"a rollout takes a Stimulus, not a {type(stimulus).__name__}: it must not see a target")
+
+
+def refuse_absent_spike(number: int, n_spikes: int) -> None:
+    """A `SpecError` if a window of ``n_spikes`` spikes has none of this number, from 0."""
+    if not 0 <= number < n_spikes:
+        raise SpecError(f"delete_spike = {number}: the window has {n_spikes} spikes; choose one of them")

@@ -11,7 +11,6 @@ import numpy as np
 from hpcspike.learners.adam import Weights
 from hpcspike.learners.deep_r import rewired, sparse_start, weights_of
 from hpcspike.learners.descent import Activity
-from hpcspike.learners.interface import Task
 from hpcspike.learners.lsnn_model import (
     State,
     delayed_product,
@@ -21,6 +20,7 @@ from hpcspike.learners.lsnn_model import (
     start_state,
     without_diagonal,
 )
+from hpcspike.learners.trials import Task
 from hpcspike.model.random_streams import stream
 
 if TYPE_CHECKING:

@@ -10,10 +10,11 @@ import numpy as np
 
 from hpcspike.errors import SpecError
 from hpcspike.learners.assignment import learner_of
-from hpcspike.learners.interface import Budget, History, Learner, OnPass, Task
+from hpcspike.learners.interface import Budget, History, Learner, OnPass
 from hpcspike.learners.tasks import Tested, assess
+from hpcspike.learners.trials import Task
 from hpcspike.measures.correlation import centred, pearson
-from hpcspike.measures.spectrum import band_powers, spectral_index
+from hpcspike.measures.spectrum import fast_share, spectral_index
 from hpcspike.measures.status import classify
 from hpcspike.spec.experiment import Experiment, Measures
 from hpcspike.spec.identity import canonical
@@ -115,10 +116,7 @@ def _against_one(
     mean = responses.mean(axis=0)
     spread = math.sqrt(float((centred(target) ** 2).mean())) or math.nan
     options: dict[str, Any] = {"grid_ms": task.grid_ms, "fast_time_ms": measures.fast_time_ms}
-    share, wanted = (
-        float(fast.sum() / total.sum()) if total.sum() > 0 else math.nan
-        for fast, total in (band_powers(responses, **options), band_powers(target, **options))
-    )
+    share, wanted = fast_share(responses, **options), fast_share(target, **options)
     variance = float(responses.var(axis=0, ddof=1).mean()) if len(responses) > 1 else math.nan
     return {
         "correlation_trial_mean": float(pearson(mean, target).mean()),

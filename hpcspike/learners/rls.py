@@ -14,8 +14,9 @@ import numpy as np
 from hpcspike.engine.trained import Trained
 from hpcspike.engine.trainer import CHUNK_STEPS, Trainer
 from hpcspike.errors import SpecError
-from hpcspike.learners.interface import Kind, Learner, Rollout, Stimulus, Task, refuse_targets
+from hpcspike.learners.interface import Learner, Rollout, refuse_absent_spike, refuse_targets
 from hpcspike.learners.tasks import PHASES
+from hpcspike.learners.trials import Kind, Stimulus, Task
 from hpcspike.model.build import build_problem
 from hpcspike.model.random_streams import stream
 from hpcspike.spec.experiment import Experiment
@@ -111,8 +112,7 @@ class RlsLearner(Learner):
         if delete_spike is not None:
             whole = self._run(stimulus, kill, noise, None)[0]
             inside = np.flatnonzero(whole.spike_time_ms > 0)
-            if not 0 <= delete_spike < len(inside):
-                raise SpecError(f"delete_spike = {delete_spike}: the window has {len(inside)} spikes")
+            refuse_absent_spike(delete_spike, len(inside))
             at = inside[delete_spike]
             step = round(whole.spike_time_ms[at] / self.problem.neuron.step_ms)
             deleted = (step, int(whole.spike_neuron[at]))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from pathlib import Path
 
 import numpy as np
 
 from hpcspike.errors import DataError
-from hpcspike.learners.interface import Phase, Stimulus, Task, Trial
 from hpcspike.learners.tasks import PHASES
+from hpcspike.learners.trials import Phase, Stimulus, Task, Trial
 from hpcspike.model.random_streams import stream
 
+N_DIGITS = 10
 _TUNE_SHARE = 12  # one in so many training images is kept for phase "tune"
 
 
@@ -45,6 +47,8 @@ def sequential_mnist(
             raise DataError(
                 f"{folder}: {prefix} has {len(images)} images and {len(labels)} labels; use files of one data set"
             )
+        if labels.max() >= N_DIGITS:
+            raise DataError(f"{folder}: {prefix} has labels up to {labels.max()}; they must be digits, 0 to 9")
     rows, columns = sets["train"][0].shape[1:]
     if sets["t10k"][0].shape[1:] != (rows, columns):
         raise DataError(f"{folder}: images for training and test differ in size; use files of one data set")
@@ -69,14 +73,14 @@ def sequential_mnist(
         given[1:n_shown, :n_levels] = above[1:] & ~above[:-1]
         given[1:n_shown, n_levels : 2 * n_levels] = above[:-1] & ~above[1:]
         given[n_shown:, -1] = True
-        target, scored = np.zeros((len(given), 10)), np.zeros(len(given), dtype=bool)
+        target, scored = np.zeros((len(given), N_DIGITS)), np.zeros(len(given), dtype=bool)
         target[:, label] = 1.0
         scored[-columns * ms_per_pixel :] = True
         return Trial(Stimulus(index, np.zeros((0, given.shape[1]), bool), given, phase), target, scored)
 
     return Task(
         name="sequential_mnist", kind="readout", score="error", grid_ms=1.0, n_samples=n_shown + n_cue, n_cue_samples=0,
-        n_outputs=10, n_inputs=2 * n_levels + 1, sample=sample,
+        n_outputs=N_DIGITS, n_inputs=2 * n_levels + 1, sample=sample,
     )  # fmt: skip
 
 
@@ -90,7 +94,7 @@ def _idx(folder: Path, name: str, n_dims: int) -> np.ndarray:
             f"{folder} holds neither {name} nor {name}.gz; put the four files of the data set there (nothing is "
             "downloaded)"
         ) from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{folder / name} cannot be read ({error}); copy it anew") from None
     head = 4 + 4 * n_dims
     if len(content) < head or content[:4] != bytes([0, 0, 8, n_dims]):

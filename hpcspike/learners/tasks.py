@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from hpcspike.errors import SpecError
-from hpcspike.learners.interface import Learner, Phase, Rollout, Stimulus, Task, Teacher, Trial
+from hpcspike.learners.interface import Learner, Rollout
+from hpcspike.learners.trials import Phase, Stimulus, Task, Teacher, Trial
 from hpcspike.measures.correlation import pearson
 from hpcspike.model.random_streams import stream
 from hpcspike.model.targets import build_targets, ou_paths
@@ -33,22 +34,19 @@ def score(task: Task, trial: Trial, prediction: np.ndarray) -> float:
     """
     target, use = trial.target, trial.scored
     if task.score == "error":
-        return _error_share(target, prediction, use)
+        return _error_share(trial, prediction)
     wanted, got = target[use], prediction[use]
     if task.score == "nmse":
         return float(((got - wanted) ** 2).sum() / (wanted**2).sum())
     return float(pearson(got.T, wanted.T).mean())
 
 
-def _error_share(target: np.ndarray, prediction: np.ndarray, use: np.ndarray) -> float:
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], use, [False]]).astype(np.int8)))
-    stretches = list(zip(edges[0::2], edges[1::2], strict=True))
-    if not stretches:
-        return math.nan
+def _error_share(trial: Trial, prediction: np.ndarray) -> float:
     wrong = [
-        target[low:high].mean(axis=0).argmax() != prediction[low:high].mean(axis=0).argmax() for low, high in stretches
+        trial.target[first:end].mean(axis=0).argmax() != prediction[first:end].mean(axis=0).argmax()
+        for first, end in trial.answers()
     ]
-    return float(np.mean(wrong))
+    return float(np.mean(wrong)) if wrong else math.nan
 
 
 class Tested(NamedTuple):
@@ -67,13 +65,12 @@ def assess(
     phase: Phase = "test",
     kill: np.ndarray | None = None,
     noise: float = 0.0,
-    delete_spike: int | None = None,
 ) -> Tested:
     """Run a trained learner on its own in new trials and judge it."""
     rollouts, scores, rates = [], [], []
     for index in range(trials):
         trial = task.sample(phase, index)
-        rollout = learner.rollout(trial.stimulus, kill=kill, noise=noise, delete_spike=delete_spike)
+        rollout = learner.rollout(trial.stimulus, kill=kill, noise=noise)
         rollouts.append(rollout)
         scores.append(score(task, trial, rollout.prediction))
         rates.append(rollout.rate_hz(task.duration_ms))
@@ -288,7 +285,10 @@ def _heun(velocity: Callable[[np.ndarray], np.ndarray], c: np.ndarray, h: float)
 
 
 class Robustness(NamedTuple):
-    """fraction (f,): share of neurons removed; score (f, trials); deleted (trials,): score with one spike deleted."""
+    """fraction (f,): share of neurons removed; score (f, trials); deleted (trials,): score with one spike deleted.
+
+    Where a trial has no spike, none is deleted.
+    """
 
     fraction: np.ndarray
     score: np.ndarray
@@ -312,8 +312,12 @@ def robustness(
         kill = np.zeros(n_neurons, dtype=bool)
         kill[order[: round(fraction * n_neurons)]] = True
         scores.append(assess(learner, task, trials=trials, kill=kill).score)
-    whole = assess(learner, task, trials=1).rollouts[0]
-    inside = int(np.count_nonzero(whole.spike_time_ms > 0))
-    middle = inside // 2 if inside else None
-    deleted = assess(learner, task, trials=trials, delete_spike=middle).score
-    return Robustness(np.array(fractions), np.stack(scores), deleted)
+    whole = assess(learner, task, trials=trials).rollouts
+    counts = [int(np.count_nonzero(rollout.spike_time_ms > 0)) for rollout in whole]
+    deleted = []
+    for index, count in enumerate(counts):  # the middle spike of the first trial, or the last there is
+        number = min(counts[0] // 2, count - 1) if count else None
+        trial = task.sample("test", index)
+        rollout = learner.rollout(trial.stimulus, delete_spike=number)
+        deleted.append(score(task, trial, rollout.prediction))
+    return Robustness(np.array(fractions), np.stack(scores), np.array(deleted))

@@ -1,6 +1,8 @@
 """Measures of one trained network: plain functions, each with the equation of the paper that it computes.
 
-Functions and modules below are loaded when they are first used, so that importing this package compiles nothing.
+Functions and modules below are loaded when they are first used, so that importing this package compiles nothing. Of
+``eigenvalues``, ``evaluate``, ``recall`` and ``signs`` the name here is that of the module, which holds the function:
+``hpcspike.measures.recall.recall(trained)``. They have pages of their own.
 """
 
 from __future__ import annotations

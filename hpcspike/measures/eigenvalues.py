@@ -29,9 +29,16 @@ class Eigenvalues(NamedTuple):
 
 
 def eigenvalues(trained: Trained, *, divisor: float = 1.0) -> Eigenvalues:
-    """Spectrum of the initial and of the trained W, fixed synapses included; see `dale_divisor`.
+    """Spectrum of the initial and of the trained W, fixed synapses included.
 
     All ranks must ask together, and every one receives the whole.
+
+    Parameters
+    ----------
+    trained
+        A trained network of N neurons.
+    divisor
+        What W is divided by, see `dale_divisor`.
 
     Raises
     ------

@@ -10,6 +10,7 @@ from hpcspike.model.problem import Problem
 from hpcspike.model.random_streams import uniform_by_neuron
 from hpcspike.model.recordings import Recording, read_recording
 from hpcspike.model.targets import build_targets, duration_of, n_neurons_of, ou_paths
+from hpcspike.spec.connectivity import why_undrawable
 from hpcspike.spec.experiment import Experiment, n_steps
 from hpcspike.spec.targets import RecordedTargets
 
@@ -25,6 +26,9 @@ def recording_of(experiment: Experiment) -> Recording | None:
             f"network.n_neurons = {given}, but {len(recording.values)} recorded units with auxiliary_ratio = "
             f"{experiment.targets.auxiliary_ratio:g} make {size}; leave n_neurons out"
         )
+    reason = why_undrawable(experiment.connectivity, size)
+    if reason is not None:
+        raise SpecError(f"{reason} ({len(recording.values)} recorded units make {size} neurons)")
     return recording
 
 

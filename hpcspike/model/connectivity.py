@@ -28,7 +28,7 @@ def build_rows(connectivity: Connectivity, n_neurons: int, neurons: range, *, se
     if isinstance(connectivity, BalancedConnectivity):
         k = connectivity.plastic_in_degree
         pair = (connectivity.plastic_excitatory, connectivity.plastic_inhibitory)
-        border = n_excitatory_of(connectivity, n_neurons)
+        border, _ = connectivity.populations(n_neurons)
         sources = _from_both_populations(border, n_neurons, neurons, (k, k), "mask", (seed, replicate))
         return _even_rows(sources, np.broadcast_to(np.repeat(pair, k), sources.shape))
     if isinstance(connectivity, DaleConnectivity):
@@ -63,7 +63,7 @@ def build_static_rows(connectivity: Connectivity, n_neurons: int, neurons: range
     if not isinstance(connectivity, BalancedConnectivity):
         return rows_from_lists([np.zeros(0, np.int32)] * len(neurons), [np.zeros(0)] * len(neurons))
     k = connectivity.static_in_degree
-    border = n_excitatory_of(connectivity, n_neurons)
+    border, _ = connectivity.populations(n_neurons)
     sources = _from_both_populations(border, n_neurons, neurons, (k, k), "static_sources", (seed, replicate))
     excitatory = _excitatory(connectivity, n_neurons, neurons)[:, None]
     weights = np.empty(sources.shape)
@@ -82,13 +82,9 @@ def constant_input(experiment: Experiment, n_neurons: int, neurons: range) -> np
     return values
 
 
-def n_excitatory_of(connectivity: BalancedConnectivity, n_neurons: int) -> int:
-    """Number of excitatory neurons; they come first."""
-    return math.floor(connectivity.excitatory_fraction * n_neurons)
-
-
 def _excitatory(connectivity: BalancedConnectivity, n_neurons: int, neurons: range) -> np.ndarray:
-    return np.arange(neurons.start, neurons.stop) < n_excitatory_of(connectivity, n_neurons)
+    # excitatory neurons come first
+    return np.arange(neurons.start, neurons.stop) < connectivity.populations(n_neurons)[0]
 
 
 def _from_both_populations(

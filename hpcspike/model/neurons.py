@@ -83,7 +83,14 @@ def initial_state(neuron: Neuron, phase: np.ndarray, neurons: range) -> np.ndarr
 
 def _user_state(neuron: UserNeuron, phase: np.ndarray, neurons: range) -> np.ndarray:
     model = find_model(neuron)
-    made = np.asarray(model.initial_state(phase, model.values(neuron.parameters, neurons)), dtype=np.float64)
+    given = model.initial_state(phase, model.values(neuron.parameters, neurons))
+    try:
+        made = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise SpecError(
+            f"neuron.source = {neuron.source}: initial_state does not return one array of numbers, but must return "
+            f"(state variables, {len(phase)}): for example np.stack of one array per variable"
+        ) from None
     if made.ndim != 2 or made.shape[1] != len(phase):
         raise SpecError(
             f"neuron.source = {neuron.source}: initial_state returns shape {made.shape}, but must return "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -52,13 +53,14 @@ def networks_table(sweep: xr.Dataset, *, threshold: float, store: str) -> Markup
     store
         Path of the store, for the commands.
     """
+    axes = list(varying(sweep))
     measures = [name for name in MEASURES if name in sweep and np.isfinite(sweep[name].values).any()]
     curves = "curve_correlation" in sweep and sweep.sizes.get("loop", 0) > 1
     columns = [
         Column("point", "row of the store"),
         *(
             Column(heading(sweep[name]), meaning(sweep[name]), sweep[name].dtype.kind in "iuf", chosen=True)
-            for name in varying(sweep)
+            for name in axes
         ),
         Column("replicate", "independent repetition", chosen=int(sweep["replicate"].max()) > 0),
         Column("became", "what the network became", number=False, chosen=True),
@@ -66,16 +68,16 @@ def networks_table(sweep: xr.Dataset, *, threshold: float, store: str) -> Markup
         *(Column(MEASURES[name], meaning(sweep[name])) for name in measures),
         Column("draw it", "draws target, response, spikes, errors and spectrum", number=False),
     ]
-    rows = [list(_cells(sweep, k, measures, curves, threshold, store)) for k in range(sweep.sizes["point"])]
+    rows = [list(_cells(sweep, k, axes, measures, curves, threshold, store)) for k in range(sweep.sizes["point"])]
     return table("Networks, one in each row", columns, rows, key=TABLE)
 
 
 def _cells(
-    sweep: xr.Dataset, k: int, measures: list[str], curves: bool, threshold: float, store: str
+    sweep: xr.Dataset, k: int, axes: list[str], measures: list[str], curves: bool, threshold: float, store: str
 ) -> Iterator[Cell]:
     point = point_numbers(sweep)[k]
     yield Cell(str(point), str(point))
-    for name in varying(sweep):
+    for name in axes:
         value = sweep[name].values[k]
         yield Cell(plain(value), key_of(value))
     yield Cell(str(int(sweep["replicate"].values[k])), str(int(sweep["replicate"].values[k])))
@@ -91,13 +93,18 @@ def _cells(
 
 
 def point_numbers(sweep: xr.Dataset) -> np.ndarray:
-    """The number of every point: its coordinate ``point``, which is its row in the store, else its position."""
+    """(points,) the number of every point: its row in the store, as `hpcspike.open_sweep` gives it."""
     return np.asarray(sweep["point"].values)
 
 
 def show_command(store: str, point: int) -> str:
     """The command that draws one network of a store."""
-    return f"hpcspike show {store} --point {point}"
+    return f"hpcspike show {shlex.quote(store)} --point {point}"
+
+
+def export_command(store: str) -> str:
+    """The command that packs the networks of a store into one file."""
+    return f"hpcspike export {shlex.quote(store)} {shlex.quote(f'{store}.zip')}"
 
 
 def _sparkline(curve: np.ndarray, threshold: float) -> Markup:

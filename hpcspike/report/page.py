@@ -101,7 +101,6 @@ def table(
     *,
     key: str,
     groups: Sequence[tuple[int, str]] = (),
-    sortable: bool = True,
 ) -> Markup:
     """A table that can be sorted by its headings and, in columns that say so, narrowed down to a value.
 
@@ -115,11 +114,9 @@ def table(
         Its address in the page.
     groups
         Rows (by position) before which a line with a heading of its own stands; such a table is not sorted.
-    sortable
-        Whether its headings sort it.
     """
     before = dict(groups)
-    return part("table", caption=caption, columns=columns, rows=rows, key=key, before=before, sortable=sortable)
+    return part("table", caption=caption, columns=columns, rows=rows, key=key, before=before)
 
 
 def figures(pictures: Sequence[Picture]) -> Markup:
@@ -146,8 +143,8 @@ def number(value: float, digits: int = 3) -> str:
     """A number for a table; a dash where there is none."""
     if not math.isfinite(value):
         return "–"
-    text = f"{value:#.{digits}g}" if 1e-4 <= abs(value) < 10.0**digits else f"{value:.{digits}g}"
-    if abs(value) >= 10.0**digits:
+    text = f"{value:#.{digits}g}" if abs(value) >= 1e-4 else f"{value:.{digits}g}"
+    if abs(value) >= 10.0**digits - 0.5:  # rounded it has more digits than that
         text = f"{value:.0f}"
     return text.rstrip(".").replace("-", "−")
 

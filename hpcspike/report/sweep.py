@@ -12,11 +12,12 @@ from markupsafe import Markup
 from hpcspike.analysis.cells import parameters, varying
 from hpcspike.figures.loops import exemplary_curves
 from hpcspike.report.drawing import as_png
-from hpcspike.report.networks import MOST_ROWS, SECTION, networks_table, point_numbers, show_command
+from hpcspike.report.networks import MOST_ROWS, SECTION, export_command, networks_table, point_numbers, show_command
 from hpcspike.report.origin import ORIGIN, origin
 from hpcspike.report.page import Picture, Section, command, figures, number, page, paragraph, part
 from hpcspike.report.planes import plane_tables
 from hpcspike.report.words import FAILURES, SIGNS, SYMBOLS, became, span, status_colours, written
+from hpcspike.spec.experiment import Measures
 from hpcspike.sweep.cost import shown_seconds
 from hpcspike.variables import STATUS
 
@@ -49,7 +50,7 @@ def page_of_sweep(
     """
     sweep = sweep.load()
     document = json.loads(sweep.attrs["sweep"])
-    threshold = float(document["experiment"].get("measures", {}).get("learned_correlation", 0.7))
+    threshold = Measures.model_validate(document["experiment"].get("measures", {})).learned_correlation
     chosen, planes = exemplary(sweep), plane_tables(sweep)
     three = _examples(sweep, chosen, store, overviews) if chosen else Markup()
     sections = [
@@ -114,7 +115,8 @@ def _outcome(sweep: xr.Dataset, store: str) -> Markup:
             paragraph(f"Of {len(status)} networks: {named}.{took}"),
             paragraph(
                 Markup("In Python: {}. As files to share: {}.").format(
-                    command(f'hpcspike.open_sweep("{store}")'), command(f"hpcspike export {store} {store}.zip")
+                    command(f"hpcspike.open_sweep({json.dumps(store, ensure_ascii=False)})"),
+                    command(export_command(store)),
                 )
             ),
         ]
@@ -173,7 +175,7 @@ def _networks(sweep: xr.Dataset, threshold: float, store: str) -> Markup:
     ).format(threshold)
     if n_points > MOST_ROWS:
         text += Markup(" Here are the first {} of {} networks; all of them: {}.").format(
-            MOST_ROWS, n_points, command(f"hpcspike export {store} {store}.zip")
+            MOST_ROWS, n_points, command(export_command(store))
         )
     return paragraph(text) + networks_table(sweep.isel(point=slice(MOST_ROWS)), threshold=threshold, store=store)
 

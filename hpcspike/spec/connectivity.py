@@ -46,6 +46,22 @@ class BalancedConnectivity(Section):
     input_excitatory: float = quantity(0.0, doc="Constant external input of excitatory neurons.")
     input_inhibitory: float = quantity(0.0, doc="Constant external input of inhibitory neurons.")
 
+    def populations(self, n_neurons: int) -> tuple[int, int]:
+        """Numbers of excitatory and of inhibitory neurons."""
+        excitatory = math.floor(self.excitatory_fraction * n_neurons)
+        return excitatory, n_neurons - excitatory
+
+    def why_impossible(self, n_neurons: int) -> str | None:
+        """What forbids a network of this size, or None."""
+        smaller = min(self.populations(n_neurons))
+        for key in ("static_in_degree", "plastic_in_degree"):
+            if getattr(self, key) >= smaller:
+                return (
+                    f"connectivity.{key} = {getattr(self, key)} does not fit: the smaller population has {smaller} "
+                    f"neurons, so at most {smaller - 1} can be drawn; lower it or raise network.n_neurons"
+                )
+        return None
+
 
 class DaleConnectivity(Section):
     """Excitatory and inhibitory neurons with fixed in-degrees and weights J and -g J, all plastic (paper, Fig 4).
@@ -97,3 +113,10 @@ class DaleConnectivity(Section):
 Connectivity = Annotated[
     GaussianConnectivity | ZeroConnectivity | BalancedConnectivity | DaleConnectivity, Field(discriminator="kind")
 ]
+
+
+def why_undrawable(connectivity: Connectivity, n_neurons: int) -> str | None:
+    """What forbids to connect so many neurons in this way, or None."""
+    if isinstance(connectivity, (BalancedConnectivity, DaleConnectivity)):
+        return connectivity.why_impossible(n_neurons)
+    return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal
 
 from pydantic import model_validator
@@ -10,8 +9,8 @@ from pydantic import model_validator
 from hpcspike.spec.connectivity import (
     BalancedConnectivity,
     Connectivity,
-    DaleConnectivity,
     ZeroConnectivity,
+    why_undrawable,
 )
 from hpcspike.spec.fields import Section, quantity
 from hpcspike.spec.fields import is_multiple as is_multiple
@@ -23,7 +22,7 @@ from hpcspike.spec.neurons import Neuron as Neuron
 from hpcspike.spec.neurons import TanhNeuron as TanhNeuron
 from hpcspike.spec.neurons import ThetaNeuron as ThetaNeuron
 from hpcspike.spec.neurons import UserNeuron as UserNeuron
-from hpcspike.spec.targets import DrivenTargets, InnateTargets, RecordedTargets, StoreRecallTargets, Targets
+from hpcspike.spec.targets import ANSWERED, DrivenTargets, InnateTargets, RecordedTargets, Targets
 
 
 class Synapse(Section):
@@ -41,6 +40,8 @@ class Synapse(Section):
 
 
 class Network(Section):
+    """Size of the network; who is connected to whom is in ``connectivity``."""
+
     n_neurons: int | None = quantity(
         None, ge=2, le=100_000_000, doc="Number of neurons N; may be left out for recorded targets, which decide it."
     )
@@ -66,6 +67,8 @@ class FrozenNoise(Section):
 
 
 class Protocol(Section):
+    """Spontaneous activity before the cue of a trial."""
+
     free_run_ms: float = quantity(1000.0, unit="ms", ge=0, doc="Free run before each cue in training.")
     test_free_run_ms: float = quantity(
         200.0, unit="ms", ge=0, doc="Free run before the cue of a test trial, from random phases and r = 0."
@@ -168,8 +171,9 @@ class Experiment(Section):
         self._static_decay_is_used()
         self._innate_is_possible()
         self._driven_is_possible()
-        self._store_recall_is_possible()
+        self._answers_are_possible()
         self._offset_is_possible()
+        self._quasi_static_is_possible()
         return self
 
     def _steps_fit(self) -> None:
@@ -186,7 +190,6 @@ class Experiment(Section):
                 "choose a step of at most static_tau_syn_ms"
             )
         for key, value in (
-            ("neuron.refractory_ms", getattr(self.neuron, "refractory_ms", 0.0)),
             ("training.update_interval_ms", self.training.update_interval_ms),
             ("targets.grid_ms", self.targets.grid_ms),
             ("protocol.free_run_ms", self.protocol.free_run_ms),
@@ -238,11 +241,6 @@ class Experiment(Section):
                 f"synapse.static_tau_syn_ms = {static_tau:g} ms has no effect: connectivity.kind = "
                 f"{self.connectivity.kind} has no fixed synapses; leave it out"
             )
-        if self.neuron.step_ms > static_tau:
-            raise ValueError(
-                f"neuron.step_ms = {self.neuron.step_ms:g} ms is larger than synapse.static_tau_syn_ms = "
-                f"{static_tau:g} ms; choose a step of at most static_tau_syn_ms"
-            )
 
     def _signs_are_known(self) -> None:
         training = self.training
@@ -282,10 +280,10 @@ class Experiment(Section):
                 "applicable; choose a learner that takes input, for example ebn_alemi"
             )
 
-    def _store_recall_is_possible(self) -> None:
-        if isinstance(self.targets, StoreRecallTargets) and self.learner.kind not in ("lsnn", "huh", "user"):
+    def _answers_are_possible(self) -> None:
+        if isinstance(self.targets, ANSWERED) and self.learner.kind not in ("lsnn", "huh", "user"):
             raise ValueError(
-                f"targets.kind = store_recall asks for answers to spike trains, which learner.kind = "
+                f"targets.kind = {self.targets.kind} asks for answers to inputs, which learner.kind = "
                 f"{self.learner.kind} cannot express: not applicable; choose lsnn or huh"
             )
 
@@ -305,21 +303,18 @@ class Experiment(Section):
             )
 
     def _populations_suffice(self) -> None:
-        connectivity = self.connectivity
-        if isinstance(connectivity, DaleConnectivity) and self.network.n_neurons is not None:
-            reason = connectivity.why_impossible(self.network.n_neurons)
+        # of recordings that decide N, it is asked when they are read
+        if self.network.n_neurons is not None:
+            reason = why_undrawable(self.connectivity, self.network.n_neurons)
             if reason is not None:
                 raise ValueError(reason)
-        if not isinstance(connectivity, BalancedConnectivity) or self.network.n_neurons is None:
-            return
-        excitatory = math.floor(connectivity.excitatory_fraction * self.network.n_neurons)
-        smaller = min(excitatory, self.network.n_neurons - excitatory)
-        for key in ("static_in_degree", "plastic_in_degree"):
-            if getattr(connectivity, key) >= smaller:
-                raise ValueError(
-                    f"connectivity.{key} = {getattr(connectivity, key)} does not fit: the smaller population has "
-                    f"{smaller} neurons, so at most {smaller - 1} can be drawn"
-                )
+
+    def _quasi_static_is_possible(self) -> None:
+        if self.measures.quasi_static and self.neuron.model != "theta" and self.learner.kind == "rls":
+            raise ValueError(
+                f"measures.quasi_static = true needs neuron.model = theta, not {self.neuron.model}: phi is the "
+                "transfer function of theta neurons; choose quasi_static: false"
+            )
 
 
 def why_untrainable(neuron: Neuron, training: Training) -> str | None:

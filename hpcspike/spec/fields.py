@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -36,7 +37,11 @@ def quantity(default: Any = ..., *, unit: str = "", paper: str = "", doc: str = 
 def is_multiple(value: float, unit: float) -> bool:
     """Whether ``value`` is an integer multiple of ``unit`` (to rounding)."""
     ratio = value / unit
-    return abs(ratio - round(ratio)) < 1e-9 * max(1.0, abs(ratio))
+    if not math.isfinite(ratio):
+        return False
+    whole = round(ratio)
+    # a tiny value would round to no step at all
+    return abs(ratio - whole) < 1e-9 * max(1.0, abs(ratio)) and (whole != 0 or value == 0)
 
 
 def n_steps(duration_ms: float, step_ms: float) -> int:

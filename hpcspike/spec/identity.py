@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os.path
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,17 @@ def sweep_hash(sweep: Sweep) -> str:
 
 def file_digest(path: Path) -> str:
     """SHA-256 (hex) of a file, or of every file below a folder in sorted order (zarr stores)."""
-    if not path.exists():
+    if not os.path.exists(path):  # Path.exists raises where a folder may not be entered
         raise DataError(f"targets.path = {path}: no such file; give a netCDF, zarr, CSV, NPY, NWB or JLD2 file")
     digest = hashlib.sha256()
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    for file in files:
-        digest.update(file.read_bytes())
+    try:
+        for file in files:
+            with open(file, "rb") as opened:
+                hashlib.file_digest(opened, lambda: digest)
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"targets.path = {path}: cannot be read ({reason}); check path and permissions") from None
     return digest.hexdigest()
 
 

@@ -61,7 +61,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        document = yaml.safe_load(path.read_text())
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SpecError(f"{path}: no such file; give the path of an experiment in YAML") from None
     except UnicodeDecodeError:
@@ -70,6 +70,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise SpecError(f"{path}: cannot be read ({error.strerror or error}); check path and permissions") from None
     except yaml.YAMLError as error:
         raise SpecError(f"{path}: not valid YAML: {_where(error)}") from None
+    except ValueError as error:  # what looks like a date or a number, but is none
+        raise SpecError(f"{path}: not valid YAML: {error}; put dates and long numbers into quotes") from None
     if not isinstance(document, dict):
         raise SpecError(f"{path}: must hold a mapping of sections (network:, targets:, training:, ...)")
     return document
@@ -91,10 +93,14 @@ def _apply_size(document: dict[str, Any], size: str | None, path: Path) -> dict[
         raise SpecError(f"{path}: size {size!r} was asked for, but the file has no 'sizes' section; leave it out")
     if not isinstance(sizes, dict) or not sizes:
         raise SpecError(f"{path}: 'sizes' must map names (smoke, laptop, paper) to sections")
-    name = size or next(iter(sizes))
-    if name not in sizes:
-        raise SpecError(f"{path}: size {name!r} is unknown; choose one of {', '.join(sizes)}")
-    return merged(document, sizes[name] or {})
+    sections = {str(name): part for name, part in sizes.items()}  # YAML reads 100 as a number, the command line as text
+    name = size or next(iter(sections))
+    if name not in sections:
+        raise SpecError(f"{path}: size {name!r} is unknown; choose one of {', '.join(sections)}")
+    part = sections[name]
+    if part is not None and not isinstance(part, dict):
+        raise SpecError(f"{path}: sizes.{name} = {part!r}: must be a section, that is a mapping of keys to values")
+    return merged(document, part or {})
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

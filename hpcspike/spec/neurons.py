@@ -48,7 +48,7 @@ class LifNeuron(Section):
         if not is_multiple(self.refractory_ms, self.step_ms):
             raise ValueError(
                 f"neuron.refractory_ms = {self.refractory_ms:g} ms is not a multiple of neuron.step_ms = "
-                f"{self.step_ms:g} ms"
+                f"{self.step_ms:g} ms; choose a multiple of it"
             )
         return self
 

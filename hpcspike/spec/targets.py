@@ -22,6 +22,12 @@ def _ordered(interval: Interval) -> Interval:
     return interval
 
 
+def _has_length(period: Interval) -> Interval:
+    if period == (0.0, 0.0):
+        raise ValueError("a period of 0 ms has no frequency; choose [low, high] above 0 ms")
+    return period
+
+
 class _Targets(Section):
     duration_ms: float = quantity(1000.0, unit="ms", gt=0, paper="Methods", doc="Length T of the trained window.")
     n_sets: int = quantity(1, ge=1, le=64, paper="Fig 2", doc="Number of target sets, each cued by its own stimulus.")
@@ -37,6 +43,8 @@ class _Targets(Section):
 
 
 class GeneratedTargets(_Targets):
+    """What target functions drawn from a family have in common."""
+
     random_fraction: float = quantity(
         1.0,
         ge=0,
@@ -55,6 +63,7 @@ class SineTargets(GeneratedTargets):
     period_ms: Interval = quantity((300.0, 1000.0), unit="ms", paper="Fig 1", doc="Range of the uniform period T1.")
 
     _check = field_validator("amplitude", "phase_ms", "period_ms")(_ordered)
+    _check_periods = field_validator("period_ms")(_has_length)
 
 
 class SineProductTargets(GeneratedTargets):
@@ -70,6 +79,7 @@ class SineProductTargets(GeneratedTargets):
     period_fast_ms: Interval = quantity((100.0, 500.0), unit="ms", paper="Fig 3", doc="Range of the fast period T2.")
 
     _check = field_validator("amplitude", "phase_ms", "period_ms", "period_fast_ms")(_ordered)
+    _check_periods = field_validator("period_ms", "period_fast_ms")(_has_length)
 
 
 class OrnsteinUhlenbeckTargets(GeneratedTargets):
@@ -148,7 +158,7 @@ class StoreRecallTargets(_Targets):
     @model_validator(mode="after")
     def _whole_slots(self) -> StoreRecallTargets:
         slots = self.duration_ms / self.slot_ms
-        if slots < 2 or slots != round(slots):
+        if slots < 2 or not slots.is_integer():
             raise ValueError(
                 f"targets.duration_ms = {self.duration_ms:g} ms: must be two or more slots of targets.slot_ms = "
                 f"{self.slot_ms} ms"
@@ -157,6 +167,36 @@ class StoreRecallTargets(_Targets):
             raise ValueError(
                 f"targets.n_sets = {self.n_sets}, targets.offset = {self.offset}, targets.grid_ms = {self.grid_ms:g}: "
                 "store and recall has one set, no offset and a grid of 1 ms; choose n_sets: 1, offset: none, grid_ms: 1"
+            )
+        return self
+
+
+class DelayedXorTargets(_Targets):
+    """XOR of the signs of two pulses, asked for by a later cue; "none" without the second. New delays in every trial.
+
+    The input is that of `hpcspike.learners.gradient_tasks.delayed_xor`; the score is the share of wrong answers.
+    """
+
+    kind: Literal["delayed_xor"]
+    duration_ms: float = quantity(600.0, unit="ms", gt=0, doc="Length of a trial.")
+    longest_delay_ms: int = quantity(
+        170, unit="ms", ge=0, doc="Longest delay between pulses, and to the cue; geometric in steps of 10 ms."
+    )
+    null_share: float = quantity(0.2, ge=0, le=1, doc="Share of trials without the second pulse.")
+
+    @model_validator(mode="after")
+    def _a_trial_holds_it(self) -> DelayedXorTargets:
+        shortest = 210 + 2 * self.longest_delay_ms
+        if self.duration_ms < shortest or not is_multiple(self.duration_ms, self.grid_ms):
+            raise ValueError(
+                f"targets.duration_ms = {self.duration_ms:g} ms: must be {shortest} ms or more for delays up to "
+                f"targets.longest_delay_ms = {self.longest_delay_ms} ms, in whole steps of targets.grid_ms"
+            )
+        if not is_multiple(10.0, self.grid_ms) or self.n_sets != 1 or self.offset != "none":
+            raise ValueError(
+                f"targets.n_sets = {self.n_sets}, targets.offset = {self.offset}, targets.grid_ms = {self.grid_ms:g}: "
+                "delayed XOR has one set, no offset and a grid that divides 10 ms; choose n_sets: 1, offset: none, "
+                "grid_ms: 2"
             )
         return self
 
@@ -252,6 +292,9 @@ class RecordedTargets(_Targets):
             )
 
 
+ANSWERED = (StoreRecallTargets, DelayedXorTargets)
+"""Kinds whose score is the share of wrong answers."""
+
 Targets = Annotated[
     SineTargets
     | SineProductTargets
@@ -260,6 +303,7 @@ Targets = Annotated[
     | InnateTargets
     | DrivenTargets
     | StoreRecallTargets
+    | DelayedXorTargets
     | RecordedTargets,
     Field(discriminator="kind"),
 ]

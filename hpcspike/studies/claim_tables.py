@@ -30,16 +30,27 @@ def values_of(tables: Tables, study: str, variable: str, variant: str, **select:
     return np.asarray(column.mean(others).values, dtype=np.float64)
 
 
+def difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """First minus second, replicate by replicate; none if they are not of as many replicates."""
+    return first - second if len(first) == len(second) else np.empty(0)
+
+
 def variants_of(tables: Tables, study: str) -> list[str]:
     """Names of the variants of a study; none if its table is not at hand."""
     return [] if study not in tables else [str(name) for name in tables[study]["variant"].values]
 
 
+def correlations_of(tables: Tables, study: str, variant: str, variable: str = "correlation") -> np.ndarray:
+    """`values_of` a correlation, 0 for a network that diverged: it follows no target."""
+    values, diverged = values_of(tables, study, variable, variant), values_of(tables, study, "diverged_loop", variant)
+    return np.where(diverged >= 0, 0.0, values) if len(values) == len(diverged) else values
+
+
 def learns(
     claim: int, tables: Tables, study: str, variant: str, what: str, variable: str = "correlation"
 ) -> Iterator[Row]:
-    """The statement that the correlation of a variant is above `LEARNED`."""
-    values = values_of(tables, study, variable, variant)
+    """The statement that the correlation of a variant is above `LEARNED`; a network that diverged counts as 0."""
+    values = correlations_of(tables, study, variant, variable)
     if len(values):
         found = mean_interval(values)
         yield Row(claim, what, study, f"above {LEARNED}", found, above(found, LEARNED))

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpcspike.analysis.intervals import mean_interval
-from hpcspike.studies.claim_tables import LEARNED, Tables, learns, values_of, variants_of
+from hpcspike.studies.claim_tables import (
+    LEARNED,
+    Tables,
+    correlations_of,
+    difference,
+    learns,
+    values_of,
+    variants_of,
+)
 from hpcspike.studies.claims import Row, above, below, covers
 
 if TYPE_CHECKING:
@@ -44,9 +52,9 @@ def population_rates(tables: Tables) -> Iterator[Row]:
 def heterogeneity(tables: Tables) -> Iterator[Row]:
     """Claim 2."""
     study = "fig3_heterogeneity"
-    own, same = (values_of(tables, study, "correlation", name) for name in ("random-1", "random-0"))
-    if len(own) and len(same):
-        found = mean_interval(own - same)
+    gained = difference(*(values_of(tables, study, "correlation", name) for name in ("random-1", "random-0")))
+    if len(gained):
+        found = mean_interval(gained)
         yield Row(
             2,
             "correlation with own targets minus with one target for all",
@@ -62,10 +70,10 @@ def initial_weights(tables: Tables) -> Iterator[Row]:
     for variant in variants_of(tables, "fig1s2"):
         measure = f"correlation of response and target from zero weights, {variant}"
         yield from learns(3, tables, "fig1s2", variant, measure)
-        zero, strong = (values_of(tables, study, "correlation", variant) for study in ("fig1s2", "fig1"))
-        if not len(zero) or len(zero) != len(strong):
+        changed = difference(*(values_of(tables, study, "correlation", variant) for study in ("fig1s2", "fig1")))
+        if not len(changed):
             continue
-        found = mean_interval(zero - strong)
+        found = mean_interval(changed)
         measure = f"difference from sigma = 4 weights, same targets, {variant}"
         yield Row(3, measure, "fig1s2, fig1", "within 0.1 of 0", found, covers(found, 0.0, 0.1))
 
@@ -82,14 +90,19 @@ def quasi_static(tables: Tables) -> Iterator[Row]:
 
 
 def loops_to_learn(curves: np.ndarray, share: float = 0.9) -> np.ndarray:
-    """First loop (1, 2, ...) in which each curve (networks, loops) has reached a share of its last five loops' mean."""
-    final = np.nanmean(curves[:, -5:], axis=1, keepdims=True)
-    return 1.0 + np.argmax(curves >= share * final, axis=1)
+    """First loop (1, 2, ...) in which each curve (networks, loops) has reached a share of its last five loops' mean.
+
+    NaN for a network that learned nothing, or whose curve ends before that of others, as where it diverged.
+    """
+    curves = curves[:, : 1 + int(np.flatnonzero(np.isfinite(curves).any(axis=0)).max(initial=0))]
+    final = curves[:, -5:].mean(axis=1, keepdims=True)
+    first = 1.0 + np.argmax(curves >= share * final, axis=1)
+    return np.where(final[:, 0] > 0, first, np.nan)
 
 
 def drive_and_rate(tables: Tables) -> Iterator[Row]:
     """Claim 5."""
-    if "fig1" not in tables:
+    if not {"drive", "rate"} <= set(variants_of(tables, "fig1")):
         return
     curves = {name: tables["fig1"]["curve_correlation"].sel(variant=name).values for name in ("drive", "rate")}
     loops = {name: loops_to_learn(curve) for name, curve in curves.items()}
@@ -109,13 +122,16 @@ def loss(tables: Tables) -> Iterator[Row]:
     for variant in variants_of(tables, "fig3"):
         if "lesion_correlation" not in tables["fig3"]:
             return
+        fractions = tables["fig3"]["lesion_fraction"].values
+        if 0.0 not in fractions:
+            return
         whole = values_of(tables, "fig3", "lesion_correlation", variant, lesion_fraction=0.0)
         for fraction, criterion, judge in (
             (0.05, "below 0.05", lambda found: below(found, 0.05)),
             (0.1, "below 0.15", lambda found: below(found, 0.15)),
             (0.4, "above 0.3", lambda found: above(found, 0.3)),
         ):
-            if fraction not in tables["fig3"]["lesion_fraction"].values:
+            if fraction not in fractions:
                 continue
             lost = whole - values_of(tables, "fig3", "lesion_correlation", variant, lesion_fraction=fraction)
             found = mean_interval(lost)
@@ -128,7 +144,7 @@ def low_rates(tables: Tables) -> Iterator[Row]:
     study = "fig3s1"
     for variant in variants_of(tables, study):
         rate = mean_interval(values_of(tables, study, "population_rate", variant)).value
-        found = mean_interval(values_of(tables, study, "correlation", variant))
+        found = mean_interval(correlations_of(tables, study, variant))
         amplitude = float(variant.rpartition("-")[2])
         measure = f"correlation at amplitude {amplitude:g}, population rate {rate:.2g} Hz"
         if amplitude > 0.02:
@@ -203,7 +219,7 @@ def cortex(tables: Tables) -> Iterator[Row]:
     study = "fig5"
     variable = "correlation_trial_mean"
     for ratio in ("2", "4"):
-        values = values_of(tables, study, variable, f"ratio-{ratio}") - values_of(tables, study, variable, "ratio-0")
+        values = difference(*(values_of(tables, study, variable, f"ratio-{name}") for name in (ratio, "0")))
         if len(values):
             found = mean_interval(values)
             measure = f"trial-averaged correlation with {ratio} auxiliary neurons per recorded one minus without"
@@ -230,7 +246,7 @@ def identical(tables: Tables) -> Iterator[Row]:
             13, tables, "fig3s3", names[-1], f"correlation of drive and the common sine, {names[-1]} noise"
         )
         found = mean_interval(
-            values_of(tables, "fig3s3", "correlation", names[-1]) - values_of(tables, "fig3s3", "correlation", names[0])
+            difference(*(values_of(tables, "fig3s3", "correlation", name) for name in (names[-1], names[0])))
         )
         measure = f"correlation with {names[-1]} noise minus with {names[0]} noise"
         yield Row(13, measure, "fig3s3", "above 0", found, above(found, 0.0))

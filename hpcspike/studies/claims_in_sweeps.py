@@ -45,23 +45,23 @@ def trade_off(tables: Tables) -> Iterator[Row]:
         tau_syn, size, sampling, tracking = columns
         fast = tau_syn <= 30
         logs = np.log(np.column_stack([tau_syn, size]))
-        for found, words in zip(slope_interval(logs[fast], np.log(sampling[fast])), ("tau_s", "N"), strict=True):
+        for found, words in zip(slope_interval(logs[fast], _log(sampling[fast])), ("tau_s", "N"), strict=True):
             measure = f"exponent of {words} in the clamped sampling error, tau_s <= 30 ms"
             yield Row(6, measure, "fig6_size", "-0.5 to within 0.15", found, covers(found, -0.5, 0.15))
         slow = tau_syn >= 100
-        found = slope_interval(logs[slow], np.log(tracking[slow]))[1]
+        found = slope_interval(logs[slow], _log(tracking[slow]))[1]
         measure = "exponent of N in the clamped tracking error, tau_s >= 100 ms"
         yield Row(6, measure, "fig6_size", "0 to within 0.15", found, covers(found, 0.0, 0.15))
     columns = point_columns(tables, "fig6", "tau_syn_ms", "tau_corr_ms", "tracking_error", "sampling_error")
     if columns is not None:
         tau_syn, tau_corr, tracking, sampling = columns
         slow = (tau_syn >= 30) & (tau_syn < tau_corr) & (tracking < 1)
-        found = slope_interval(np.log(tau_syn / tau_corr)[slow], np.log(tracking[slow]))[0]
+        found = slope_interval(np.log(tau_syn / tau_corr)[slow], _log(tracking[slow]))[0]
         measure = "exponent of tau_s / tau_c in the clamped tracking error, 30 ms <= tau_s < tau_c"
         yield Row(6, measure, "fig6", "1 to within 0.25", found, covers(found, 1.0, 0.25))
         fast = tau_syn <= 20
         logs = np.log(np.column_stack([tau_corr, tau_syn]))
-        found = slope_interval(logs[fast], np.log(sampling[fast]))[0]
+        found = slope_interval(logs[fast], _log(sampling[fast]))[0]
         measure = "exponent of tau_c in the clamped sampling error, tau_s <= 20 ms"
         yield Row(6, measure, "fig6", "0 to within 0.15", found, covers(found, 0.0, 0.15))
     yield from _collapses(6, tables, "fig6", "tracking", "", "tau_s / tau_c, tau_s >= 30 ms", "tau_c")
@@ -72,21 +72,21 @@ def _collapses(
     claim: int, tables: Tables, sweep: str, regime: Regime, subject: str, variable: str, curve: str
 ) -> Iterator[Row]:
     """Whether one scaling variable predicts the correlation of curves that were left out, and tau_s alone does not."""
-    from hpcspike.analysis import collapse
+    from hpcspike.analysis.scaling import held_out_intervals
 
     if sweep not in tables:
         return
-    found = collapse(tables[sweep], regime=regime)
-    errors, cells = found["held_out_fraction"], int(found["n_cells"].sum())
-    if errors.isnull().all():  # fewer than two curves
+    try:
+        scaled, alone = held_out_intervals(tables[sweep], regime=regime)
+    except DataError:  # no tau_s of the regime
         return
-    scaled, alone = (errors.isel(abscissa_name=index).values.ravel() for index in range(2))
-    for values, words in ((scaled, variable), (alone, "tau_s alone (control)")):
-        error = Interval(float(np.nanmean(values)), np.nan, np.nan, cells)
-        holds = below(error, COLLAPSED) if values is scaled else above(error, COLLAPSED)
-        criterion = f"{'below' if values is scaled else 'above'} {COLLAPSED}"
+    if np.isnan(scaled.value):  # fewer than two curves
+        return
+    for error, words, bound, judge in (
+        (scaled, variable, "below", below), (alone, "tau_s alone (control)", "above", above)
+    ):  # fmt: skip
         measure = f"{subject}squared error over variance of the correlation at values of {curve} left out, from {words}"
-        yield Row(claim, measure, sweep, criterion, error, holds)
+        yield Row(claim, measure, sweep, f"{bound} {COLLAPSED}", error, judge(error, COLLAPSED))
 
 
 def capacity_and_length(tables: Tables) -> Iterator[Row]:
@@ -174,10 +174,13 @@ def capacity_law(tables: Tables) -> Iterator[Row]:
             yield Row(15, measure, sweep, "0 to within 0.15", slope, covers(slope, 0.0, 0.15))
 
 
+def _log(values: np.ndarray) -> np.ndarray:
+    """Natural logarithm, NaN where there is none: of networks without an error, or that learned nothing."""
+    return np.log(np.where(values > 0, values, np.nan))
+
+
 def _slopes(predictors: np.ndarray, value: np.ndarray) -> list[Interval]:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.where(value > 0, np.log(value), np.nan)
-    return slope_interval(np.log(predictors), logs)
+    return slope_interval(np.log(predictors), _log(value))
 
 
 def _exponent(predictors: np.ndarray, value: np.ndarray, which: int, measure: str, source: str) -> Row:

@@ -7,13 +7,14 @@ import numpy as np
 from hpcspike.engine.training import OnLoop
 from hpcspike.errors import SpecError
 from hpcspike.learners.assignment import learner_of
-from hpcspike.learners.interface import Budget, Learner, Rollout, Task
+from hpcspike.learners.interface import Budget, Learner, Rollout
 from hpcspike.learners.point import curves_of, report_to, scalars_of, scores_of
 from hpcspike.learners.tasks import Tested, assess, robustness
+from hpcspike.learners.trials import Task
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.learners import AlemiLearner, BourdoukanLearner, RlsLearner
 from hpcspike.spec.study import DamageProbe, Probe, Shown, Study, StudyRun
-from hpcspike.spec.targets import DrivenTargets
+from hpcspike.spec.targets import ANSWERED, DrivenTargets
 from hpcspike.studies.probes import Arrays
 
 
@@ -45,10 +46,11 @@ def learned_arrays(study: Study, run: StudyRun, experiment: Experiment, *, on_lo
     Raises
     ------
     SpecError
-        If another probe than ``damage`` is asked for: the others look into networks that rls trained.
+        If another probe than ``damage`` is asked for: the others look into networks that rls trained; or if that is
+        asked of a task whose answers are right or wrong.
     """
     asked = study.probes.of(run.variant)
-    _refuse_others(asked, run)
+    _refuse_probes(asked, run, experiment)
     learner, task = learner_of(experiment)
     trials = experiment.measures.n_test_trials
     untrained = assess(learner, task, trials=trials)
@@ -82,12 +84,17 @@ def _wrong_answers(arrays: Arrays) -> Arrays:
     return {name.replace("score", "wrong"): array for name, array in arrays.items()}
 
 
-def _refuse_others(asked: dict[str, Probe], run: StudyRun) -> None:
+def _refuse_probes(asked: dict[str, Probe], run: StudyRun, experiment: Experiment) -> None:
     others = [name for name in asked if name != "damage"]
     if others:
         raise SpecError(
             f"probes.{others[0]} is for networks that rls trains and probes.damage does not look at; name the variants "
             f"it is for, without {run.variant!r}"
+        )
+    if asked and isinstance(experiment.targets, ANSWERED):
+        raise SpecError(
+            f"probes.damage measures correlations and squared errors, but answers of {run.variant!r} are right or "
+            "wrong; name the variants it is for, without this one"
         )
 
 
@@ -129,7 +136,7 @@ def _shown(task: Task, untrained: Tested, tested: Tested | None, shown: Shown) -
         response = np.stack([rollout.prediction.T[examples] for rollout in rollouts])
         arrays[f"response_{when}"] = (("target_set", "trial", "example", "time"), response[None])
         table += [_spikes(rollout, rastered, state, trial) for trial, rollout in enumerate(rollouts)]
-    spikes = np.concatenate(table)
+    spikes = np.concatenate(table) if table else np.zeros((0, 5))
     arrays["raster_neuron"] = (("raster_neuron",), rastered)
     for column, name in enumerate(("time", "neuron", "state", "set", "trial")):
         arrays[f"spike_{name}"] = (("spike",), spikes[:, column])

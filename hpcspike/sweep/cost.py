@@ -37,6 +37,7 @@ RECORDED_LENGTH_MS = 5000.0
 """Assumed length of recorded targets whose experiment leaves it to the file."""
 
 _MIB = 2.0**20
+_CONTROL_GROUP = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,17 @@ def expected_neurons(experiment: Experiment) -> int:
     return 2
 
 
-def check_memory(experiment: Experiment, *, available_mib: float | None = None) -> None:
+def time_courses_mib(experiment: Experiment) -> float:
+    """MiB of the test trials of one network whose Dataset is held in memory, and not written trial by trial (zarr)."""
+    from hpcspike.engine.experiment import RECORDED_TRIALS
+
+    targets = experiment.targets
+    samples = (targets.duration_ms or RECORDED_LENGTH_MS) / targets.grid_ms * targets.n_sets
+    trials = min(experiment.measures.n_test_trials, RECORDED_TRIALS)
+    return expected_neurons(experiment) * samples * trials * BYTES_PER_KEPT_SAMPLE / _MIB
+
+
+def check_memory(experiment: Experiment, *, available_mib: float | None = None, keeps_trials: bool = False) -> None:
     """Refuse an experiment that cannot fit, before it allocates anything.
 
     Parameters
@@ -121,6 +132,8 @@ def check_memory(experiment: Experiment, *, available_mib: float | None = None) 
         What is to be trained.
     available_mib
         Memory it may use, MiB; default: what this machine (or this job's control group) has free now.
+    keeps_trials
+        Whether the time courses of its test trials are held in memory, too.
 
     Raises
     ------
@@ -129,6 +142,14 @@ def check_memory(experiment: Experiment, *, available_mib: float | None = None) 
     """
     available = available_memory_mib() if available_mib is None else available_mib
     needed = predict(experiment).memory_mib
+    kept = time_courses_mib(experiment) if keeps_trials else 0.0
+    if needed <= available < needed + kept:
+        raise ResourceError(
+            f"measures.n_test_trials = {experiment.measures.n_test_trials}: the time courses of test trials need about "
+            f"{shown_mib(kept)} of memory beside the {shown_mib(needed)} of the network, but {shown_mib(available)} "
+            "are available; choose fewer trials, or write a zarr store ('hpcspike train --out PATH.zarr'), which takes "
+            "them one by one"
+        )
     if needed > available:
         n = expected_neurons(experiment)
         if experiment.learner.kind != "rls":
@@ -150,10 +171,12 @@ def available_memory_mib() -> float:
     import psutil
 
     free = psutil.virtual_memory().available / _MIB
-    group = Path("/sys/fs/cgroup")
     try:
-        limit = float((group / "memory.max").read_text())
-        used = float((group / "memory.current").read_text())
+        limit = float((_CONTROL_GROUP / "memory.max").read_text())
+        used = float((_CONTROL_GROUP / "memory.current").read_text())
+        pages = dict(line.split() for line in (_CONTROL_GROUP / "memory.stat").read_text().splitlines())
+        # pages of files that were read are given back when memory runs short, as `free` has it of the machine
+        used -= float(pages.get("inactive_file", 0))
     except (OSError, ValueError):  # no control groups here, or no limit ("max")
         return free
     return min(free, max(limit - used, 0.0) / _MIB)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hpcspike.errors import StoreError
-from hpcspike.sweep.records import receipts_folder, write_durably
+from hpcspike.sweep.records import receipts_folder, write_receipt
 from hpcspike.sweep.states import states_folder
 from hpcspike.sweep.status import sweep_status
 from hpcspike.sweep.store import open_store
@@ -26,7 +27,7 @@ def finalize(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     StoreError
-        If points are missing; the batches that hold them are named.
+        If points are missing (the batches that hold them are named), or the receipt cannot be written.
     """
     path = Path(path)
     store = open_store(path)
@@ -38,8 +39,9 @@ def finalize(path: str | Path) -> dict[str, Any]:
             f"{path}: {int(lacking.sum())} of {store.n_points} points are missing (batches {shown}); run the workflow "
             f"again, or 'hpcspike run-batch {path} --batch {missing[0]}'"
         )
-    for leftover in path.rglob("*.partial"):
-        leftover.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # in a folder that is read-only by now they do no harm
+        for leftover in path.rglob("*.partial"):
+            leftover.unlink(missing_ok=True)
     shutil.rmtree(states_folder(path), ignore_errors=True)
     status = sweep_status(path)
     summary = {
@@ -50,5 +52,5 @@ def finalize(path: str | Path) -> dict[str, Any]:
         "wall_seconds": float(np.nansum(store.group["wall_seconds"][:])),
         "points_hash": store.attributes["points_hash"],
     }
-    write_durably(receipts_folder(path) / "finalized.json", summary)
+    write_receipt(receipts_folder(path) / "finalized.json", summary)
     return summary

@@ -68,7 +68,9 @@ def ensure_store(path: str | Path, sweep: Sweep, *, grid: Grid | None = None) ->
         return open_store(path), grid.n_points
     store = open_store(path)
     if grown(store, grid) is None:
-        _align(store)
+        if _left_behind(store):
+            with planning_lock(path):
+                _align(store)
         return store, 0
     with planning_lock(path):
         store = open_store(path)  # another planner may have been faster
@@ -194,17 +196,26 @@ def _replace(source: Path, target: Path) -> None:
     os.replace(source, target)
 
 
-def _align(store: SweepStore) -> None:
-    """Make each array's own metadata what the store's ``zarr.json`` says; an interrupted growth left them behind."""
+def _left_behind(store: SweepStore) -> dict[Path, Any]:
+    """Files of metadata of single arrays that are not what the store's ``zarr.json`` says, and what that is."""
     document = json.loads((store.path / "zarr.json").read_text())
-    listed: dict[str, Any] = document["consolidated_metadata"]["metadata"]
-    for name, metadata in listed.items():
-        own = store.path / name / "zarr.json"
-        try:
-            if json.loads(own.read_text()) == metadata:
-                continue
-        except (OSError, ValueError):
-            pass
+    listed = {store.path / name / "zarr.json": m for name, m in document["consolidated_metadata"]["metadata"].items()}
+    return {own: metadata for own, metadata in listed.items() if _read(own) != metadata}
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _align(store: SweepStore) -> None:
+    """Make each array's own metadata what the store's ``zarr.json`` says; an interrupted growth left them behind.
+
+    Whoever calls this holds the planning lock: what another planner has published meanwhile must not be undone.
+    """
+    for own, metadata in _left_behind(store).items():
         unfinished = own.with_name(f".zarr.json.{os.getpid()}.partial")
         unfinished.parent.mkdir(exist_ok=True)
         unfinished.write_text(json.dumps(metadata, indent=1))

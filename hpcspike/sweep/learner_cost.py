@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.learners import AlemiLearner, BourdoukanLearner, HuhLearner, LsnnLearner
-from hpcspike.spec.targets import DrivenTargets, StoreRecallTargets
+from hpcspike.spec.targets import DelayedXorTargets, DrivenTargets, StoreRecallTargets
 
 # Measured on one core of a server CPU (2025); a prediction is meant to be right within a factor of two.
 SECONDS_PER_STEP = 1.0e-7
@@ -38,6 +38,9 @@ JAX_MIB = 205.0
 
 STORE_RECALL = (100, 2)
 """Inputs and outputs of store and recall."""
+
+DELAYED_XOR = (2, 3)
+"""Inputs and outputs of delayed XOR."""
 
 _MIB = 2.0**20
 
@@ -118,6 +121,8 @@ def _channels(experiment: Experiment, section: LsnnLearner | HuhLearner, n: int)
         return states, states
     if isinstance(experiment.targets, StoreRecallTargets):
         return STORE_RECALL
+    if isinstance(experiment.targets, DelayedXorTargets):
+        return DELAYED_XOR
     return 1, n if section.variable == "drive" else section.n_readouts or n
 
 

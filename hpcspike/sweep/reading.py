@@ -1,16 +1,18 @@
-"""Reading a sweep: the lazily opened Dataset."""
+"""Reading results: the lazily opened Dataset of a sweep, and that of one trained network."""
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpcspike.errors import StoreError
 from hpcspike.sweep.layout import WRITTEN_BY_BATCHES
 from hpcspike.sweep.records import read_records
-from hpcspike.sweep.store import SweepStore, open_store
-from hpcspike.variables import POINT_PARAMETERS, Variable
+from hpcspike.sweep.store import SweepStore, describe, open_store
+from hpcspike.variables import POINT, POINT_PARAMETERS, Variable
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -48,7 +50,8 @@ def open_sweep(path: str | Path, *, complete_only: bool = True, provenance: bool
     -------
     xarray.Dataset
         Dimensions ``point`` and ``loop``. Parameters are coordinates along ``point`` and in memory, results are read
-        when they are used.
+        when they are used. The coordinate ``point`` is the row of the store, which stays with a point whatever is
+        selected: `hpcspike.retrain` and ``hpcspike show --point`` take it.
 
     Raises
     ------
@@ -59,6 +62,8 @@ def open_sweep(path: str | Path, *, complete_only: bool = True, provenance: bool
     --------
     >>> sweep = open_sweep("results/fig6.zarr")                          # doctest: +SKIP
     >>> sweep.correlation.where(sweep.tau_corr_ms == 100, drop=True)     # doctest: +SKIP
+    >>> worst = int(sweep.point[sweep.correlation.argmin().values])      # doctest: +SKIP
+    >>> network = retrain("results/fig6.zarr", point=worst)              # doctest: +SKIP
     """
     import xarray as xr
 
@@ -73,6 +78,57 @@ def open_sweep(path: str | Path, *, complete_only: bool = True, provenance: bool
     if provenance:
         sweep = sweep.assign(_joined(store, sweep["run"].values))
     return sweep
+
+
+def open_network(path: str | Path) -> xr.Dataset:
+    """Open one trained network: what ``hpcspike train --out`` or ``hpcspike show --dataset`` wrote.
+
+    Parameters
+    ----------
+    path
+        The zarr store (``.zarr``) or netCDF file (``.nc``).
+
+    Returns
+    -------
+    xarray.Dataset
+        What `hpcspike.run` returns, with units on everything: targets, responses and drives (dimensions
+        ``target_set``, ``trial``, ``neuron``, ``time`` in ms), spikes, weights, learning curve and measures. Arrays are
+        read when they are used. The attributes ``experiment`` and ``provenance`` (JSON) say what was trained on what.
+
+    Raises
+    ------
+    StoreError
+        If there is nothing, or something else: a sweep, for which there is `open_sweep`, a study, or a foreign file.
+
+    Examples
+    --------
+    >>> network = open_network("net.zarr")                               # doctest: +SKIP
+    >>> network.response.sel(neuron=17).mean("trial").plot()             # doctest: +SKIP
+    """
+    import xarray as xr
+
+    path = Path(path)
+    if not (path.exists() or path.is_symlink()):
+        raise StoreError(f"{path}: no such file or store; make it with 'hpcspike train CONFIG --out {path}'")
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Failed to open Zarr store", category=RuntimeWarning)
+            if path.is_dir():
+                dataset = xr.open_zarr(path, chunks=None)
+            else:
+                dataset = xr.open_dataset(path, engine="h5netcdf")
+    except Exception:  # whatever it is, it is not ours
+        dataset = xr.Dataset()
+    if "experiment_hash" not in dataset.attrs:
+        raise StoreError(f"{path} is {_instead(path, dataset)}, not the trained network that 'hpcspike train' writes")
+    return dataset
+
+
+def _instead(path: Path, dataset: xr.Dataset) -> str:
+    """What lies where a trained network was expected."""
+    if "sweep_hash" in dataset.attrs:
+        return "a sweep (see hpcspike.open_sweep)"
+    return "a study" if "study" in dataset.attrs else describe(path)
 
 
 def _rows_per_task(store: SweepStore) -> int:
@@ -92,6 +148,7 @@ def _in_order(sweep: xr.Dataset) -> xr.Dataset:
         if column.dtype.kind == "T":  # fixed-length text, which every version of pandas and netCDF understands
             column = column.copy(data=np.array(column.values.tolist()))
         coordinates[name] = column
+    coordinates["point"] = xr.Variable(POINT.dims, np.arange(sweep.sizes["point"], dtype=POINT.dtype), POINT.attrs)
     results = {name: sweep[name].variable for name in WRITTEN_BY_BATCHES}
     attributes = {key: text for key, text in sweep.attrs.items() if key not in ("batches", "earlier_sweeps")}
     return xr.Dataset(results, coordinates, attributes)

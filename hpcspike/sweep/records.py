@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from hpcspike.errors import StoreError
+from hpcspike.locks import acquire, holder, holder_now, open_lock, sign, wait_for
 
 
 def runs_folder(store: Path) -> Path:
@@ -45,6 +45,23 @@ def write_durably(path: Path, document: dict[str, Any]) -> None:
         Path(unfinished).unlink(missing_ok=True)
         raise
     _flush_folder(path.parent)
+
+
+def write_receipt(path: Path, document: dict[str, Any]) -> None:
+    """`write_durably` for a step that has nothing else to lose.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be written.
+    """
+    try:
+        write_durably(path, document)
+    except OSError as error:
+        raise StoreError(
+            f"{path}: the receipt cannot be written ({error.strerror or error}); make room or check the folder's "
+            "permissions, and run the same command again"
+        ) from None
 
 
 def _flush_folder(folder: Path) -> None:
@@ -115,32 +132,19 @@ def batch_lock(store: Path, batch: int, *, waiting: Callable[[str], None] | None
         Called with a message if another process holds it, which is then waited for: a workflow that was killed leaves
         its jobs running, and they may be about to finish this batch.
     """
-    import fcntl
-
-    with _lock_file(_batch_lock_path(store, batch)) as file:
-        if not _acquire(file):
+    with open_lock(_batch_lock_path(store, batch)) as file:
+        if not acquire(file):
             if waiting is not None:
-                waiting(f"batch {batch} is being computed by {_holder(file)}; waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        _sign(file)
+                waiting(f"batch {batch} is being computed by {holder(file)}; waiting for it")
+            wait_for(file)
+        sign(file)
         yield
 
 
 def batch_holders(store: Path, batches: list[int]) -> dict[int, str]:
     """Which of some batches are being computed now, and by whom."""
-    import fcntl
-
-    found = {}
-    for batch in batches:
-        try:
-            with open(_batch_lock_path(store, batch)) as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    found[batch] = _holder(file)
-        except OSError:  # never begun, or a file system without locks
-            continue
-    return found
+    holders = {batch: holder_now(_batch_lock_path(store, batch)) for batch in batches}
+    return {batch: who for batch, who in holders.items() if who is not None}
 
 
 def workflow_lock(store: Path) -> TextIO:
@@ -151,58 +155,22 @@ def workflow_lock(store: Path) -> TextIO:
     StoreError
         If another workflow runs this sweep, or the folder cannot be written.
     """
-    file = _lock_file(runs_folder(store) / "workflow.lock")
-    if not _acquire(file):
+    file = open_lock(runs_folder(store) / "workflow.lock")
+    if not acquire(file):
         with file:
-            raise StoreError(f"{store}: another workflow runs this sweep ({_holder(file)}); wait for it or stop it")
-    _sign(file)
+            raise StoreError(f"{store}: another workflow runs this sweep ({holder(file)}); wait for it or stop it")
+    sign(file)
     return file
 
 
 @contextmanager
 def planning_lock(store: Path) -> Iterator[None]:
     """Hold the metadata of a store while points are added to it; another planner is waited for."""
-    import fcntl
-
-    with _lock_file(runs_folder(store) / "plan.lock") as file:
-        if not _acquire(file):
-            fcntl.flock(file, fcntl.LOCK_EX)
+    with open_lock(runs_folder(store) / "plan.lock") as file:
+        if not acquire(file):
+            wait_for(file)
         yield
 
 
 def _batch_lock_path(store: Path, batch: int) -> Path:
     return runs_folder(store) / f"batch-{batch:04d}.lock"
-
-
-def _lock_file(path: Path) -> TextIO:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return open(path, "a+")
-    except OSError as error:
-        raise StoreError(
-            f"{path.parent}: cannot be written ({error.strerror}); check the folder's permissions"
-        ) from None
-
-
-def _acquire(file: TextIO) -> bool:
-    import fcntl
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass  # this file system has no locks; whole-chunk renames still keep every file readable
-    return True
-
-
-def _holder(file: TextIO) -> str:
-    file.seek(0)
-    return file.read().strip() or "another process"
-
-
-def _sign(file: TextIO) -> None:
-    file.seek(0)
-    file.truncate()
-    file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-    file.flush()

@@ -83,7 +83,8 @@ def retrain(
     store
         Folder of the sweep's store.
     point
-        Number of the point: its row in the store, as ``hpcspike status`` counts.
+        Number of the point: its row in the store, which is the coordinate ``point`` of `hpcspike.open_sweep` and of
+        exports.
     where
         Or values of its parameters, by field or coordinate: ``{"synapse.tau_syn_ms": 20.0, "replicate": 0}``.
     states
@@ -167,10 +168,10 @@ def compare(store: SweepStore, row: int, trained: xr.Dataset) -> Comparison:
 def _trained(experiment: Experiment, states: str | Path | None, *, threads: int, progress: bool) -> xr.Dataset:
     from hpcspike.engine.experiment import describe
     from hpcspike.engine.point import train_and_judge
-    from hpcspike.sweep.cost import available_memory_mib, check_memory
+    from hpcspike.sweep.cost import check_memory
     from hpcspike.sweep.states import kept_state
 
-    check_memory(experiment, available_mib=available_memory_mib())
+    check_memory(experiment, keeps_trials=True)
     if states is not None and not Path(states).is_dir():
         raise StoreError(f"{states}: no such folder of kept states; leave it out to train the point anew")
     lent = contextlib.nullcontext() if states is None else kept_state(Path(states), experiment)

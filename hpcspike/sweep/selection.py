@@ -25,7 +25,8 @@ def find_point(store: SweepStore, *, point: int | None = None, where: Mapping[st
     store
         The sweep, finished or not.
     point
-        Its number: the row of the store, as ``hpcspike status`` and the errors of batches count.
+        Its number: the row of the store, as the coordinate ``point`` of `open_sweep`, ``hpcspike status`` and the
+        errors of batches have it.
     where
         Values of parameters, by their field (``synapse.tau_syn_ms``) or by the name of their coordinate
         (``tau_syn_ms``, ``grid_index``, ``experiment_hash`` or the beginning of one).
@@ -94,14 +95,33 @@ def _coordinate_of(store: SweepStore, key: str, columns: dict[str, np.ndarray]) 
 
 def _equal(column: np.ndarray, wanted: Any, *, prefix: bool = False) -> np.ndarray:
     if column.dtype == object:
-        text = wanted if isinstance(wanted, str) else json.dumps(wanted, sort_keys=True)
-        return np.array([str(value).startswith(text) if prefix else str(value) == text for value in column], dtype=bool)
+        if isinstance(wanted, str):
+            fits = {text: text.startswith(wanted) if prefix else text == wanted for text in set(column)}
+        else:  # written as JSON, a section with all its defaults
+            fits = {text: _says(text, wanted) for text in set(column)}
+        return np.array([fits[text] for text in column], dtype=bool)
     if wanted is None:
         return np.isnan(column) if column.dtype.kind == "f" else np.zeros(len(column), dtype=bool)
     if isinstance(wanted, str) or isinstance(wanted, bool) != (column.dtype.kind == "b"):
         return np.zeros(len(column), dtype=bool)
+    if column.dtype.kind != "f":  # seeds may be large numbers that differ by one
+        return np.asarray(column == wanted)
     # a value that was copied from a message has twelve digits
     return np.asarray(np.isclose(column, wanted, rtol=1e-9, atol=0.0))
+
+
+def _says(text: str, wanted: Any) -> bool:
+    """Whether a value in JSON is the one that is wanted; of a mapping its keys are enough."""
+    try:
+        return _includes(json.loads(text), wanted)
+    except ValueError:
+        return False
+
+
+def _includes(value: Any, wanted: Any) -> bool:
+    if isinstance(value, dict) and isinstance(wanted, dict):
+        return all(key in value and _includes(value[key], part) for key, part in wanted.items())
+    return isinstance(value, bool) == isinstance(wanted, bool) and bool(value == wanted)
 
 
 def _nothing_matches(key: str, wanted: Any, column: np.ndarray, matches: np.ndarray, asked: list[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,6 +80,30 @@ class Network:
     name: str
     config: str
     identity: str
+
+
+def plan_networks(configs: Iterable[str], *, sweep: str) -> dict[str, Network]:
+    """The networks that are trained beside a sweep, by their names, which are those of the folders of their results.
+
+    Parameters
+    ----------
+    configs
+        Experiments in YAML.
+    sweep
+        Name of the sweep.
+
+    Raises
+    ------
+    SpecError
+        If a config is wrong, or is a sweep, or a name is taken: one result would take the place of the other.
+    """
+    networks: dict[str, Network] = {}
+    for network in map(plan_network, configs):
+        taken = networks[network.name].config if network.name in networks else "the sweep"
+        if network.name in networks or network.name == sweep:
+            raise SpecError(f"{network.config}: name = {network.name!r} is that of {taken}, too; choose another name")
+        networks[network.name] = network
+    return networks
 
 
 def plan_network(config: str) -> Network:

@@ -1,0 +1,84 @@
+"""Images pixel by pixel, from files of one's own."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpcspike.errors import DataError
+from hpcspike.learners.lsnn import LsnnLearner
+from hpcspike.learners.sequential_mnist import sequential_mnist
+
+
+def _write_images(folder: Path, prefix: str, images: np.ndarray, labels: np.ndarray, *, compressed: bool) -> None:
+    head = struct.pack(">4i", 2051, *images.shape)
+    for name, content in (
+        (f"{prefix}-images-idx3-ubyte", head + images.tobytes()),
+        (f"{prefix}-labels-idx1-ubyte", struct.pack(">2i", 2049, len(labels)) + labels.tobytes()),
+    ):
+        if compressed:
+            (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+        else:
+            (folder / name).write_bytes(content)
+
+
+def test_images_become_threshold_crossings_pixel_by_pixel(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (6, 4, 4), dtype=np.uint8)
+    labels = np.arange(6, dtype=np.uint8)
+    _write_images(tmp_path, "train", images, labels, compressed=True)
+    _write_images(tmp_path, "t10k", images[:2], labels[:2], compressed=False)
+    task = sequential_mnist(tmp_path, seed=1, n_levels=5)
+    assert (task.n_inputs, task.n_outputs, task.n_samples) == (11, 10, 16 + 8)
+    trial = task.sample("test", 1)
+    pixels = images[1].ravel() / 255.0
+    levels = np.linspace(0.0, 1.0, 5)
+    given = trial.stimulus.input
+    for t in range(1, 16):
+        up = (pixels[t - 1] < levels) & (pixels[t] >= levels)
+        down = (pixels[t - 1] >= levels) & (pixels[t] < levels)
+        np.testing.assert_array_equal(given[t, :5], up)
+        np.testing.assert_array_equal(given[t, 5:10], down)
+    assert given[16:, 10].all()
+    assert not given[:16, 10].any()
+    assert int(trial.target[-1].argmax()) == 1
+    assert np.flatnonzero(trial.scored).tolist() == [20, 21, 22, 23]
+
+
+def test_a_network_can_be_trained_on_images(tmp_path: Path) -> None:
+    for package in ("jax", "optax"):
+        pytest.importorskip(package, reason="needs the extra gradient")
+    images = np.random.default_rng(0).integers(0, 256, (6, 4, 4), dtype=np.uint8)
+    for prefix in ("train", "t10k"):
+        _write_images(tmp_path, prefix, images, np.arange(6, dtype=np.uint8), compressed=False)
+    task = sequential_mnist(tmp_path, seed=1, n_levels=5)
+    settings = {"kind": "lsnn", "input_gain": 1.0, "batch": 4, "connectivity": 0.2}
+    learner = LsnnLearner(settings).build(task, n_neurons=10, seed=1)
+    assert np.isfinite(learner.advance(0)["score_alone"])
+
+
+def test_missing_or_damaged_image_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="train-images-idx3-ubyte"):
+        sequential_mnist(tmp_path, seed=1)
+    images, labels = np.zeros((2, 4, 4), np.uint8), np.zeros(2, np.uint8)
+    for prefix in ("train", "t10k"):
+        _write_images(tmp_path, prefix, images, labels, compressed=False)
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(b"\0\0\0\0" * 5)
+    with pytest.raises(DataError, match="not an IDX file"):
+        sequential_mnist(tmp_path, seed=1)
+    (tmp_path / "train-images-idx3-ubyte").unlink()
+    # a header as it should be, and then what is no compressed data
+    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(b"")[:10] + b"\xff" * 20)
+    with pytest.raises(DataError, match="cannot be read"):
+        sequential_mnist(tmp_path, seed=1)
+
+
+def test_labels_of_other_data_sets_are_refused(tmp_path: Path) -> None:
+    for prefix in ("train", "t10k"):
+        _write_images(tmp_path, prefix, np.zeros((2, 4, 4), np.uint8), np.array([3, 26], np.uint8), compressed=False)
+    with pytest.raises(DataError, match="labels up to 26"):
+        sequential_mnist(tmp_path, seed=1)
