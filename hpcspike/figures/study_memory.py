@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from hpcspike.figures.study_parts import Variants, collected, colours_of, required
+from hpcspike.figures.study_parts import Variants, collected, colours_of, experiment_of, networks, required
 from hpcspike.figures.style import GREY, MARKERS, few_ticks, new_figure, panel_letters, styled
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ AVERAGED = 20
 @styled
 def wrong_answers(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
     """Share of wrong answers: in training, mean over the last 20 passes, a line per network; and in new trials, a dot
-    per network (open: before training). Dotted: guessing one of two answers; dashed: 5 %.
+    per network (open: before training). Dotted: always the most frequent answer; dashed: 5 %.
 
     Parameters
     ----------
@@ -42,7 +42,9 @@ def wrong_answers(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
             share = 100.0 * collected(tree, variant, name).mean(axis=1)
             right.plot(np.full(len(share), k + shift), share, ls="", marker=marker, ms=5, color=colour, mfc=face)
     for axes in (left, right):
-        axes.axhline(50.0, color=GREY, lw=0.6, ls=":")
+        axes.axhline(
+            100.0 * best_guess(experiment_of(networks(tree, shown[0])[0])["targets"]), color=GREY, lw=0.6, ls=":"
+        )
         axes.axhline(5.0, color=GREY, lw=0.6, ls="--")
     left.set(xlabel="pass", ylabel="wrong answers (%)", ylim=(0.0, None))
     few_ticks(left, "x", 6, integer=True)
@@ -51,6 +53,16 @@ def wrong_answers(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
     right.set_xticks(range(len(shown)), shown)
     panel_letters([left, right])
     return figure
+
+
+def best_guess(targets: dict[str, Any]) -> float:
+    """Share wrong if the most frequent answer is always given: one of two, or "none" in trials without a question.
+
+    >>> best_guess({"kind": "store_recall"}), best_guess({"kind": "delayed_xor", "null_share": 0.2})
+    (0.5, 0.6)
+    """
+    null = targets.get("null_share", 0.0)
+    return 1.0 - max(null, (1.0 - null) / 2.0)
 
 
 def running_mean(curve: np.ndarray) -> np.ndarray:

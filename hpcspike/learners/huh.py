@@ -15,7 +15,9 @@ class HuhLearner(GradientLearner):
     """Theta or non-leaky neurons; the exact gradient of a model without jumps, no pseudo-derivative.
 
     ``kind: drive`` is scored on every neuron's recurrent current u_i = sum_j W_ij s_j, ``readout`` and ``system`` on
-    linear readouts of the traces; a driven system's input enters through the trained input weights.
+    linear readouts of the traces; a driven system's input enters through the trained input weights. What made long
+    trials learnable is in ``cluster/config/learners_xor.yaml``: neurons silent at rest, slow synapses, weak recurrent
+    weights, and adjoints clipped in every step.
     """
 
     name: ClassVar[str] = "huh"
