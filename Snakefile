@@ -13,10 +13,15 @@ from hpcspike.errors import HpcspikeError
 from hpcspike.report.captions import caption_file, caption_of
 from hpcspike.spec.load import read_document
 from hpcspike.sweep.records import workflow_lock
-from hpcspike.sweep.workflow import plan_jobs, plan_networks, sweep_figures
+from hpcspike.sweep.workflow import check_settings, plan_jobs, plan_networks, sweep_figures
 
 min_version("9.27") # modules whose name is computed
-validate(config, "cluster/config/workflow.schema.json")
+SETTINGS = "cluster/config/workflow.schema.json"
+try:
+    check_settings(config, Path(workflow.basedir) / SETTINGS)
+except HpcspikeError as error:
+    raise WorkflowError(str(error)) from None
+validate(config, SETTINGS)
 
 # the interpreter that runs this file: an environment need not be activated
 HPCSPIKE = f"{shlex.quote(sys.executable)} -m hpcspike"
@@ -222,7 +227,7 @@ rule network_figures:
     input:
         rules.train.output,
     output:
-        drawn(f"{RESULTS}/{{network}}/figures", NETWORK_FIGURES, "Network {network}"),
+        drawn(f"{RESULTS}/{{network}}/figures", NETWORK_FIGURES, "Trained network {network}"),
     params:
         folder=f"{RESULTS}/{{network}}/figures",
     shell:
@@ -234,7 +239,7 @@ rule network_page:
         rules.train.output,
         rules.network_figures.output,
     output:
-        paged(f"{RESULTS}/{{network}}/{{network}}.html", "Network {network}", "Everything on one page: figures, numbers, origin"),
+        paged(f"{RESULTS}/{{network}}/{{network}}.html", "Trained network {network}", "Everything on one page: figures, numbers, origin"),
     params:
         figures=f"{RESULTS}/{{network}}/figures",
     shell:

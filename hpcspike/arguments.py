@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import math
+import re
 from collections.abc import Sequence
+from typing import NoReturn
 
 
 def config_arguments(parser: argparse.ArgumentParser, kind: str) -> None:
@@ -98,6 +101,20 @@ def count(text: str) -> int:
     if value < 0:
         raise argparse.ArgumentTypeError("must be 0 or more")
     return value
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors name what is likely to be meant."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and end."""
+        chosen = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        if chosen is not None:
+            close = difflib.get_close_matches(chosen[1], re.findall(r"[\w.-]+", chosen[2]), n=1)
+            message += f"; did you mean {close[0]!r}?" if close else ""
+        if re.match(r"unrecognized arguments: (.* )?=", message):
+            message += "; write no spaces around =, as in --set synapse.tau_syn_ms=30"
+        super().error(message)
 
 
 class Version(argparse.Action):

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from hpcspike.arguments import (
     HelpWithFields,
+    Parser,
     Version,
     checkpoint_arguments,
     config_arguments,
@@ -37,7 +38,7 @@ _Raw = argparse.RawDescriptionHelpFormatter
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    from hpcspike.errors import HpcspikeError
+    from hpcspike.errors import INTERRUPTED, HpcspikeError
 
     arguments = _parse(argv)
     if arguments.module in ("train", "run_batch", "show", "study", "report"):
@@ -49,8 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except HpcspikeError as error:
         print(f"hpcspike: error: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("hpcspike: interrupted; finished points of a sweep are kept", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        words = stop.args[0] if stop.args else INTERRUPTED.get(arguments.module, "interrupted")
+        print(f"hpcspike: {words}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone: say nothing at exit
@@ -74,7 +76,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands; ``module`` is where a command lives below ``hpcspike.commands``."""
-    parser = argparse.ArgumentParser("hpcspike", description=DESCRIPTION, epilog=EPILOG, formatter_class=_Raw)
+    parser = Parser("hpcspike", description=DESCRIPTION, epilog=EPILOG, formatter_class=_Raw)
     parser.add_argument("--version", action=Version, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     sweeps = (_plan, _run_batch, _finalize, _status, _analyse, _show, _export)

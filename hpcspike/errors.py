@@ -29,3 +29,11 @@ class Interrupted(HpcspikeError):
     """Training stopped before its end, as asked, and saved its state: the same command goes on from there."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again
+
+
+INTERRUPTED = {
+    "run_batch": "interrupted; finished points are kept, the same command computes the others",
+    "study": "interrupted; finished networks are kept, the same command trains the others",
+    "status": "interrupted; only the watching, not the sweep",
+}
+"""What is true when Ctrl-C ends a command that has no better words itself."""

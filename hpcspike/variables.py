@@ -23,8 +23,8 @@ class Variable:
         return {"units": self.units, "long_name": self.long_name, **self.extra}
 
 
-STATUS = ("learned", "sampling", "tracking", "diverged", "silent")
-"""Meaning of the integer ``status``: the index in this tuple."""
+STATUS = ("learned", "sampling", "tracking", "diverged", "silent", "unjudged")
+"""Meaning of the integer ``status``: the index in this tuple; unjudged: the score is no correlation with a target."""
 
 _status = {"flag_values": list(range(len(STATUS))), "flag_meanings": " ".join(STATUS)}
 

@@ -46,6 +46,24 @@ def _no_answer(state, parameters, drive, external, step_ms):  # type: ignore[no-
     state[0] += drive
 
 
+def _importing(state, parameters, drive, external, step_ms):  # type: ignore[no-untyped-def]
+    import json
+
+    return json.dumps(state) == "x"
+
+
+def _misread(state, parameters, drive, external, step_ms):  # type: ignore[no-untyped-def]
+    return state[0] > parameters["gain"]
+
+
+@numba.njit("boolean(float64, float64, float64, float64, float64)")  # type: ignore[untyped-decorator]
+def _typed(state, parameters, drive, external, step_ms):  # type: ignore[no-untyped-def]
+    return state > drive
+
+
+importing = NeuronModel(step=_importing, parameters={}, initial_state=at_rest)
+misread = NeuronModel(step=_misread, parameters={}, initial_state=at_rest)
+typed = NeuronModel(step=_typed, parameters={}, initial_state=at_rest)
 uncompilable = NeuronModel(step=_objects, parameters={}, initial_state=at_rest)
 speechless = NeuronModel(step=_no_answer, parameters={}, initial_state=at_rest)
 shapeless = NeuronModel(step=adaptive_exponential, parameters=DEFAULTS, initial_state=lambda phase, p: phase)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from hpcspike.analysis.intervals import Interval, mean_interval, slope_interval
+from hpcspike.analysis.intervals import Interval, correlation_interval, mean_interval, slope_interval
 from hpcspike.cli import main
 from hpcspike.studies.claims import CLAIMS, above, as_markdown, as_table, below, covers
 from hpcspike.studies.claims_in_studies import loops_to_learn
@@ -29,6 +29,17 @@ def test_the_interval_of_a_mean_is_students() -> None:
         5.0, pytest.approx(np.nan, nan_ok=True), pytest.approx(np.nan, nan_ok=True), 1
     )  # type: ignore[arg-type]
     assert mean_interval(np.empty(0)).n == 0
+
+
+def test_the_interval_of_correlations_ends_where_they_do() -> None:
+    values = np.array([0.9, 0.9, 0.2])
+    whole, found = mean_interval(values), correlation_interval(values)
+    assert whole.high > 1.0
+    assert found == (whole.value, whole.low, 1.0, 3)
+    assert correlation_interval(-values).low == -1.0
+    assert np.isnan(correlation_interval(values[:1]).high)
+    row = next(row for row in rows({"fig1": fig1_table(0.999, 0.75)}) if row.claim == 1)
+    assert row.found.high <= 1.0
 
 
 def test_slopes_are_recovered_and_their_intervals_cover() -> None:

@@ -18,6 +18,7 @@ import yaml
 from sweep_stub import stub_point, sweep_document
 
 from hpcspike.cli import build_parser, main
+from hpcspike.commands.common import counted
 from hpcspike.engine import point
 from hpcspike.sweep.reading import open_sweep
 
@@ -249,6 +250,19 @@ def test_plan_says_what_an_experiment_costs(hpcspike: Run, network: Path) -> Non
     assert "experiment tiny" in result.out
 
 
+def test_plan_names_the_size_and_the_others(hpcspike: Run, here: Path) -> None:
+    sizes = {"little": {}, "large": {"replicates": 3}}
+    write(here / "sized.yaml", {**sweep_document(), "sizes": sizes})
+    assert "size       little (others: large; choose with --size)" in hpcspike("plan", "sized.yaml").out.splitlines()
+    asked = hpcspike("plan", "sized.yaml", "--size", "large").out.splitlines()
+    assert "size       large (others: little; choose with --size)" in asked
+
+
+def test_one_of_a_kind_is_not_spoken_of_as_many() -> None:
+    assert [counted(n, "batch", "batches") for n in (0, 1, 2000)] == ["0 batches", "1 batch", "2,000 batches"]
+    assert [counted(n, "core") for n in (1, 2)] == ["1 core", "2 cores"]
+
+
 def test_plan_shows_what_does_not_fit_and_takes_another_machines_memory(hpcspike: Run, sweep: Path) -> None:
     assert "DOES NOT FIT" in hpcspike("plan", sweep, "--memory", "10").out
     refused(hpcspike("plan", sweep, "--memory", "10", "--create"), "10 MiB are available")
@@ -293,13 +307,13 @@ def test_a_sweep_from_plan_to_summary(hpcspike: Run, sweep: Path, here: Path) ->
     assert json.loads((here / "plan.json").read_text())["points"] == 12
     first = hpcspike("run-batch", store, "--batch", "0")
     assert first.code == 0
-    assert "batch 0: 4 points computed, 0 were done before" in first.out
+    assert "batch 0: 4 points computed, 0 done before" in first.out
     assert first.err.splitlines()[0].startswith("batch 0: point 1/4 learned, correlation 0.")
     assert "points     4 of 12 done (4 learned)" in hpcspike("status", store).out
     refused(hpcspike("finalize", store), "8 of 12 points are missing (batches 1, 2)")
     for batch in (1, 2):
         assert hpcspike("run-batch", store, "--batch", batch).code == 0
-    assert "0 points computed, 4 were done before" in hpcspike("run-batch", store, "--batch", "0").out
+    assert "0 points computed, 4 done before" in hpcspike("run-batch", store, "--batch", "0").out
     assert "all 12 points done (12 learned)" in hpcspike("finalize", store).out
     assert "(finalized)" in hpcspike("status", store).out
     assert "was there, 12 points done" in hpcspike("plan", sweep, "--create").out
@@ -390,7 +404,27 @@ def test_an_interrupt_ends_without_a_traceback(hpcspike: Run, sweep: Path, monke
     monkeypatch.setattr(point, "run_point", interrupt)
     result = hpcspike("run-batch", "results/little.zarr", "--batch", "0")
     assert result.code == 130
-    assert result.err == "hpcspike: interrupted; finished points of a sweep are kept\n"
+    assert result.err == "hpcspike: interrupted; finished points are kept, the same command computes the others\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["trian"], "did you mean 'train'?"),
+        (["run_batch"], "did you mean 'run-batch'?"),
+        (["schema", "experimnet"], "did you mean 'experiment'?"),
+        (["train", "network.yaml", "--out", "net.nc", "--set", "seed", "=", "20"], "no spaces around ="),
+        (["train", "network.yaml", "--out", "net.nc", "--set", "seed", "=20"], "no spaces around ="),
+    ],
+)
+def test_a_slip_on_the_command_line_is_told_what_is_meant(hpcspike: Run, arguments: list[str], hint: str) -> None:
+    refused(hpcspike(*arguments), hint)
+
+
+def test_what_resembles_nothing_is_given_no_hint(hpcspike: Run) -> None:
+    result = hpcspike("xyzzy")
+    refused(result, "choose from 'train', 'plan'")
+    assert "did you mean" not in result.err
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,15 @@ def test_an_untrained_point_has_measures_and_no_curve() -> None:
     assert all(curve.shape == (0,) for curve in result.curves.values())
 
 
+def test_a_path_is_told_how_it_becomes_an_experiment() -> None:
+    with pytest.raises(TypeError, match=r"not 'net.yaml': give what hpcspike.load\('net.yaml'\) returns"):
+        hpcspike.run("net.yaml")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"takes one experiment, not a dict: give what hpcspike.load\(PATH\) returns"):
+        hpcspike.run({})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"takes a problem, not 'net.yaml': give what build_problem\(load\(PATH\)\)"):
+        hpcspike.train("net.yaml")  # type: ignore[arg-type]
+
+
 def test_loops_are_reported_as_they_end() -> None:
     seen: list[int] = []
     result = run_point(experiment(), on_loop=lambda loop, row: seen.append(loop))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
 
 import matplotlib
@@ -192,6 +193,48 @@ def test_a_diverged_network_has_its_learning_curve_and_no_more() -> None:
     assert list(draw_all(trained.drop_vars(["response", "drive", "spike_time", "trial"]))) == ["training"]
 
 
+def test_a_network_without_a_clamped_split_has_no_panel_of_it_and_says_why() -> None:
+    drive = synthetic_trained(n_neurons=8, n_trials=2, duration_ms=200)
+    rate = synthetic_trained(n_neurons=8, n_trials=2, duration_ms=200, variable="rate")
+    for draw in (figures.error_split, figures.point_overview):
+        assert len(panels(drawn(draw(rate)))) == len(panels(drawn(draw(drive)))) - 1
+    assert figures.error_split(rate).get_supxlabel() == (
+        "no clamped split: only for theta neurons trained on drives (here: trained on rates)"
+    )
+
+
+def test_a_raster_of_many_neurons_draws_every_second_and_says_so() -> None:
+    trained = synthetic_trained(n_neurons=12, n_trials=1, duration_ms=300)
+    axes = panels(drawn(figures.raster(trained, n_neurons=6)))[0]
+    assert axes.get_ylabel() == "neuron (every 2nd drawn)"
+    shown = axes.lines[0].get_ydata()
+    fired = trained["spike_neuron"].values[(trained["spike_trial"] == 0).values & (trained["spike_set"] == 0).values]
+    np.testing.assert_array_equal(np.sort(shown), np.sort(fired[fired % 2 == 0]))
+    assert panels(drawn(figures.raster(trained)))[0].get_ylabel() == "neuron"
+
+
+def test_figures_of_a_sweep_that_still_runs_say_how_much_of_it_they_show() -> None:
+    sweep = synthetic_sweep(tau_syn_ms=(10.0, 20.0, 40.0), tau_corr_ms=(50.0, 100.0))
+    n_points = sweep.sizes["point"]
+    document = {"experiment": {}, "axes": {"synapse.tau_syn_ms": [10.0, 20.0, 40.0]}, "replicates": n_points // 3}
+    sweep.attrs["sweep"] = json.dumps(document)
+    for draw in figures.figures_for(sweep.isel(point=slice(n_points - 1))).values():
+        assert f"{n_points - 1} of {n_points} networks" in drawn(draw()).get_suptitle()
+    assert "networks" not in drawn(figures.figures_for(sweep)["map"]()).get_suptitle()
+
+
+def test_the_spectral_index_of_the_tau_c_in_the_other_panels_is_among_the_curves() -> None:
+    sweep = synthetic_sweep(
+        tau_syn_ms=(10.0, 40.0),
+        tau_corr_ms=(25.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 100.0, 200.0, 400.0, 800.0),
+    )
+    figure = drawn(figures.error_kinds(sweep))
+    fixed = next(axes.get_title("left") for axes in panels(figure) if axes.get_ylabel() == "share of networks")
+    curves = next(axes for axes in panels(figure) if axes.get_ylabel() == "spectral index")
+    assert fixed.endswith(r"$\tau_c$ = 100 ms")
+    assert r"$\tau_c$ = 100 ms" in curves.get_legend_handles_labels()[1]
+
+
 def test_dask_backed_sweeps_draw() -> None:
     sweep = synthetic_sweep(tau_syn_ms=(10.0, 20.0, 40.0), tau_corr_ms=(50.0, 100.0))
     found = figures.figures_for(sweep.chunk(point=5))
@@ -214,15 +257,18 @@ def test_the_map_shows_the_correlation_of_every_cell_and_outlines_the_learned_on
 
 
 def test_a_filled_star_marks_an_optimum_inside_and_an_open_one_at_the_edge() -> None:
-    def face(best_tau: float) -> str:
+    def star(best_tau: float) -> tuple[str, list[str]]:
         sweep = synthetic_sweep(
             tau_syn_ms=(10.0, 20.0, 40.0), correlation=lambda p: 0.9 - 0.1 * np.log(p["tau_syn_ms"] / best_tau) ** 2
         )
-        axes = panels(drawn(figures.inverted_u_curves(sweep)))[0]
-        return str(next(line for line in axes.lines if line.get_marker() == "*").get_markerfacecolor())
+        figure = drawn(figures.inverted_u_curves(sweep))
+        face = next(line for line in panels(figure)[0].lines if line.get_marker() == "*").get_markerfacecolor()
+        return str(face), [text.get_text() for text in figure.legends[0].get_texts()]
 
-    assert face(20.0) != "white"
-    assert face(100.0) == "white"
+    face, words = star(20.0)
+    assert face != "white"
+    assert words == ["optimum"]  # the legend is of what is drawn
+    assert star(100.0) == ("white", ["best at the edge of the grid"])
 
 
 def test_the_capacity_line_has_the_fitted_slope() -> None:

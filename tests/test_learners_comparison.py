@@ -59,7 +59,7 @@ def test_the_figure_shows_every_learner_and_states_what_it_is_given(sweep: xr.Da
     assert "learners" in figures_for(sweep)
     figure = learner_comparison(sweep)
     labels = [text.get_text() for legend in figure.subfigs[0].legends for text in legend.get_texts()]
-    assert labels == ["RLS", "Alemi et al.", "its linear teacher"]
+    assert labels == ["RLS", "Alemi et al.", "linear teacher of\nthe balanced networks"]
     capacities = figure.subfigs[0].axes[-1]
     assert "0.7" in capacities.get_title("left")
     drawn = {(line.get_marker(), *line.get_ydata()) for line in capacities.lines if len(line.get_ydata())}

@@ -17,6 +17,7 @@ from hpcspike.learners.interface import Budget, History, Rollout, refuse_targets
 from hpcspike.learners.tasks import oscillator_task, recall_task
 from hpcspike.learners.trials import Stimulus, Trial
 from hpcspike.spec.experiment import Experiment
+from hpcspike.spec.identity import experiment_hash
 from hpcspike.spec.load import validate_experiment
 
 OWN = '''
@@ -88,6 +89,20 @@ def test_an_experiment_can_name_a_learner_of_ones_own(own: str) -> None:
     assert result.scalars["simulated_seconds"] == pytest.approx(0.3)
     assert np.isnan(result.scalars["sampling_error"])
     assert result.curves["curve_rate"].tolist() == [1.0, 1.0]
+
+
+def test_a_learner_of_ones_own_counts_by_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def identity(folder: str, source: str, **settings: Any) -> str:
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "own_learner.py").write_text(source)
+        monkeypatch.chdir(tmp_path / folder)
+        monkeypatch.delitem(sys.modules, "own_learner", raising=False)
+        return experiment_hash(_experiment("own_learner:Lookup", **settings))
+
+    first = identity("a", OWN)
+    assert identity("b", OWN) == first
+    assert identity("c", OWN.replace("0.5", "0.25")) != first
+    assert identity("d", OWN, share=0.5) != first
 
 
 def test_importing_the_registry_imports_no_learner() -> None:

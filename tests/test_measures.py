@@ -136,6 +136,8 @@ def test_spectral_index_is_positive_for_excess_fast_power() -> None:
         ("tracking", {"correlation": 0.0, "spectral_index": math.nan}),
         ("silent", {"population_rate_hz": 0.09}),
         ("silent", {"correlation": 0.0, "population_rate_hz": 0.0, "spectral_index": math.nan}),
+        ("unjudged", {"correlation": math.nan, "spectral_index": math.nan}),
+        ("silent", {"correlation": math.nan, "population_rate_hz": 0.0}),
         ("diverged", {"diverged": True}),
         ("diverged", {"diverged": True, "population_rate_hz": math.nan, "correlation": math.nan}),
     ],

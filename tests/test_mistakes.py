@@ -175,6 +175,7 @@ def nothing(workshop: Workshop) -> None:
 
 PREPARED: dict[str, Callable[[Workshop], Any]] = {
     "a file in another encoding": lambda w: (w.folder / "network.yaml").write_bytes(b"\xff\xfen\x00a\x00"),
+    "a key twice": lambda w: (w.folder / "network.yaml").write_text("seed: 1\nseed: 2\n"),
     "a file that is not YAML": lambda w: (w.folder / "network.yaml").write_text("network: {n_neurons: 20\ntargets:"),
     "YAML without sections": lambda w: (w.folder / "network.yaml").write_text("just a note\n"),
     "a result that is there already": another_result,

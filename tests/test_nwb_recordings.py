@@ -206,7 +206,10 @@ def test_without_pynwb_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mo
         ({"unit": "Hz"}, "targets.unit has no effect: targets.path = r.nwb is an NWB file"),
         ({"sample_ms": 1.0}, "targets.sample_ms has no effect"),
         ({"holds": "drive"}, "gives rates; choose holds: rate"),
-        ({"path": "r.csv"}, "targets.align has no effect: targets.path = r.csv is not an NWB file"),
+        (
+            {"path": "r.csv"},
+            "targets.align, targets.window_ms have no effect: targets.path = r.csv is not an NWB file; leave them out",
+        ),
         ({"path": "r.csv", "align": ..., "window_ms": ..., "condition": {"a": 1}}, "targets.condition has no effect"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
+import hpcspike
+from hpcspike.analysis import neuron_correlation
 from hpcspike.errors import DataError
 from hpcspike.model.recordings import Recording, auxiliary_rates, interpolated, read_recording
+from hpcspike.model.stand_in import stand_in_rates
 from hpcspike.spec import load
 from hpcspike.spec.targets import RecordedTargets
 
@@ -97,6 +101,12 @@ def _csv_in_seconds(folder: Path) -> RecordedTargets:
     return asked(csv_file(folder / "r.csv", text), unit="Hz")
 
 
+def _csv_with_the_unit_in_brackets(folder: Path) -> RecordedTargets:
+    return asked(
+        csv_file(folder / "r.csv", csv_file(folder / "x.csv").read_text().replace("time_ms", "Time (ms)")), unit="Hz"
+    )
+
+
 def _time_told_by_its_unit(folder: Path) -> RecordedTargets:
     return asked(netcdf(folder / "r.nc", dataset().rename(time="sample")))
 
@@ -121,6 +131,7 @@ SAME_RECORDING: list[Callable[[Path], RecordedTargets]] = [
     _transposed,
     _in_seconds,
     _csv_in_seconds,
+    _csv_with_the_unit_in_brackets,
     _time_told_by_its_unit,
     _one_of_several,
     _spikes_per_tau,
@@ -273,7 +284,7 @@ def _words(path: Path) -> Path:
 
 BAD: dict[str, tuple[str, Callable[[Path], Any], dict[str, Any], str, str]] = {
     # what is wrong: file name, how it is made, keys of targets, what the message says was found, what it says to do
-    "missing": ("r.nc", lambda p: None, {}, "no such file", "give the path of a recording"),
+    "missing": ("r.nc", lambda p: None, {}, "no such file", "--set targets.path=generated"),
     "unknown suffix": ("r.mat", lambda p: _bytes(p, b"x"), {}, "'.mat' are not known", ".nc, .nc4, .zarr, .csv, .npy"),
     "no suffix": ("rates", lambda p: _bytes(p, b"x"), {}, "'' are not known", "netCDF, zarr, CSV, NPY"),
     "not netCDF": ("r.nc", lambda p: _bytes(p, b"hello"), {}, "cannot be read as netCDF", "check the file"),
@@ -288,7 +299,35 @@ BAD: dict[str, tuple[str, Callable[[Path], Any], dict[str, Any], str, str]] = {
     "vector in NPY": ("r.npy", lambda p: npy_file(p, [1.0, 2.0]), {}, "shape (2,)", "2-D array, unit x time"),
     "words": ("r.zarr", _words, {}, "values are of type", "store numbers"),
     "CSV without header": ("r.csv", lambda p: csv_file(p, "0,1\n1,2\n"), {}, "first column is '0'", "time_ms,unit_1"),
-    "CSV with semicolons": ("r.csv", lambda p: csv_file(p, "time_ms;a\n0;1\n"), {}, "'time_ms;a'", "by commas"),
+    "CSV with semicolons": (
+        "r.csv",
+        lambda p: csv_file(p, "time_ms;" + ";".join(f"unit_{k}" for k in range(100)) + "\n0;1\n"),
+        {},
+        "its first column is 'time_ms;unit_0;unit_1;unit_2;u...', not the time (separated by ';'?)",
+        "by commas",
+    ),
+    "CSV with semicolons below": (
+        "r.csv",
+        lambda p: csv_file(p, "time_ms,a\n0;1\n"),
+        {},
+        "(separated by ';'?)",
+        "by c",
+    ),
+    "CSV with tabs": ("r.csv", lambda p: csv_file(p, "time_ms\ta\n0\t1\n"), {}, r"(separated by '\t'?)", "by commas"),
+    "CSV with times of no unit": (
+        "r.csv",
+        lambda p: csv_file(p, "Time,a\n0,1\n0.02,1\n"),
+        {},
+        "its first column 'Time' does not say in which unit",
+        "call it 'time_ms' if they are in milliseconds, 'time_s' if they are in seconds",
+    ),
+    "CSV with times of another unit": (
+        "r.csv",
+        lambda p: csv_file(p, "time_min,a\n0,1\n"),
+        {},
+        "'time_min'",
+        "time_ms",
+    ),
     "CSV with a word": (
         "r.csv",
         lambda p: csv_file(p, "time_ms,a\n0,1\n1,abc\n"),
@@ -310,6 +349,13 @@ BAD: dict[str, tuple[str, Callable[[Path], Any], dict[str, Any], str, str]] = {
     "no time dimension": ("r.nc", _unnamed_time, {}, "(a: 4, b: 3)", "name one of them 'time'"),
     "no time axis": ("r.nc", _no_time_axis, {}, "has no time axis", "set targets.sample_ms"),
     "NPY without interval": ("r.npy", npy_file, {"unit": "Hz"}, "has no time axis", "set targets.sample_ms"),
+    "NPY without interval and unit": (
+        "r.npy",
+        npy_file,
+        {},
+        "has no time axis, and the unit of its rates is not given",
+        "set targets.sample_ms, the interval between samples in ms, and targets.unit, Hz or per_tau",
+    ),
     "two time axes": ("r.nc", netcdf, {"sample_ms": 5.0}, "targets.sample_ms = 5 ms", "remove targets.sample_ms"),
     "no time unit": ("r.nc", lambda p: netcdf(p, dataset(time_unit=None)), {}, "no units attribute", "'ms' or 's'"),
     "unknown time unit": ("r.nc", lambda p: netcdf(p, dataset(time_unit="min")), {}, "units = 'min'", "'ms' or 's'"),
@@ -354,7 +400,8 @@ BAD: dict[str, tuple[str, Callable[[Path], Any], dict[str, Any], str, str]] = {
         netcdf,
         {"n_units": 3},
         "2 of its 4 units have a mean rate above 5 Hz, but targets.n_units = 3",
-        "lower targets.n_units or lower targets.min_rate_hz",
+        "set targets.n_units to null for all 2, which with targets.auxiliary_ratio = 2 make 6 neurons (leave "
+        "network.n_neurons out), or lower targets.min_rate_hz",
     ),
     "no unit fast enough": ("r.nc", netcdf, {"min_rate_hz": 99.0}, "0 of its 4 units", "lower targets.min_rate_hz"),
     "too few drives": (
@@ -380,6 +427,37 @@ def test_a_bad_file_is_refused_with_path_finding_and_remedy(tmp_path: Path, case
     assert remedy in message
     assert "\n" not in message
     assert caught.value.exit_code == 2
+
+
+# ---- one's own recordings --------------------------------------------------------------------------------------------
+
+
+def test_all_units_of_a_file_are_kept_by_default(tmp_path: Path) -> None:
+    targets = {"kind": "recorded", "path": str(csv_file(tmp_path / "r.csv")), "unit": "Hz", "min_rate_hz": 0.0}
+    recording = read_recording(RecordedTargets.model_validate(targets))
+    assert recording.unit_ids == ("a", "b", "c", "d")
+    # and committed files say how many they mean
+    for path in (Path(__file__).parent.parent / "cluster" / "config").glob("*.yaml"):
+        text = path.read_text()
+        assert "kind: recorded" not in text or re.search(r"^ +n_units: \d+", text, re.MULTILINE), path
+
+
+def test_the_recipe_for_ones_own_csv_trains_it(root: Path, tmp_path: Path) -> None:
+    recipe = (root / "cluster" / "README.md").read_text().partition("### Your own CSV\n")[2]
+    text = recipe.partition("```yaml\n")[2].partition("```")[0]
+    assert 4 <= len(text.splitlines()) <= 8
+    (tmp_path / "mine.yaml").write_text(text)
+    times, rates = stand_in_rates(30, duration_ms=600.0, seed=3)
+    rows = [",".join(f"{x:g}" for x in (t, *column)) for t, column in zip(times, rates.T, strict=True)]
+    csv_file(tmp_path / "my_rates.csv", ",".join(["time_ms", *map(str, range(30))]) + "\n" + "\n".join(rows))
+    asked_for = load(tmp_path / "mine.yaml")
+    assert (asked_for.targets.n_units, asked_for.training.variable) == (None, "rate")
+    small = load(tmp_path / "mine.yaml", changes={"training.n_loops": 5, "measures.n_test_trials": 3})
+    trained = hpcspike.run(small)
+    assert int(trained["recorded"].sum()) == 30
+    assert trained.sizes["neuron"] == 90
+    units = neuron_correlation(trained.isel(neuron=slice(30)))
+    assert float(units["correlation_trial_averaged"].mean()) > 0.2
 
 
 # ---- the recordings of the paper -------------------------------------------------------------------------------------

@@ -29,10 +29,11 @@ from hpcspike.report.network import page_of_network, page_of_study
 from hpcspike.report.networks import MOST_ROWS
 from hpcspike.report.page import Cell, Column, number, table
 from hpcspike.report.sweep import exemplary, page_of_sweep
-from hpcspike.report.words import ink_on
+from hpcspike.report.words import LABELS, ink_on
 from hpcspike.studies.claims import CLAIMS, as_table
 from hpcspike.studies.results import table_of
 from hpcspike.studies.statements import rows
+from hpcspike.variables import STATUS
 
 ROOT = Path(__file__).resolve().parent.parent
 CAPTIONS = ROOT / "cluster" / "report"
@@ -220,6 +221,28 @@ def test_a_sweep_over_text_and_with_one_value_of_each_parameter_has_a_page() -> 
     assert len(audited(page_of_sweep(swept(replicates=2), [], store="s")).rows_of("networks-table")) == 2
 
 
+def test_the_page_of_a_sweep_that_still_runs_says_what_is_missing() -> None:
+    sweep = swept(tau_syn_ms=(5.0, 20.0), tau_corr_ms=(50.0, 200.0), replicates=2).isel(point=[0, 1, 2, 3])
+    document = {
+        "name": "synthetic", "experiment": {"seed": 1}, "replicates": 2,
+        "axes": {"synapse.tau_syn_ms": [5.0, 20.0], "targets.tau_corr_ms": [50.0, 200.0]},
+    }  # fmt: skip
+    text = page_of_sweep(sweep.assign_attrs(sweep=json.dumps(document)), [], store="s.zarr")
+    assert audited(text).headings[0] == (1, "Sweep synthetic: 4 of 8 networks trained")
+    assert "Of its 8 networks 4 are done so far" in text
+    assert "2 independent networks for every combination" in text
+    assert text.count("<small>1 of 2</small>") == 2
+    assert text.count('<td class="none">') == 1
+
+
+def test_labels_of_errors_are_explained_where_there_are_some() -> None:
+    learned = swept(tau_syn_ms=(5.0, 20.0))
+    learned["status"][:] = STATUS.index("learned")
+    assert LABELS not in html.unescape(page_of_sweep(learned, [], store="s.zarr"))
+    learned["status"][0] = STATUS.index("sampling")
+    assert LABELS in html.unescape(page_of_sweep(learned, [], store="s.zarr"))
+
+
 def test_of_very_many_networks_the_first_are_shown_and_the_page_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hpcspike.report.sweep.MOST_ROWS", 3)
     text = page_of_sweep(swept(tau_syn_ms=(5.0, 20.0)), [], store="s.zarr")
@@ -241,6 +264,13 @@ def test_a_network_has_a_page_with_its_numbers() -> None:
     assert "node7" in text
     assert "numpy 2.0" in text
     assert len(page.images) == 1
+
+
+def test_a_network_that_did_not_learn_is_put_beside_the_threshold() -> None:
+    trained = synthetic_trained(n_neurons=4, n_trials=1, duration_ms=50)
+    assert "that count as learned" not in page_of_network(trained, [])
+    trained["correlation"], trained["status"] = ((), 0.684), ((), STATUS.index("sampling"))
+    assert "limited by sampling error, 0.016 below the 0.7 that count as learned." in page_of_network(trained, [])
 
 
 def test_a_study_has_a_page_with_every_variant() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,80 @@ def test_a_wrong_sweep_is_refused(changes: dict[str, Any], message: str) -> None
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("n_neurons", "did you mean 'network.n_neurons'?"),
+        ("n_nuerons", "did you mean 'network.n_neurons'?"),
+        ("tau_syn_ms", "did you mean 'synapse.tau_syn_ms' or 'learner.tau_syn_ms'?"),
+        ("connectivity.n_neurons", "did you mean 'network.n_neurons'?"),
+        ("synapse.tau_ms", "did you mean 'tau_syn_ms' or 'neuron.tau_ms' or "),
+        ("netwrok", "did you mean 'network'?"),
+    ],
+)
+def test_a_key_in_the_wrong_place_is_told_its_place(
+    tmp_path: Path, document: dict[str, Any], key: str, hint: str
+) -> None:
+    path = write(tmp_path / "network.yaml", document)
+    with pytest.raises(SpecError, match=rf"{re.escape(key)}: unknown key; {re.escape(hint)}"):
+        load(path, changes={key: 20})
+    within = write(tmp_path / "sweep.yaml", {"experiment": document})
+    with pytest.raises(SpecError, match=rf"{re.escape(key)}: unknown key; {re.escape(hint)}"):
+        load(within, changes={f"experiment.{key}": 20})
+    if not key.startswith("synapse"):
+        return
+    with pytest.raises(SpecError, match="synapse: unknown key; did you mean 'experiment.synapse'"):
+        load(within, changes={key: 20})
+
+
+REPEATED = """
+network: {n_neurons: 30}
+synapse:
+  tau_syn_ms: 20.0
+  weight_acts: at_once
+  tau_syn_ms: 40.0
+"""
+INHERITED = """
+network: &small {n_neurons: 30}
+targets: {kind: sine}
+connectivity: {kind: gaussian}
+sizes:
+  one: {network: {<<: *small, n_neurons: 40}}
+"""
+
+
+def test_a_key_that_is_given_twice_is_refused_with_its_lines(tmp_path: Path) -> None:
+    path = tmp_path / "network.yaml"
+    path.write_text(REPEATED)
+    words = f"{path}: line 6: the key 'tau_syn_ms' is given twice, first in line 4; leave one of them out"
+    with pytest.raises(SpecError, match=f"^{re.escape(words)}$"):
+        load(path)
+
+
+def test_a_key_that_takes_the_place_of_an_inherited_one_is_none_given_twice(tmp_path: Path) -> None:
+    path = tmp_path / "network.yaml"
+    path.write_text(INHERITED)
+    read = load(path)
+    assert isinstance(read, Experiment)
+    assert read.network.n_neurons == 40
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"protocol.free_run_ms": 1e300}, "protocol.free_run_ms = 1e+300: must be at most 1e+150"),
+        ({"protocol.free_run_ms": 1e12}, "protocol.free_run_ms = 1e+12 ms: must be at most 1e+08 ms"),
+        ({"stimulus.amplitude": 1e308}, "stimulus.amplitude = 1e+308: must be at most 1e+150"),
+        ({"targets.phase_ms": [-1e308, 1e308]}, "targets.phase_ms = -1e+308: must be at most 1e+150"),
+    ],
+)
+def test_numbers_that_no_machine_can_use_are_refused(
+    tmp_path: Path, document: dict[str, Any], changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SpecError, match=re.escape(message)):
+        load(write(tmp_path / "network.yaml", document), changes=changes)
+
+
 def write(path: Path, document: dict[str, Any]) -> Path:
     path.write_text(yaml.safe_dump(document, sort_keys=False))
     return path
@@ -227,7 +302,7 @@ def test_paths_of_recordings_start_at_the_file(tmp_path: Path) -> None:
         (
             {"neuron__step_ms": 1e-5, "training__update_interval_ms": 1e-5, "targets__grid_ms": 1e-5}
             | {"targets__duration_ms": 1e305},
-            "targets.duration_ms = 1e+305 ms is not a multiple of training.update_interval_ms",
+            "targets.duration_ms = 1e+305: must be at most 1e+150 in size",
         ),
         ({"targets": {"kind": "sine", "period_ms": [0, 0]}}, "targets.period_ms = [0, 0]: a period of 0 ms has no"),
         (

@@ -75,6 +75,72 @@ def test_outside_the_main_thread_signals_are_left_alone(tmp_path: Path) -> None:
     assert folders(tmp_path) == [450]
 
 
+@pytest.mark.usefixtures("always_polled")
+def test_ctrl_c_saves_and_is_an_interrupt_all_the_same(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        hpcspike.train(made(), TRAINING, checkpoints=Checkpoints(tmp_path), on_loop=press_ctrl_c)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert folders(tmp_path) == [150]
+    assert outcome(hpcspike.train(made(), TRAINING, checkpoints=Checkpoints(tmp_path))) == uninterrupted()
+
+
+def press_ctrl_c(loop: int, row: dict[str, float]) -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.usefixtures("always_polled")
+def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
+    def twice(loop: int, row: dict[str, float]) -> None:
+        press_ctrl_c(loop, row)
+        press_ctrl_c(loop, row)
+
+    with pytest.raises(KeyboardInterrupt):
+        hpcspike.train(made(), TRAINING, checkpoints=Checkpoints(tmp_path), on_loop=twice)
+    assert folders(tmp_path) == []
+
+
+class Destructor:
+    """Something at whose end Ctrl-C is pressed: Python ignores what is raised there."""
+
+    def __del__(self) -> None:
+        press_ctrl_c(0, {})
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("loop", [0, TRAINING.n_loops - 1])
+@pytest.mark.parametrize("saved", [False, True])
+def test_no_ctrl_c_is_lost(loop: int, saved: bool, tmp_path: Path) -> None:
+    def swallow(number: int, row: dict[str, float]) -> None:
+        reached.append(number)
+        if number == loop:
+            Destructor()
+
+    reached: list[int] = []
+    checkpoints = Checkpoints(tmp_path) if saved else None
+    with pytest.raises(KeyboardInterrupt):
+        hpcspike.train(made(), TRAINING, on_loop=swallow, checkpoints=checkpoints)
+    assert saved or reached == list(range(loop + 1))  # with checkpoints it may take as long as a look at the clock
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_no_ctrl_c_is_lost_in_the_test_trials(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), stopping.Interrupts():
+        Destructor()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_program_that_handles_ctrl_c_itself_keeps_its_handler(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        for checkpoints in (None, Checkpoints(tmp_path)):
+            trained = hpcspike.train(made(), TRAINING, checkpoints=checkpoints, on_loop=press_ctrl_c)
+            assert outcome(trained) == uninterrupted()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 class Clock:
     """A clock that goes on by ``tick`` seconds whenever it is looked at."""
 

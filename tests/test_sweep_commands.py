@@ -108,7 +108,7 @@ def test_the_watched_table_shows_progress_and_failures(path: Path, monkeypatch: 
     text = io.StringIO()
     with batch_lock(path, 2):
         Console(file=text, width=100).print(status_command._table(sweep_status(path)))
-    for part in ("sweep little", "8 of 12 done (8 learned)", "2 of 3 done", "1 batches on 1 cores", "about"):
+    for part in ("sweep little", "8 of 12 done (8 learned)", "2 of 3 done", "1 batch on 1 core", "about"):
         assert part in text.getvalue()
     assert text.getvalue().count("RuntimeError: no luck") == 4
 
@@ -157,7 +157,7 @@ def test_a_netcdf_file_says_what_everything_in_it_is(path: Path, tmp_path: Path)
         assert (dictionary["unit"] != "").all()
         assert (dictionary["meaning"].str.len() > 4).all()
         row = dictionary.set_index("name").loc["status"]
-        assert row["flags"] == "0 learned; 1 sampling; 2 tracking; 3 diverged; 4 silent"
+        assert row["flags"] == "0 learned; 1 sampling; 2 tracking; 3 diverged; 4 silent; 5 unjudged"
         assert {"run_host", "run_revision", "run_versions"} <= set(copy.data_vars)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import xarray as xr
 from sweep_stub import stub_point, sweep_document
 
 from hpcspike.analysis import analyses_for
+from hpcspike.cli import main
 from hpcspike.engine import point
 from hpcspike.errors import StoreError
 from hpcspike.spec import validate_sweep
@@ -111,7 +113,7 @@ def test_reading_never_writes(path: Path) -> None:
 def test_status_counts_points_batches_and_outcomes(path: Path) -> None:
     status = sweep_status(path)
     assert (status.points, status.done, status.batches, status.batches_done) == (12, 4, 3, 1)
-    assert status.counts == {"learned": 4, "sampling": 0, "tracking": 0, "diverged": 0, "silent": 0}
+    assert status.counts == {"learned": 4, "sampling": 0, "tracking": 0, "diverged": 0, "silent": 0, "unjudged": 0}
     assert not status.finalized
     run_batch(path, 0)
     run_batch(path, 2)
@@ -136,6 +138,44 @@ def test_what_is_no_sweep_is_refused(tmp_path: Path) -> None:
         open_sweep(tmp_path / "other.zarr")
     with pytest.raises(StoreError, match="no such store"):
         sweep_status(tmp_path / "nothing.zarr")
+
+
+def test_the_name_of_a_sweep_and_the_folder_of_its_tables_are_told_its_store(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(path.parent)
+    (path.parent / "results").mkdir()
+    path.rename(path.parent / "results" / "little.zarr")
+    hint = re.escape("; did you mean results/little.zarr?") + "$"
+    for wrong in ("little", "little.zarr", "results/little"):
+        with pytest.raises(StoreError, match=f"^{wrong}: no such store{hint}"):
+            sweep_status(wrong)
+    (path.parent / "results" / "little").mkdir()
+    with pytest.raises(StoreError, match=f"^results/little is an empty folder, not the store of a sweep{hint}"):
+        open_sweep("results/little")
+
+
+def test_an_export_opens_as_its_store_does(path: Path, tmp_path: Path) -> None:
+    assert main(["export", str(path), str(tmp_path / "little.nc")]) == 0
+    exported, stored = open_sweep(tmp_path / "little.nc"), open_sweep(path)
+    assert exported["correlation"].chunks is not None
+    assert exported["tau_syn_ms"].chunks is None
+    xr.testing.assert_equal(exported, stored)
+    assert "run_host" not in exported
+    assert "run_host" in open_sweep(tmp_path / "little.nc", provenance=True)
+
+
+def test_a_file_that_is_no_export_is_refused(tmp_path: Path) -> None:
+    xr.Dataset({"x": ("point", np.arange(3.0))}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
+    with pytest.raises(StoreError, match=r"other.nc is a file, not the export of a sweep"):
+        open_sweep(tmp_path / "other.nc")
+    of_sweep = xr.Dataset({"x": ("point", np.arange(3.0))}, attrs={"sweep_hash": "s", "hpcspike_schema": 2})
+    of_sweep.to_netcdf(tmp_path / "older.nc", engine="h5netcdf")
+    with pytest.raises(StoreError, match="older.nc has layout version 2, this hpcspike"):
+        open_sweep(tmp_path / "older.nc")
+    xr.Dataset(attrs={"experiment_hash": "n"}).to_netcdf(tmp_path / "net.nc", engine="h5netcdf")
+    with pytest.raises(StoreError, match=r"net.nc is a trained network \(see hpcspike.open_network\)"):
+        open_sweep(tmp_path / "net.nc")
 
 
 def test_a_large_sweep_is_planned_and_opened_whole(tmp_path: Path) -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 import runpy
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
+import psutil
 import pytest
 from mpi_launch import environment
 
@@ -80,8 +85,11 @@ def test_part_1_trains_a_network(play: Play) -> None:
 
 
 @pytest.mark.workflow
-def test_part_2_maps_the_errors_with_the_workflow(play: Play) -> None:
+def test_part_2_maps_the_errors_with_the_workflow(play: Play, capfd: pytest.CaptureFixture[str]) -> None:
     names = play("part2")
+    said = capfd.readouterr()
+    assert "redundant" not in said.err  # Snakemake's word about paths with './'
+    assert f"store      {names['OUT'] / 'map.zarr'} (not made yet" in said.out  # where the sweep then is
     assert names["table"].shape == (3, 2)
     assert np.isfinite(names["table"]).all()
     assert names["index_fast"] > names["index_slow"]
@@ -93,6 +101,10 @@ def test_part_3_trains_the_stand_in_and_says_that_it_is_one(play: Play) -> None:
     assert (names["recorded"].sizes["neuron"], names["trained"].sizes["neuron"]) == (12, 36)
     assert names["problem"].targets.shape[1] == 36
     assert np.isfinite([names["averaged"], names["single"]]).all()
+    # one kind of number throughout: it begins with single trials and ends with the average over all
+    averages = names["averages_over"]
+    assert averages[1] == pytest.approx(names["single"], abs=1e-12)
+    assert averages[names["n_trials"]] == pytest.approx(names["averaged"], abs=1e-12)
 
 
 @pytest.mark.mpi
@@ -100,10 +112,41 @@ def test_part_4_kills_a_run_and_goes_on_to_the_same_bits(play: Play) -> None:
     check_part_4(play("part4"))
 
 
+@pytest.mark.mpi
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_part_4_leaves_nothing_running_when_it_is_interrupted(tmp_path: Path, number: signal.Signals) -> None:
+    (path,) = FOLDER.glob("part4_*.py")
+    variables = environment(HPCSPIKE_TUTORIAL_QUICK=str(tmp_path), MPLBACKEND="Agg", PYTHONUNBUFFERED="1")
+    tutorial = subprocess.Popen(
+        [sys.executable, str(path)], cwd=ROOT, env=variables, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    job: list[psutil.Process] = []
+    try:
+        assert tutorial.stdout is not None
+        for line in tutorial.stdout:
+            if "loop 1/" in line:  # shown as it comes: the job is at work
+                job = psutil.Process(tutorial.pid).children(recursive=True)
+                tutorial.send_signal(number)
+                break
+        _, err = tutorial.communicate(timeout=60.0)
+        assert "KeyboardInterrupt" in err
+        assert len(job) >= 3  # the launcher and two ranks
+        assert not psutil.wait_procs(job, timeout=10.0)[1]
+    finally:
+        for process in (*job, tutorial):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        tutorial.communicate()
+
+
 def check_part_4(names: dict[str, Any]) -> None:
     assert names["RANKS"] == 2
     assert names["killed_code"] != 0
-    assert "going on from" in names["finished"].stderr or "loop 1/" not in names["finished"].stderr
+    said = "".join(names["said"])
+    assert "loop 1/" not in said
+    assert "loop 10/10" in said
+    assert 2 <= names["kept"] < 10
     assert set(names["same"].values()) == {True}
 
 

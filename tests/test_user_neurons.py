@@ -26,6 +26,7 @@ from tests.small_networks import problem
 N = 30
 FILE = ROOT / "tests" / "adaptive_neurons.py"
 MODULE = "tests.adaptive_neurons"
+UNCOMPILABLE = FILE.read_text().splitlines().index('    return {"spiked": open("file")}') + 1
 PLAIN = """
 from hpcspike.neurons import NeuronModel
 
@@ -131,7 +132,10 @@ def test_it_is_trained_to_follow_targets() -> None:
         ({"name": "no_function"}, "step must be a Python function, not a float"),
         ({"name": "too_few"}, "(state, drive), but is called with (state, parameters, drive, external, step_ms)"),
         ({"parameters": {"tau_m": 3.0}}, "neuron.parameters.tau_m"),
-        ({"name": "uncompilable"}, "numba cannot compile the step function"),
+        ({"name": "uncompilable"}, f"the step function (line {UNCOMPILABLE} of adaptive_neurons.py): "),
+        ({"name": "importing"}, "of adaptive_neurons.py): Use of unsupported opcode (IMPORT_NAME) found; write it"),
+        ({"name": "misread"}, "signature: getitem(array(float64, 1d, A), Literal[str](gain)); write it"),
+        ({"name": "typed"}, "cannot compile the step function: it is compiled for other types already; leave the"),
         ({"name": "speechless"}, "the step function returns none, but must return True or False"),
         ({"name": "shapeless"}, "initial_state returns shape (30,), but must return (state variables, 30)"),
     ],

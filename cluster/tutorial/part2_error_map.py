@@ -33,7 +33,8 @@ OUT.mkdir(parents=True, exist_ok=True)
 CONFIG = ROOT / "cluster" / "tutorial" / "map.yaml"
 SIZE = "quick" if QUICK else "full"
 print(CONFIG.read_text())
-subprocess.run([sys.executable, "-m", "hpcspike", "plan", CONFIG, "--size", SIZE], check=True)
+STORE = OUT / "map.zarr"
+subprocess.run([sys.executable, "-m", "hpcspike", "plan", CONFIG, "--size", SIZE, "--store", STORE], check=True)
 
 # %% [markdown]
 # ## Run it
@@ -46,7 +47,7 @@ subprocess.run([sys.executable, "-m", "hpcspike", "plan", CONFIG, "--size", SIZE
 # command gets a profile (`cluster/README.md`).
 
 # %%
-settings = [f"sweep={CONFIG}", f"size={SIZE}", "networks=[]", "results=."]
+settings = [f"sweep={CONFIG}", f"size={SIZE}", "networks=[]", f"results={OUT}"]
 command = [sys.executable, "-m", "snakemake", "finalize" if QUICK else "all", "-s", ROOT / "Snakefile"]
 options = ["--directory", OUT, "--cores", "2", "--quiet", "rules", "--config", *settings]
 subprocess.run([*command, *options], check=True)
@@ -57,7 +58,7 @@ subprocess.run([*command, *options], check=True)
 # a sweep of a million points opens in a second, and numbers are read when they are used.
 
 # %%
-sweep = hpcspike.open_sweep(OUT / "map.zarr")
+sweep = hpcspike.open_sweep(STORE)
 print(sweep)
 
 one = sweep.isel(point=0)
@@ -125,7 +126,7 @@ axes.set_ylabel(r"$\tau_s$ (ms)")
 for axis, values in ((axes.xaxis, table.tau_corr_ms.values), (axes.yaxis, (10, 20, 50, 100))):
     axis.set_ticks(values, [f"{value:g}" for value in values])
     axis.set_ticks([], minor=True)
-axes.legend()
+axes.legend(frameon=False)
 figure.savefig(OUT / "part2_best_synapses.png", dpi=150)
 
 # %% [markdown]

@@ -13,7 +13,6 @@ import os
 from pathlib import Path
 
 import numpy as np
-import xarray as xr
 
 import hpcspike
 
@@ -51,7 +50,7 @@ print(f"{recorded.sizes['neuron']} units of data among {trained.sizes['neuron']}
 # %% [markdown]
 # ## Data beside model
 # The upper panels are the whole data set and the whole model, unit by unit in the order of their peaks: the same bands,
-# but the model is black where the data are merely dark. Its neurons have no noise of their own: below threshold they
+# but the model is at zero where the data are merely low. Its neurons have no noise of their own: below threshold they
 # are silent, and they cannot fire now and then at 3 Hz. Panel c shows single units, the best and the worst among them.
 # Panel d has three correlations that mean three things: of trial-averaged spikes (what an experimenter compares), of
 # single trials, and of phi(u + I), the rate that the neuron's drive stands for. The learning rule acts on phi, and phi
@@ -67,13 +66,17 @@ hpcspike.figures.data_beside_model(trained).savefig(OUT / "part3_data_beside_mod
 # ## How many trials does it take?
 # The average over k trials approaches the rate that the network really has; the rest of the way to 1 is what it does
 # wrong every time. The numbers say which of the two limits you: here few trials are enough, and more would not help.
+# The trials are cut into groups of k, and the groups' correlations averaged, so that the first and the last number are
+# those of above: single trials, and the average over all of them.
 
 # %%
-target = recorded["target"].isel(target_set=0)
-responses = recorded["response"].isel(target_set=0)
-for k in sorted({1, 3, trained.sizes["trial"] // 2, trained.sizes["trial"]}):
-    correlation = xr.corr(responses.isel(trial=slice(k)).mean("trial"), target, dim="time").mean()
-    print(f"{k:>3} trials: {float(correlation):.2f}")
+n_trials = recorded.sizes["trial"]
+averages_over = {}
+for k in [k for k in (1, 2, 3, 5, 10, 20) if n_trials % k == 0]:
+    groups = recorded["response"].coarsen(trial=k).mean()
+    correlation = hpcspike.analysis.neuron_correlation(recorded[["target"]].assign(response=groups))
+    averages_over[k] = float(correlation["correlation_single_trial"].mean())
+    print(f"average over {k:>2} of {n_trials} trials: {averages_over[k]:.2f}")
 
 # %% [markdown]
 # ## Your own recordings
@@ -83,6 +86,7 @@ for k in sorted({1, 3, trained.sizes["trial"] // 2, trained.sizes["trial"]}):
 # refused with a message that says what to do.
 
 # %%
+target = recorded["target"].isel(target_set=0)
 rates = target.transpose("neuron", "time").clip(min=0).drop_vars(["neuron", "target_set", "recorded"], errors="ignore")
 rates.attrs = {"units": "Hz", "long_name": "made-up rates, see part 3 of the tutorial"}
 rates.to_dataset(name="rate").to_netcdf(OUT / "my_recording.nc", engine="h5netcdf")

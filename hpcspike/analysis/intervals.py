@@ -34,6 +34,12 @@ def mean_interval(values: np.ndarray) -> Interval:
     return Interval(mean, mean - half, mean + half, len(known))
 
 
+def correlation_interval(values: np.ndarray) -> Interval:
+    """`mean_interval` of correlations, cut to what a correlation can be, [-1, 1]; the mean stays."""
+    found = mean_interval(values)
+    return found._replace(low=max(found.low, -1.0), high=min(found.high, 1.0)) if np.isfinite(found.low) else found
+
+
 def slope_interval(predictors: np.ndarray, response: np.ndarray) -> list[Interval]:
     """Slopes of a linear regression with intercept, one interval per predictor.
 

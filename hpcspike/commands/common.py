@@ -38,6 +38,11 @@ def key_and_value(text: str, *, option: str = "--set") -> tuple[str, Any]:
         raise SpecError(f"{option} {text}: {value!r} is not a YAML value; quote it") from None
 
 
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A number of things in words: ``1 batch``, ``2 batches``; many: where ``one`` with an s is not their plural."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def use_one_thread_per_library() -> None:
     """Keep BLAS and OpenMP to one thread, before they are loaded: threads go over neurons here. What is set stays."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):

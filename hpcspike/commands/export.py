@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcspike.commands.common import compressed, finished_points, is_sweep, refuse_unwritable, whole
+from hpcspike.commands.common import compressed, counted, finished_points, is_sweep, refuse_unwritable, whole
 from hpcspike.errors import StoreError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _export_network(store: str, path: Path) -> int:
     write_nwb(network, path)
     sizes = network.sizes
     n_trials = sizes["target_set"] * sizes["trial"]
-    print(f"{path}: {sizes['spike']:,} spikes of {sizes['neuron']:,} neurons in {n_trials} trials")
+    print(f"{path}: {counted(sizes['spike'], 'spike')} of {sizes['neuron']:,} neurons in {counted(n_trials, 'trial')}")
     return 0
 
 
@@ -67,7 +67,7 @@ def _export_sweep(arguments: argparse.Namespace, path: Path) -> int:
             _write_zip(sweep, dictionary, Path(arguments.store), unfinished)
     n_points, total = sweep.sizes["point"], _planned(arguments.store)
     part = "" if n_points == total else f" of {total}; the others are not done"
-    print(f"{path}: {n_points} points{part}, {path.stat().st_size / 1e6:.1f} MB")
+    print(f"{path}: {counted(n_points, 'point')}{part}, {path.stat().st_size / 1e6:.1f} MB")
     return 0
 
 

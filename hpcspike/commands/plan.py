@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hpcspike.commands.common import load_config, refuse_unwritable
+from hpcspike.commands.common import counted, load_config, refuse_unwritable
 from hpcspike.engine.checkpoint import checkpoint_bytes
 from hpcspike.errors import ResourceError, SpecError, StoreError
 from hpcspike.spec.experiment import Experiment
+from hpcspike.spec.load import sizes_of
 from hpcspike.spec.study import Study, StudyRun
 from hpcspike.sweep.calibration import calibration
 from hpcspike.sweep.cost import BASE_MIB, available_memory_mib, check_memory, predict, shown_mib, shown_seconds
@@ -26,6 +27,7 @@ from hpcspike.sweep.store import SweepStore, open_store
 def run(arguments: argparse.Namespace) -> int:
     """Print the plan; with ``--create`` make the store, or add what is new to it."""
     config = load_config(arguments)
+    _print_size(arguments)
     available = available_memory_mib() if arguments.memory is None else arguments.memory
     if isinstance(config, Experiment):
         if arguments.create or arguments.store or arguments.receipt:
@@ -59,6 +61,15 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _print_size(arguments: argparse.Namespace) -> None:
+    """Which of its sizes a file is planned in, if it has several."""
+    sizes = sizes_of(Path(arguments.config))
+    if sizes:
+        size = arguments.size or sizes[0]
+        others = ", ".join(other for other in sizes if other != size)
+        print(f"size       {size} ({f'others: {others}; choose with --size' if others else 'the only one'})")
+
+
 def _preview(grid: Grid, path: Path, available: float) -> None:
     if not (path.exists() or path.is_symlink()):
         _print_sweep(grid, planned(grid), available)
@@ -73,14 +84,15 @@ def _preview(grid: Grid, path: Path, available: float) -> None:
         return
     _print_sweep(grid, table, available, store)
     new = 0 if table is None else table.n_points - store.n_points
-    print(f"store      {path} ({f'{new} points to be added; add them with --create' if new else 'exists'})")
+    became = f"{counted(new, 'point')} to be added; add with --create" if new else "exists"
+    print(f"store      {path} ({became})")
 
 
 def _became(store: SweepStore, added: int, existed: bool) -> str:
     if not existed:
         return "made"
-    done = f"{int(store.done().sum())} points done"
-    return f"grown by {added} points, {done}" if added else f"was there, {done}"
+    done = f"{counted(int(store.done().sum()), 'point')} done"
+    return f"grown by {counted(added, 'point')}, {done}" if added else f"was there, {done}"
 
 
 def _refuse_too_large(grid: Grid, available: float, *, given: bool) -> None:
@@ -116,7 +128,7 @@ def _print_study(study: Study, available: float) -> None:
     costs = {variant: predict(study.experiment_of(StudyRun(variant, 0))) for variant in study.variants}
     total = study.replicates * sum(cost.seconds for cost in costs.values())
     print(f"study      {study.name}")
-    print(f"networks   {len(study.runs)} = {len(costs)} variants x {study.replicates} replicates")
+    print(f"networks   {len(study.runs)} = {counted(len(costs), 'variant')} x {counted(study.replicates, 'replicate')}")
     print(f"time       about {shown_seconds(total)} on one core, and what the probes take")
     for variant, cost in costs.items():
         print(f"           {variant}: {shown_seconds(cost.seconds)} per network")
@@ -129,7 +141,7 @@ def _print_sweep(grid: Grid, table: Table | None, available: float, store: Sweep
     shape = " x ".join(f"{length} {key}" for key, length in sweep.shape.items())
     seconds = grid.seconds if store is None else grid.seconds * calibration(store)(grid.seconds)
     basis = 0 if store is None else int(store.done().sum())
-    corrected = f", corrected by {basis} points that are done" if basis else ""
+    corrected = f", corrected by {counted(basis, 'point')} done" if basis else ""
     print(f"sweep      {sweep.name}")
     print(f"points     {grid.n_points:,} = {shape}")
     print(f"time       about {shown_seconds(float(seconds.sum()))} on one core ({_span(seconds)} per point{corrected})")
@@ -140,7 +152,9 @@ def _print_sweep(grid: Grid, table: Table | None, available: float, store: Sweep
     most = int(np.bincount(owned[owned >= 0]).max())
     by_mpi = sum(ranks > 1 for ranks in batches.ranks)
     mpi = f", {by_mpi:,} of them on {max(batches.ranks)} MPI ranks" if by_mpi else ""
-    print(f"batches    {len(batches):,} of up to {most:,} points ({_span(np.array(batches.seconds))} each){mpi}")
+    print(
+        f"batches    {len(batches):,} of up to {counted(most, 'point')} ({_span(np.array(batches.seconds))} each){mpi}"
+    )
     _print_memory(float(_memory_per_process(grid).max()), available)
     if table is not None:
         megabytes = max(table.predicted_bytes() / 1e6, 0.1)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 import traceback
 from collections.abc import Callable
+from hashlib import sha256
 
-from hpcspike.engine.communication import connect
+import numpy as np
+
+from hpcspike.engine.communication import World, connect
 from hpcspike.errors import HpcspikeError
 from hpcspike.launcher import launched_rank, launched_ranks, let_first_speak
 
 _PATIENCE_SECONDS = 1.0
+_MOST_CORES = 4096
 _TO_ARRIVE_SECONDS = 0.5  # for the message: the launcher, which passes it on, ends as soon as it hears of the abort
 
 
@@ -51,12 +56,40 @@ def run_on_ranks(command: Callable[[argparse.Namespace], int], arguments: argpar
         raise
 
 
+def too_few_cores(world: World, threads: int) -> str | None:
+    """A remark, on rank 0, if its machine has fewer cores than the ranks there have threads; all ranks must ask.
+
+    threads: of each rank.
+    """
+    if world.size == 1:
+        return None
+    own = np.zeros((1, _MOST_CORES), dtype=np.uint8)
+    own[0, [core for core in _cores() if core < _MOST_CORES]] = 1
+    machine = world.concatenate(np.array([int(sha256(os.uname().nodename.encode()).hexdigest()[:15], 16)]))
+    here = world.concatenate(own)[machine == machine[0]]
+    ranks, cores = len(here), int(here.any(axis=0).sum())
+    if world.rank != 0 or ranks * threads <= cores:
+        return None
+    each = f" of {threads} threads" if threads > 1 else ""
+    return (
+        f"{ranks} ranks{each} share {cores} core{'s' * (cores > 1)} of this machine: ranks that wait for others spin "
+        f"and keep these from working, which can take ten times as long; start at most {max(cores // threads, 1)} "
+        "here"
+    )
+
+
+def _cores() -> set[int]:
+    # those that the launcher or the scheduler leaves to this process
+    affinity = getattr(os, "sched_getaffinity", None)
+    return affinity(0) if affinity else set(range(os.cpu_count() or 1))
+
+
 def _told(error: BaseException) -> tuple[int, str]:
     """Exit code and message of what ended a rank."""
     if isinstance(error, HpcspikeError):
         return error.exit_code, f"hpcspike: error: {error}"
     if isinstance(error, KeyboardInterrupt):
-        return 130, "hpcspike: interrupted"
+        return 130, f"hpcspike: {error.args[0] if error.args else 'interrupted'}"
     if isinstance(error, SystemExit):
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
         return code, f"hpcspike: exit with code {error.code}"

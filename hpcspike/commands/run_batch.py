@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcspike.commands.common import refuse_unwritable
+from hpcspike.commands.common import counted, refuse_unwritable
 from hpcspike.commands.ranks import run_on_ranks
 from hpcspike.errors import Interrupted
 
@@ -50,7 +50,7 @@ def _run(arguments: argparse.Namespace) -> int:
             waiting=say,
         )
     if world.rank == 0:
-        print(f"batch {report.batch}: {report.computed} points computed, {report.already_done} were done before")
+        print(f"batch {report.batch}: {counted(report.computed, 'point')} computed, {report.already_done} done before")
     return 0
 
 

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpcspike.commands.common import counted
 from hpcspike.engine.checkpoint_files import MANIFEST, SCHEMA, Damaged, checkpoints_in, read_manifest
 from hpcspike.errors import SpecError
 from hpcspike.sweep.cost import shown_mib, shown_seconds
@@ -69,7 +70,7 @@ def _table(status: Status) -> Table:
     for row, text in sorted(status.failures.items())[:MOST_FAILURES]:
         table.add_row("failed", f"point {row}: {text}", style="red")
     if len(status.failures) > MOST_FAILURES:
-        table.add_row("failed", f"and {len(status.failures) - MOST_FAILURES} more points", style="red")
+        table.add_row("failed", f"and {counted(len(status.failures) - MOST_FAILURES, 'more point')}", style="red")
     return table
 
 
@@ -81,7 +82,9 @@ def _rows(status: Status) -> list[tuple[str, str]]:
         ("batches", f"{status.batches_done} of {status.batches} done"),
     ]
     if status.done < status.points:
-        running = f"{len(status.running)} batches on {status.cores} cores" if status.running else "nothing"
+        running = "nothing"
+        if status.running:
+            running = f"{counted(len(status.running), 'batch', 'batches')} on {counted(status.cores, 'core')}"
         rows += [("running", running), ("left", f"about {shown_seconds(status.seconds_left)} on one core")]
     if status.end is not None:
         rows.append(("end", f"about {_clock(status.end)}, if so many cores stay at it"))

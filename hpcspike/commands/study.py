@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hpcspike.commands.common import load_config, output_folder, write_whole
+from hpcspike.commands.common import counted, load_config, output_folder, write_whole
 from hpcspike.errors import SpecError
 from hpcspike.spec.study import Study, StudyRun
 from hpcspike.sweep.cost import check_memory
@@ -69,4 +69,4 @@ def _collect(study: Study, folder: Path) -> None:
     write_whole(folder / "table.nc", lambda unfinished: table.to_netcdf(unfinished, engine="h5netcdf"))
     scalars = table[[name for name, item in table.data_vars.items() if item.dims == ("variant", "replicate")]]
     write_whole(folder / "table.csv", scalars.to_dataframe().to_csv)
-    print(f"{path}: {len(study.runs)} networks; numbers in {folder / 'table.csv'}")
+    print(f"{path}: {counted(len(study.runs), 'network')}; numbers in {folder / 'table.csv'}")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpcspike.commands.common import load_config, refuse_unwritable
-from hpcspike.commands.ranks import run_on_ranks
+from hpcspike.commands.ranks import run_on_ranks, too_few_cores
+from hpcspike.commands.states import leftover, what_is_saved
 from hpcspike.engine.communication import World, connect
 from hpcspike.engine.phases import PHASES
 from hpcspike.errors import SpecError, StoreError
@@ -36,12 +39,41 @@ def _run(arguments: argparse.Namespace) -> int:
         if world.rank == 0:
             print(f"{path} holds this experiment already; nothing to do")
         return 0
+    checkpoints = _checkpoints(arguments)
+    for remark in (too_few_cores(world, arguments.threads), _unused_states(arguments, experiment, checkpoints, world)):
+        if remark and world.rank == 0:
+            print(f"hpcspike: {remark}", file=sys.stderr, flush=True)
+    with _saying_what_is_saved(checkpoints):
+        _train(arguments, experiment, path, checkpoints, world)
+    return 0
+
+
+@contextmanager
+def _saying_what_is_saved(checkpoints: Checkpoints | None) -> Iterator[None]:
+    """Give Ctrl-C its words."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(what_is_saved(None if checkpoints is None else checkpoints.folder)) from None
+
+
+def _unused_states(
+    arguments: argparse.Namespace, experiment: Experiment, checkpoints: Checkpoints | None, world: World
+) -> str | None:
+    """Words about states that an earlier run of this training left where it saves them by default."""
+    if checkpoints is not None or world.rank != 0:
+        return None
+    return leftover(_default_folder(arguments), experiment)
+
+
+def _train(
+    arguments: argparse.Namespace, experiment: Experiment, path: Path, checkpoints: Checkpoints | None, world: World
+) -> None:
     from hpcspike.engine.checkpoint import discard
     from hpcspike.engine.checkpoint_lock import held
     from hpcspike.engine.experiment import train_to_store
     from hpcspike.model.stand_in import stand_in_attributes
 
-    checkpoints = _checkpoints(arguments)
     # from before the network is built until the result is safe
     with nullcontext() if checkpoints is None else held(checkpoints.folder, world):
         evaluation, record = train_to_store(
@@ -54,7 +86,6 @@ def _run(arguments: argparse.Namespace) -> int:
         for words in stand_in_attributes(experiment).values():
             print(f"data: {words}")
         print(_times(record))
-    return 0
 
 
 def _prepare(arguments: argparse.Namespace, path: Path, world: World) -> tuple[Experiment, bool]:
@@ -104,8 +135,12 @@ def _checkpoints(arguments: argparse.Namespace) -> Checkpoints | None:
     from hpcspike.engine.checkpoint import Checkpoints
 
     age = time.time() - psutil.Process().create_time()  # the time limit counts from the start of the program
-    folder = Path(arguments.checkpoint or f"{arguments.out}.checkpoint")
+    folder = _default_folder(arguments) if arguments.checkpoint is None else Path(arguments.checkpoint)
     return Checkpoints(folder, **cadence, started=time.monotonic() - age)
+
+
+def _default_folder(arguments: argparse.Namespace) -> Path:
+    return Path(f"{arguments.out}.checkpoint")
 
 
 def _summary(scalars: dict[str, float | int]) -> str:

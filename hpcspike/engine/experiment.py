@@ -65,7 +65,16 @@ def run(
     xarray.Dataset
         Targets, drives, responses (drive, or filtered spikes in Hz for rate training), spikes, weights, learning
         curve and measures, every variable with its unit; the experiment is in the attributes as JSON.
+
+    Raises
+    ------
+    TypeError
+        If it is given something else, such as a path or a sweep.
     """
+    if not isinstance(experiment, Experiment):
+        what = repr(str(experiment)) if isinstance(experiment, (str, Path)) else f"a {type(experiment).__name__}"
+        load = f"hpcspike.load({what})" if isinstance(experiment, (str, Path)) else "hpcspike.load(PATH)"
+        raise TypeError(f"hpcspike.run takes one experiment, not {what}: give what {load} returns")
     world = world or connect()
     trained, evaluation = train_and_judge(
         experiment, threads=threads, progress=progress, on_loop=on_loop, world=world

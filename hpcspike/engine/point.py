@@ -10,6 +10,7 @@ import numpy as np
 from hpcspike.engine.checkpoint import Checkpoints
 from hpcspike.engine.communication import World
 from hpcspike.engine.distribute import build_block
+from hpcspike.engine.stopping import Interrupts
 from hpcspike.engine.trained import Trained
 from hpcspike.engine.training import OnLoop, train
 from hpcspike.errors import SpecError
@@ -59,7 +60,7 @@ def train_and_judge(
         diverged_drive=experiment.measures.diverged_drive, world=world, checkpoints=checkpoints, experiment=named,
     )  # fmt: skip
     tau_corr_ms = getattr(experiment.targets, "tau_corr_ms", math.nan)
-    with world.phases("measure"):
+    with world.phases("measure"), Interrupts():
         evaluation = evaluate(trained, experiment.measures, tau_corr_ms=tau_corr_ms)
     return trained, evaluation
 

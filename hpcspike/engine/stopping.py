@@ -1,4 +1,7 @@
-"""When to save and when to stop, decided alike on all ranks: signals, the time limit, the cadence of checkpoints."""
+"""When to save and when to stop, decided alike on all ranks: signals, the time limit, the cadence of checkpoints.
+
+Ctrl-C is `KeyboardInterrupt` whatever is saved before; other reasons to stop are `Interrupted`.
+"""
 
 from __future__ import annotations
 
@@ -24,31 +27,78 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
 class Signals:
-    """Notes signals of `STOP_SIGNALS` while the block lasts, if it runs in the main thread; `received` is the last."""
+    """Notes signals of `STOP_SIGNALS` while the block lasts, if it runs in the main thread; `received` is the last.
 
-    def __init__(self) -> None:
+    With ``interrupt`` Ctrl-C is noted too, unless the program has a use of its own for it: whoever runs the block can
+    save first. A second one is `KeyboardInterrupt` at once, and one that nobody took up is when the block ends.
+    """
+
+    def __init__(self, *, interrupt: bool = False) -> None:
         self.received = 0
+        self._interrupt = interrupt
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Signals:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in STOP_SIGNALS}
+            numbers = (*STOP_SIGNALS, signal.SIGINT) if self._interrupt and _interrupts_raise() else STOP_SIGNALS
+            self._before = {number: signal.signal(number, self._note) for number in numbers}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         for number, handler in self._before.items():
             # None: it was installed by something else than Python and cannot be put back
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        if kind is None and self.received == signal.SIGINT:
+            raise KeyboardInterrupt
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        if number == self.received == signal.SIGINT:
+            raise KeyboardInterrupt
         self.received = number
 
 
+class Interrupts:
+    """Ctrl-C raises as ever, but none is lost while the block lasts, also where Python ignores what is raised.
+
+    That is in destructors and in what compiled code calls back; `check`, and the end of the block, raise it again.
+    """
+
+    def __init__(self) -> None:
+        self._heard = self._watched = False
+
+    def __enter__(self) -> Interrupts:
+        self._watched = threading.current_thread() is threading.main_thread() and _interrupts_raise()
+        if self._watched:
+            signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._watched:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if kind is None:
+            self.check()
+
+    def check(self) -> None:
+        """Raise what was lost."""
+        if self._heard:
+            raise KeyboardInterrupt
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._heard = True
+        raise KeyboardInterrupt
+
+
+def _interrupts_raise() -> bool:
+    # and are neither ignored, as in jobs in the background, nor handled by the program that uses this package
+    return signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 class Decision(NamedTuple):
-    """What to do now: save, and why to stop after that (empty: go on)."""
+    """What to do now: save, and why to stop after that (empty: go on), which may be Ctrl-C."""
 
     save: bool
     stop: str
+    interrupted: bool = False
 
 
 GO_ON = Decision(False, "")
@@ -107,7 +157,7 @@ class Watch:
             self._cost = 0.0
             decision = self._poll()
         if loops_done is not None and asked.every_loops is not None and loops_done % asked.every_loops == 0:
-            decision = Decision(True, decision.stop)
+            decision = decision._replace(save=True)
         return decision
 
     def saved(self, seconds: float) -> None:
@@ -124,7 +174,8 @@ class Watch:
             return GO_ON
         wish = int(self._world.concatenate(np.array([mine])).max())
         if wish >= _SIGNAL:
-            return Decision(True, f"by {signal.Signals(wish - _SIGNAL).name}")
+            number = signal.Signals(wish - _SIGNAL)
+            return Decision(True, f"by {number.name}", interrupted=number == signal.SIGINT)
         return Decision(True, "before its time limit" if wish == _TIME_IS_UP else "")
 
     def _wish(self, now: float) -> int:
@@ -170,6 +221,8 @@ class Keeper:
                 self._save()
         elif decision.save:
             self._save()
+            if decision.interrupted:
+                raise KeyboardInterrupt
             if decision.stop:
                 raise Interrupted(
                     f"stopped {decision.stop}, {trainer.steps:,} of {trainer.total_steps:,} steps done; the state is "
@@ -188,12 +241,16 @@ class Keeper:
 class NoKeeper:
     """Training without checkpoints."""
 
+    def __init__(self, interrupts: Interrupts) -> None:
+        self._interrupts = interrupts
+
     def most_steps(self, usual: int) -> int:
         """As many as usual."""
         return usual
 
     def after(self, taken: int) -> None:
-        """Nothing to do."""
+        """Nothing is saved; a Ctrl-C that was lost ends training."""
+        self._interrupts.check()
 
 
 @contextmanager
@@ -214,10 +271,11 @@ def keeping(
         Canonical form of the experiment that the problem is of, if it is of one.
     """
     if checkpoints is None:
-        yield NoKeeper()
+        with Interrupts() as interrupts:
+            yield NoKeeper(interrupts)
         return
     world = trainer.world
-    with held(checkpoints.folder, world), Signals() as signals:
+    with held(checkpoints.folder, world), Signals(interrupt=True) as signals:
         size = state_bytes(trainer)
         check_folder(checkpoints, world, size)
         identity = identify(trainer, experiment)

@@ -67,13 +67,22 @@ def train(
 
     Raises
     ------
+    TypeError
+        If it is given something else than a problem, such as a path or an experiment.
     SpecError
         If the update interval does not fit the problem's step, grid or window, or ``threads`` is less than 1.
     Interrupted
         If it stopped early, because of a signal or its time limit, and saved its state; on all ranks.
+    KeyboardInterrupt
+        At Ctrl-C; with ``checkpoints`` the state is saved first, unless Ctrl-C comes a second time.
     StoreError
         If the folder of the checkpoints holds those of another training, or another process trains with it now.
     """
+    if not isinstance(problem, Problem):
+        raise TypeError(
+            f"hpcspike.train takes a problem, not {problem!r:.60}: give what build_problem(load(PATH)) returns, "
+            "or use hpcspike.run(load(PATH)), which trains and tests"
+        )
     training = training or Training()
     world = world or World()
     with world.phases("build"):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -23,6 +25,7 @@ from hpcspike.figures.planes import performance_map
 from hpcspike.figures.recorded import data_beside_model
 from hpcspike.figures.study_available import figures_of_study
 from hpcspike.figures.tuning import collapse_panels, inverted_u_curves
+from hpcspike.spec.sweep import Sweep
 
 Figures = dict[str, Callable[[], Figure]]
 
@@ -47,13 +50,33 @@ def figures_for(dataset: xr.Dataset | xr.DataTree) -> Figures:
     if isinstance(dataset, xr.DataTree):
         return figures_of_study(dataset)
     if "point" in dataset.dims:
-        return _of_sweep(dataset)
+        figures, planned = _of_sweep(dataset), plan_of(dataset)
+        if planned is None or dataset.sizes["point"] >= planned.n_points:
+            return figures
+        words = f"{dataset.sizes['point']} of {planned.n_points} networks"
+        return {name: partial(_of_a_part, draw, words) for name, draw in figures.items()}
     if "neuron" in dataset.dims and "target" in dataset:
         return _of_network(dataset)
     raise DataError(
         f"no figure for a Dataset with the dimensions {', '.join(map(str, dataset.dims)) or 'none'}; give that of a "
         "sweep (hpcspike.open_sweep) or of one trained network (hpcspike train), or the tree of a study"
     )
+
+
+def plan_of(sweep: xr.Dataset) -> Sweep | None:
+    """What was asked for when a sweep was planned; None if its attributes do not say so."""
+    try:
+        return Sweep.model_validate(json.loads(sweep.attrs["sweep"]))
+    except (KeyError, ValueError):  # made by hand
+        return None
+
+
+def _of_a_part(draw: Callable[..., Figure], words: str, **options: Any) -> Figure:
+    """A figure of some of the networks of a sweep, which says so."""
+    figure = draw(**options)
+    title = figure.get_suptitle()
+    figure.suptitle(f"{title} ({words})" if title else words, fontsize=9)
+    return figure
 
 
 def _of_sweep(sweep: xr.Dataset) -> Figures:

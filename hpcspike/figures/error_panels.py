@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from hpcspike.analysis import error_types
 from hpcspike.analysis.error_map import SPREAD
-from hpcspike.figures.choice import Selection, fix_others
+from hpcspike.figures.choice import Selection, fix_others, nearest
 from hpcspike.figures.planes import diagonal, draw_plane
 from hpcspike.figures.style import (
     BLACK,
@@ -61,7 +61,7 @@ def error_kinds(sweep: xr.Dataset, *, select: Selection = None) -> Figure:
     else:
         _status_shares(first, one)
         first.set_title(fixed)
-    _index_curves(second, result)
+    _index_curves(second, result, (select or {}).get("tau_corr_ms"))
     _clamped(third, one)
     third.set_title(fixed)
     if plane:
@@ -87,9 +87,10 @@ def _index_map(figure: Figure, axes: Axes, result: xr.Dataset) -> None:
     bar.set_label("spectral index\n(− tracking, + sampling)")
 
 
-def _index_curves(axes: Axes, result: xr.Dataset) -> None:
+def _index_curves(axes: Axes, result: xr.Dataset, wanted: float | None) -> None:
+    """Curves of some tau_c, among them the one that the panels of a single tau_c show."""
     values = result["tau_corr_ms"].values
-    for position, (k, colour) in enumerate(ramped(values, CURVES)):
+    for position, (k, colour) in enumerate(ramped(values, CURVES, among=nearest(values, "tau_corr_ms", wanted))):
         words = valued("tau_corr_ms", values[k])
         _errorbar(axes, result.isel(tau_corr_ms=k), "spectral_index", colour, MARKERS[position], words)
     say_if_empty(axes)
@@ -132,7 +133,7 @@ def _clamped(axes: Axes, one: xr.Dataset) -> None:
         kind = name.replace("_error", "")
         _errorbar(axes, one, name, colour, marker, kind)
         if theory in one:
-            name_of_line = "_" if kind in axes.get_legend_handles_labels()[1] else f"{kind}, theory only"
+            name_of_line = "_" if kind in axes.get_legend_handles_labels()[1] else f"{kind}, not measured"
             axes.plot(one["tau_syn_ms"], one[theory], color=colour, ls=(0, (4, 2)), lw=1.2, label=name_of_line)
     _errorbar(axes, one, "quasi_static_residual", BLACK, "D", "quasi-static residual")
     axes.set_yscale("log")
@@ -141,14 +142,14 @@ def _clamped(axes: Axes, one: xr.Dataset) -> None:
     axes.set_ylabel("error / s.d. of the target")
     if not any(name in one and one[name].notnull().any() for name in ("sampling_error", "tracking_error")):
         axes.text(
-            0.5, 0.98, "not measured: defined for the\ndrives of theta neurons", transform=axes.transAxes, ha="center",
+            0.5, 0.98, "not measured: only for theta\nneurons trained on drives", transform=axes.transAxes, ha="center",
             va="top", fontsize=8,
         )  # fmt: skip
     handles, words = axes.get_legend_handles_labels()
     theory_line = Line2D([], [], color=GREY, ls=(0, (4, 2)), lw=1.2)
     axes.legend(
         [*handles, theory_line],
-        [*words, r"theory: $1/\sqrt{N\tau_s/\tau}$, $\tau_s/(4\pi\tau_c)$"],
+        [*words, "theory, scaling only"],
         loc="upper center",
         bbox_to_anchor=(0.5, -0.2),
         ncols=2,

@@ -35,7 +35,7 @@ def learner_comparison(sweep: xr.Dataset) -> Figure:
     """Correlation with the targets against T / tau_c, one panel per N, capacities, and a table of gifts and costs.
 
     Points are means over networks, bars their standard deviation; networks that diverged count as 0. Dotted: what the
-    learner's linear teacher itself reaches. The last panel, if several T were tested, holds the capacity at
+    linear teacher of a balanced network itself reaches. The last panel, if several T were tested, holds the capacity at
     `CAPACITY_THRESHOLD`, from the grid of T; open triangles are bounds. The table's numbers are means over T for the
     largest N.
 
@@ -95,11 +95,14 @@ def _curves(figure: SubFigure, table: xr.Dataset, order: list[str], limits: dict
             if not np.isnan(part.teacher_fit.values).all():
                 axes.plot(x, part.teacher_fit.values, ":", color=colour, linewidth=0.8)
         axes.set_xticks(table.relative_duration.values)
-        axes.set(xlabel="T / $\\tau_c$", title=f"N = {size}", ylim=(-0.1, 1.02))
+        axes.set(xlabel="T / $\\tau_c$", title=f"N = {size}")
+    lowest = float(np.nanmin(table.correlation.values - np.nan_to_num(table.correlation_sd_networks.values)))
+    panels[0].set_ylim(min(0.0, lowest) - 0.03, 1.02)
     panels[0].set_ylabel("mean correlation with target")
     handles, words = panels[0].get_legend_handles_labels()
     if table.teacher_fit.notnull().any():
-        handles, words = [*handles, Line2D([], [], color=GREY, ls=":", lw=0.8)], [*words, "its linear teacher"]
+        handles.append(Line2D([], [], color=GREY, ls=":", lw=0.8))
+        words.append("linear teacher of\nthe balanced networks")
     figure.legend(handles, words, loc="outside right center")
 
 

@@ -108,30 +108,30 @@ def draw_trace(axes: Axes, one: xr.Dataset, trial: int, neuron: int, correlation
 
 @styled
 def raster(trained: xr.Dataset, *, n_neurons: int = 100, n_trials: int = 3) -> Figure:
-    """Spikes of the first neurons in test trials, the cue shaded, with the rate of all neurons below.
+    """Spikes of evenly spread neurons in test trials, the cue shaded, with the rate of all neurons below.
 
     Parameters
     ----------
     trained
         Dataset of one trained network with ``spike_time`` and its companions.
     n_neurons
-        Number of neurons drawn.
+        Number of neurons drawn at most: every k-th.
     n_trials
         Number of trials drawn, one column each, one row per target set.
     """
     spikes = trained[["spike_time", "spike_neuron", "spike_trial", "spike_set"]].load()
     sets = min(trained.sizes["target_set"], MAX_SETS)
     trials = min(trained.sizes["trial"], n_trials)
-    drawn = min(n_neurons, trained.sizes["neuron"])
+    step, words = every_so_many(trained, n_neurons)
     figure = new_figure(1.0 + 2.9 * trials, 0.7 + 3.2 * sets)
     panels = figure.subplots(2 * sets, trials, sharex=True, sharey="row", squeeze=False, height_ratios=[3, 1] * sets)
     begin, end = _shown_time(trained, spikes)
     for s in range(sets):
         for k in range(trials):
             above, below = panels[2 * s, k], panels[2 * s + 1, k]
-            draw_raster(above, below, trained, spikes, target_set=s, trial=k, n_neurons=drawn)
+            draw_raster(above, below, trained, spikes, target_set=s, trial=k, step=step)
             above.set_title(f"trial {k + 1}" if sets == 1 else f"target set {s + 1}, trial {k + 1}")
-        panels[2 * s, 0].set_ylabel("neuron")
+        panels[2 * s, 0].set_ylabel(words)
         panels[2 * s + 1, 0].set_ylabel("rate (Hz)")
     for axes in panels[-1]:
         axes.set_xlabel("time from window start (ms)")
@@ -144,20 +144,27 @@ def raster(trained: xr.Dataset, *, n_neurons: int = 100, n_trials: int = 3) -> F
     return figure
 
 
+def every_so_many(trained: xr.Dataset, n_neurons: int) -> tuple[int, str]:
+    """How far apart neurons are of which about ``n_neurons`` are drawn, and what their axis says."""
+    step = max(1, -(-trained.sizes["neuron"] // n_neurons))
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(step % 10 if step % 100 not in (11, 12, 13) else 0, "th")
+    return step, "neuron" if step == 1 else f"neuron (every {step}{ending} drawn)"
+
+
 def draw_raster(
-    above: Axes, below: Axes, trained: xr.Dataset, spikes: xr.Dataset, *, target_set: int, trial: int, n_neurons: int
+    above: Axes, below: Axes, trained: xr.Dataset, spikes: xr.Dataset, *, target_set: int, trial: int, step: int
 ) -> None:
-    """Spikes of the first neurons in one trial, and below the rate of all, with the cue shaded; spikes: in memory."""
+    """Spikes of every k-th neuron (``step``) in one trial, and below the rate of all, the cue shaded; in memory."""
     begin, end = _shown_time(trained, spikes)
     time, fired = spikes["spike_time"].values, spikes["spike_neuron"].values
     here = (spikes["spike_trial"].values == trial) & (spikes["spike_set"].values == target_set)
-    shown = here & (fired < n_neurons)
+    shown = here & (fired % step == 0)
     above.plot(time[shown], fired[shown], "|", ms=2.2, mew=0.6, color=BLACK, rasterized=True)
     _population_rate(below, time[here], begin, end, trained.sizes["neuron"])
     for axes in (above, below):
         axes.axvspan(begin, 0, color=CUE, lw=0, zorder=0)
         axes.set_xlim(begin, end)
-    above.set_ylim(-1, n_neurons)
+    above.set_ylim(-step, trained.sizes["neuron"])
     below.set_ylim(bottom=0)
 
 
@@ -174,7 +181,7 @@ def _population_rate(axes: Axes, time: np.ndarray, begin: float, end: float, n_n
 
 @styled
 def error_split(trained: xr.Dataset, *, fast_time_ms: float | None = None) -> Figure:
-    """What kind of error one network makes: power spectra, and the clamped split beside the theory.
+    """What kind of error one network makes: power spectra, and where it was measured the clamped split.
 
     Parameters
     ----------
@@ -183,12 +190,45 @@ def error_split(trained: xr.Dataset, *, fast_time_ms: float | None = None) -> Fi
     fast_time_ms
         x of the cut-off 1/(2 pi x) between slow and fast power (ms); default: that of the experiment, else 20 ms.
     """
+    if not has_split(trained):
+        figure = new_figure(5.2, 3.7)
+        draw_spectra(figure.subplots(), trained, fast_time_ms)
+        figure.supxlabel(without_split(trained), fontsize=8, color=GREY)
+        return figure
     figure = new_figure(8.2, 3.4)
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
     draw_spectra(left, trained, fast_time_ms)
     draw_split(right, trained)
     panel_letters([left, right])
     return figure
+
+
+SPLIT = {
+    "sampling_error": ("sampling", SKY, "///"),
+    "tracking_error": ("tracking", ORANGE, "\\\\\\"),
+    "quasi_static_residual": ("quasi-static\nresidual", GREY, None),
+}
+"""Parts of the clamped split: word, colour and hatching."""
+
+
+def has_split(trained: xr.Dataset) -> bool:
+    """Whether the clamped split of a network was measured."""
+    return any(name in trained and bool(np.isfinite(float(trained[name]))) for name in SPLIT)
+
+
+def without_split(trained: xr.Dataset) -> str:
+    """Why a network has no clamped split (`hpcspike.measures.can_be_clamped`)."""
+    experiment = experiment_of(trained)
+    model = str(experiment.get("neuron", {}).get("model", "theta"))
+    synapse = experiment.get("synapse", {})
+    reasons = {
+        "trained on rates": trained.attrs.get("trained_variable") == "rate",
+        f"{model} neurons": model != "theta",
+        "input with noise": bool(experiment.get("frozen_noise", {}).get("standard_deviation")),
+        "synapses of several decay times": synapse.get("static_tau_syn_ms") not in (None, synapse.get("tau_syn_ms")),
+    }
+    here = ", ".join(words for words, true in reasons.items() if true)
+    return "no clamped split: only for theta neurons trained on drives" + (f" (here: {here})" if here else "")
 
 
 def draw_spectra(axes: Axes, trained: xr.Dataset, fast_time_ms: float | None = None) -> None:
@@ -215,27 +255,20 @@ def draw_spectra(axes: Axes, trained: xr.Dataset, fast_time_ms: float | None = N
 
 
 def draw_split(axes: Axes, trained: xr.Dataset) -> None:
-    """The clamped split as bars, with the theory's scales in the title."""
-    bars = [
-        ("sampling_error", "sampling", SKY, "///"),
-        ("tracking_error", "tracking", ORANGE, "\\\\\\"),
-        ("quasi_static_residual", "quasi-static\nresidual", GREY, None),
-    ]
-    known = [bar for bar in bars if bar[0] in trained and np.isfinite(float(trained[bar[0]]))]
-    heights = [float(trained[name]) for name, *_ in known]
-    for position, (_, _, colour, hatch) in enumerate(known):
+    """The clamped split as bars, with the theory's scaling in the title: it says how errors grow, not how large."""
+    known = [name for name in SPLIT if name in trained and np.isfinite(float(trained[name]))]
+    heights = [float(trained[name]) for name in known]
+    for position, name in enumerate(known):
+        _, colour, hatch = SPLIT[name]
         axes.bar(position, heights[position], width=0.6, color=colour, hatch=hatch, edgecolor="white", lw=0)
         axes.text(position, heights[position], f"{heights[position]:.2f}", ha="center", va="bottom", fontsize=8)
-    if not known:
-        words = "no clamped split:\nit is one of the drive"
-        axes.text(0.5, 0.5, words, ha="center", color=GREY, transform=axes.transAxes)
-    axes.set_xticks(range(len(known)), [words for _, words, _, _ in known])
-    axes.set_xlim(-0.6, max(len(known), 1) - 0.4)
+    axes.set_xticks(range(len(known)), [SPLIT[name][0] for name in known])
+    axes.set_xlim(-0.6, len(known) - 0.4)
     axes.set_ylim(0, 1.15 * max(heights, default=1.0) or 1.0)
     axes.set_ylabel("clamped error / s.d. of the target")
     if "sampling_theory" in trained and "tracking_theory" in trained:
         sampling, tracking = float(trained["sampling_theory"]), float(trained["tracking_theory"])
-        theory = rf"theory: $\epsilon_\mathrm{{sample}}$ {sampling:.3f}"
+        theory = "theory, scaling only:\n" + rf"$\epsilon_\mathrm{{sample}}$ {sampling:.3f}"
         theory += rf", $\epsilon_\mathrm{{track}}$ {tracking:.3f}" if np.isfinite(tracking) else ""
         axes.set_title(theory)
 

@@ -18,10 +18,13 @@ from hpcspike.figures.network import (
     draw_spectra,
     draw_split,
     draw_trace,
+    every_so_many,
     from_best_to_worst,
+    has_split,
     quantity,
     recorded_only,
     trace_handles,
+    without_split,
 )
 from hpcspike.figures.style import GREY, STATUS_MARKERS, few_ticks, new_figure, panel_letters, styled, valued
 from hpcspike.variables import STATUS
@@ -52,7 +55,8 @@ def point_overview(trained: xr.Dataset, *, n_neurons: int = 4, target_set: int =
     left, right = np.asarray(above.subfigures(1, 2, width_ratios=(1.1, 1)))
     first = _traces(left, trained, n_neurons, target_set, trial)
     raster = _raster(right, trained, target_set, trial)
-    curve, spectra, split = below.subplots(1, 3, width_ratios=(1, 1.1, 1))
+    with_split = "response" not in trained or has_split(trained)
+    curve, spectra, *split = below.subplots(1, 2 + with_split, width_ratios=(1, 1.1, 1)[: 2 + with_split])
     if "curve_correlation" in trained and trained.sizes.get("loop", 0) > 0:
         draw_training(curve, trained, "curve_correlation")
         if trained.sizes["target_set"] > 1:
@@ -61,11 +65,14 @@ def point_overview(trained: xr.Dataset, *, n_neurons: int = 4, target_set: int =
         _remark(curve, "no loop of training was finished")
     if "response" in trained and trained.sizes["time"] >= 4:
         draw_spectra(spectra, trained)
-        draw_split(split, trained)
+        if with_split:
+            draw_split(split[0], trained)
+        else:
+            below.supxlabel(without_split(trained), fontsize=8, color=GREY)
     else:
-        for axes in (spectra, split):
+        for axes in (spectra, *split):
             _remark(axes, _missing_response(trained))
-    panel_letters([first, raster, curve, spectra, split])
+    panel_letters([first, raster, curve, spectra, *split])
     figure.suptitle(_title(trained), fontsize=9)
     return figure
 
@@ -97,11 +104,11 @@ def _raster(place: SubFigure, trained: xr.Dataset, target_set: int, trial: int) 
         return axes
     spikes = trained[["spike_time", "spike_neuron", "spike_trial", "spike_set"]].load()
     above, below = place.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    drawn = min(RASTER_NEURONS, trained.sizes["neuron"])
-    draw_raster(above, below, trained, spikes, target_set=target_set, trial=trial, n_neurons=drawn)
+    step, words = every_so_many(trained, RASTER_NEURONS)
+    draw_raster(above, below, trained, spikes, target_set=target_set, trial=trial, step=step)
     several = trained.sizes["target_set"] > 1
     above.set_title(f"target set {target_set + 1}, test trial {trial + 1}" if several else f"test trial {trial + 1}")
-    above.set_ylabel("neuron")
+    above.set_ylabel(words)
     below.set_ylabel("rate (Hz)")
     below.set_xlabel("time from window start (ms)")
     few_ticks(below, "x", 5)

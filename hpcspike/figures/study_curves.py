@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.lines import Line2D
 
-from hpcspike.analysis.intervals import mean_interval
+from hpcspike.analysis.intervals import correlation_interval, mean_interval
 from hpcspike.figures.study_parts import (
     CORRELATION,
     Places,
@@ -146,7 +146,9 @@ def performance_by_variant(tree: xr.DataTree, *, variants: Variants = None) -> F
     for k, name in enumerate(known):
         colour, marker, words = MEASURES[name]
         shift = 0.16 * (k - (len(known) - 1) / 2)
-        draw_replicates(left, places, found[name], shift=shift, colour=colour, marker=marker, words=words)
+        draw_replicates(
+            left, places, found[name], shift=shift, colour=colour, marker=marker, words=words, correlation=True
+        )
     for x, one in zip(places.x, found["correlation"], strict=True):
         left.text(
             x, 0.02, count_of_failed(one), transform=left.get_xaxis_transform(), fontsize=7, color=GREY, ha="center"
@@ -157,8 +159,7 @@ def performance_by_variant(tree: xr.DataTree, *, variants: Variants = None) -> F
         say_if_empty(axes)
         finish_places(axes, shown, places)
         axes.set_ylabel(words)
-    lowest = min((float(np.nanmin(one)) for one in found["correlation"] if np.isfinite(one).any()), default=0.0)
-    left.set_ylim(min(0.0, lowest - 0.1), 1.03)  # an interval may reach beyond what a correlation can be
+    show_whole(left)
     for right in others:
         right.set_ylim(bottom=0)
     handles, words_ = left.get_legend_handles_labels()
@@ -171,6 +172,12 @@ def _has_values(found: list[np.ndarray]) -> bool:
     return any(np.isfinite(one).any() for one in found)
 
 
+def show_whole(axes: Axes) -> None:
+    """An axis of correlations up to 1 and down to the lowest end of an interval, at least to 0."""
+    lowest = min(0.0, axes.dataLim.y0) if np.isfinite(axes.dataLim.y0) else 0.0
+    axes.set_ylim(lowest - 0.05 * (lowest < 0), 1.03)
+
+
 def draw_replicates(
     axes: Axes,
     places: Places,
@@ -181,20 +188,24 @@ def draw_replicates(
     marker: str,
     words: str,
     joined: bool | None = None,
+    correlation: bool = False,
 ) -> None:
-    """A faint dot per replicate and the mean with its 95 % interval at every place; joined on a number line."""
+    """A faint dot per replicate and the mean with its 95 % interval at every place; joined on a number line.
+
+    The interval of a correlation is cut to [-1, 1].
+    """
     x = places.beside(shift)
     for place, one in zip(places.beside(shift - 0.05), values, strict=True):
         if len(one) > 1:
             axes.plot(np.full(len(one), place), one, ls="", marker=marker, ms=3.5, color=colour, alpha=0.45, mew=0)
-    found = [mean_interval(one) for one in values]
-    means, halves = np.array([(one.value, one.high - one.value) for one in found]).T
+    found = [(correlation_interval if correlation else mean_interval)(one) for one in values]
+    means, below, above = np.array([(one.value, one.value - one.low, one.high - one.value) for one in found]).T
     order = np.argsort(x)
     joined = places.words is not None if joined is None else joined
     axes.errorbar(
         x[order],
         means[order],
-        yerr=np.where(np.isfinite(halves), halves, 0.0)[order] if np.isfinite(halves).any() else None,
+        yerr=np.nan_to_num([below, above])[:, order] if np.isfinite(above).any() else None,
         ls="-" if joined else "",
         lw=1.0,
         marker=marker,

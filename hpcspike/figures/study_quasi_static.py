@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.lines import Line2D
 
-from hpcspike.figures.study_curves import draw_replicates
+from hpcspike.figures.study_curves import draw_replicates, show_whole
 from hpcspike.figures.study_parts import LATER, Variants, collected, finish_places, networks, pages, places_of, required
 from hpcspike.figures.style import BLACK, BLUE, GREEN, GREY, few_ticks, new_figure, say_if_empty, spread_over, styled
 
@@ -88,12 +88,12 @@ def _neuron(axes: Axes, one: xr.Dataset) -> None:
 
 def _correlations(axes: Axes, tree: xr.DataTree, shown: list[str]) -> None:
     places = places_of(shown, tree)
-    lowest = 0.0
     for k, (name, (colour, marker, words)) in enumerate(MEASURES.items()):
         values = [collected(tree, variant, name) for variant in shown]
-        lowest = min([lowest, *(float(np.nanmin(one)) for one in values if np.isfinite(one).any())])
-        draw_replicates(axes, places, values, shift=0.16 * (k - 1), colour=colour, marker=marker, words=words)
+        draw_replicates(
+            axes, places, values, shift=0.16 * (k - 1), colour=colour, marker=marker, words=words, correlation=True
+        )
     say_if_empty(axes)
     finish_places(axes, shown, places)
-    axes.set_ylim(lowest - 0.05 * (lowest < 0), 1.03)
+    show_whole(axes)
     axes.set_ylabel("correlation of prediction\nand network")

@@ -75,8 +75,16 @@ STATUS_MARKERS = {
     "tracking": ("s", "tracking error"),
     "diverged": ("x", "diverged"),
     "silent": ("_", "silent"),
+    "unjudged": (".", "not judged"),
 }
-STATUS_COLOURS = {"learned": GREEN, "sampling": SKY, "tracking": ORANGE, "diverged": BLACK, "silent": GREY}
+STATUS_COLOURS = {
+    "learned": GREEN,
+    "sampling": SKY,
+    "tracking": ORANGE,
+    "diverged": BLACK,
+    "silent": GREY,
+    "unjudged": PURPLE,
+}
 
 
 def styled(function: Callable[P, Figure]) -> Callable[P, Figure]:
@@ -217,9 +225,9 @@ def ramp(count: int) -> list[Any]:
     return [colours(x) for x in np.linspace(0.0, 0.82, count)] if count > 1 else [BLUE]
 
 
-def ramped(values: np.ndarray, count: int) -> list[tuple[int, Any]]:
-    """Positions of at most ``count`` values spread over all of them, each with its colour."""
-    chosen = [int(k) for k in spread_over(values, count)]
+def ramped(values: np.ndarray, count: int, *, among: int | None = None) -> list[tuple[int, Any]]:
+    """Positions of at most ``count`` values spread over all of them, ``among`` included, each with its colour."""
+    chosen = [int(k) for k in spread_over(values, count, among=among)]
     return list(zip(chosen, ramp(len(chosen)), strict=True))
 
 
@@ -237,6 +245,22 @@ def edges(values: np.ndarray, *, log: bool) -> np.ndarray:
     return np.exp(both) if log else both
 
 
-def spread_over(values: np.ndarray, count: int) -> np.ndarray:
-    """Positions of at most ``count`` values, evenly spread from the first to the last."""
-    return np.unique(np.round(np.linspace(0, len(values) - 1, min(count, len(values)))).astype(int))
+def spread_over(values: np.ndarray, count: int, *, among: int | None = None) -> np.ndarray:
+    """Positions of at most ``count`` values, evenly spread from the first to the last.
+
+    Parameters
+    ----------
+    among
+        A position that must be one of them: it takes the place of the nearest between the ends.
+
+    Examples
+    --------
+    >>> spread_over(np.arange(6), 4), spread_over(np.arange(6), 4, among=3)
+    (array([0, 2, 3, 5]), array([0, 2, 3, 5]))
+    >>> spread_over(np.arange(6), 3), spread_over(np.arange(6), 3, among=4)
+    (array([0, 2, 5]), array([0, 4, 5]))
+    """
+    found = np.unique(np.round(np.linspace(0, len(values) - 1, min(count, len(values)))).astype(int))
+    if among is not None and among not in found and len(found) > 2:
+        found[1 + np.argmin(np.abs(found[1:-1] - among))] = among
+    return found

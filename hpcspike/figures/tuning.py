@@ -70,13 +70,24 @@ def inverted_u_curves(sweep: xr.Dataset, *, threshold: float = 0.7, select: Sele
     panels[0].set_ylim(top=max(1.0, panels[0].get_ylim()[1]))
     for axes in panels:
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, columnspacing=1.2)
-    stars = [
-        Line2D([], [], ls="", marker="*", ms=10, mec=BLACK, mfc=BLACK, label="optimum"),
-        Line2D([], [], ls="", marker="*", ms=10, mec=BLACK, mfc="white", label="best at the edge of the grid"),
-    ]
-    figure.legend(handles=stars, loc="outside lower center", ncols=2)
+    _legend_of_stars(figure, {star.get_markerfacecolor() != "white" for axes in panels for star in _stars(axes)})
     panel_letters(list(panels))
     return figure
+
+
+def _stars(axes: Axes) -> list[Line2D]:
+    return [line for line in axes.lines if line.get_marker() == "*"]
+
+
+def _legend_of_stars(figure: Figure, drawn: set[bool]) -> None:
+    """What the stars mean; drawn: True where one lies inside its grid, False where one lies at the edge."""
+    handles = [
+        Line2D([], [], ls="", marker="*", ms=10, mec=BLACK, mfc=BLACK if inside else "white", label=words)
+        for inside, words in ((True, "optimum"), (False, "best at the edge of the grid"))
+        if inside in drawn
+    ]
+    if handles:
+        figure.legend(handles=handles, loc="outside lower center", ncols=2)
 
 
 def _curve(axes: Axes, one: xr.Dataset, colour: Any, marker: str, words: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from hpcspike.spec.experiment import Measures
 from hpcspike.variables import STATUS
 
@@ -12,12 +14,15 @@ def classify(
     """Index into `hpcspike.variables.STATUS`.
 
     A network that did not diverge and is not silent is learned if its mean correlation reaches the threshold;
-    otherwise excess fast power means sampling error and missing fast power tracking error.
+    otherwise excess fast power means sampling error and missing fast power tracking error. One without a correlation,
+    since its task is scored otherwise (answers that are right or wrong), is unjudged.
     """
     if diverged:
         return STATUS.index("diverged")
     if population_rate_hz < measures.silent_rate_hz:
         return STATUS.index("silent")
+    if math.isnan(correlation):
+        return STATUS.index("unjudged")
     if correlation >= measures.learned_correlation:
         return STATUS.index("learned")
     return STATUS.index("sampling" if spectral_index > 0 else "tracking")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -107,7 +109,6 @@ def user_advance(neuron: UserNeuron) -> Any:
 @functools.cache
 def _compiled(step: Callable[..., Any], source: str) -> Any:
     from numba.core import types
-    from numba.core.errors import NumbaError
 
     from hpcspike.accelerate import compiled_stranger, respecialised
 
@@ -115,13 +116,28 @@ def _compiled(step: Callable[..., Any], source: str) -> Any:
     column, number = types.Array(types.float64, 1, "A"), types.float64
     try:
         function.compile((column, column, number, number, number))
-    except NumbaError as error:
-        reason = next((line for line in str(error).splitlines()[1:] if line.strip()), str(error)).strip()
+    except Exception as error:  # numba has errors of several kinds for what it cannot compile
         raise SpecError(
-            f"neuron.source = {source}: numba cannot compile the step function: {reason}; write it with numbers, math "
-            "functions and the two arrays only"
+            f"neuron.source = {source}: numba cannot compile the step function{_where_and_why(error)}; write it with "
+            "numbers, math functions and the two arrays only"
         ) from None
     answer = function.overloads[(column, column, number, number, number)].signature.return_type
     if not isinstance(answer, (types.Boolean, types.Integer)):
         raise SpecError(f"neuron.source = {source}: the step function returns {answer}, but must return True or False")
     return respecialised(advance_user, step_one=function)
+
+
+def _where_and_why(error: Exception) -> str:
+    """Line and reason of what numba says, which is a page long; the two lie in different places for each kind."""
+    lines = [line.strip().removeprefix(">>> ").rstrip(" .") for line in str(error).splitlines() if line.strip()]
+    head = "Failed in nopython mode pipeline"
+    reason, *more = [line for line in lines if not line.startswith(head)] or lines or [type(error).__name__]
+    if reason.endswith(":") and more:
+        reason = f"{reason} {more[0]}"
+    if reason == "compilation disabled":
+        reason = "it is compiled for other types already; leave the types out of numba.njit(...)"
+    reason, _, place = reason.partition(". Raised from ")
+    # "FILE (LINE)", here or in an attribute
+    found = re.fullmatch(r"(.+) \((\d+)\)", place or str(getattr(error, "loc", "")))
+    where = f" (line {found[2]} of {Path(found[1]).name})" if found else ""
+    return f"{where}: {reason.strip(' .')}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os.path
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcspike.errors import DataError
-from hpcspike.spec.targets import RecordedTargets
+from hpcspike.spec.targets import NO_FILE_REMEDY, RecordedTargets
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -22,7 +23,7 @@ _TIME_UNITS = {
     **dict.fromkeys(("ms", "msec", "millisecond", "milliseconds"), 1.0),
     **dict.fromkeys(("s", "sec", "second", "seconds"), 1000.0),
 }
-_CSV_TIME_COLUMNS = {"time": 1.0, "time_ms": 1.0, "time_s": 1000.0}
+_CSV_TIME_COLUMNS = {f"time_{unit}": factor for unit, factor in _TIME_UNITS.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +45,7 @@ def read_table(path: Path, targets: RecordedTargets) -> Table:
         If the file is missing, of an unknown kind, unreadable, or its arrays cannot be told to be unit x time.
     """
     if not os.path.exists(path):  # Path.exists raises where a folder may not be entered
-        raise refused(path, "no such file", "give the path of a recording (relative paths start at the YAML file)")
+        raise refused(path, "no such file", NO_FILE_REMEDY)
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         known = ", ".join(_READERS)
@@ -149,31 +150,54 @@ def _times_of(path: Path, array: xr.DataArray, time: Any) -> NDArray[Any] | None
 
 
 def _read_csv(path: Path, targets: RecordedTargets) -> Table:
-    layout = "use a header 'time_ms,unit_1,unit_2,...', then one row per sample, separated by commas"
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             header = [name.strip() for name in next(csv.reader(stream), [])]
             lines = [line for line in stream if line.strip()]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise unreadable(path, "CSV", error) from None
-    first = header[0].lower() if header else ""
-    if first not in _CSV_TIME_COLUMNS:
-        found = f"its first column is {header[0]!r}, not the time" if header else "is empty"
-        raise refused(path, found, layout)
+    factor = _csv_time_factor(path, header)
     if len(header) < 2 or not lines:
-        raise refused(path, f"holds {max(len(header) - 1, 0)} units and {len(lines)} samples", layout)
+        raise refused(path, f"holds {max(len(header) - 1, 0)} units and {len(lines)} samples", _CSV_LAYOUT)
     try:
         table = np.loadtxt(lines, delimiter=",", comments=None, ndmin=2, dtype=np.float64)
     except ValueError as error:
-        raise refused(path, f"a row after the header is not all numbers ({error})", layout) from None
+        separator = _other_separator(lines[0])
+        detail = f"separated by {separator!r}?" if separator else _shortened(str(error), 120)
+        raise refused(path, f"a row after the header is not all numbers ({detail})", _CSV_LAYOUT) from None
     if table.shape[1] != len(header):
-        raise refused(path, f"the header names {len(header)} columns, the rows have {table.shape[1]}", layout)
-    return Table(
-        values=table[:, 1:].T,
-        times_ms=table[:, 0] * _CSV_TIME_COLUMNS[first],
-        unit_ids=tuple(header[1:]),
-        unit=None,
-    )
+        raise refused(path, f"the header names {len(header)} columns, the rows have {table.shape[1]}", _CSV_LAYOUT)
+    return Table(values=table[:, 1:].T, times_ms=table[:, 0] * factor, unit_ids=tuple(header[1:]), unit=None)
+
+
+_CSV_LAYOUT = "use a header 'time_ms,unit_1,unit_2,...', then one row per sample, separated by commas"
+
+
+def _csv_time_factor(path: Path, header: list[str]) -> float:
+    """How many ms the unit in the name of the first column has."""
+    if not header:
+        raise refused(path, "is empty", _CSV_LAYOUT)
+    first = re.sub(r"[^a-z]+", "_", header[0].lower()).strip("_")  # 'Time (ms)' as well
+    if first in _CSV_TIME_COLUMNS:
+        return _CSV_TIME_COLUMNS[first]
+    separator = _other_separator(header[0])
+    if separator is None and first in ("time", "times", "t"):
+        raise refused(
+            path,
+            f"its first column {header[0]!r} does not say in which unit the times are",
+            "call it 'time_ms' if they are in milliseconds, 'time_s' if they are in seconds",
+        )
+    asked = "" if separator is None else f" (separated by {separator!r}?)"
+    raise refused(path, f"its first column is {_shortened(header[0], 30)!r}, not the time{asked}", _CSV_LAYOUT)
+
+
+def _other_separator(line: str) -> str | None:
+    """What a line may be separated by instead of commas."""
+    return next((separator for separator in (";", "\t", "|") if separator in line), None)
+
+
+def _shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def _read_npy(path: Path, targets: RecordedTargets) -> Table:

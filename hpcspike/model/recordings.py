@@ -69,12 +69,13 @@ def read_recording(targets: RecordedTargets, *, tau_ms: float = 10.0, seed: int 
     Notes
     -----
     netCDF (4 by h5netcdf, 3 by scipy) and zarr: a 2-D array with a dimension ``time`` in ms or s (its ``units``
-    attribute). CSV: a header, the time in ms in the first column (``time`` or ``time_ms``; ``time_s`` for seconds),
+    attribute). CSV: a header, the time in the first column, whose name says the unit (``time_ms`` or ``time_s``),
     one further column per unit. NPY: unit x time, with ``targets.sample_ms``. NWB: see `hpcspike.model.nwb_recordings`;
     samples are the middles of the bins. JLD2: see `hpcspike.model.jld2_recordings`.
     """
     path = Path(targets.path)
     table = _stand_in(targets, seed) if targets.is_stand_in else read_table(path, targets)
+    _refuse_without_interval_and_unit(path, table, targets)
     times_ms = _checked_times(path, table, targets)
     values, mean_rates_hz = _in_model_units(path, _checked_values(path, table, times_ms), table, targets, tau_ms)
     rows = _kept_rows(path, values, mean_rates_hz, targets)
@@ -149,6 +150,21 @@ def auxiliary_rates(paths: Array, *, grid_ms: float, tau_syn_ms: float) -> Array
     return rates
 
 
+def _refuse_without_interval_and_unit(path: Path, table: Table, targets: RecordedTargets) -> None:
+    """Both at once where both are missing; one of them is named where it is used."""
+    if table.times_ms is None and targets.sample_ms is None and _unit_said(table, targets) is None:
+        raise refused(
+            path,
+            "has no time axis, and the unit of its rates is not given",
+            "set targets.sample_ms, the interval between samples in ms, and targets.unit, Hz or per_tau",
+        )
+
+
+def _unit_said(table: Table, targets: RecordedTargets) -> str | None:
+    said = targets.unit if targets.unit is not None else table.unit
+    return "1" if said is None and targets.holds == "drive" else said
+
+
 def _checked_times(path: Path, table: Table, targets: RecordedTargets) -> Array:
     """The time axis in ms: finite, increasing, with at least two samples, as long as the window asked for."""
     n_samples = table.values.shape[1]
@@ -208,9 +224,7 @@ def _in_model_units(
 ) -> tuple[Array, Array | None]:
     """Values in spikes per tau (rates) or dimensionless (drives), and the mean rates in Hz (None for drives)."""
     allowed = ("Hz", "per_tau") if targets.holds == "rate" else ("1",)
-    said = targets.unit if targets.unit is not None else table.unit
-    if said is None and targets.holds == "drive":
-        said = "1"
+    said = _unit_said(table, targets)
     unit = None if said is None else _VALUE_UNITS.get(str(said).strip())
     if unit not in allowed:
         raise refused(
@@ -243,9 +257,14 @@ def _kept_rows(path: Path, values: Array, mean_rates_hz: Array | None, targets: 
         which = f"{candidates.size} of its {len(values)} units have a mean rate above {targets.min_rate_hz:g} Hz"
     wanted = candidates.size if targets.n_units is None else targets.n_units
     if candidates.size < max(wanted, 1):
-        asked = (
-            "not one can be used" if targets.n_units is None else f"targets.n_units = {targets.n_units} were asked for"
-        )
         remedy = "give a file with more units" if mean_rates_hz is None else "lower targets.min_rate_hz"
-        raise refused(path, f"{which}, but {asked}", f"lower targets.n_units or {remedy}")
+        if not candidates.size:
+            raise refused(path, f"{which}, but not one can be used", remedy)
+        ratio, size = targets.auxiliary_ratio, round(candidates.size * (1.0 + targets.auxiliary_ratio))
+        raise refused(
+            path,
+            f"{which}, but targets.n_units = {targets.n_units} were asked for",
+            f"set targets.n_units to null for all {candidates.size}, which with targets.auxiliary_ratio = {ratio:g} "
+            f"make {size} neurons (leave network.n_neurons out), or {remedy}",
+        )
     return candidates[:wanted].astype(np.int64)

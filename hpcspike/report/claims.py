@@ -29,9 +29,9 @@ def page_of_claims(found: Sequence[Row], sources: Mapping[str, str]) -> str:
     lead = [
         "The claims of Kim & Chow, “Learning recurrent dynamics in spiking networks”, eLife 7:e37124 (2018), measured "
         f"in the studies and sweeps named at the end. Of {len(found)} measured rows: {counts}.",
-        "Values are means or slopes over independent networks with 95 % confidence intervals; n counts networks, of "
-        "slopes points. Errors of curves left out have the interval that redrawn networks give (bootstrap). A row is "
-        "undecided when its interval straddles the bound of its criterion.",
+        "Values are means or slopes over independent networks with 95 % confidence intervals, those of correlations "
+        "cut to −1 to 1; n counts networks, of slopes points. Errors of curves left out have the interval that redrawn "
+        "networks give (bootstrap). A row is undecided when its interval straddles the bound of its criterion.",
     ]
     missing = [number for number in CLAIMS if number not in {row.claim for row in found}]
     sections = [

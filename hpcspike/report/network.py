@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from markupsafe import Markup
 
-from hpcspike.analysis.intervals import mean_interval
+from hpcspike.analysis.intervals import correlation_interval, mean_interval
 from hpcspike.report.origin import ORIGIN, origin
 from hpcspike.report.page import Cell, Column, Picture, Section, facts, figures, number, page, paragraph, table
-from hpcspike.report.words import FAILURES, became, meaning, unit_of
+from hpcspike.report.words import FAILURES, LABELLED, LABELS, became, meaning, unit_of
+from hpcspike.spec.experiment import Measures
 from hpcspike.sweep.cost import shown_seconds
 from hpcspike.variables import POINT_RESULTS
 
@@ -48,14 +49,23 @@ def page_of_network(trained: xr.Dataset, pictures: Sequence[Picture]) -> str:
     if "correlation" in trained:
         reached = number(float(trained["correlation"]))
         sentence += f" It reached a correlation of {reached} with its targets in single trials"
-        sentence += f": {FAILURES.get(status, status)}." if status else "."
+        sentence += f": {FAILURES.get(status, status)}" if status else ""
+        sentence += _below_threshold(trained, experiment) + "."
+    explained = paragraph(LABELS) if status in LABELLED else Markup()
     record = json.loads(trained.attrs.get("provenance", "{}"))
     sections = [
         *([Section("figures", "Figures", figures(pictures))] if pictures else []),
-        Section("numbers", "Numbers", facts(list(_scalars(trained)))),
+        Section("numbers", "Numbers", explained + facts(list(_scalars(trained)))),
         Section("origin", ORIGIN, _origin([record], experiment, {"seed": experiment.get("seed")})),
     ]
     return page(f"Network {name}", [sentence, *_stand_in(trained)], sections)
+
+
+def _below_threshold(trained: xr.Dataset, experiment: dict[str, Any]) -> str:
+    """How far below the threshold of learning a network stayed; empty if it reached it."""
+    threshold = Measures.model_validate(experiment.get("measures", {})).learned_correlation
+    missing = threshold - float(trained["correlation"])
+    return f", {number(missing, 2)} below the {threshold:g} that count as learned" if missing > 0 else ""
 
 
 def _scalars(trained: xr.Dataset) -> Iterator[tuple[str, str]]:
@@ -91,7 +101,10 @@ def page_of_study(tree: xr.DataTree, numbers: xr.Dataset, pictures: Sequence[Pic
     ]
     records = [json.loads(node.attrs["provenance"]) for node in tree.leaves if "provenance" in node.attrs]
     seconds = shown_seconds(float(np.nansum(numbers["wall_seconds"].values)))
-    more = {"seed": document.get("experiment", {}).get("seed", 1), "networks": len(records), "computation": seconds}
+    more = {
+        "seed": document.get("experiment", {}).get("seed", 1), "networks": len(records),
+        "wall time, summed over the networks": seconds,
+    }  # fmt: skip
     sections = [
         *([Section("figures", "Figures", figures(pictures))] if pictures else []),
         Section("numbers", "Numbers", _variants(numbers, variants)),
@@ -110,9 +123,11 @@ def _variants(numbers: xr.Dataset, variants: list[str]) -> Markup:
         for name in shown:
             column = numbers[name].sel(variant=variant)
             others = [dim for dim in column.dims if dim != "replicate"]
-            cells.append(_interval(np.asarray(column.mean(others).values, dtype=np.float64)))
+            values = np.asarray(column.mean(others).values, dtype=np.float64)
+            cells.append(_interval(values, correlation="correlation" in name))
         rows.append(cells)
-    text = "Mean over the repetitions with its 95 % interval (Student's t) below; a dash where a variant has no value."
+    text = "Mean over the repetitions with its 95 % interval (Student's t; of correlations cut to −1 to 1) below; a "
+    text += "dash where a variant has no value."
     return paragraph(text) + table("Variants", columns, rows, key="variants")
 
 
@@ -120,8 +135,8 @@ def _heading(array: xr.DataArray) -> str:
     return str(array.name).replace("_", " ") + (f" ({unit_of(array).strip()})" if unit_of(array) else "")
 
 
-def _interval(values: np.ndarray) -> Cell:
-    found = mean_interval(values)
+def _interval(values: np.ndarray, *, correlation: bool) -> Cell:
+    found = correlation_interval(values) if correlation else mean_interval(values)
     if not found.n:
         return Cell("–", "")
     shown = Markup("{}").format(number(found.value))

@@ -14,6 +14,7 @@ from matplotlib.colors import to_hex
 
 from hpcspike.analysis.cells import varying
 from hpcspike.analysis.error_map import error_types
+from hpcspike.figures.available import plan_of
 from hpcspike.figures.style import SEQUENTIAL, STATUS_MARKERS
 from hpcspike.report.networks import MOST_ROWS, SECTION, TABLE, chosen_columns
 from hpcspike.report.page import number, paragraph, part
@@ -42,13 +43,22 @@ def plane_tables(sweep: xr.Dataset) -> Markup:
     shown = [
         _plane(sweep, cells.isel(dict(zip(others, k, strict=True))), across, down, others, low) for k in combinations
     ]
-    return _legend(cells, linked=sweep.sizes["point"] <= MOST_ROWS) + Markup("\n").join(shown)
+    some = bool((cells["n_finished"].values < wanted_networks(sweep)).any())
+    return _legend(cells, linked=sweep.sizes["point"] <= MOST_ROWS, some=some) + Markup("\n").join(shown)
 
 
-def _legend(cells: xr.Dataset, *, linked: bool) -> Markup:
+def wanted_networks(sweep: xr.Dataset) -> int:
+    """Networks of every combination of parameters once the sweep is done; 0 if that is not known."""
+    plan = plan_of(sweep)
+    return 0 if plan is None else plan.replicates
+
+
+def _legend(cells: xr.Dataset, *, linked: bool, some: bool) -> Markup:
     present = [became(int(code)) for code in np.unique(cells["status"].values)]
     signs = ", ".join(f"{SIGNS[name]} {STATUS_MARKERS[name][1]}" for name in present if name)
     text = f"Mean correlation with the target over the networks of a cell, and what most of them became: {signs}."
+    if some:
+        text += " Cells that say so average fewer networks than the sweep asks for; those with a dash have none yet."
     return paragraph(text + (" Choose a cell to see its networks and their learning curves." if linked else ""))
 
 
@@ -70,7 +80,7 @@ def _plane(sweep: xr.Dataset, one: xr.Dataset, across: str, down: str, others: l
 def _cells(
     sweep: xr.Dataset, row: xr.Dataset, across: str, here: dict[str, Any], columns: dict[str, int], low: float
 ) -> Iterator[dict[str, str] | None]:
-    colours = matplotlib.colormaps[SEQUENTIAL]
+    colours, wanted = matplotlib.colormaps[SEQUENTIAL], wanted_networks(sweep)
     for k, value in enumerate(row[across].values):
         count = int(row["n_finished"].values[k])
         correlation = float(row["correlation"].values[k])
@@ -86,6 +96,7 @@ def _cells(
             "ink": ink_on(colour),
             "value": f"{correlation:.2f}".replace("-", "−") if np.isfinite(correlation) else "–",
             "sign": SIGNS.get(status, ""),
+            "part": f"{count} of {wanted}" if count < wanted else "",
             "choice": json.dumps({str(columns[name]): key_of(place[name]) for name in place}),
             "words": f"{words}: mean correlation {number(correlation)}, {count} networks, most of them {status}",
         }

@@ -10,13 +10,14 @@ import numpy as np
 from markupsafe import Markup
 
 from hpcspike.analysis.cells import parameters, varying
+from hpcspike.figures.available import plan_of
 from hpcspike.figures.loops import exemplary_curves
 from hpcspike.report.drawing import as_png
 from hpcspike.report.networks import MOST_ROWS, SECTION, export_command, networks_table, point_numbers, show_command
 from hpcspike.report.origin import ORIGIN, origin
 from hpcspike.report.page import Picture, Section, command, figures, number, page, paragraph, part
-from hpcspike.report.planes import plane_tables
-from hpcspike.report.words import FAILURES, SIGNS, SYMBOLS, became, span, status_colours, written
+from hpcspike.report.planes import plane_tables, wanted_networks
+from hpcspike.report.words import FAILURES, LABELLED, LABELS, SIGNS, SYMBOLS, became, span, status_colours, written
 from hpcspike.spec.experiment import Measures
 from hpcspike.sweep.cost import shown_seconds
 from hpcspike.variables import STATUS
@@ -61,7 +62,15 @@ def page_of_sweep(
         Section(SECTION, "All networks", _networks(sweep, threshold, store)),
         Section("origin", ORIGIN, _origin(sweep, document, records)),
     ]
-    return page(f"Sweep {sweep.attrs['name']}: {sweep.sizes['point']} trained networks", _lead(sweep), sections)
+    done, planned = sweep.sizes["point"], _planned(sweep)
+    counted = f"{done} trained networks" if done == planned else f"{done} of {planned} networks trained"
+    return page(f"Sweep {sweep.attrs['name']}: {counted}", _lead(sweep), sections)
+
+
+def _planned(sweep: xr.Dataset) -> int:
+    """Networks that the sweep asks for, at least those that there are."""
+    plan = plan_of(sweep)
+    return max(sweep.sizes["point"], 0 if plan is None else plan.n_points)
 
 
 def exemplary(sweep: xr.Dataset) -> dict[str, int]:
@@ -83,8 +92,11 @@ def _lead(sweep: xr.Dataset) -> list[str | Markup]:
     )
     cells = len({tuple(row) for row in zip(*(columns[name] for name in counts), strict=True)}) if counts else 1
     each = sweep.sizes["point"] // cells if sweep.sizes["point"] % cells == 0 else sweep.sizes["point"] / cells
+    part = _planned(sweep) > sweep.sizes["point"]
+    each = wanted_networks(sweep) if part else each
     lead: list[str | Markup] = [
-        Markup("A spiking network was trained at every point of a grid over {}{}: {} for every combination.").format(
+        Markup("A spiking network {} trained at every point of a grid over {}{}: {} for every combination.").format(
+            "is" if part else "was",
             axes or "nothing",
             Markup(", with {}").format(fixed) if fixed else "",
             "one network" if each == 1 else f"{each:.3g} independent networks",
@@ -92,6 +104,10 @@ def _lead(sweep: xr.Dataset) -> list[str | Markup]:
         "Each was then tested from random initial conditions. Performance is the Pearson correlation between target "
         "and evoked response in the trained window, averaged over neurons and single test trials.",
     ]
+    if part:
+        lead.insert(
+            1, f"Of its {_planned(sweep)} networks {sweep.sizes['point']} are done so far; this page shows these."
+        )
     if "stand_in" in sweep.attrs:
         lead.append(f"The targets are a {sweep.attrs['stand_in']}.")
     return lead
@@ -108,7 +124,11 @@ def _outcome(sweep: xr.Dataset, store: str) -> Markup:
             parts.append({"count": count, "word": words, "sign": SIGNS[name], "colour": colour, "ink": ink})
     named = ", ".join(f"{part['count']} {part['word']} ({part['sign']})" for part in parts)
     seconds = float(np.nansum(sweep["wall_seconds"].values)) if "wall_seconds" in sweep else np.nan
-    took = f" Training and testing them took {shown_seconds(seconds)} of one core." if np.isfinite(seconds) else ""
+    took = (
+        f" Training and testing them took {shown_seconds(seconds)} by the clock, summed over the networks (wall time: "
+        "where other programs shared the cores, more than the cores computed)."
+    )
+    took = took if np.isfinite(seconds) else ""
     return Markup().join(
         [
             part("shares", parts=parts),
@@ -121,6 +141,11 @@ def _outcome(sweep: xr.Dataset, store: str) -> Markup:
             ),
         ]
     )
+
+
+def _labelled(sweep: xr.Dataset) -> bool:
+    """Whether a network has a label that tells the kinds of error apart."""
+    return bool(np.isin(sweep["status"].values, [STATUS.index(name) for name in LABELLED]).any())
 
 
 def _examples(sweep: xr.Dataset, chosen: dict[str, int], store: str, overviews: Sequence[Picture]) -> Markup:
@@ -177,7 +202,10 @@ def _networks(sweep: xr.Dataset, threshold: float, store: str) -> Markup:
         text += Markup(" Here are the first {} of {} networks; all of them: {}.").format(
             MOST_ROWS, n_points, command(export_command(store))
         )
-    return paragraph(text) + networks_table(sweep.isel(point=slice(MOST_ROWS)), threshold=threshold, store=store)
+    labels = paragraph(LABELS) if _labelled(sweep) else Markup()
+    return (
+        paragraph(text) + labels + networks_table(sweep.isel(point=slice(MOST_ROWS)), threshold=threshold, store=store)
+    )
 
 
 def _origin(sweep: xr.Dataset, document: Any, records: Sequence[Mapping[str, Any]]) -> Markup:

@@ -11,10 +11,26 @@ from markupsafe import Markup
 from hpcspike.figures.style import STATUS_COLOURS, STATUS_MARKERS, number
 from hpcspike.variables import STATUS
 
-SIGNS = {"learned": "○", "sampling": "△", "tracking": "□", "diverged": "✕", "silent": "–"}
+SIGNS = {"learned": "○", "sampling": "△", "tracking": "□", "diverged": "✕", "silent": "–", "unjudged": "·"}
 """The markers of the maps, as letters."""
 
-FAILURES = {"sampling": "limited by sampling error", "tracking": "limited by tracking error"}
+FAILURES = {
+    "sampling": "limited by sampling error",
+    "tracking": "limited by tracking error",
+    "unjudged": "not judged: its score is no correlation",
+}
+
+
+LABELLED = ("sampling", "tracking")
+"""What a network became, where that is a label of the kind of its error."""
+
+LABELS = (
+    "The label of a network that did not learn comes from the spectrum of its test trials: with more fast power than "
+    "the targets (a positive spectral index) it is limited by sampling error, with less by tracking error. Clamped "
+    "sampling and tracking errors, where there are any, are measured in another way, with every neuron driven by its "
+    "target, and say how large each part is: the part that the label names need not be the larger one."
+)
+"""Where the label of a network comes from."""
 
 
 class Symbol(NamedTuple):

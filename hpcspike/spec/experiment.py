@@ -12,7 +12,7 @@ from hpcspike.spec.connectivity import (
     ZeroConnectivity,
     why_undrawable,
 )
-from hpcspike.spec.fields import Section, quantity
+from hpcspike.spec.fields import Section, quantity, why_out_of_range
 from hpcspike.spec.fields import is_multiple as is_multiple
 from hpcspike.spec.fields import n_steps as n_steps
 from hpcspike.spec.learners import LearnerSection, RlsLearner
@@ -160,6 +160,9 @@ class Experiment(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Experiment:
+        out_of_range = why_out_of_range(self)
+        if out_of_range is not None:
+            raise ValueError(out_of_range)
         self._steps_fit()
         self._window_fits()
         self._size_is_known()

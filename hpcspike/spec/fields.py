@@ -34,6 +34,36 @@ def quantity(default: Any = ..., *, unit: str = "", paper: str = "", doc: str = 
     return Field(default, description=doc, json_schema_extra=extra, **bounds)
 
 
+LARGEST = 1e150
+"""Numbers beyond this size are mistakes, and their squares and ranges could not be told from infinity."""
+
+LONGEST_MS = 1e8
+"""Longest stretch of simulated time in one piece: more than a day. Times of its steps are held in memory."""
+
+_STRETCHES = ("duration_ms", "free_run_ms", "test_free_run_ms", "transient_ms", "offset_run_ms")
+_PLAIN = (float, int, str, tuple, dict, list, type(None))
+
+
+def why_out_of_range(section: Section, above: str = "") -> str | None:
+    """What forbids a number in a section, or in one of those in it, whatever it means; None if nothing does."""
+    # sweeps of a million points come through here: asking whether something is a Section is slow
+    for name, value in section.__dict__.items():
+        numbers = value if isinstance(value, tuple) else (value,)
+        for number in numbers:
+            if isinstance(number, float):
+                if abs(number) > LARGEST:
+                    limit = f"{LARGEST:g} in size; look for a slip in its exponent"
+                    return f"{above}{name} = {number:g}: must be at most {limit}"
+                if number > LONGEST_MS and name in _STRETCHES:
+                    limit = f"{LONGEST_MS:g} ms, more than a day of simulated time"
+                    return f"{above}{name} = {number:g} ms: must be at most {limit}"
+        if not isinstance(value, _PLAIN) and isinstance(value, Section):
+            reason = why_out_of_range(value, f"{above}{name}.")
+            if reason is not None:
+                return reason
+    return None
+
+
 def is_multiple(value: float, unit: float) -> bool:
     """Whether ``value`` is an integer multiple of ``unit`` (to rounding)."""
     ratio = value / unit

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import inspect
 import json
 import os.path
 from pathlib import Path
@@ -10,12 +12,13 @@ from typing import Any
 
 from hpcspike.errors import DataError
 from hpcspike.spec.experiment import Experiment, UserNeuron
+from hpcspike.spec.learners import UserLearner
 from hpcspike.spec.sweep import Sweep
-from hpcspike.spec.targets import GENERATED
+from hpcspike.spec.targets import GENERATED, NO_FILE_REMEDY
 
 
 def canonical(experiment: Experiment) -> dict[str, Any]:
-    """The experiment as plain data, without its name; input files count by content, not path."""
+    """The experiment as plain data, without its name; files and code count by content, not path."""
     document = experiment.model_dump(mode="json")
     document.pop("name")
     path = document["targets"].get("path")
@@ -26,6 +29,11 @@ def canonical(experiment: Experiment) -> dict[str, Any]:
 
         name = experiment.neuron.source.rpartition(":")[2]
         document["neuron"]["source"] = f"sha256:{source_digest(experiment.neuron.source)}:{name}"
+    if isinstance(experiment.learner, UserLearner):
+        from hpcspike.learners import learner_class  # which imports this package
+
+        path = experiment.learner.path
+        document["learner"]["path"] = f"sha256:{_class_digest(learner_class(path))}:{path.rpartition(':')[2]}"
     return document
 
 
@@ -43,7 +51,7 @@ def sweep_hash(sweep: Sweep) -> str:
 def file_digest(path: Path) -> str:
     """SHA-256 (hex) of a file, or of every file below a folder in sorted order (zarr stores)."""
     if not os.path.exists(path):  # Path.exists raises where a folder may not be entered
-        raise DataError(f"targets.path = {path}: no such file; give a netCDF, zarr, CSV, NPY, NWB or JLD2 file")
+        raise DataError(f"targets.path = {path}: no such file; {NO_FILE_REMEDY}")
     digest = hashlib.sha256()
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
     try:
@@ -54,6 +62,15 @@ def file_digest(path: Path) -> str:
         reason = error.strerror or error
         raise DataError(f"targets.path = {path}: cannot be read ({reason}); check path and permissions") from None
     return digest.hexdigest()
+
+
+@functools.cache
+def _class_digest(found: type) -> str:
+    """SHA-256 (hex) of the file in which a class is written; what that file imports does not count."""
+    try:
+        return hashlib.sha256(Path(inspect.getfile(found)).read_bytes()).hexdigest()
+    except (OSError, TypeError):  # a notebook
+        return hashlib.sha256(f"{found.__module__}:{found.__qualname__}".encode()).hexdigest()
 
 
 def _digest(document: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -13,6 +14,8 @@ from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.study import Study, StudyRun
 from hpcspike.spec.sweep import Linspace, Logspace, Sweep, set_dotted
 from hpcspike.spec.targets import GENERATED
+
+_MOST_HINTS = 3
 
 
 def load(
@@ -56,12 +59,18 @@ def read_document(path: Path, *, size: str | None = None) -> dict[str, Any]:
     return _apply_size(read_yaml(path), size, path)
 
 
+def sizes_of(path: Path) -> list[str]:
+    """Names of the sizes that a file offers, the one it has by default first; none if it has no such section."""
+    sizes = read_yaml(path).get("sizes")
+    return [str(name) for name in sizes] if isinstance(sizes, dict) else []
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file."""
     import yaml
 
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = _yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SpecError(f"{path}: no such file; give the path of an experiment in YAML") from None
     except UnicodeDecodeError:
@@ -70,11 +79,50 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise SpecError(f"{path}: cannot be read ({error.strerror or error}); check path and permissions") from None
     except yaml.YAMLError as error:
         raise SpecError(f"{path}: not valid YAML: {_where(error)}") from None
+    except SpecError as error:
+        raise SpecError(f"{path}: {error}") from None
     except ValueError as error:  # what looks like a date or a number, but is none
         raise SpecError(f"{path}: not valid YAML: {error}; put dates and long numbers into quotes") from None
     if not isinstance(document, dict):
         raise SpecError(f"{path}: must hold a mapping of sections (network:, targets:, training:, ...)")
     return document
+
+
+def _yaml(text: str) -> Any:
+    """What a text in YAML says; a key that a mapping has twice is refused, of which YAML itself takes the last."""
+    import yaml
+
+    loader = yaml.SafeLoader(text)
+    try:
+        tree = loader.get_single_node()
+        if tree is None:
+            return None
+        _refuse_repeated(tree)
+        return loader.construct_document(tree)
+    finally:
+        loader.dispose()
+
+
+def _refuse_repeated(tree: Any) -> None:
+    waiting, seen = [tree], set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen or isinstance(node.value, str):  # one part may stand in several places, even in itself
+            continue
+        seen.add(id(node))
+        lines: dict[str, int] = {}
+        for entry in node.value:
+            key, *parts = entry if isinstance(entry, tuple) else (None, entry)
+            waiting += parts
+            if key is None or not isinstance(key.value, str) or key.value == "<<":
+                continue
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                raise SpecError(
+                    f"line {line}: the key {key.value!r} is given twice, first in line {lines[key.value]}; "
+                    "leave one of them out"
+                )
+            lines[key.value] = line
 
 
 def _where(error: Any) -> str:
@@ -194,7 +242,7 @@ def _explain(entry: Any, model: type[BaseModel]) -> str:
     key = ".".join(str(part) for part in location)
     kind, value = entry["type"], entry["input"]
     if kind == "extra_forbidden":
-        return f"{key}: unknown key{_nearest(str(location[-1]), section)}"
+        return f"{key}: unknown key{_nearest(key, section, model)}"
     if kind == "missing":
         return f"{key}: missing{_unit_of(section, location[-1], ' (in {unit})')}; this key is required"
     if kind == "value_error":
@@ -256,11 +304,36 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
     return [model for part in get_args(annotation) for model in _models_in(part)]
 
 
-def _nearest(key: str, section: type[BaseModel]) -> str:
-    names = list(section.model_fields)
-    close = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+def _nearest(dotted: str, section: type[BaseModel], model: type[BaseModel]) -> str:
+    """What may be meant by a key that its section does not know: such a key in another section, or one like it here."""
+    above, _, key = dotted.rpartition(".")
+    names, paths = list(section.model_fields), list(dict.fromkeys(_paths(model)))
+
+    def known_as(name: str) -> list[str]:
+        return [path for path in paths if path.rpartition(".")[2] == name and path != dotted]
+
+    elsewhere = known_as(key)
+    # without its section a key is like a section's name only by chance
+    close = difflib.get_close_matches(key, names, n=1, cutoff=0.5 if above or not elsewhere else 0.85)
+    if not above and not elsewhere:
+        likest = difflib.get_close_matches(key, [path.rpartition(".")[2] for path in paths], n=1, cutoff=0.7)
+        close = known_as(likest[0]) if likest else close
+    meant = [*close, *elsewhere] if above or not close else close
+    hint = f"; did you mean {' or '.join(map(repr, meant[:_MOST_HINTS]))}?" if meant else ""
     return f"{hint} Known keys here: {', '.join(names)}" if hint else f"; known keys here: {', '.join(names)}"
+
+
+def _paths(model: type[BaseModel], above: str = "") -> Iterator[str]:
+    """Dotted names of all fields of a model and of the sections in it, upper ones first."""
+    below: list[tuple[str, type[BaseModel]]] = []
+    for name, field in model.model_fields.items():
+        yield f"{above}{name}"
+        if model in (Sweep, Study) and name == "experiment":
+            below.append((name, Experiment))
+        elif get_origin(field.annotation) is not dict:
+            below += [(name, part) for part in _models_in(field.annotation)]
+    for name, part in below:
+        yield from _paths(part, f"{above}{name}.")
 
 
 def _unit_of(section: type[BaseModel], key: Any, template: str) -> str:

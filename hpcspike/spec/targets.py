@@ -12,6 +12,11 @@ Interval = tuple[float, float]
 
 GENERATED = "generated"
 """Path of recorded targets that are no file: a stand-in is generated."""
+NO_FILE_REMEDY = (
+    "give the path of a recording (relative paths start at the YAML file), or take the made-up stand-in with "
+    f"targets.path: {GENERATED}, on the command line --set targets.path={GENERATED}"
+)
+"""What to do about a path of recorded targets at which there is nothing."""
 NWB_BIN_MS = 20.0
 """Length of the bins in which spikes of an NWB file are counted, if the experiment gives none."""
 
@@ -235,7 +240,9 @@ class RecordedTargets(_Targets):
         {}, doc="NWB: only trials with these values, column: value; default: all trials."
     )
     min_rate_hz: float = quantity(5.0, unit="Hz", ge=0, paper="Fig 5", doc="Keep units with a mean rate above this.")
-    n_units: int | None = quantity(227, ge=1, paper="Fig 5", doc="Number of units kept (the first ones); null: all.")
+    n_units: int | None = quantity(
+        None, ge=1, paper="Fig 5", doc="Number of units kept, the first ones (paper: 227); null: all."
+    )
     auxiliary_ratio: float = quantity(
         2.0, ge=0, le=100, paper="Fig 5", doc="N_aux / N_cor: auxiliary neurons per recorded one."
     )
@@ -263,14 +270,19 @@ class RecordedTargets(_Targets):
         useless = (
             *(() if nwb else of_nwb), *(of_tables if nwb or self.is_stand_in else ()), *(() if julia else of_julia),
         )  # fmt: skip
-        for key in useless:
-            if getattr(self, key) not in (None, {}):
-                needed = "a JLD2 file" if key in of_julia else "an NWB file"
-                raise ValueError(
-                    f"targets.{key} has no effect: targets.path = {self.path} is "
-                    + ("an NWB file" if nwb else "a stand-in" if self.is_stand_in else f"not {needed}")
-                    + "; leave it out"
-                )
+        given = [key for key in useless if getattr(self, key) not in (None, {})]
+        if given:
+            keys = ", ".join(f"targets.{key}" for key in given)
+            formats = ("an NWB file", "a JLD2 file")
+            needed = " or ".join(
+                name for name, its in zip(formats, (of_nwb, of_julia), strict=True) if {*its} & {*given}
+            )
+            has, them = ("has", "it") if len(given) == 1 else ("have", "them")
+            raise ValueError(
+                f"{keys} {has} no effect: targets.path = {self.path} is "
+                + ("an NWB file" if nwb else "a stand-in" if self.is_stand_in else f"not {needed}")
+                + f"; leave {them} out"
+            )
         if (nwb or self.is_stand_in) and self.holds != "rate":
             raise ValueError(
                 f"targets.holds = {self.holds}: targets.path = {self.path} gives rates; choose holds: rate"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpcspike.analysis.intervals import mean_interval
+from hpcspike.analysis.intervals import correlation_interval
 from hpcspike.studies.claims import Row, above
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def learns(
     """The statement that the correlation of a variant is above `LEARNED`; a network that diverged counts as 0."""
     values = correlations_of(tables, study, variant, variable)
     if len(values):
-        found = mean_interval(values)
+        found = correlation_interval(values)
         yield Row(claim, what, study, f"above {LEARNED}", found, above(found, LEARNED))
 
 

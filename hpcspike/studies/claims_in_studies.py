@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpcspike.analysis.intervals import mean_interval
+from hpcspike.analysis.intervals import correlation_interval, mean_interval
 from hpcspike.studies.claim_tables import (
     LEARNED,
     Tables,
@@ -84,7 +84,7 @@ def quasi_static(tables: Tables) -> Iterator[Row]:
         for name, words in (("drive", "drive"), ("rate", "trial-averaged rate")):
             values = values_of(tables, "fig3", f"quasi_static_{name}_correlation", variant)
             if len(values):
-                found = mean_interval(values)
+                found = correlation_interval(values)
                 measure = f"correlation of {words} and its quasi-static prediction, {variant}"
                 yield Row(4, measure, "fig3", "above 0.8", found, above(found, 0.8))
 
@@ -144,7 +144,7 @@ def low_rates(tables: Tables) -> Iterator[Row]:
     study = "fig3s1"
     for variant in variants_of(tables, study):
         rate = mean_interval(values_of(tables, study, "population_rate", variant)).value
-        found = mean_interval(correlations_of(tables, study, variant))
+        found = correlation_interval(correlations_of(tables, study, variant))
         amplitude = float(variant.rpartition("-")[2])
         measure = f"correlation at amplitude {amplitude:g}, population rate {rate:.2g} Hz"
         if amplitude > 0.02:

@@ -36,6 +36,9 @@ BASE_MIB = 225.0
 RECORDED_LENGTH_MS = 5000.0
 """Assumed length of recorded targets whose experiment leaves it to the file."""
 
+RECORDED_UNITS = 227
+"""Assumed number of recorded units if all of a file are taken: the paper's."""
+
 _MIB = 2.0**20
 _CONTROL_GROUP = Path("/sys/fs/cgroup")
 
@@ -108,8 +111,9 @@ def expected_neurons(experiment: Experiment) -> int:
     if n is not None:
         return n
     targets = experiment.targets
-    if isinstance(targets, RecordedTargets) and targets.n_units is not None:
-        return math.ceil(targets.n_units * (1.0 + targets.auxiliary_ratio))
+    if isinstance(targets, RecordedTargets):
+        units = RECORDED_UNITS if targets.n_units is None else targets.n_units
+        return math.ceil(units * (1.0 + targets.auxiliary_ratio))
     return 2
 
 

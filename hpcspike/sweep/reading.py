@@ -11,7 +11,7 @@ import numpy as np
 from hpcspike.errors import StoreError
 from hpcspike.sweep.layout import WRITTEN_BY_BATCHES
 from hpcspike.sweep.records import read_records
-from hpcspike.sweep.store import SweepStore, describe, open_store
+from hpcspike.sweep.store import SweepStore, describe, open_store, require_layout
 from hpcspike.variables import POINT, POINT_PARAMETERS, Variable
 
 if TYPE_CHECKING:
@@ -39,10 +39,10 @@ def open_sweep(path: str | Path, *, complete_only: bool = True, provenance: bool
     Parameters
     ----------
     path
-        Folder of the store.
+        Folder of the store, or the netCDF file that ``hpcspike export`` wrote of it.
     complete_only
         Only the points that are finished. Otherwise all planned points, those not finished yet filled with NaN (or
-        another fill value) and told apart by ``done``.
+        another fill value) and told apart by ``done``. An export has finished points only.
     provenance
         Add what each point's provenance record says (variables named ``run_...``, text).
 
@@ -67,6 +67,8 @@ def open_sweep(path: str | Path, *, complete_only: bool = True, provenance: bool
     """
     import xarray as xr
 
+    if Path(path).suffix == ".nc" and Path(path).is_file():
+        return _exported(Path(path), provenance=provenance)
     store = open_store(path)
     # first: a point that is finished while the rest is opened is left out, never shown half
     finished = np.flatnonzero(store.done())
@@ -78,6 +80,22 @@ def open_sweep(path: str | Path, *, complete_only: bool = True, provenance: bool
     if provenance:
         sweep = sweep.assign(_joined(store, sweep["run"].values))
     return sweep
+
+
+def _exported(path: Path, *, provenance: bool) -> xr.Dataset:
+    """The points of an export; results are read when they are used, as from a store."""
+    import xarray as xr
+
+    try:
+        sweep = xr.open_dataset(path, engine="h5netcdf", chunks={})
+    except Exception:  # whatever it is, it is not ours
+        sweep = xr.Dataset()
+    if "sweep_hash" not in sweep.attrs or "point" not in sweep.dims:
+        raise StoreError(f"{path} is {_instead(path, sweep)}, not the export of a sweep")
+    require_layout(path, sweep.attrs)
+    for coordinate in sweep.coords.values():
+        coordinate.load()
+    return sweep if provenance else sweep.drop_vars(JOINED, errors="ignore")
 
 
 def open_network(path: str | Path) -> xr.Dataset:
@@ -125,9 +143,11 @@ def open_network(path: str | Path) -> xr.Dataset:
 
 
 def _instead(path: Path, dataset: xr.Dataset) -> str:
-    """What lies where a trained network was expected."""
+    """What lies where something else was expected."""
     if "sweep_hash" in dataset.attrs:
         return "a sweep (see hpcspike.open_sweep)"
+    if "experiment_hash" in dataset.attrs:
+        return "a trained network (see hpcspike.open_network)"
     return "a study" if "study" in dataset.attrs else describe(path)
 
 

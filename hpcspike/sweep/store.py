@@ -18,6 +18,8 @@ from hpcspike.spec.sweep import Sweep
 from hpcspike.sweep.layout import SCHEMA
 from hpcspike.sweep.plan import Batches
 
+MAKE_IT = "make it with 'hpcspike plan CONFIG --create'"
+
 
 @dataclass(frozen=True)
 class SweepStore:
@@ -142,25 +144,41 @@ def open_store(path: str | Path, *, writable: bool = False) -> SweepStore:
 
     path = Path(path)
     if not path.exists():
-        raise StoreError(f"{path}: no such store; make it with 'hpcspike plan CONFIG --create'")
+        raise StoreError(f"{path}: no such store; {_meant(path) or MAKE_IT}")
     try:
         group = zarr.open_group(path, mode="r+" if writable else "r")
         attributes = dict(group.attrs)
     except Exception:  # zarr raises many kinds for a path that is not a group
-        raise StoreError(f"{path} is {describe(path)}, not the store of a sweep") from None
-    version = attributes.get("hpcspike_schema")
-    if version is None or "done" not in group:
+        meant = _meant(path)
+        hint = f"; {meant}" if meant else ""
+        raise StoreError(f"{path} is {describe(path)}, not the store of a sweep{hint}") from None
+    if "hpcspike_schema" not in attributes or "done" not in group:
         raise StoreError(
             f"{path} is a zarr group, but not the store of a sweep; give one that 'hpcspike plan CONFIG --create' made"
         )
+    require_layout(path, attributes)
+    if group.metadata.consolidated_metadata is None:
+        raise StoreError(f"{path}: its zarr.json does not list the arrays, so it was changed; make the store anew")
+    return SweepStore(path, group, attributes)
+
+
+def require_layout(path: Path, attributes: dict[str, Any]) -> None:
+    """A StoreError if the results at a path, which have these attributes, are not laid out as this version has it."""
+    version = attributes.get("hpcspike_schema")
     if version != SCHEMA:
         raise StoreError(
             f"{path} has layout version {version}, this hpcspike ({_version()}) reads version {SCHEMA}; use the one "
             f"that made it ({attributes.get('hpcspike_version')}) or choose another path"
         )
-    if group.metadata.consolidated_metadata is None:
-        raise StoreError(f"{path}: its zarr.json does not list the arrays, so it was changed; make the store anew")
-    return SweepStore(path, group, attributes)
+
+
+def _meant(path: Path) -> str:
+    """Words that name the store somebody means who gives the name of a sweep, or the folder of its tables."""
+    if not path.name:
+        return ""
+    stores = (path.with_name(f"{path.name}.zarr"), Path("results") / f"{path.name}.zarr", Path("results") / path.name)
+    found = next((store for store in stores if (store / "zarr.json").is_file()), None)
+    return "" if found is None else f"did you mean {found}?"
 
 
 def difference(store: SweepStore, sweep: Sweep, *, at_most: int = 8) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hpcspike.errors import SpecError
 from hpcspike.spec.experiment import Experiment
@@ -71,6 +73,31 @@ class Jobs:
     def memory_per_rank(self, batch: int, *, attempt: int = 1) -> int:
         """Memory to ask for in MB for each rank of a batch."""
         return math.ceil(self.memory(batch, attempt=attempt) / self.ranks(batch))
+
+
+_KINDS: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "string": (str, "text"), "number": ((int, float), "a number"), "boolean": (bool, "True or False"),
+    "array": (list, "a list"),
+}  # fmt: skip
+
+
+def check_settings(settings: Mapping[str, Any], schema: Path) -> None:
+    """Refuse settings of the workflow that its schema does not have, or that are of another kind, in one line.
+
+    Raises
+    ------
+    SpecError
+        If there is one; it says what there is.
+    """
+    known = json.loads(schema.read_text())["properties"]
+    for key, value in settings.items():
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {close[0]}? Known" if close else "known"
+            raise SpecError(f"--config {key}: unknown setting; {hint} settings: {', '.join(known)}")
+        kind, words = _KINDS[known[key]["type"]]
+        if not isinstance(value, kind):
+            raise SpecError(f"--config {key}={value}: must be {words}; {known[key]['description']}")
 
 
 @dataclass(frozen=True)
