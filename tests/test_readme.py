@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -88,3 +90,11 @@ def test_python_runs(checkout: Path) -> None:
     script = checkout / "readme.py"
     script.write_text(f"{program}\nassert dataset.sizes['neuron'] == 200\nassert 'correlation' in sweep\n")
     assert run(checkout, f"{sys.executable} {script} && echo done").endswith("done\n")
+
+
+def test_the_numbers_of_claims_are_those_of_the_reference() -> None:
+    with (ROOT / "results" / "reference" / "claims.csv").open(encoding="utf-8") as file:
+        verdicts = Counter(row["verdict"] for row in csv.DictReader(file))
+    holds, fails, undecided = (verdicts[verdict] for verdict in ("holds", "does not hold", "undecided"))
+    said = f"of {verdicts.total()} rows {holds} hold, {fails} do not and {undecided} are undecided"
+    assert said in " ".join(README.split())
