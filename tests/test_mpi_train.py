@@ -173,7 +173,9 @@ def test_a_netcdf_file_is_written_by_one_rank_for_all(folder: Path) -> None:
 
 @pytest.mark.mpi
 def test_only_one_rank_speaks(folder: Path, two_ranks: Ended) -> None:
-    assert [line.split("  ")[0] for line in two_ranks.err.splitlines()][:4] == ["loop 1/2", "loop 2/2"] * 2
+    # on few cores it also says, once, that there are fewer of them than threads
+    err = [line for line in two_ranks.err.splitlines() if not line.startswith("hpcspike: 2 ranks of ")]
+    assert [line.split("  ")[0] for line in err][:4] == ["loop 1/2", "loop 2/2"] * 2
     said = two_ranks.out.splitlines()
     trainings = len(CASES) + 2
     assert len(said) == 2 * trainings + 1
