@@ -55,33 +55,27 @@ def checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
 
 def minutes(text: str) -> float:
     """Minutes above 0."""
-    value = _number(text)
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a number of minutes above 0, not {text!r}")
-    return value
+    return _amount(text, "minutes above 0")
 
 
 def minutes_or_0(text: str) -> float:
     """Minutes, or 0 for never."""
-    value = _number(text)
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a number of minutes, or 0, not {text!r}")
-    return value
+    return _amount(text, "minutes, or 0", or_0=True)
 
 
 def mebibytes(text: str) -> float:
     """Memory above 0."""
-    value = _number(text)
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a number of MiB above 0, not {text!r}")
-    return value
+    return _amount(text, "MiB above 0")
 
 
-def _number(text: str) -> float:
+def _amount(text: str, words: str, *, or_0: bool = False) -> float:
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
-        return math.nan
+        value = math.nan
+    if not 0 <= value < math.inf or (value == 0 and not or_0):
+        raise argparse.ArgumentTypeError(f"must be a number of {words}, not {text!r}")
+    return value
 
 
 def positive(text: str) -> int:

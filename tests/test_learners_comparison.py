@@ -70,6 +70,14 @@ def test_the_figure_shows_every_learner_and_states_what_it_is_given(sweep: xr.Da
     assert "400" in cells
 
 
+def test_capacities_stand_at_the_sizes_that_their_learner_was_given(sweep: xr.Dataset) -> None:
+    sizes = [20] * 4 + [50] * 4  # RLS has one size, Alemi et al. another
+    figure = learner_comparison(sweep.assign_coords(n_neurons=("point", sizes)))
+    drawn = {line.get_marker(): line.get_xdata() for line in figure.subfigs[0].axes[-1].lines if len(line.get_xdata())}
+    assert np.round(drawn["o"]).tolist() == [0.0]
+    assert np.round(drawn["s"]).tolist() == [1.0]
+
+
 def test_figures_of_one_learner_are_drawn_for_each_of_them_apart(sweep: xr.Dataset) -> None:
     assert set(figures_for(sweep)) == {"learners"}
     point = ("point",)

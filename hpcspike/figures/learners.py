@@ -76,7 +76,7 @@ def _curves(figure: SubFigure, table: xr.Dataset, order: list[str], limits: dict
     all_panels = figure.subplots(1, len(sizes) + bool(limits), squeeze=False)[0]
     panels = all_panels[: len(sizes)]
     if limits:
-        _draw_capacities(all_panels[-1], order, limits)
+        _draw_capacities(all_panels[-1], order, limits, sizes)
     for axes in panels[1:]:
         axes.sharey(panels[0])
         axes.tick_params(labelleft=False)
@@ -106,20 +106,19 @@ def _curves(figure: SubFigure, table: xr.Dataset, order: list[str], limits: dict
     figure.legend(handles, words, loc="outside right center")
 
 
-def _draw_capacities(axes: Axes, order: list[str], limits: dict[str, xr.Dataset]) -> None:
-    """Capacity of every learner against N, learners side by side; bounds as open triangles up and down."""
+def _draw_capacities(axes: Axes, order: list[str], limits: dict[str, xr.Dataset], sizes: np.ndarray) -> None:
+    """Capacity of every learner at each N that it was given, learners side by side; bounds as open triangles."""
     for number, name in enumerate(order):
         if name not in limits:
             continue
         one = limits[name].squeeze("threshold", drop=True)
         known, kind = one["capacity"].notnull().values, one["capacity_kind"].values
-        x = np.arange(one.sizes["n_neurons"]) + 0.12 * (number - (len(order) - 1) / 2)
+        x = np.searchsorted(sizes, one["n_neurons"].values) + 0.12 * (number - (len(order) - 1) / 2)
         colour = PALETTE[number % len(PALETTE)]
         axes.plot(x[known], one["capacity"].values[known], color=colour, marker=MARKERS[number % len(MARKERS)], ls="")
         for bound, marker in ((1, "^"), (-1, "v")):
             y = one["capacity_one_sided"].values[kind == bound]
             axes.plot(x[kind == bound], y, ls="", marker=marker, ms=6, mfc="none", mec=colour)
-    sizes = next(iter(limits.values()))["n_neurons"].values
     axes.set_xticks(np.arange(len(sizes)), [f"{size}" for size in sizes])
     axes.set(xlim=(-0.5, len(sizes) - 0.5), ylim=(0, None), title=f"longest T with correlation {CAPACITY_THRESHOLD:g}")
     axes.set(xlabel=f"{label('n_neurons')} (△ at least, ▽ at most)", ylabel=r"capacity $T_{\max} / \tau_c$")
