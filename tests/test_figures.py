@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from hpcspike import figures
 from hpcspike.errors import DataError
-from hpcspike.figures.choice import fix_others
+from hpcspike.figures.choice import fix_others, nearest
 from hpcspike.figures.style import PALETTE, STATUS_MARKERS, edges, label, log_axis, valued
 from hpcspike.variables import STATUS
 from tests.synthetic import Columns, synthetic_sweep, synthetic_trained
@@ -346,3 +346,10 @@ def test_logarithmic_axes_name_the_grid_values_if_there_are_few() -> None:
     axes = Figure().subplots()
     log_axis(axes, "x", [5.0, 20.0, 80.0])
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["5", "20", "80"]
+
+
+def test_panels_of_a_sweep_over_loops_show_the_longest_training() -> None:
+    loops = np.array([0, 20, 5])
+    assert nearest(loops, "n_loops") == 1
+    assert nearest(loops, "n_loops", 0) == 0
+    assert nearest(loops, "coupling") == 0
