@@ -90,18 +90,24 @@ def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
     return signature, generate
 
 
-@intrinsic
-def prefetch(typing_context: Any, array: Any, index: Any) -> Any:
-    """Ask for the cache line of ``array[index]``, which may lie beyond the array, without waiting for it."""
-    signature = types.void(array, types.int64)
+def _prefetch(locality: int) -> Any:
+    @intrinsic
+    def prefetch(typing_context: Any, array: Any, index: Any) -> Any:
+        """Ask for the cache line of ``array[index]``, which may lie beyond the array, without waiting for it."""
+        signature = types.void(array, types.int64)
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        place = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
-        builder.call(function, [place, ir.Constant(flag, 0), ir.Constant(flag, 3), ir.Constant(flag, 1)])
-        return context.get_dummy_value()
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+            byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+            kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
+            function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+            place = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
+            builder.call(function, [place, ir.Constant(flag, 0), ir.Constant(flag, locality), ir.Constant(flag, 1)])
+            return context.get_dummy_value()
 
-    return signature, generate
+        return signature, generate
+
+    return prefetch
+
+
+prefetch, prefetch_l2 = _prefetch(3), _prefetch(2)  # into all caches, and into all but the first

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hpcspike import benchmark
+from hpcspike import benchmark, machine
 from hpcspike.benchmark import report, rls_bench, roofline
 from hpcspike.benchmark.rls_bench import Case, OpenLoop
 from hpcspike.benchmark.training_bench import TrainingCase, compare_algorithms, compare_threads
@@ -125,14 +125,14 @@ def test_trainings_take_turns_and_agree() -> None:
 
 def test_only_so_many_rows_are_measured_as_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     options: dict[str, Any] = {"seconds": 1.0, "fewest_rounds": 2}
-    monkeypatch.setattr(roofline, "last_cache_bytes", lambda: 2**20)
+    monkeypatch.setattr(machine, "last_cache_bytes", lambda: 2**20)
     cases = benchmark.update_cases(available_mib=1e6, **options)
     assert [(c.n_neurons, c.in_degree) for c in cases[::4]] == list(benchmark.SIZES)
     assert len(cases) == 20
     for c in cases:
         assert c.matrix_bytes() <= benchmark.MATRIX_BYTES
         assert c.n_rows == c.n_neurons or c.matrix_bytes() > 0.9 * benchmark.MATRIX_BYTES
-    monkeypatch.setattr(roofline, "last_cache_bytes", lambda: 2**30)
+    monkeypatch.setattr(machine, "last_cache_bytes", lambda: 2**30)
     assert {c.n_rows for c in benchmark.update_cases(available_mib=1e6, **options)} == {200, 500, 1000, 2000, 10000}
     (large,) = benchmark.update_cases(
         sizes=((2000, 600),), intervals_ms=(2.0,), dtypes=("float64",), available_mib=100.0, **options

@@ -81,7 +81,7 @@ def update_cases(
         If the rows asked for do not fit into memory.
     """
     from hpcspike.benchmark.rls_bench import VARIANTS, Case
-    from hpcspike.benchmark.roofline import last_cache_bytes
+    from hpcspike.machine import last_cache_bytes
 
     room = 0.7 * available_mib * 2**20 / len(VARIANTS)
     enough = max(MATRIX_BYTES, 8 * last_cache_bytes())

@@ -19,7 +19,8 @@ def machine() -> Result:
     import numpy as np
 
     from hpcspike import provenance
-    from hpcspike.benchmark.roofline import last_cache_bytes, peak_fma_rate, streaming_bandwidth
+    from hpcspike.benchmark.roofline import peak_fma_rate, streaming_bandwidth
+    from hpcspike.machine import last_cache_bytes
 
     stream_bytes = 8 * last_cache_bytes()
     target = provenance.code_generation_target()

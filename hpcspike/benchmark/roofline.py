@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -100,15 +99,6 @@ def peak_fma_rate(dtype: np.dtype) -> float:
         for n_chains, run in ((6, _run_six), (10, _run_ten), (16, _run_sixteen))
     ]
     return max(rates)
-
-
-def last_cache_bytes() -> int:
-    """Size of the largest cache of the first core; 32 MiB where the system does not tell."""
-    sizes = []
-    for file in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
-        text = file.read_text().strip()
-        sizes.append(int(text.rstrip("KMG")) * {"K": 2**10, "M": 2**20, "G": 2**30}.get(text[-1:], 1))
-    return max(sizes, default=32 * 2**20)
 
 
 def streaming_bandwidth(dtype: np.dtype, n_bytes: int) -> float:

@@ -9,8 +9,9 @@ import numpy as np
 from hpcspike.engine.partition import balanced_bounds
 from hpcspike.engine.state import StateArray, by_neuron
 from hpcspike.errors import StoreError
+from hpcspike.machine import last_cache_bytes
 from hpcspike.rls.blocked_kernels import update_rows, update_rows_parallel
-from hpcspike.rls.capacity import TILE_ROWS, VECTOR_BYTES
+from hpcspike.rls.capacity import VECTOR_BYTES, aligned_zeros
 from hpcspike.rls.packing_kernels import pack_triangles, unpack_triangles
 from hpcspike.rls.sign_kernels import remove_inputs, take_in
 
@@ -35,16 +36,17 @@ class Health(NamedTuple):
 class BlockedRls:
     """State and update of all rows of a block; parameters as `hpcspike.rls.textbook.TextbookRls`.
 
-    P of a row is a (K, K) square in rows padded to whole vectors. ``capacity`` is the number of updates that are kept
-    back before P takes them in (M in the derivation), see `hpcspike.rls.capacity`; it must be the same on all ranks.
+    P of a row is a (K, K) square, padded to whole vectors in both directions. ``capacity`` is the number of updates
+    that are kept back before P takes them in (M in the derivation), see `hpcspike.rls.capacity`; it must be the same on
+    all ranks.
     """
 
     needs_events = True
     REBUILT: ClassVar[frozenset[str]] = frozenset(
-        {"start", "presynaptic", "in_degree", "widths", "p_start", "v_start", "bounds", "kernel"}
+        {"start", "presynaptic", "in_degree", "lanes", "widths", "p_start", "v_start", "streaming", "bounds", "kernel"}
     )
     """Attributes that are no state: equal whenever they are made for the same rows."""
-    SCRATCH: ClassVar[frozenset[str]] = frozenset({"sources", "factors", "values", "scaled", "restarted"})
+    SCRATCH: ClassVar[frozenset[str]] = frozenset({"sources", "factors", "values", "packed", "restarted"})
     """Attributes that are no state: written before they are read."""
 
     def __init__(
@@ -58,19 +60,19 @@ class BlockedRls:
         capacity: int,
     ) -> None:
         in_degree = np.diff(start)
-        lanes = VECTOR_BYTES // np.dtype(dtype).itemsize
+        dtype = np.dtype(dtype)
+        self._lanes = VECTOR_BYTES // dtype.itemsize
         self._start, self._presynaptic, self._in_degree = start, presynaptic, in_degree
-        self._widths = -(-in_degree // lanes) * lanes
-        heights = -(-in_degree // TILE_ROWS) * TILE_ROWS
-        self._p_start = _starts(heights * self._widths)
+        self._widths = -(-in_degree // self._lanes) * self._lanes
+        self._p_start = _starts(self._widths**2)
         self._v_start = _starts(capacity * self._widths)
         widest = int(self._widths.max(initial=0))
-        # the flush of the last strip asks one strip ahead
-        self._covariance = np.zeros(int(self._p_start[-1]) + TILE_ROWS * widest, dtype=dtype)
+        self._covariance = aligned_zeros(int(self._p_start[-1]), dtype)
+        self._streaming = self._covariance.nbytes > last_cache_bytes()
         for row, k in enumerate(in_degree):
             diagonal = self._p_start[row] + np.arange(k) * (self._widths[row] + 1)
             self._covariance[diagonal] = 1.0 / ridge
-        self._vectors = np.zeros(int(self._v_start[-1]), dtype=dtype)
+        self._vectors = aligned_zeros(int(self._v_start[-1]), dtype)
         self._shrinks = np.zeros((len(in_degree), capacity))
         self._scalars = np.zeros((len(in_degree), 2))
         self._ridges = np.full(len(in_degree), float(ridge))
@@ -80,7 +82,7 @@ class BlockedRls:
         self._sources = np.empty(threads * longest, dtype=np.int64)
         self._factors = np.empty(threads * longest, dtype=dtype)
         self._values = np.empty(threads * longest)
-        self._scaled = np.empty(threads * capacity * widest, dtype=dtype)
+        self._packed = aligned_zeros(threads * capacity * widest, dtype)
         self._kernel = update_rows if threads == 1 else update_rows_parallel
         self.capacity = capacity
         self.restarted: list[int] = []
@@ -99,10 +101,10 @@ class BlockedRls:
         flush = self._kept + 1 == self.capacity
         self._kernel(
             self._bounds, self._start, self._widths, self._p_start, self._v_start, self._kept, self.capacity,
-            self._fresh, flush, simulation.interval_decay, self._presynaptic, simulation.weight, self._covariance,
-            self._vectors, self._shrinks, self._scalars, simulation.filtered, simulation.trace, simulation.events,
-            simulation.n_events, error, gain, simulation.readout, self._sources, self._factors, self._values,
-            self._scaled,
+            self._fresh, flush, self._streaming, self._lanes, simulation.interval_decay, self._presynaptic,
+            simulation.weight, self._covariance, self._vectors, self._shrinks, self._scalars, simulation.filtered,
+            simulation.trace, simulation.events, simulation.n_events, error, gain, simulation.readout, self._sources,
+            self._factors, self._values, self._packed,
         )  # fmt: skip
         self._kept = 0 if flush else self._kept + 1
         self._fresh = False

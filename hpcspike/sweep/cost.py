@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpcspike.errors import ResourceError
-from hpcspike.rls.capacity import best_capacity, padded_shape
+from hpcspike.rls.capacity import best_capacity, padded_width
 from hpcspike.spec.connectivity import BalancedConnectivity, DaleConnectivity
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.targets import RecordedTargets
@@ -91,8 +91,8 @@ def _matrix_bytes(experiment: Experiment, n: int, k: float) -> float:
     squares = k * k + variance  # the mean square of a binomial in-degree
     if experiment.training.algorithm != "blocked":
         return n * squares * size
-    rows, columns = padded_shape(k, size)
-    return n * (squares - k * k + rows * columns + best_capacity(k) * columns) * size
+    width = padded_width(k, size)
+    return n * (squares - k * k + width * width + best_capacity(k) * width) * size
 
 
 def in_degrees(experiment: Experiment, n: int) -> tuple[float, float]:
