@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import hpcspike
-from hpcspike.engine import checkpoint, stopping
+from hpcspike.engine import checkpoint, stopping, stretch
 from hpcspike.engine.checkpoint import Checkpoints
 from hpcspike.engine.communication import World
 from hpcspike.errors import Interrupted, ResourceError
@@ -22,8 +22,9 @@ from tests.checkpoint_cases import TRAINING, folders, made, outcome, uninterrupt
 
 @pytest.fixture
 def always_polled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look at clock and signals after every stretch of steps."""
+    """Look at clock and signals after every weight update."""
     monkeypatch.setattr(stopping.Watch, "_POLL_SECONDS", 0.0)
+    monkeypatch.setattr(stretch, "MOST_WORK", 0.0)
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])

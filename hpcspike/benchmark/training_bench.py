@@ -72,5 +72,5 @@ def _take_turns(case: TrainingCase, runs: dict[str, tuple[str, int]]) -> dict[st
     for loop in range(1, case.n_loops + 2):
         for trainer in trainers.values():
             while trainer.cursor.loop < loop and not trainer.finished:
-                trainer.advance()
+                trainer.advance_far()
     return {name: trainer.curve for name, trainer in trainers.items()}

@@ -40,6 +40,12 @@ class Phases:
         """A context whose duration counts for a phase; phases may not be nested."""
         return self._spans[name]
 
+    def add(self, *, steps: float, exchange: float, update: float) -> None:
+        """Count what a compiled piece of training has measured by itself; steps: those of the exchange included."""
+        self.seconds["steps"] += steps - exchange
+        self.seconds["exchange"] += exchange
+        self.seconds["update"] += update
+
     def reset(self) -> None:
         """Forget what was measured."""
         self.seconds.update(dict.fromkeys(PHASES, 0.0))

@@ -12,6 +12,7 @@ from hpcspike.engine.communication import World
 from hpcspike.engine.delivery_kernels import order_by_presynaptic
 from hpcspike.engine.state import StateArray, by_neuron, ragged
 from hpcspike.engine.step_kernels import run_steps
+from hpcspike.engine.training_kernels import end_interval
 from hpcspike.errors import ResourceError
 from hpcspike.model.connectivity import Rows
 from hpcspike.model.neurons import initial_state, model_code, parameters, state_dtype, step_size, user_advance
@@ -26,6 +27,53 @@ class Spikes(NamedTuple):
 
     step: np.ndarray
     neuron: np.ndarray
+
+
+class Live(NamedTuple):
+    """Arrays and numbers of a `Simulation` for compiled code, by the names of `hpcspike.engine.step_kernels.run_steps`.
+
+    Other names: jumps and exchange_seconds are ``jump`` and ``seconds`` there, separate is ``readout`` there (empty if
+    it is the drive), and readout is w.r with the weights of the moment in any case.
+    """
+
+    first: int
+    model: int
+    step: float
+    decay: float
+    jumps: np.ndarray
+    static_decay: float
+    static_jump: float
+    state: np.ndarray
+    parameters: np.ndarray
+    plastic_drive: np.ndarray
+    static_drive: np.ndarray
+    readout: np.ndarray
+    separate: np.ndarray
+    filtered: np.ndarray
+    trace: np.ndarray
+    no_clamp: np.ndarray
+    no_record: np.ndarray
+    increment: np.ndarray
+    received: np.ndarray
+    forced: np.ndarray
+    spikes: np.ndarray
+    everyone: np.ndarray
+    address: int
+    kind: int
+    world: int
+    send: np.ndarray
+    receive: np.ndarray
+    exchange_seconds: np.ndarray
+    plastic_start: np.ndarray
+    plastic_row: np.ndarray
+    plastic_synapse: np.ndarray
+    weight: np.ndarray
+    static_start: np.ndarray
+    static_row: np.ndarray
+    static_weight: np.ndarray
+    row_start: np.ndarray
+    events: np.ndarray
+    n_events: np.ndarray
 
 
 class Delivery(NamedTuple):
@@ -152,16 +200,16 @@ class Simulation:
     def set_state(self, phase: np.ndarray, filtered: np.ndarray) -> None:
         """Start from phases (n,) in radians and filtered spike trains (N,), with the current weights."""
         problem = self.problem
-        self.state = self._rounded(initial_state(problem.neuron, phase, problem.neurons))
+        self.state = self.rounded(initial_state(problem.neuron, phase, problem.neurons))
         self.filtered = filtered.astype(np.float64).copy()
         self.held: np.ndarray | None = None
-        self.plastic_drive = self._rounded(row_sums(problem.plastic, self.weight, self.filtered))
-        self.static_drive = self._rounded(row_sums(problem.static, problem.static.weight, self.filtered))
+        self.plastic_drive = self.rounded(row_sums(problem.plastic, self.weight, self.filtered))
+        self.static_drive = self.rounded(row_sums(problem.static, problem.static.weight, self.filtered))
         self._separate = problem.synapse.weight_acts == "at_spikes"
         self.readout = self.plastic_drive.copy() if self._separate else self.plastic_drive
 
-    def _rounded(self, values: np.ndarray) -> np.ndarray:
-        # a copy only if the neurons' precision is another one
+    def rounded(self, values: np.ndarray) -> np.ndarray:
+        """Values in the precision of the neurons; a copy only if that is another one."""
         return values.astype(self._real, copy=False)
 
     def state_numbers(self) -> dict[str, Any]:
@@ -233,11 +281,8 @@ class Simulation:
         noise
             (n_steps, n) external input beside the constant one.
         """
-        stop, external = n_steps if stop is None else stop, self._rounded(external)
-        if len(self._jumps) < n_steps:
-            jumps = self._jump_now * self.decay ** np.arange(n_steps)
-            # never zero: the step loop sees from the trace which neurons spiked before
-            self._jumps = np.maximum(jumps, np.finfo(np.float64).tiny)
+        stop, external = n_steps if stop is None else stop, self.rounded(external)
+        self._provide_jumps(n_steps)
         if begin == 0:
             self.trace[:] = 0.0
             self.n_events[:] = 0
@@ -249,8 +294,8 @@ class Simulation:
         for start in range(begin, stop, chunk):
             length = min(chunk, stop - start)
             part = self._no_record if record is None else record[start // every :]
-            received = self._no_clamp if clamp is None else self._rounded(clamp[start : start + length])
-            shaking = self._no_clamp if noise is None else self._rounded(noise[start : start + length])
+            received = self._no_clamp if clamp is None else self.rounded(clamp[start : start + length])
+            shaking = self._no_clamp if noise is None else self.rounded(noise[start : start + length])
             parts.append(self._run(start, length, n_steps, external, shaking, received, collect, every, part))
         if stop == n_steps:
             self._end_interval(n_steps)
@@ -258,10 +303,33 @@ class Simulation:
             return parts[0]
         return Spikes(np.concatenate([p.step for p in parts]), np.concatenate([p.neuron for p in parts]))
 
+    def _provide_jumps(self, n_steps: int) -> None:
+        if len(self._jumps) < n_steps:
+            jumps = self._jump_now * self.decay ** np.arange(n_steps)
+            # never zero: the step loop sees from the trace which neurons spiked before
+            self._jumps = np.maximum(jumps, np.finfo(np.float64).tiny)
+
+    @property
+    def compiled(self) -> bool:
+        """Whether `run_steps` moves the neurons, without a model of the user's in it."""
+        return not self.graded and self._run_steps is run_steps
+
+    def live(self, n_steps: int) -> Live:
+        """What compiled code needs to go on from here by intervals of ``n_steps`` steps."""
+        self._provide_jumps(n_steps)
+        return Live(
+            self.problem.first, self._model, self._step, self.decay, self._jumps, self._static_decay, self._static_jump,
+            self.state, self._parameters, self.plastic_drive, self.static_drive, self.readout,
+            self.readout if self._separate else self._no_readout, self.filtered, self.trace, self._no_clamp,
+            self._no_record, self._increment, self._received, self._forced, self._spikes, self._everyone,
+            *self._exchange, self._plastic.start, self._plastic.row, self._plastic.synapse, self.weight,
+            self._static.start, self._static.row, self._static_weight, self.problem.plastic.start, self.events,
+            self.n_events,
+        )  # fmt: skip
+
     def _end_interval(self, n_steps: int) -> None:
         self.interval_decay = self.decay**n_steps
-        self.filtered *= self.interval_decay
-        self.filtered += self.trace
+        end_interval(self.filtered, self.trace, self.interval_decay)
 
     def _run(
         self,

@@ -12,6 +12,7 @@ import numpy as np
 from hpcspike.engine.communication import World
 from hpcspike.engine.rate_simulation import make_simulation
 from hpcspike.engine.state import StateArray, by_neuron, prefixed, ragged
+from hpcspike.engine.stretch import intervals_at_once, take_intervals
 from hpcspike.engine.training_kernels import accumulate_moments, goal_statistics, rate_error, squared_changes
 from hpcspike.errors import SpecError
 from hpcspike.model.problem import Problem
@@ -50,6 +51,7 @@ class Trainer:
             "on_update",
             "world",
             "steps_per_update",
+            "mean_in_degree",
             "goals",
             "n_loops",
             "diverged_drive",
@@ -71,21 +73,21 @@ class Trainer:
         world: World | None = None,
         on_update: Callable[[Trainer], None] | None = None,
     ) -> None:
-        self.problem, self.training, self._on_update = problem, training, on_update
+        self.problem, self.training, self.on_update = problem, training, on_update
         self.world = world or World()
         _check(problem, training, threads)
         interval, grid = training.update_interval_ms, problem.grid_ms
         self.simulation = make_simulation(problem, dtype=np.dtype(training.dtype), world=self.world)
-        mean_in_degree = float(self.world.concatenate(problem.in_degree).mean())
-        self.rls = make_rls(problem, training, threads=threads, mean_in_degree=mean_in_degree)
-        self._steps_per_update = n_steps(interval, problem.neuron.step_ms)
+        self.mean_in_degree = float(self.world.concatenate(problem.in_degree).mean())
+        self.rls = make_rls(problem, training, threads=threads, mean_in_degree=self.mean_in_degree)
+        self.steps_per_update = n_steps(interval, problem.neuron.step_ms)
         stride = n_steps(interval, grid)
         # one contiguous row of targets per update: (sets, updates, n)
-        self._goals = np.ascontiguousarray(problem.targets[:, :, stride - 1 :: stride].transpose(0, 2, 1))
+        self.goals = np.ascontiguousarray(problem.targets[:, :, stride - 1 :: stride].transpose(0, 2, 1))
         self._goal_mean, self._goal_variation = np.empty((2, problem.n_sets, problem.n_rows))
-        for goals, mean, variation in zip(self._goals, self._goal_mean, self._goal_variation, strict=True):
+        for goals, mean, variation in zip(self.goals, self._goal_mean, self._goal_variation, strict=True):
             goal_statistics(goals, mean, variation)
-        self._error, self._gain = np.empty(problem.n_rows), np.ones(problem.n_rows)
+        self.error, self.gain = np.empty(problem.n_rows), np.ones(problem.n_rows)
         self.n_loops = training.n_loops * problem.n_sets
         self.diverged_drive = diverged_drive
         self._reference = self._squared_change(problem.plastic.weight, np.zeros_like(problem.plastic.weight))
@@ -107,7 +109,7 @@ class Trainer:
         """Run at most ``most_steps`` steps, never beyond the next weight update; returns how many."""
         self._began = time.perf_counter()
         cursor, problem = self.cursor, self.problem
-        length = (problem.free_run_steps, problem.stimulus_steps, self._steps_per_update)[cursor.stage]
+        length = (problem.free_run_steps, problem.stimulus_steps, self.steps_per_update)[cursor.stage]
         stop = min(length, cursor.step + most_steps)
         if length:
             external = problem.input + problem.stimuli[self.target_set] if cursor.stage == CUE else problem.input
@@ -126,13 +128,33 @@ class Trainer:
             self.loop_seconds += time.perf_counter() - self._began
         return taken
 
+    def advance_far(self, most_steps: int = CHUNK_STEPS) -> int:
+        """As `advance`, but over several weight updates where one compiled piece can take them; the same bits."""
+        n_updates = intervals_at_once(self, most_steps)
+        if n_updates < 2:
+            return self.advance(most_steps)
+        self._began = time.perf_counter()
+        cursor = self.cursor
+        made = take_intervals(self, n_updates)
+        cursor.update += made
+        if cursor.update == self.goals.shape[1]:
+            self._end_loop()
+        if self.cursor is cursor:
+            self.loop_seconds += time.perf_counter() - self._began
+        return made * self.steps_per_update
+
     def _noise(self, length: int) -> np.ndarray | None:
         # frozen noise of the interval of this length that the cursor is in
         cursor = self.cursor
         if cursor.stage == FREE_RUN:
             return None
         in_window = self.problem.stimulus_steps if cursor.stage == WINDOW else 0
-        return self.problem.noise_of(in_window + cursor.update * self._steps_per_update, length)
+        return self.problem.noise_of(in_window + cursor.update * self.steps_per_update, length)
+
+    @property
+    def in_window(self) -> bool:
+        """Whether it is in the trained window of a loop."""
+        return self.cursor.stage == WINDOW
 
     @property
     def target_set(self) -> int:
@@ -143,7 +165,7 @@ class Trainer:
     def steps(self) -> int:
         """Steps since the start of training."""
         cursor, stages = self.cursor, (self.problem.free_run_steps, self.problem.stimulus_steps)
-        within = sum(stages[: cursor.stage]) + cursor.update * self._steps_per_update + cursor.step
+        within = sum(stages[: cursor.stage]) + cursor.update * self.steps_per_update + cursor.step
         return cursor.loop * self._steps_per_loop + within
 
     @property
@@ -153,7 +175,7 @@ class Trainer:
 
     @property
     def _steps_per_loop(self) -> int:
-        window = self._goals.shape[1] * self._steps_per_update
+        window = self.goals.shape[1] * self.steps_per_update
         return self.problem.free_run_steps + self.problem.stimulus_steps + window
 
     def last_row(self) -> dict[str, float]:
@@ -164,9 +186,9 @@ class Trainer:
         cursor = self.cursor
         cursor.step = 0
         if cursor.stage == WINDOW:
-            self._update(self._goals[self.target_set, cursor.update])
+            self._update(self.goals[self.target_set, cursor.update])
             cursor.update += 1
-            if cursor.update == self._goals.shape[1]:
+            if cursor.update == self.goals.shape[1]:
                 self._end_loop()
             return
         cursor.stage += 1
@@ -175,26 +197,26 @@ class Trainer:
 
     def _update(self, goal: np.ndarray) -> None:
         simulation, first = self.simulation, self.problem.first
-        if self._on_update is not None:
-            self._on_update(self)
+        if self.on_update is not None:
+            self.on_update(self)
         drive = simulation.drive
         # what the weights of the moment make of r; mostly it is the drive itself
         readout = simulation.readout + simulation.static_drive
         if self.training.variable == "rate":
             accumulate_moments(simulation.filtered[first : first + len(goal)], goal, self.moments)
-            rate_error(readout, self._input_now(), goal, self.training.smoothing, self._error, self._gain)
+            rate_error(readout, self._input_now(), goal, self.training.smoothing, self.error, self.gain)
         else:
             accumulate_moments(drive, goal, self.moments)
-            np.subtract(goal, readout, out=self._error)
+            np.subtract(goal, readout, out=self.error)
         simulation.hold_drive()
         if simulation.graded:  # no input stays as it was, so that there are no events to go by
             self.rls.begin_window()
         with self.world.phases("update"):
-            self.rls.update(simulation, self._error, self._gain)
+            self.rls.update(simulation, self.error, self.gain)
 
     def _input_now(self) -> np.ndarray:
         # external input of the last step before the update
-        noise = self._noise(self._steps_per_update)
+        noise = self._noise(self.steps_per_update)
         return self.problem.input if noise is None else self.problem.input + noise[-1]
 
     def _end_loop(self) -> None:
@@ -219,7 +241,7 @@ class Trainer:
 
     def _window_correlation(self) -> np.ndarray:
         # of what the network did with plasticity on, before each update; (n,)
-        n, which = self._goals.shape[1], self.target_set
+        n, which = self.goals.shape[1], self.target_set
         sum_x, sum_xx, sum_xf = self.moments
         variation_x = sum_xx - sum_x**2 / n
         covariance = sum_xf - sum_x * self._goal_mean[which]

@@ -95,7 +95,7 @@ def train(
     ):
         while not trainer.finished:
             loop = trainer.cursor.loop
-            taken = trainer.advance(keeper.most_steps(CHUNK_STEPS))
+            taken = trainer.advance_far(keeper.most_steps(CHUNK_STEPS))
             if trainer.cursor.loop > loop:
                 report(loop, trainer.last_row())
                 if on_loop is not None:

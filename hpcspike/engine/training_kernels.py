@@ -28,6 +28,13 @@ def rate_error(drive, external, target, smoothing, error, gain):  # type: ignore
 
 
 @kernel
+def end_interval(filtered, trace, decay):  # type: ignore[no-untyped-def]
+    """r at the end of an interval: what it was at its start, decayed, and what the spikes add; filtered, trace (N,)."""
+    for j in range(filtered.shape[0]):
+        filtered[j] = decay * filtered[j] + trace[j]
+
+
+@kernel
 def accumulate_moments(value, target, moments):  # type: ignore[no-untyped-def]
     """Add one sample to the sums of x, x^2 and x f per neuron; value, target (n,), moments (3, n)."""
     for i in range(value.shape[0]):

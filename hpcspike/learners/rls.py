@@ -79,7 +79,7 @@ class RlsLearner(Learner):
         """One training loop: free run, cue, and the window with its updates."""
         before = self.trainer.steps
         while self.trainer.cursor.loop <= number and self.trainer.diverged_loop < 0:
-            self.trainer.advance(CHUNK_STEPS)
+            self.trainer.advance_far(CHUNK_STEPS)
         row = self.trainer.last_row()
         return {
             "score_helped": row["correlation"],

@@ -33,6 +33,28 @@ class Health(NamedTuple):
     ridge: np.ndarray
 
 
+class Matrices(NamedTuple):
+    """Arrays and numbers of a `BlockedRls` by the names of `hpcspike.rls.blocked_kernels.update_rows`."""
+
+    bounds: np.ndarray
+    start: np.ndarray
+    widths: np.ndarray
+    p_start: np.ndarray
+    v_start: np.ndarray
+    capacity: int
+    streaming: bool
+    lanes: int
+    presynaptic: np.ndarray
+    covariance: np.ndarray
+    vectors: np.ndarray
+    shrinks: np.ndarray
+    scalars: np.ndarray
+    sources: np.ndarray
+    factors: np.ndarray
+    values: np.ndarray
+    packed: np.ndarray
+
+
 class BlockedRls:
     """State and update of all rows of a block; parameters as `hpcspike.rls.textbook.TextbookRls`.
 
@@ -43,7 +65,19 @@ class BlockedRls:
 
     needs_events = True
     REBUILT: ClassVar[frozenset[str]] = frozenset(
-        {"start", "presynaptic", "in_degree", "lanes", "widths", "p_start", "v_start", "streaming", "bounds", "kernel"}
+        {
+            "start",
+            "presynaptic",
+            "in_degree",
+            "lanes",
+            "widths",
+            "p_start",
+            "v_start",
+            "streaming",
+            "bounds",
+            "kernel",
+            "threads",
+        }
     )
     """Attributes that are no state: equal whenever they are made for the same rows."""
     SCRATCH: ClassVar[frozenset[str]] = frozenset({"sources", "factors", "values", "packed", "restarted"})
@@ -84,6 +118,7 @@ class BlockedRls:
         self._values = np.empty(threads * longest)
         self._packed = aligned_zeros(threads * capacity * widest, dtype)
         self._kernel = update_rows if threads == 1 else update_rows_parallel
+        self.threads = threads
         self.capacity = capacity
         self.restarted: list[int] = []
         self._kept = 0
@@ -106,7 +141,24 @@ class BlockedRls:
             simulation.trace, simulation.events, simulation.n_events, error, gain, simulation.readout, self._sources,
             self._factors, self._values, self._packed,
         )  # fmt: skip
-        self._kept = 0 if flush else self._kept + 1
+        self.pass_updates(1, simulation, error, gain)
+
+    def matrices(self) -> Matrices:
+        """What compiled code needs to go on with the updates by itself."""
+        return Matrices(
+            self._bounds, self._start, self._widths, self._p_start, self._v_start, self.capacity, self._streaming,
+            self._lanes, self._presynaptic, self._covariance, self._vectors, self._shrinks, self._scalars,
+            self._sources, self._factors, self._values, self._packed,
+        )  # fmt: skip
+
+    @property
+    def position(self) -> tuple[int, bool]:
+        """How many updates P does not contain yet, and whether r is known only as a whole."""
+        return self._kept, self._fresh
+
+    def pass_updates(self, n_updates: int, simulation: Simulation, error: np.ndarray, gain: np.ndarray) -> None:
+        """Count updates that were made, and start rows anew that the last of them lost; error, gain (n,): its own."""
+        self._kept = (self._kept + n_updates) % self.capacity
         self._fresh = False
         self.restarted.clear()
         if self._scalars[:, 1].min(initial=0.0) < 0.0:
