@@ -24,6 +24,7 @@ from hpcspike.engine.checkpoint import Checkpoints, checkpoint_bytes
 from hpcspike.engine.checkpoint_lock import LOCK
 from hpcspike.engine.point import train_and_judge
 from hpcspike.errors import Interrupted, ResourceError, SpecError, StoreError
+from hpcspike.files import is_unfinished
 from hpcspike.spec.experiment import Experiment
 from tests.checkpoint_cases import TRAINING, cut_at, folders, made, outcome, uninterrupted
 from tests.small_networks import experiment
@@ -117,7 +118,7 @@ def test_no_bit_of_the_manifest_can_change_unnoticed(tmp_path: Path) -> None:
 # ---- interrupted while it is written ---------------------------------------------------------------------------------
 
 KILLED = """
-import os, signal, sys
+import os, shutil, signal, sys
 from pathlib import Path
 import hpcspike
 from hpcspike.engine import checkpoint_files
@@ -141,8 +142,8 @@ def die_at(module, name, call):
         return original(*arguments, **options)
     setattr(module, name, counted)
 
-points = [(os, "fsync", k) for k in (1, 2, 3, 4)] + [(os, "rename", k) for k in (1, 2)]
-points += [(checkpoint_files.shutil, "rmtree", 1), (checkpoint_files.np, "cumsum", 3)]
+points = [(os, "fsync", k) for k in (1, 2, 3, 4)] + [(os, "replace", k) for k in (1, 2)]
+points += [(os, "rename", 1), (shutil, "rmtree", 1), (checkpoint_files.np, "cumsum", 3)]
 for number, point in enumerate(points):
     folder = Path(sys.argv[1]) / str(number)
     for _ in range(2):
@@ -164,13 +165,13 @@ def test_killed_while_writing_the_one_before_is_whole(
         capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     lines = done.stdout.splitlines()
-    assert [line.split()[1] for line in lines] == ["-9"] * 8
-    left = [sorted(path.name for path in (tmp_path / str(k)).iterdir() if path.name != LOCK) for k in range(8)]
+    assert [line.split()[1] for line in lines] == ["-9"] * 9
+    left = [sorted(path.name for path in (tmp_path / str(k)).iterdir() if path.name != LOCK) for k in range(9)]
     # killed in the middle of a block, before the manifest, after it, and before the rename: nothing has changed
     assert {tuple(found[-2:]) for found in left[:3]} == {("checkpoint-000000000020", "checkpoint-000000000040")}
-    assert all(found[0].startswith(".writing-") for found in left[:3])
+    assert all(is_unfinished(Path(found[0])) for found in left[:3])
     assert sum("checkpoint-000000000060" in found for found in left) >= 2  # after the rename it is there
-    for k in range(8):
+    for k in range(9):
         folder = tmp_path / str(k)
         assert folders(folder)[-1] in (40, 60)
         assert outcome(hpcspike.train(made(), TRAINING, checkpoints=Checkpoints(folder))) == uninterrupted()

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 import yaml
@@ -18,9 +19,8 @@ import yaml
 import hpcspike
 from hpcspike import locks
 from hpcspike.cli import main
-from hpcspike.engine import checkpoint_lock
 from hpcspike.engine.checkpoint import Checkpoints, discard
-from hpcspike.engine.checkpoint_lock import LOCK, Busy, held
+from hpcspike.engine.checkpoint_lock import LOCK, held
 from hpcspike.engine.communication import World
 from hpcspike.errors import StoreError
 from tests.checkpoint_cases import TRAINING, cut_at, folders, made, outcome, uninterrupted
@@ -97,8 +97,8 @@ def test_two_functions_of_one_process_share_its_lock(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     with held(folder, World()):
         trained = hpcspike.train(made(), TRAINING, checkpoints=Checkpoints(folder))
-        with pytest.raises(Busy):  # a lock opened anew is another process's as far as the system knows
-            checkpoint_lock._locked_file(folder)
+        with pytest.raises(locks.Locked):  # a lock opened anew is another process's as far as the system knows
+            locks._locked_file(folder / LOCK)
         assert LOCK in names(folder)
     assert LOCK not in names(folder)
     assert outcome(trained) == uninterrupted()
@@ -125,13 +125,15 @@ def test_a_lock_that_its_holder_removes_while_it_is_opened_keeps_nobody_out(
 ) -> None:
     tries: list[object] = []
 
-    def acquire_late(file: object) -> bool:
+    lock = locks._lock
+
+    def acquire_late(file: TextIO) -> bool | None:
         if not tries:  # the holder lets go between opening and locking
             (tmp_path / LOCK).unlink()
         tries.append(file)
-        return locks.acquire(file)  # type: ignore[arg-type]
+        return lock(file)
 
-    monkeypatch.setattr(checkpoint_lock, "acquire", acquire_late)
+    monkeypatch.setattr(locks, "_lock", acquire_late)
     with held(tmp_path, World()):
         assert len(tries) == 2
         assert locks.holder_now(tmp_path / LOCK) == f"process {os.getpid()} on {os.uname().nodename}"

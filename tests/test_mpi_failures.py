@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -210,30 +209,6 @@ def test_launchers_are_known_by_what_they_set(
 # ---- without ranks ---------------------------------------------------------------------------------------------------
 
 
-def test_leftovers_of_killed_runs_are_removed_by_the_next(tmp_path: Path) -> None:
-    host = socket.gethostname()
-    stale = tmp_path / f".out.writing-{host}-999999999.zarr"
-    kept = [
-        tmp_path / f".out.writing-{host}-{os.getppid()}.zarr",  # runs
-        tmp_path / ".out.writing-elsewhere-999999999.zarr",  # nobody knows
-        tmp_path / f".other.writing-{host}-999999999.zarr",
-    ]
-    for folder in (stale, *kept):
-        (folder / "c").mkdir(parents=True)
-    with whole_over_ranks(tmp_path / "out.zarr", World()) as unfinished:
-        unfinished.mkdir()
-    assert sorted(tmp_path.iterdir()) == sorted([*kept, tmp_path / "out.zarr"])
-
-
-def test_leftovers_are_found_whatever_letters_the_name_has(tmp_path: Path) -> None:
-    stale, other = (tmp_path / f".{name}.writing-{socket.gethostname()}-999999999.nc" for name in ("net[1]", "net1"))
-    stale.touch()
-    other.touch()
-    with whole_over_ranks(tmp_path / "net[1].nc", World()) as unfinished:
-        unfinished.touch()
-    assert sorted(tmp_path.iterdir()) == [other, tmp_path / "net[1].nc"]
-
-
 def test_an_error_that_cannot_travel_between_ranks_is_told_in_words() -> None:
     class Local(Exception):
         """Of no module, so that pickle does not find it."""
@@ -255,7 +230,7 @@ def test_a_failed_write_says_why_and_leaves_nothing(tmp_path: Path) -> None:
         with whole_over_ranks(tmp_path / "new" / "out.zarr", World()) as unfinished:
             unfinished.mkdir()
             raise OSError(28, "No space left on device")
-    assert list((tmp_path / "new").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_checkpoints_are_made_only_if_asked_for(tmp_path: Path) -> None:

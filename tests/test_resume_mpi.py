@@ -135,7 +135,7 @@ def test_after_a_rank_was_killed_training_goes_on_from_the_last_checkpoint(tmp_p
     assert done.code not in (0, 75), done
     last = 200 if happens == "kill" else 100
     assert saved(tmp_path)[-1] == last
-    unfinished = list((tmp_path / "state").glob(".writing-*"))
+    unfinished = list((tmp_path / "state").glob(".*.writing-*"))
     assert len(unfinished) == (happens == "kill writing")
     assert finish_alone(tmp_path) == uninterrupted()
-    assert not list((tmp_path / "state").glob(".writing-*"))
+    assert not list((tmp_path / "state").glob(".*.writing-*"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -31,7 +30,6 @@ from hpcspike.sweep.records import (
     receipt_path,
     receipts_folder,
     runs_folder,
-    write_durably,
 )
 from hpcspike.sweep.status import sweep_status
 from hpcspike.sweep.writer import BatchWriter
@@ -212,20 +210,6 @@ def test_run_numbers_are_never_given_twice(tmp_path: Path) -> None:
     numbers.append(RunRecord(store, {"k": 4}).number)
     assert numbers == [0, 1, 2, 4]
     assert read_records(store) == {0: {"k": 0}, 1: {"k": 1}, 2: {"k": 2}, 3: {}, 4: {"k": 4}}
-
-
-def test_a_durable_file_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "folder" / "a.json"
-    write_durably(path, {"a": 1})
-
-    def fail(*_: Any) -> None:
-        raise OSError("disk on fire")
-
-    monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="on fire"):
-        write_durably(path, {"a": 2})
-    assert json.loads(path.read_text()) == {"a": 1}
-    assert [file.name for file in path.parent.iterdir()] == ["a.json"]
 
 
 # ---- two processes ---------------------------------------------------------------------------------------------------

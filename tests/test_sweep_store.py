@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import zarr
 from sweep_stub import stub_point, sweep_document
 
 from hpcspike.errors import ResourceError, StoreError
+from hpcspike.files import unfinished_beside
 from hpcspike.spec import Sweep, experiment_hash, validate_sweep
 from hpcspike.sweep import layout
 from hpcspike.sweep.grid import PLANNED, build_grid
@@ -115,16 +115,13 @@ def test_a_store_that_could_not_be_made_leaves_nothing(path: Path, monkeypatch: 
 
 
 def test_what_a_killed_planner_left_is_removed(path: Path) -> None:
-    import socket
-
-    dead = path.parent / f".{path.name}.creating-{socket.gethostname()}-99999999"
-    alive = path.parent / f".{path.name}.creating-{socket.gethostname()}-{os.getppid()}"
-    for folder in (dead, alive):
+    dead, other = unfinished_beside(path), unfinished_beside(path.with_name("other.zarr"))
+    for folder in (dead, other):
         folder.mkdir()
         (folder / "zarr.json").write_text("{}")
     ensure_store(path, sweep_of())
     assert not dead.exists()
-    assert alive.exists()
+    assert other.exists()
 
 
 def test_a_planner_that_was_overtaken_does_not_touch_the_winner(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

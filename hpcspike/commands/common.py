@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpcspike.errors import SpecError, StoreError
+from hpcspike.files import whole
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.load import load
 from hpcspike.spec.study import Study
@@ -73,16 +73,6 @@ def output_folder(text: str) -> Path:
         raise StoreError(f"--out {path} is a zarr store; choose a folder beside it")
     refuse_unwritable(path / "file")
     return path
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place when the block ends well, and is removed otherwise."""
-    from hpcspike.engine.communication import World
-    from hpcspike.engine.output import whole_over_ranks
-
-    with whole_over_ranks(path, World()) as unfinished:
-        yield unfinished
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

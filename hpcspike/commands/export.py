@@ -8,8 +8,9 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcspike.commands.common import compressed, counted, finished_points, is_sweep, refuse_unwritable, whole
+from hpcspike.commands.common import compressed, counted, finished_points, is_sweep, refuse_unwritable
 from hpcspike.errors import StoreError
+from hpcspike.files import whole
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpcspike.commands.common import finished_points, is_sweep, output_folder, whole
+from hpcspike.commands.common import finished_points, is_sweep, output_folder
+from hpcspike.files import whole
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -8,8 +8,9 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpcspike.commands.common import compressed, key_and_value, refuse_unwritable, whole
+from hpcspike.commands.common import compressed, key_and_value, refuse_unwritable
 from hpcspike.errors import StoreError
+from hpcspike.files import whole
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -21,9 +21,10 @@ import numpy as np
 from hpcspike import provenance
 from hpcspike.engine import checkpoint_files as files
 from hpcspike.engine.checkpoint_identity import refuse_another
-from hpcspike.engine.checkpoint_lock import Busy, held
+from hpcspike.engine.checkpoint_lock import held
 from hpcspike.engine.communication import World
 from hpcspike.errors import ResourceError, SpecError, StoreError
+from hpcspike.files import Busy, unfinished_beside
 from hpcspike.neurons import n_states
 from hpcspike.rls.capacity import best_capacity
 from hpcspike.spec.connectivity import BalancedConnectivity, DaleConnectivity
@@ -94,7 +95,7 @@ def check_folder(checkpoints: Checkpoints, world: World, size: int) -> None:
 
     def check() -> None:
         try:
-            probe = folder / f"{files.UNFINISHED}probe"
+            probe = unfinished_beside(folder / "probe")
             probe.touch()
             probe.unlink()
         except OSError as error:

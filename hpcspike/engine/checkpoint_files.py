@@ -11,15 +11,16 @@ import hashlib
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hpcspike import files
 from hpcspike.engine.state import StateArray
 from hpcspike.errors import StoreError
+from hpcspike.files import is_unfinished, unfinished_beside
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
@@ -28,8 +29,6 @@ SCHEMA = 1
 _PIECE_BYTES = 16 << 20
 _ALIGNMENT = 64
 _NAME = re.compile(r"checkpoint-(\d+)")
-UNFINISHED = ".writing-"
-"""How names of what is not a checkpoint, or no longer one, begin."""
 _OTHER_VERSION = ": another version of hpcspike wrote it; go on with that version, or start anew in another folder"
 
 
@@ -44,7 +43,7 @@ def checkpoint_path(folder: Path, steps: int) -> Path:
 
 def unfinished_path(folder: Path, steps: int) -> Path:
     """Where it is while it is being written."""
-    return folder / f"{UNFINISHED}{steps:012d}-{os.getpid()}"
+    return unfinished_beside(checkpoint_path(folder, steps))
 
 
 def steps_of(path: Path) -> int:
@@ -62,9 +61,10 @@ def checkpoints_in(folder: Path) -> list[Path]:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what a killed run left half-written."""
-    for path in folder.glob(f"{UNFINISHED}*"):
-        shutil.rmtree(path, ignore_errors=True)
+    """Remove what a killed run left half-written; the caller holds the folder's lock."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if is_unfinished(path):
+            files.remove(path)
 
 
 # ---- writing ---------------------------------------------------------------------------------------------------------
@@ -115,26 +115,22 @@ def pieces(row_bytes: np.ndarray) -> Iterator[tuple[int, int]]:
 
 def write_manifest(folder: Path, document: dict[str, Any]) -> None:
     """Write the manifest durably, with a digest of itself."""
-    with open(folder / MANIFEST, "x") as file:
-        json.dump({"sha256": _digest(document), **document}, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    flush_folder(folder)
+    # no newline at its end: every byte that is cut off shows
+    files.write_bytes(folder / MANIFEST, json.dumps({"sha256": _digest(document), **document}, indent=1).encode())
 
 
 def put_in_place(unfinished: Path, path: Path) -> None:
     """Give a finished checkpoint its name, in one rename."""
     if path.exists():  # damaged, or it would not be written again
         remove(path)
-    os.rename(unfinished, path)
-    flush_folder(path.parent)
+    files.put_in_place(unfinished, path)
 
 
 def remove(path: Path) -> None:
     """Remove a checkpoint; at no time does a part of it look like one."""
-    removed = path.with_name(f"{UNFINISHED}removed-{path.name}")
+    removed = unfinished_beside(path)
     os.rename(path, removed)
-    shutil.rmtree(removed, ignore_errors=True)
+    files.remove(removed)
 
 
 def prune(folder: Path, newest: Path, keep: int) -> None:
@@ -143,17 +139,6 @@ def prune(folder: Path, newest: Path, keep: int) -> None:
     for path in checkpoints_in(folder):
         if path not in kept:
             remove(path)
-
-
-def flush_folder(folder: Path) -> None:
-    """Make new names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError:  # some network file systems refuse; the rename itself has happened
-        pass
-    finally:
-        os.close(handle)
 
 
 def _digest(document: dict[str, Any]) -> str:

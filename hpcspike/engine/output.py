@@ -6,10 +6,6 @@ ranks: chunks follow from the size of the network alone, each is put together on
 
 from __future__ import annotations
 
-import glob
-import os
-import shutil
-import socket
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from hpcspike import files
 from hpcspike.engine.communication import World
-from hpcspike.errors import ResourceError
 from hpcspike.variables import Variable
 
 if TYPE_CHECKING:
@@ -209,48 +205,29 @@ def chunk_shape(shape: tuple[int, ...], itemsize: int, *, axis: int | None, sing
 
 
 @contextmanager
-def whole_over_ranks(path: Path, world: World) -> Iterator[Path]:
-    """A temporary path beside ``path``, the same on all ranks, that takes its place when all have ended well.
-
-    Otherwise it is removed; what a killed run on this machine left behind is removed by the next.
-    """
-    mark = f".{path.stem}.writing-{socket.gethostname()}-"
-    unfinished = world.share(path.with_name(f"{mark}{os.getpid()}{path.suffix}"))
-    first = world.rank == 0
-
-    def prepare() -> None:
-        if first:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _remove_stale(path, mark)
-
+def claimed_over_ranks(path: Path, world: World) -> Iterator[None]:
+    """`hpcspike.files.claimed`, by rank 0 for all ranks, which enter the block together."""
+    world.agree(lambda: files.claim(path) if world.rank == 0 else None)
     try:
-        world.agree(prepare)
-        yield unfinished
-        world.barrier()
-        world.agree(lambda: os.replace(unfinished, path) if first else None)
-    except OSError as error:
-        raise ResourceError(
-            f"{path}: cannot be written ({error.strerror or error}); nothing was left behind"
-        ) from error
+        yield
     finally:
-        if first:
-            _remove(unfinished)
+        if world.rank == 0:
+            files.release(path)
 
 
-def _remove_stale(path: Path, mark: str) -> None:
-    import psutil
-
-    for leftover in path.parent.glob(f"{glob.escape(mark)}*{path.suffix}"):
-        pid = leftover.stem.rpartition("-")[2]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            _remove(leftover)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+@contextmanager
+def whole_over_ranks(path: Path, world: World) -> Iterator[Path]:
+    """`hpcspike.files.whole` for all ranks together: the same temporary path, put in place when all have ended well."""
+    first = world.rank == 0
+    with claimed_over_ranks(path, world), files.written(path):
+        unfinished = world.share(files.unfinished_beside(path))
+        try:
+            yield unfinished
+            world.barrier()
+            world.agree(lambda: files.put_in_place(unfinished, path) if first else None)
+        finally:
+            if first:
+                files.remove(unfinished)
 
 
 def _zarr() -> Any:

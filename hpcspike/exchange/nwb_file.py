@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpcspike.engine.communication import World
-from hpcspike.engine.output import whole_over_ranks
 from hpcspike.errors import ResourceError
 from hpcspike.exchange.spike_trains import Trial, recorded_span, trials
+from hpcspike.files import whole
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -67,7 +66,7 @@ def write_nwb(trained: xr.Dataset, path: str | Path) -> None:
             notes=str(trained.attrs.get("experiment", "")),
         )
         _add(file, trained, recorded)
-        with whole_over_ranks(Path(path), World()) as unfinished, pynwb.NWBHDF5IO(str(unfinished), mode="w") as stream:
+        with whole(Path(path)) as unfinished, pynwb.NWBHDF5IO(str(unfinished), mode="w") as stream:
             stream.write(file)
 
 

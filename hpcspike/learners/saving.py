@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import logging
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ import numpy as np
 
 from hpcspike.engine import checkpoint_files as files
 from hpcspike.errors import Interrupted, ResourceError, StoreError
+from hpcspike.files import write_bytes
 
 if TYPE_CHECKING:
     from hpcspike.engine.checkpoint import Checkpoints
@@ -41,10 +41,7 @@ def save(learner: Learner, folder: Path, identity: dict[str, Any], *, keep: int 
     try:
         files.remove_unfinished(folder)
         unfinished.mkdir(parents=True)
-        with open(unfinished / _ARRAYS, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        write_bytes(unfinished / _ARRAYS, content)
         files.write_manifest(unfinished, document)
         files.put_in_place(unfinished, path)
         files.prune(folder, path, keep)

@@ -19,10 +19,11 @@ import numpy as np
 
 from hpcspike.engine.communication import World
 from hpcspike.errors import HpcspikeError, Interrupted, ResourceError, StoreError
+from hpcspike.files import write_json
 from hpcspike.spec.experiment import Experiment
 from hpcspike.sweep.calibration import calibration
 from hpcspike.sweep.cost import available_memory_mib, check_memory
-from hpcspike.sweep.records import RunRecord, batch_lock, receipt_path, write_durably
+from hpcspike.sweep.records import RunRecord, batch_lock, receipt_path
 from hpcspike.sweep.states import Saving, checkpoints_of, forget
 from hpcspike.sweep.store import SweepStore, open_store
 from hpcspike.sweep.writer import BatchWriter
@@ -201,7 +202,7 @@ class _Book:
                 f"point {row}: {text}. Run the batch again to retry; 'hpcspike status {store.path}' lists all failures"
             )
         document = {"batch": report.batch, "points": n_points, "points_hash": store.attributes["points_hash"]}
-        write_durably(receipt_path(store.path, report.batch), document)
+        write_json(receipt_path(store.path, report.batch), document)
         return report
 
 

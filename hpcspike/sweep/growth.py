@@ -8,8 +8,6 @@ in new chunks with new batches. Whatever is no growth is refused, and the differ
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from hpcspike.errors import StoreError
+from hpcspike.files import claimed, put_in_place, remove, unfinished_beside, write_json
 from hpcspike.spec.sweep import Sweep
 from hpcspike.sweep.calibration import calibration
 from hpcspike.sweep.grid import PLANNED, Coordinate, Grid, build_grid
@@ -26,7 +25,6 @@ from hpcspike.sweep.layout import (
     columns_of,
     create_store,
     first_table,
-    unfinished_path,
     write_table,
 )
 from hpcspike.sweep.plan import MAX_BATCHES, plan_batches
@@ -176,24 +174,23 @@ def _publish(store: SweepStore, table: Table) -> None:
     """
     path = store.path
     check_room(path.parent, table.predicted_bytes())
-    unfinished = unfinished_path(path)
-    try:
-        write_table(unfinished, table)
-        for chunk in sorted(file for file in unfinished.glob("*/c/**/*") if file.is_file()):
-            _replace(chunk, path / chunk.relative_to(unfinished))
-        _replace(unfinished / "zarr.json", path / "zarr.json")
-        for name in set(store.attributes["coordinates"].split()) - {*table.columns, "loop"}:
-            shutil.rmtree(path / name, ignore_errors=True)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    with claimed(path):
+        unfinished = unfinished_beside(path)
+        try:
+            write_table(unfinished, table)
+            for chunk in sorted(file for file in unfinished.glob("*/c/**/*") if file.is_file()):
+                _replace(chunk, path / chunk.relative_to(unfinished))
+            _replace(unfinished / "zarr.json", path / "zarr.json")
+            for name in set(store.attributes["coordinates"].split()) - {*table.columns, "loop"}:
+                remove(path / name)
+        finally:
+            remove(unfinished)
     _align(open_store(path))
 
 
 def _replace(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    with open(source, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(source, target)
+    put_in_place(source, target)
 
 
 def _left_behind(store: SweepStore) -> dict[Path, Any]:
@@ -216,7 +213,4 @@ def _align(store: SweepStore) -> None:
     Whoever calls this holds the planning lock: what another planner has published meanwhile must not be undone.
     """
     for own, metadata in _left_behind(store).items():
-        unfinished = own.with_name(f".zarr.json.{os.getpid()}.partial")
-        unfinished.parent.mkdir(exist_ok=True)
-        unfinished.write_text(json.dumps(metadata, indent=1))
-        _replace(unfinished, own)
+        write_json(own, metadata)

@@ -9,9 +9,7 @@ file per finished step) and, while long points are trained, ``fig6.zarr.states``
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from hpcspike.errors import ResourceError, StoreError
+from hpcspike.files import claimed, put_in_place, remove, unfinished_beside
 from hpcspike.spec.identity import sweep_hash
 from hpcspike.spec.sweep import Sweep
 from hpcspike.sweep.grid import PLANNED, Coordinate, Grid
@@ -150,12 +149,13 @@ def create_store(path: Path, table: Table) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         check_room(path.parent, table.predicted_bytes())
-        unfinished = unfinished_path(path)
-        try:
-            write_table(unfinished, table)
-            os.rename(unfinished, path)  # fails if another planner was faster: its store is not empty
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+        with claimed(path):
+            unfinished = unfinished_beside(path)
+            try:
+                write_table(unfinished, table)
+                put_in_place(unfinished, path)  # fails if another planner was faster: its store is not empty
+            finally:
+                remove(unfinished)
     except OSError as error:
         if path.exists():
             raise StoreError(f"{path} was made by another process meanwhile; run the same command again") from None
@@ -172,18 +172,6 @@ def check_room(folder: Path, needed: int) -> None:
             f"{folder}: the sweep's results need up to {needed / 1e6:,.0f} MB, but the disk has {free / 1e6:,.0f} MB "
             "free; make room or choose another folder"
         )
-
-
-def unfinished_path(path: Path) -> Path:
-    """Where a store is while it is being written; what killed planners on this host left there is removed."""
-    import psutil
-
-    prefix = f".{path.name}.creating-{socket.gethostname()}-"
-    for leftover in path.parent.glob(f"{prefix}*"):
-        pid = leftover.name.rpartition("-")[2]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            shutil.rmtree(leftover, ignore_errors=True)
-    return path.parent / f"{prefix}{os.getpid()}"
 
 
 def write_table(path: Path, table: Table) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
 from hpcspike.errors import StoreError
+from hpcspike.files import write_json
 from hpcspike.locks import acquire, holder, holder_now, open_lock, sign, wait_for
 
 
@@ -29,26 +29,8 @@ def receipt_path(store: Path, batch: int) -> Path:
     return receipts_folder(store) / f"batch-{batch:04d}.json"
 
 
-def write_durably(path: Path, document: dict[str, Any]) -> None:
-    """Write JSON under a temporary name, flush it to the disk, and rename: whole or absent, also after power loss."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, unfinished = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w") as file:
-            json.dump(document, file, indent=1)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(unfinished, 0o644)
-        os.replace(unfinished, path)
-    except BaseException:
-        Path(unfinished).unlink(missing_ok=True)
-        raise
-    _flush_folder(path.parent)
-
-
 def write_receipt(path: Path, document: dict[str, Any]) -> None:
-    """`write_durably` for a step that has nothing else to lose.
+    """`hpcspike.files.write_json` for a step that has nothing else to lose.
 
     Raises
     ------
@@ -56,25 +38,12 @@ def write_receipt(path: Path, document: dict[str, Any]) -> None:
         If it cannot be written.
     """
     try:
-        write_durably(path, document)
+        write_json(path, document)
     except OSError as error:
         raise StoreError(
             f"{path}: the receipt cannot be written ({error.strerror or error}); make room or check the folder's "
             "permissions, and run the same command again"
         ) from None
-
-
-def _flush_folder(folder: Path) -> None:
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError:  # some network file systems refuse; the rename itself has happened
-        pass
-    finally:
-        os.close(handle)
 
 
 class RunRecord:
@@ -91,7 +60,7 @@ class RunRecord:
     def save(self, **more: Any) -> None:
         """Write the record with further entries."""
         self.document |= more
-        write_durably(self.path, self.document)
+        write_json(self.path, self.document)
 
 
 def read_records(store: Path) -> dict[int, dict[str, Any]]:
@@ -114,7 +83,7 @@ def _reserve(folder: Path) -> int:
     number = max((int(path.stem) for path in folder.glob("[0-9]*.json")), default=-1) + 1
     while True:
         try:
-            os.close(os.open(_record_path(folder, number), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+            os.close(os.open(_record_path(folder, number), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
             return number
         except FileExistsError:
             number += 1

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpcspike.engine.communication import World
+from hpcspike.files import put_in_place, unfinished_beside
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.identity import canonical
 
@@ -125,16 +126,16 @@ def _training(experiment: Experiment) -> str:
 
 def _begin_with_fewer_loops(folder: Path) -> None:
     """Put the last state of the longest shorter training there, if nothing is there yet."""
-    from hpcspike.engine.checkpoint_files import UNFINISHED, checkpoints_in
+    from hpcspike.engine.checkpoint_files import checkpoints_in
 
     if checkpoints_in(folder) or not folder.parent.is_dir():
         return
     lengths = (int(other.name) for other in folder.parent.iterdir() if other.name.isdigit())
     for length in sorted((length for length in lengths if length < int(folder.name)), reverse=True):
         for state in checkpoints_in(folder.parent / str(length))[:1]:
-            unfinished = folder / f"{UNFINISHED}{state.name}-{os.getpid()}"
+            unfinished = unfinished_beside(folder / state.name)
             shutil.copytree(state, unfinished, copy_function=_link_or_copy)
-            os.replace(unfinished, folder / state.name)
+            put_in_place(unfinished, folder / state.name)
             return
 
 
