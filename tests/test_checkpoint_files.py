@@ -70,7 +70,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     assert "checkpoint-000000000211 is damaged (" in text
     assert [record for record in caplog.records if record.levelno == logging.WARNING]
     assert re.search(message, text)
-    assert "checkpoint-000000000111, step 111 of 450" in text
+    assert "checkpoint-000000000111, after 111 of 450 steps" in text
     assert folders(tmp_path) == [111, 155]
     caplog.clear()
     assert outcome(hpcspike.train(made(), TRAINING, checkpoints=Checkpoints(tmp_path))) == uninterrupted()

@@ -14,7 +14,7 @@ from hpcspike.learners.ebn import EbnLearner
 from hpcspike.learners.ebn_alemi import AlemiLearner
 from hpcspike.learners.ebn_bourdoukan import BourdoukanLearner
 from hpcspike.learners.embedding import fourier_embedding
-from hpcspike.learners.interface import Budget
+from hpcspike.learners.passes import Budget
 from hpcspike.learners.tasks import assess, oscillator_task, recall_task
 from hpcspike.learners.trials import Task
 from hpcspike.spec.learners import AlemiLearner as AlemiSettings

@@ -16,7 +16,7 @@ from hpcspike.learners.ebn import EbnLearner
 from hpcspike.learners.ebn_alemi import AlemiLearner
 from hpcspike.learners.ebn_bourdoukan import BourdoukanLearner
 from hpcspike.learners.ebn_kernels import run_ebn
-from hpcspike.learners.interface import Budget
+from hpcspike.learners.passes import Budget
 from hpcspike.learners.tasks import assess, bistable_task, oscillator_task, pushed_oscillator_task
 from hpcspike.learners.trials import Phase, Stimulus, Task, Trial
 from tests.ebn_settings import BISTABLE, BOURDOUKAN

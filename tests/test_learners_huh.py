@@ -20,7 +20,7 @@ from hpcspike.learners import tasks  # noqa: E402
 from hpcspike.learners.gradient_tasks import autoencoder  # noqa: E402
 from hpcspike.learners.huh import HuhLearner  # noqa: E402
 from hpcspike.learners.huh_model import RESET, Cell, State, advance, released, simulate  # noqa: E402
-from hpcspike.learners.interface import Budget  # noqa: E402
+from hpcspike.learners.passes import Budget  # noqa: E402
 from hpcspike.learners.trials import Task  # noqa: E402
 
 AUTOENCODER: dict[str, Any] = {

@@ -16,8 +16,8 @@ from hpcspike.errors import Interrupted, SpecError
 from hpcspike.learners import tasks
 from hpcspike.learners.assignment import learner_of
 from hpcspike.learners.gradient_tasks import store_recall
-from hpcspike.learners.interface import Budget
 from hpcspike.learners.lsnn import LsnnLearner
+from hpcspike.learners.passes import Budget
 from hpcspike.learners.trials import Stimulus, Task, Trial
 from hpcspike.spec.load import validate_experiment
 

@@ -9,7 +9,7 @@ import pytest
 
 from hpcspike.engine.training import train
 from hpcspike.errors import SpecError
-from hpcspike.learners.interface import Budget
+from hpcspike.learners.passes import Budget
 from hpcspike.learners.rls import RlsLearner
 from hpcspike.learners.tasks import assess, recall_task
 from hpcspike.model.build import build_problem

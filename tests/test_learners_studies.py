@@ -17,7 +17,7 @@ from hpcspike.errors import SpecError
 from hpcspike.figures.study_learners import damage_curves, scores_by_variant
 from hpcspike.learners.assignment import learner_of, task_of
 from hpcspike.learners.ebn import EbnLearner
-from hpcspike.learners.interface import Budget
+from hpcspike.learners.passes import Budget
 from hpcspike.learners.tasks import assess, pushed_oscillator_task
 from hpcspike.spec.load import load, validate_experiment, validate_study
 from hpcspike.spec.study import Study, StudyRun

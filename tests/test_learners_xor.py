@@ -16,7 +16,7 @@ from hpcspike.errors import SpecError
 from hpcspike.figures.study_available import figures_of_study
 from hpcspike.learners import tasks
 from hpcspike.learners.assignment import learner_of, task_of
-from hpcspike.learners.interface import Budget
+from hpcspike.learners.passes import Budget
 from hpcspike.spec.load import load, validate_experiment
 from hpcspike.spec.study import Study, StudyRun
 from hpcspike.studies.results import open_study

@@ -30,7 +30,7 @@ def test_interrupted_training_says_how_to_go_on(tmp_path: Path, caplog: pytest.L
         trained = hpcspike.train(made(), TRAINING, checkpoints=Checkpoints(folder))
     assert outcome(trained) == uninterrupted()
     assert [r.getMessage() for r in caplog.records if "going on" in r.getMessage()] == [
-        f"going on from {folder / 'checkpoint-000000000077'}, step 77 of 450"
+        f"going on from {folder / 'checkpoint-000000000077'}, after 77 of 450 steps"
     ]
     assert folders(folder) == [77, 450]
 

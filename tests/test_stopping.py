@@ -211,7 +211,7 @@ def test_ranks_look_up_at_the_same_steps_whatever_their_clocks_say(
     worlds = [Ranks(), Ranks()]
     for world, tick in zip(worlds, (1e-6, 1.0), strict=True):
         monkeypatch.setattr(stopping, "time", Clock(tick))
-        watch = stopping.Watch(Checkpoints(tmp_path), world, stopping.Signals(), rows=500, size=100_000_000)
+        watch = stopping.Watch(Checkpoints(tmp_path), world, stopping.Signals(), step_seconds=2e-5, size=100_000_000)
         for turn, (taken, updated) in enumerate(itertools.islice(itertools.cycle([(2, True), (150, False)]), 500)):
             world.stretch = turn
             watch.decide(taken, updated=updated, loops_done=None)

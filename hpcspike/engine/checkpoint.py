@@ -31,7 +31,7 @@ from hpcspike.spec.connectivity import BalancedConnectivity, DaleConnectivity
 from hpcspike.spec.experiment import Experiment, LifNeuron
 
 if TYPE_CHECKING:
-    from hpcspike.engine.trainer import Trainer
+    from hpcspike.engine.resumable import Resumable
 
 logger = logging.getLogger(__name__)
 
@@ -76,14 +76,21 @@ class Checkpoints:
                 raise SpecError(f"checkpoints: {name} = {value} must be more than 0")
 
 
+def progress_of(training: Resumable) -> str:
+    """How far a training has come, in words."""
+    total = training.total_steps
+    of_all = "" if total is None else f" of {total:,}"
+    return f"{training.steps:,}{of_all} {training.unit}"
+
+
 # ---- saving ----------------------------------------------------------------------------------------------------------
 
 
-def state_bytes(trainer: Trainer) -> int:
-    """Bytes of the state of the whole network now; a checkpoint is a little larger."""
-    n_rows = trainer.problem.n_rows
-    own = sum(int(a.row_lengths(n_rows).sum()) * a.dtype.itemsize for a in trainer.state_arrays())
-    return int(trainer.world.concatenate(np.array([own])).sum())
+def state_bytes(training: Resumable) -> int:
+    """Bytes of the state of all ranks now; a checkpoint is a little larger."""
+    n_rows = training.n_rows
+    own = sum(int(a.row_lengths(n_rows).sum()) * a.dtype.itemsize for a in training.state_arrays())
+    return int(training.world.concatenate(np.array([own])).sum())
 
 
 def check_folder(checkpoints: Checkpoints, world: World, size: int) -> None:
@@ -112,7 +119,7 @@ def check_folder(checkpoints: Checkpoints, world: World, size: int) -> None:
     _on_root(world, check)
 
 
-def save(trainer: Trainer, checkpoints: Checkpoints, identity: dict[str, Any]) -> Path:
+def save(training: Resumable, checkpoints: Checkpoints, identity: dict[str, Any]) -> Path:
     """Write a checkpoint, all ranks in parallel; older ones than ``checkpoints.keep`` are removed.
 
     Raises
@@ -120,26 +127,26 @@ def save(trainer: Trainer, checkpoints: Checkpoints, identity: dict[str, Any]) -
     ResourceError
         If it cannot be written (disk full); the previous ones are still there then.
     """
-    world, folder, began = trainer.world, checkpoints.folder, time.monotonic()
-    path = files.checkpoint_path(folder, trainer.steps)
-    numbers = trainer.state_numbers()
-    first = world.concatenate(np.array([trainer.problem.first]))
+    world, folder, began = training.world, checkpoints.folder, time.monotonic()
+    path = files.checkpoint_path(folder, training.steps)
+    numbers = training.state_numbers()
+    first = world.concatenate(np.array([training.first]))
 
     def make_folder() -> Path:
         files.remove_unfinished(folder)
-        unfinished = files.unfinished_path(folder, trainer.steps)
+        unfinished = files.unfinished_path(folder, training.steps)
         unfinished.mkdir(parents=True)
         return unfinished
 
     def write_block() -> dict[str, Any]:
         block = unfinished / f"block-{world.rank:05d}.bin"
-        return files.write_block(block, trainer.state_arrays(), trainer.problem.n_rows)
+        return files.write_block(block, training.state_arrays(), training.n_rows)
 
     def finish() -> None:
         document = {
             "schema": files.SCHEMA, "hpcspike": provenance.package_version(), "identity": identity,
-            "target": provenance.code_generation_target(), "steps": trainer.steps, "numbers": numbers,
-            "bounds": [*first.tolist(), trainer.problem.n_neurons], "files": entries,
+            "target": provenance.code_generation_target(), "steps": training.steps, "numbers": numbers,
+            "bounds": [*first.tolist(), training.n_rows_of_all], "files": entries,
         }  # fmt: skip
         files.write_manifest(unfinished, document)
         files.put_in_place(unfinished, path)
@@ -197,15 +204,15 @@ def _gather(world: World, thing: dict[str, Any]) -> list[dict[str, Any]]:
 # ---- going on --------------------------------------------------------------------------------------------------------
 
 
-def resume(trainer: Trainer, checkpoints: Checkpoints, identity: dict[str, Any]) -> bool:
-    """Set a fresh trainer to the newest valid checkpoint, if there is one; whether it did.
+def resume(training: Resumable, checkpoints: Checkpoints, identity: dict[str, Any]) -> bool:
+    """Set a fresh training to the newest valid checkpoint, if there is one; whether it did.
 
     Raises
     ------
     StoreError
         If the folder holds a checkpoint of another experiment.
     """
-    world, folder = trainer.world, checkpoints.folder
+    world, folder = training.world, checkpoints.folder
     found = _on_root(world, lambda: files.checkpoints_in(folder))
     for path in found:
         try:
@@ -215,10 +222,10 @@ def resume(trainer: Trainer, checkpoints: Checkpoints, identity: dict[str, Any])
             if world.rank == 0:
                 logger.warning("%s is damaged (%s) and left out", path, damage)
             continue
-        world.agree(partial(_load, trainer, path, document))
-        trainer.share_spike_trains()
+        world.agree(partial(_load, training, path, document))
+        training.restored()
         if world.rank == 0:
-            logger.info("going on from %s, step %s of %s", path, f"{trainer.steps:,}", f"{trainer.total_steps:,}")
+            logger.info("going on from %s, after %s", path, progress_of(training))
         return True
     if found and world.rank == 0:
         logger.warning("%s holds no checkpoint that is whole; training starts anew", folder)
@@ -250,12 +257,12 @@ def _verify(path: Path, document: dict[str, Any], world: World) -> None:
             raise files.Damaged(reason)
 
 
-def _load(trainer: Trainer, path: Path, document: dict[str, Any]) -> None:
-    trainer.load_numbers(document["numbers"])
-    bounds, problem = document["bounds"], trainer.problem
-    begin, end = problem.first, problem.first + problem.n_rows
-    for array in trainer.state_arrays():
-        lengths = array.row_lengths(problem.n_rows)
+def _load(training: Resumable, path: Path, document: dict[str, Any]) -> None:
+    training.load_numbers(document["numbers"])
+    bounds = document["bounds"]
+    begin, end = training.first, training.first + training.n_rows
+    for array in training.state_arrays():
+        lengths = array.row_lengths(training.n_rows)
         for entry, first, stop in zip(document["files"], bounds[:-1], bounds[1:], strict=True):
             low, high = max(first, begin), min(stop, end)
             if low < high:

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from hpcspike import files
-from hpcspike.engine.state import StateArray
 from hpcspike.errors import StoreError
 from hpcspike.files import is_unfinished, unfinished_beside
+from hpcspike.state import StateArray
 
 MANIFEST = "manifest.json"
 SCHEMA = 1

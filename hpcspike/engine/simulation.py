@@ -10,7 +10,6 @@ import numpy as np
 from hpcspike.accelerate import respecialised
 from hpcspike.engine.communication import World
 from hpcspike.engine.delivery_kernels import order_by_presynaptic
-from hpcspike.engine.state import StateArray, by_neuron, ragged
 from hpcspike.engine.step_kernels import run_steps
 from hpcspike.engine.training_kernels import end_interval
 from hpcspike.errors import ResourceError
@@ -18,6 +17,7 @@ from hpcspike.model.connectivity import Rows
 from hpcspike.model.neurons import initial_state, model_code, parameters, state_dtype, step_size, user_advance
 from hpcspike.model.problem import Problem
 from hpcspike.spec.experiment import Neuron, UserNeuron
+from hpcspike.state import StateArray, by_neuron, ragged
 
 _BUFFER_SPIKES = 1 << 20
 

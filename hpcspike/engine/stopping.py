@@ -8,18 +8,17 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from hpcspike.engine.checkpoint import Checkpoints, check_folder, resume, save, state_bytes
-from hpcspike.engine.checkpoint_identity import identify
+from hpcspike.engine.checkpoint import Checkpoints, check_folder, progress_of, resume, save, state_bytes
 from hpcspike.engine.checkpoint_lock import held
 from hpcspike.engine.communication import World
-from hpcspike.engine.trainer import Trainer
+from hpcspike.engine.resumable import Resumable
 from hpcspike.errors import Interrupted, ResourceError
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
@@ -116,14 +115,17 @@ class Watch:
     """
 
     _POLL_SECONDS = 0.02
-    _PER_STEP, _PER_NEURON_STEP, _PER_UPDATE_BYTE = 5e-6, 3e-8, 2.5e-11
+    _PER_UPDATE_BYTE = 2.5e-11
     _WRITE_BYTES_PER_SECOND = 200e6  # until the first write has been timed
     _MARGIN_SECONDS = 2.0
 
-    def __init__(self, checkpoints: Checkpoints, world: World, signals: Signals, *, rows: int, size: int) -> None:
-        """rows: neurons of the whole network; size: bytes of a checkpoint, most of them of P."""
+    def __init__(
+        self, checkpoints: Checkpoints, world: World, signals: Signals, *, step_seconds: float, size: int,
+        unit: str = "steps",
+    ) -> None:  # fmt: skip
+        """step_seconds: see `Resumable`; size: bytes of a checkpoint, most of which a weight update reads."""
         self._checkpoints, self._world, self._signals = checkpoints, world, signals
-        self._step_cost = self._PER_STEP + self._PER_NEURON_STEP * rows / world.size
+        self._step_cost, self._unit = step_seconds, unit
         self._update_cost = self._PER_UPDATE_BYTE * size / world.size
         self._cost = 0.0
         self._taken = 0
@@ -151,7 +153,7 @@ class Watch:
         self._taken += taken
         self._cost += taken * self._step_cost + updated * self._update_cost
         if asked.stop_after_steps is not None and self._taken >= asked.stop_after_steps:
-            return Decision(True, f"after {self._taken} steps of this run")
+            return Decision(True, f"after {self._taken} {self._unit} of this run")
         decision = GO_ON
         if self._cost >= self._POLL_SECONDS:
             self._cost = 0.0
@@ -201,10 +203,10 @@ class Watch:
 class Keeper:
     """Saves a training whenever it is due, and ends it when it must stop."""
 
-    def __init__(self, trainer: Trainer, checkpoints: Checkpoints, identity: dict[str, Any], watch: Watch) -> None:
-        self._trainer, self._checkpoints, self._identity, self._watch = trainer, checkpoints, identity, watch
-        self._loop = trainer.cursor.loop
-        self._saved_at = trainer.steps  # of the start nothing needs to be saved, of what was resumed nothing again
+    def __init__(self, training: Resumable, checkpoints: Checkpoints, identity: dict[str, Any], watch: Watch) -> None:
+        self._training, self._checkpoints, self._identity, self._watch = training, checkpoints, identity, watch
+        self._loop = training.loop
+        self._saved_at = training.steps  # of the start nothing needs to be saved, of what was resumed nothing again
 
     def most_steps(self, usual: int) -> int:
         """How many steps may be taken at most before `after` is called."""
@@ -212,11 +214,12 @@ class Keeper:
 
     def after(self, taken: int) -> None:
         """Save if it is due; `Interrupted` on all ranks if training must stop. Call it after every stretch of steps."""
-        trainer, cursor = self._trainer, self._trainer.cursor
-        ended, self._loop = cursor.loop > self._loop, cursor.loop
-        updated = ended or (cursor.step == 0 and cursor.update > 0)
-        decision = self._watch.decide(taken, updated=updated, loops_done=cursor.loop if ended else None)
-        if trainer.finished:  # nothing is left to be stopped
+        training = self._training
+        ended, self._loop = training.loop > self._loop, training.loop
+        decision = self._watch.decide(
+            taken, updated=ended or training.updated, loops_done=training.loop if ended else None
+        )
+        if training.finished:  # nothing is left to be stopped
             if decision.save or self._checkpoints.at_end:
                 self._save()
         elif decision.save:
@@ -225,17 +228,17 @@ class Keeper:
                 raise KeyboardInterrupt
             if decision.stop:
                 raise Interrupted(
-                    f"stopped {decision.stop}, {trainer.steps:,} of {trainer.total_steps:,} steps done; the state is "
+                    f"stopped {decision.stop}, {progress_of(training)} done; the state is "
                     f"in {self._checkpoints.folder}, and the same command goes on from there"
                 )
 
     def _save(self) -> None:
-        if self._trainer.steps == self._saved_at:
+        if self._training.steps == self._saved_at:
             return
         began = time.monotonic()
-        save(self._trainer, self._checkpoints, self._identity)
+        save(self._training, self._checkpoints, self._identity)
         self._watch.saved(time.monotonic() - began)
-        self._saved_at = self._trainer.steps
+        self._saved_at = self._training.steps
 
 
 class NoKeeper:
@@ -255,7 +258,7 @@ class NoKeeper:
 
 @contextmanager
 def keeping(
-    trainer: Trainer, checkpoints: Checkpoints | None, experiment: dict[str, Any] | None
+    training: Resumable, checkpoints: Checkpoints | None, identity: Callable[[], dict[str, Any]]
 ) -> Iterator[Keeper | NoKeeper]:
     """Resume training if there is something to resume, and watch over it while the block lasts.
 
@@ -263,24 +266,26 @@ def keeping(
 
     Parameters
     ----------
-    trainer
+    training
         At its start.
     checkpoints
         Where and when; None: neither.
-    experiment
-        Canonical form of the experiment that the problem is of, if it is of one.
+    identity
+        What says of which training the checkpoints are, as plain data; asked on all ranks, if at all.
     """
     if checkpoints is None:
         with Interrupts() as interrupts:
             yield NoKeeper(interrupts)
         return
-    world = trainer.world
+    world = training.world
     with held(checkpoints.folder, world), Signals(interrupt=True) as signals:
-        size = state_bytes(trainer)
+        size = state_bytes(training)
         check_folder(checkpoints, world, size)
-        identity = identify(trainer, experiment)
-        resume(trainer, checkpoints, identity)
-        watch = Watch(checkpoints, world, signals, rows=trainer.problem.n_neurons, size=size)
-        if not trainer.finished:
+        who = identity()
+        resume(training, checkpoints, who)
+        watch = Watch(
+            checkpoints, world, signals, step_seconds=training.step_seconds, size=size, unit=training.unit
+        )  # fmt: skip
+        if not training.finished:
             watch.refuse_too_little_time()
-        yield Keeper(trainer, checkpoints, identity, watch)
+        yield Keeper(training, checkpoints, who, watch)

@@ -11,13 +11,13 @@ import numpy as np
 
 from hpcspike.engine.communication import World
 from hpcspike.engine.rate_simulation import make_simulation
-from hpcspike.engine.state import StateArray, by_neuron, prefixed, ragged
 from hpcspike.engine.stretch import intervals_at_once, take_intervals
 from hpcspike.engine.training_kernels import accumulate_moments, goal_statistics, rate_error, squared_changes
 from hpcspike.errors import SpecError
 from hpcspike.model.problem import Problem
 from hpcspike.rls import make_rls
 from hpcspike.spec.experiment import Training, is_multiple, n_steps, why_unconnectable, why_untrainable
+from hpcspike.state import StateArray, by_neuron, prefixed, ragged
 
 CURVE = ("correlation", "rate", "weight_change", "seconds")
 """What the learning curve holds for every loop."""
@@ -41,8 +41,11 @@ class Trainer:
     """Trains a block of neurons, one stretch of steps after another.
 
     The state is that of `Simulation` and of the RLS engine, and the running sums of the loop; `cursor` says where in
-    the protocol it stands. `state_arrays` and `state_numbers` name all of it for checkpoints.
+    the protocol it stands. `state_arrays` and `state_numbers` name all of it for checkpoints, for it is a
+    `hpcspike.engine.resumable.Resumable`.
     """
+
+    unit: ClassVar[str] = "steps"
 
     REBUILT: ClassVar[frozenset[str]] = frozenset(
         {
@@ -174,6 +177,36 @@ class Trainer:
         return self.n_loops * self._steps_per_loop
 
     @property
+    def loop(self) -> int:
+        """Number of loops that are done."""
+        return self.cursor.loop
+
+    @property
+    def updated(self) -> bool:
+        """Whether the last stretch ended with a weight update."""
+        return self.cursor.step == 0 and self.cursor.update > 0
+
+    @property
+    def first(self) -> int:
+        """First neuron of this rank's block."""
+        return self.problem.first
+
+    @property
+    def n_rows(self) -> int:
+        """Neurons of this rank's block."""
+        return self.problem.n_rows
+
+    @property
+    def n_rows_of_all(self) -> int:
+        """Neurons of the network."""
+        return self.problem.n_neurons
+
+    @property
+    def step_seconds(self) -> float:
+        """About how long a step takes without learning."""
+        return 5e-6 + 3e-8 * self.problem.n_neurons / self.world.size
+
+    @property
     def _steps_per_loop(self) -> int:
         window = self.goals.shape[1] * self.steps_per_update
         return self.problem.free_run_steps + self.problem.stimulus_steps + window
@@ -287,7 +320,7 @@ class Trainer:
         self.rls.load_numbers(numbers["rls"])
 
     def state_arrays(self) -> list[StateArray]:
-        """The arrays of the live state, by neuron; after they were set, call `share_spike_trains`."""
+        """The arrays of the live state, by neuron; after they were set, call `restored`."""
         return [
             by_neuron("moments", self.moments.T),
             ragged("weight_before", self.weight_before, self.problem.plastic.start),
@@ -295,7 +328,7 @@ class Trainer:
             *prefixed("rls", self.rls.state_arrays()),
         ]
 
-    def share_spike_trains(self) -> None:
+    def restored(self) -> None:
         """Bring r and the trace, of which each rank has set those of its neurons, together on all ranks."""
         own = slice(self.problem.first, self.problem.first + self.problem.n_rows)
         for replicated in (self.simulation.filtered, self.simulation.trace):

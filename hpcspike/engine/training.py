@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hpcspike.engine.checkpoint import Checkpoints
+from hpcspike.engine.checkpoint_identity import identify
 from hpcspike.engine.communication import World
 from hpcspike.engine.stopping import keeping
 from hpcspike.engine.trained import Trained
@@ -89,9 +90,21 @@ def train(
         trainer = Trainer(
             problem, training, threads=threads, diverged_drive=diverged_drive, world=world, on_update=on_update
         )
+    return complete(trainer, progress=progress, on_loop=on_loop, checkpoints=checkpoints, experiment=experiment)
+
+
+def complete(
+    trainer: Trainer,
+    *,
+    progress: bool = False,
+    on_loop: OnLoop | None = None,
+    checkpoints: Checkpoints | None = None,
+    experiment: dict[str, Any] | None = None,
+) -> Trained:
+    """Train until nothing is left to do; arguments as those of `train`."""
     with (
         loop_reporter(trainer.n_loops, shown=progress and trainer.world.rank == 0) as report,
-        keeping(trainer, checkpoints, experiment) as keeper,
+        keeping(trainer, checkpoints, lambda: identify(trainer, experiment)) as keeper,
     ):
         while not trainer.finished:
             loop = trainer.cursor.loop
@@ -101,9 +114,14 @@ def train(
                 if on_loop is not None:
                     on_loop(loop, trainer.last_row())
             keeper.after(taken)
+    return as_it_is(trainer)
+
+
+def as_it_is(trainer: Trainer) -> Trained:
+    """The network of a trainer as it is now, whether training is complete or not."""
     return Trained(
-        problem=problem,
-        training=training,
+        problem=trainer.problem,
+        training=trainer.training,
         simulation=trainer.simulation,
         rls=trainer.rls,
         curve={name: np.array(column) for name, column in trainer.curve.items()},

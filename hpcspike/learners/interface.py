@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from hpcspike.engine.stopping import keeping
 from hpcspike.errors import SpecError
+from hpcspike.learners.passes import Budget, History, OnPass, Passes
 from hpcspike.learners.trials import Kind, Stimulus, Task
 
 if TYPE_CHECKING:
@@ -47,61 +48,6 @@ class Rollout:
         """Mean firing rate over the window of this length."""
         inside = (self.spike_time_ms > 0) & (self.spike_time_ms <= duration_ms)
         return float(np.count_nonzero(inside)) / self.n_neurons / duration_ms * 1000.0
-
-
-@dataclass(frozen=True)
-class Budget:
-    """When training ends: after so many passes, so much simulated time, or so much CPU time, whichever comes first.
-
-    The last depends on the machine: a run that it ended is not reproducible to the bit.
-    """
-
-    passes: int | None = None
-    simulated_seconds: float | None = None
-    cpu_seconds: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.passes is None and self.simulated_seconds is None and self.cpu_seconds is None:
-            raise SpecError("budget: give passes, simulated_seconds or cpu_seconds")
-
-
-PASS_COLUMNS = ("score_helped", "score_alone", "rate_hz", "simulated_seconds", "cpu_seconds")
-"""Columns of a history; NaN where a learner does not measure one."""
-
-
-@dataclass
-class History:
-    """One row per pass.
-
-    Attributes
-    ----------
-    columns
-        Name -> list of floats. ``score_helped``: the task's score while learning (and teacher) were on;
-        ``score_alone``: without any help; ``rate_hz``; ``simulated_seconds`` and ``cpu_seconds``: totals so far.
-    """
-
-    columns: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in PASS_COLUMNS})
-
-    def add(self, row: dict[str, float]) -> None:
-        """Take the row of one pass; columns that are left out become NaN."""
-        unknown = row.keys() - set(PASS_COLUMNS)
-        if unknown:
-            raise ValueError(f"a pass has no {sorted(unknown)}; known are {PASS_COLUMNS}")
-        for name in PASS_COLUMNS:
-            self.columns[name].append(float(row.get(name, float("nan"))))
-
-    def __len__(self) -> int:
-        return len(self.columns["cpu_seconds"])
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        return np.array(self.columns[name], dtype=np.float64)
-
-    def total(self, name: str) -> float:
-        """The last entry of a column of totals, 0 before the first pass."""
-        return self.columns[name][-1] if len(self) else 0.0
-
-
-OnPass = Callable[[int, dict[str, float]], None]
 
 
 class Learner(ABC):
@@ -238,10 +184,9 @@ class Learner(ABC):
         Interrupted
             If it was asked to stop; the state is saved.
         """
-        from hpcspike.learners.saving import keeping
-
-        with keeping(self, checkpoints, identity) as keeper:
-            while not (self._used_up(budget) or self.diverged()):
+        passes = Passes(self, budget)
+        with keeping(passes, checkpoints, lambda: {"learner": name_of(self), **(identity or {})}) as keeper:
+            while not passes.finished:
                 began, number = time.process_time(), len(self.history)
                 row = dict(self.advance(number))
                 for name, spent in (
@@ -252,16 +197,8 @@ class Learner(ABC):
                 self.history.add(row)
                 if on_pass is not None:
                     on_pass(number, row)
-                keeper.after(finished=self._used_up(budget) or self.diverged())
+                keeper.after(1)
         return self.history
-
-    def _used_up(self, budget: Budget) -> bool:
-        spent = (
-            (budget.passes, len(self.history)),
-            (budget.simulated_seconds, self.history.total("simulated_seconds")),
-            (budget.cpu_seconds, self.history.total("cpu_seconds")),
-        )
-        return any(limit is not None and used >= limit for limit, used in spent)
 
     def refuse_unsupported(self, task: Task) -> None:
         """A `SpecError` if the task's kind is not among those this learner can express."""
@@ -270,6 +207,11 @@ class Learner(ABC):
                 f"task {task.name} is of kind {task.kind!r}, which learner {type(self).__name__} cannot express: not "
                 f"applicable; it can express {', '.join(sorted(self.supports))}"
             )
+
+
+def name_of(learner: Learner) -> str:
+    """Where a learner's class is, as ``package.module:Class``."""
+    return f"{type(learner).__module__}:{type(learner).__qualname__}"
 
 
 def refuse_targets(stimulus: Stimulus) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 
 from hpcspike.errors import SpecError
 from hpcspike.learners.assignment import learner_of
-from hpcspike.learners.interface import Budget, History, Learner, OnPass
+from hpcspike.learners.interface import Learner
+from hpcspike.learners.passes import Budget, History, OnPass
 from hpcspike.learners.tasks import Tested, assess
 from hpcspike.learners.trials import Task
 from hpcspike.measures.correlation import centred, pearson

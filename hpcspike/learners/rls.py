@@ -207,4 +207,4 @@ class RlsLearner(Learner):
         self.trainer.load_numbers(json.loads(str(state["numbers"])))
         for array in self.trainer.state_arrays():
             array.put(0, self.problem.n_rows, state[array.name])
-        self.trainer.share_spike_trains()
+        self.trainer.restored()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from hpcspike.engine.state import StateArray
+from hpcspike.state import StateArray
 
 if TYPE_CHECKING:
     from hpcspike.engine.simulation import Simulation

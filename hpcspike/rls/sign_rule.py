@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
-from hpcspike.engine.state import StateArray, prefixed, ragged
 from hpcspike.rls import RlsEngine
 from hpcspike.rls.sign_kernels import keep_signs
+from hpcspike.state import StateArray, prefixed, ragged
 
 if TYPE_CHECKING:
     from hpcspike.engine.simulation import Simulation

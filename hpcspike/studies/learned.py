@@ -7,7 +7,8 @@ import numpy as np
 from hpcspike.engine.training import OnLoop
 from hpcspike.errors import SpecError
 from hpcspike.learners.assignment import learner_of
-from hpcspike.learners.interface import Budget, Learner, Rollout
+from hpcspike.learners.interface import Learner, Rollout
+from hpcspike.learners.passes import Budget
 from hpcspike.learners.point import curves_of, report_to, scalars_of, scores_of
 from hpcspike.learners.tasks import Tested, assess, robustness
 from hpcspike.learners.trials import Task
