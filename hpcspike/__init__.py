@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from hpcspike import figures as figures
     from hpcspike import measures as measures
     from hpcspike.engine.distribute import build_problem as build_problem
-    from hpcspike.engine.experiment import run as run
     from hpcspike.engine.trained import Response as Response
     from hpcspike.engine.trained import Trained as Trained
     from hpcspike.engine.training import train as train
     from hpcspike.errors import HpcspikeError as HpcspikeError
     from hpcspike.model.problem import Problem as Problem
+    from hpcspike.runs.run import run as run
     from hpcspike.spec.experiment import Experiment as Experiment
     from hpcspike.spec.experiment import Training as Training
     from hpcspike.spec.load import load as load
@@ -47,7 +47,7 @@ _HOMES = {
     "open_network": "hpcspike.sweep.reading",
     "open_sweep": "hpcspike.sweep.reading",
     "retrain": "hpcspike.sweep.retraining",
-    "run": "hpcspike.engine.experiment",
+    "run": "hpcspike.runs.run",
     "train": "hpcspike.engine.training",
 }
 _SUBPACKAGES = ("analysis", "exchange", "figures", "measures")

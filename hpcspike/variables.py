@@ -167,10 +167,11 @@ ANALYSIS_COORDINATES = {
 
 TRAINED = {
     "neuron": Variable(("neuron",), "int64", "1", "number of the neuron"),
+    "output": Variable(("output",), "int64", "1", "component of the target, where it is not every neuron's own"),
     "time": Variable(("time",), "float64", "ms", "time from the end of the cue"),
     "trial": Variable(("trial",), "int64", "1", "test trial"),
     "target_set": Variable(("target_set",), "int64", "1", "target set, each with its own cue"),
-    "loop": Variable(("loop",), "int64", "1", "training loop"),
+    "loop": Variable(("loop",), "int64", "1", "training loop, or pass of another learner than rls"),
     "recorded": Variable(("neuron",), "bool", "1", "whether the neuron follows a recorded unit (else auxiliary)"),
     "target": Variable(("target_set", "neuron", "time"), "float64", "1", "target"),
     "drive": Variable(("target_set", "trial", "neuron", "time"), "float64", "1", "synaptic drive u"),
@@ -192,9 +193,26 @@ TRAINED = {
     "curve_weight_change": Variable(
         ("loop",), "float64", "1", "Frobenius norm of the loop's weight change over that of the reference"
     ),
-    "curve_seconds": Variable(("loop",), "float64", "s", "wall time of each training loop"),
+    "curve_seconds": Variable(("loop",), "float64", "s", "wall time of each loop; of other learners CPU time"),
+    "curve_score": Variable(
+        ("loop",), "float64", "1", "score of the task in each pass, with the help that training gives"
+    ),
 }
 """What the Dataset of one trained network holds beside the scalars of `POINT_RESULTS`."""
+
+WEIGHTS = {
+    "fast": Variable(("neuron", "presynaptic_neuron"), "float64", "1", "fast recurrent weight"),
+    "slow": Variable(("neuron", "presynaptic_neuron"), "float64", "1", "slow recurrent weight"),
+    "input": Variable(("neuron", "state"), "float64", "1", "input weight, and decoder of the state"),
+    "readout": Variable(("output", "state"), "float64", "1", "readout of the decoded state"),
+    "w_rec": Variable(("presynaptic_neuron", "neuron"), "float64", "1", "recurrent weight"),
+    "w_in": Variable(("input", "neuron"), "float64", "1", "input weight"),
+    "w_out": Variable(("neuron", "output"), "float64", "1", "readout weight"),
+    "bias": Variable(("neuron",), "float64", "1", "constant input of each neuron"),
+    "w_fast": Variable(("presynaptic_neuron", "neuron"), "float64", "1", "recurrent weight of fast synapses"),
+    "b_out": Variable(("output",), "float64", "1", "bias of the readout"),
+}
+"""Weights by group of networks that other learners than rls train; their names in a Dataset begin with weights_."""
 
 _state = {"flag_values": [0, 1], "flag_meanings": "after before"}
 

@@ -20,9 +20,9 @@ import numpy as np
 from hpcspike.engine import checkpoint, checkpoint_files
 from hpcspike.engine.checkpoint import Checkpoints
 from hpcspike.engine.communication import World, connect
-from hpcspike.engine.point import train_and_judge
 from hpcspike.engine.stopping import Watch
 from hpcspike.errors import HpcspikeError
+from hpcspike.runs.point import fit_and_evaluate
 from hpcspike.spec.experiment import Experiment
 from tests.small_networks import experiment
 
@@ -54,7 +54,8 @@ def experiment_of(request: Request) -> Experiment:
 
 def digests(request: Request, world: World, **options: Any) -> dict[str, str]:
     """Train and judge; digests of weights, state, P, learning curve and measures, of the whole network."""
-    trained, evaluation = train_and_judge(experiment_of(request), world=world, **options)
+    learner, evaluation = fit_and_evaluate(experiment_of(request), world=world, **options)
+    trained = learner.trained
     covariances = [trained.rls.covariance(row).ravel() for row in range(trained.problem.n_rows)]
     live = trained.simulation
     parts = {"weight": live.weight, "P": np.concatenate(covariances), "drive": live.drive, "state": live.state.T}

@@ -12,7 +12,7 @@ from hpcspike.variables import POINT_RESULTS
 
 
 def stub_point(experiment: Experiment, **_: Any) -> SimpleNamespace:
-    """Results as `hpcspike.engine.point.run_point` returns them, drawn from the experiment's hash."""
+    """Results as `hpcspike.runs.point.run_point` returns them, drawn from the experiment's hash."""
     random = np.random.default_rng(int(experiment_hash(experiment)[:15], 16))
     n_loops = experiment.training.n_loops * experiment.targets.n_sets
     scalars: dict[str, Any] = {"status": 0, "diverged_loop": -1}

@@ -22,9 +22,9 @@ import hpcspike
 from hpcspike.engine import checkpoint_files
 from hpcspike.engine.checkpoint import Checkpoints, checkpoint_bytes
 from hpcspike.engine.checkpoint_lock import LOCK
-from hpcspike.engine.point import train_and_judge
 from hpcspike.errors import Interrupted, ResourceError, SpecError, StoreError
 from hpcspike.files import is_unfinished
+from hpcspike.runs.point import fit_and_evaluate
 from hpcspike.spec.experiment import Experiment
 from tests.checkpoint_cases import TRAINING, cut_at, folders, made, outcome, uninterrupted
 from tests.small_networks import experiment
@@ -244,7 +244,7 @@ def test_the_size_is_known_beforehand(kind: str, tmp_path: Path) -> None:
         # free run and cue take 20 steps each, an update interval 2
         steps = 42 if updates == 1 else 2
         with pytest.raises(Interrupted):
-            train_and_judge(exp, checkpoints=Checkpoints(tmp_path, stop_after_steps=steps, keep=1))
+            fit_and_evaluate(exp, checkpoints=Checkpoints(tmp_path, stop_after_steps=steps, keep=1))
         (path,) = checkpoint_files.checkpoints_in(tmp_path)
         size = sum(file.stat().st_size for file in path.iterdir())
         assert checkpoint_bytes(exp, updates=updates) == pytest.approx(size, rel=0.1)

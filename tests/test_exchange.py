@@ -218,12 +218,12 @@ def test_the_labelled_matrix_says_which_side_is_which(network: xr.Dataset) -> No
 
 
 def test_fixed_weights_are_made_again_from_the_experiment() -> None:
-    from hpcspike.engine.point import train_and_judge
+    from hpcspike.runs.point import fit_and_evaluate
 
     connectivity = {"kind": "balanced", "static_in_degree": 4, "static_ie": 0.5, "static_ei": -0.5}
     connectivity |= {"plastic_in_degree": 3, "plastic_excitatory": 0.1, "plastic_inhibitory": -0.1}
     asked = experiment(connectivity=connectivity)
-    trained, _ = train_and_judge(asked)
+    trained = fit_and_evaluate(asked)[0].trained
     dataset = hpcspike.run(asked)
     both, plastic = weights_csr(dataset, fixed=True), weights_csr(dataset)
     assert both.nnz > plastic.nnz

@@ -11,9 +11,9 @@ import pytest
 import xarray as xr
 
 import hpcspike
-from hpcspike.engine.experiment import RECORDED_TRIALS
-from hpcspike.engine.point import run_point
 from hpcspike.measures.correlation import pearson
+from hpcspike.runs.point import run_point
+from hpcspike.runs.run import RECORDED_TRIALS
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.identity import experiment_hash
 from hpcspike.variables import POINT_RESULTS, STATUS, TRAINED

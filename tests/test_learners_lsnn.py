@@ -145,14 +145,14 @@ def test_eight_trajectories_of_ten_correlation_times_are_recalled() -> None:
     sweep = yaml.safe_load((Path(__file__).parent.parent / "cluster" / "config" / "learners.yaml").read_text())
     section = next(one for one in sweep["axes"]["learner"] if one["kind"] == "lsnn")
     targets = {"kind": "ou", "duration_ms": 1000.0, "tau_corr_ms": 100.0, "standard_deviation": 0.5}
-    learner, task = learner_of(
+    learner = learner_of(
         validate_experiment(
             {"seed": 1, "network": {"n_neurons": 200}, "targets": targets, "stimulus": {"duration_ms": 50.0},
              "learner": section}
         )
     )  # fmt: skip
     learner.fit(Budget(passes=learner.passes()))
-    assert tasks.assess(learner, task, trials=5).score.mean() >= 0.9
+    assert tasks.assess(learner, learner.task, trials=5).score.mean() >= 0.9
 
 
 @pytest.mark.slow

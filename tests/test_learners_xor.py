@@ -65,9 +65,9 @@ def test_eighty_theta_neurons_learn_delayed_xor_with_slow_synapses_and_not_with_
         """Share of wrong answers in new trials, and firing rate in Hz."""
         study = load(CONFIG)
         assert isinstance(study, Study)
-        learner, task = learner_of(study.experiment_of(StudyRun(variant, replicate)))
+        learner = learner_of(study.experiment_of(StudyRun(variant, replicate)))
         learner.fit(Budget(passes=400))
-        tested = tasks.assess(learner, task, trials=200)
+        tested = tasks.assess(learner, learner.task, trials=200)
         return float(tested.score.mean()), float(tested.rate_hz.mean())
 
     slow = [found("slow", replicate) for replicate in range(3)]

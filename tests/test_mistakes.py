@@ -21,10 +21,11 @@ from sweep_stub import stub_point, sweep_document
 import hpcspike
 from hpcspike import locks
 from hpcspike.cli import main
-from hpcspike.engine import communication, experiment, point
+from hpcspike.engine import communication
 from hpcspike.engine.checkpoint import Checkpoints
 from hpcspike.engine.checkpoint_lock import LOCK
 from hpcspike.errors import StoreError
+from hpcspike.runs import point
 from hpcspike.sweep import records
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -134,7 +135,7 @@ def foreign_store(workshop: Workshop) -> None:
 
 def saved_state(workshop: Workshop) -> None:
     network = hpcspike.load(workshop.folder / "network.yaml")
-    experiment.train_and_judge(network, checkpoints=Checkpoints(workshop.folder / "states"))
+    point.fit_and_evaluate(network, checkpoints=Checkpoints(workshop.folder / "states"))
 
 
 def no_mpi_library(workshop: Workshop) -> None:

@@ -307,7 +307,7 @@ MEMORY = """
 import json, sys, tracemalloc
 from pathlib import Path
 from hpcspike.engine.communication import connect
-from hpcspike.engine.experiment import train_to_store
+from hpcspike.runs.run import train_to_store
 from hpcspike.spec import validate_experiment
 world = connect()
 documents = json.loads(Path("memory.json").read_text())

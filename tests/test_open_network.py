@@ -14,8 +14,8 @@ from sweep_stub import sweep_document
 import hpcspike
 from hpcspike.cli import main
 from hpcspike.engine.checkpoint import Checkpoints
-from hpcspike.engine.experiment import train_to_store
 from hpcspike.errors import Interrupted, StoreError
+from hpcspike.runs.run import train_to_store
 from hpcspike.spec import validate_experiment, validate_sweep
 from hpcspike.sweep.growth import ensure_store
 

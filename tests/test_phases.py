@@ -9,7 +9,7 @@ from hpcspike import provenance
 from hpcspike.engine import phases as module
 from hpcspike.engine.communication import World
 from hpcspike.engine.phases import PHASES, Phases
-from hpcspike.engine.point import train_and_judge
+from hpcspike.runs.point import fit_and_evaluate
 from tests.small_networks import experiment
 
 
@@ -51,7 +51,7 @@ def test_a_phase_that_fails_counts_as_well(clock: list[float]) -> None:
 
 def test_a_training_without_ranks_spends_nothing_on_exchange() -> None:
     world = World()
-    train_and_judge(experiment(), world=world)
+    fit_and_evaluate(experiment(), world=world)
     spent = {name for name, seconds in world.phases.seconds.items() if seconds > 0}
     assert spent == {"build", "steps", "update", "measure"}
 

@@ -13,8 +13,8 @@ import hpcspike
 from hpcspike import provenance
 from hpcspike.engine import checkpoint_files
 from hpcspike.engine.checkpoint import Checkpoints, discard
-from hpcspike.engine.point import train_and_judge
 from hpcspike.errors import Interrupted, SpecError, StoreError
+from hpcspike.runs.point import fit_and_evaluate
 from hpcspike.spec.experiment import LifNeuron, Training
 from tests.checkpoint_cases import LOOP_STEPS, TRAINING, N, changed, cut_at, folders, made, outcome, uninterrupted
 from tests.small_networks import experiment
@@ -144,16 +144,16 @@ def test_one_number_makes_another_problem(tmp_path: Path, name: str) -> None:
 def test_the_checkpoint_of_another_experiment_is_refused_by_its_keys(tmp_path: Path) -> None:
     exp = experiment()
     with pytest.raises(Interrupted):
-        train_and_judge(exp, checkpoints=Checkpoints(tmp_path, stop_after_steps=60))
+        fit_and_evaluate(exp, checkpoints=Checkpoints(tmp_path, stop_after_steps=60))
     other = experiment(synapse={"tau_syn_ms": 30.0}, targets={"kind": "ou", "duration_ms": 200.0})
     with pytest.raises(
         StoreError, match=r'synapse.tau_syn_ms is 20.0 there and 30.0 here.*targets.kind is "sine" there'
     ):
-        train_and_judge(other, checkpoints=Checkpoints(tmp_path))
+        fit_and_evaluate(other, checkpoints=Checkpoints(tmp_path))
     # a name is no part of an experiment
-    trained, evaluation = train_and_judge(experiment(name="renamed"), checkpoints=Checkpoints(tmp_path))
-    expected, its_evaluation = train_and_judge(exp)
-    assert outcome(trained) == outcome(expected)
+    learner, evaluation = fit_and_evaluate(experiment(name="renamed"), checkpoints=Checkpoints(tmp_path))
+    expected, its_evaluation = fit_and_evaluate(exp)
+    assert outcome(learner.trained) == outcome(expected.trained)
     np.testing.assert_equal(evaluation.scalars, its_evaluation.scalars)
 
 

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rls_harness import Harness
 
-from hpcspike.engine.point import run_point
 from hpcspike.engine.trainer import Trainer
 from hpcspike.model.build import build_problem
 from hpcspike.rls import reference
 from hpcspike.rls.blocked import RIDGE_GROWTH, BlockedRls
 from hpcspike.rls.textbook import TextbookBlasRls, TextbookRls
+from hpcspike.runs.point import run_point
 from hpcspike.spec.experiment import Experiment
 
 FLOAT64, FLOAT32 = np.dtype(np.float64), np.dtype(np.float32)

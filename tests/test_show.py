@@ -20,9 +20,9 @@ from sweep_stub import sweep_document
 
 import hpcspike
 from hpcspike.cli import main
-from hpcspike.engine import point as engine_point
-from hpcspike.errors import SpecError, StoreError
+from hpcspike.errors import StoreError
 from hpcspike.figures import point_overview
+from hpcspike.runs import point as runs_point
 from hpcspike.spec import validate_experiment, validate_sweep
 from hpcspike.sweep.batch import run_batch
 from hpcspike.sweep.growth import ensure_store
@@ -190,12 +190,17 @@ def test_what_differs_is_named_with_both_values_and_where_it_came_from(store: Pa
     assert f"{correlation!r} now" in words
 
 
-def test_a_point_of_another_learner_is_refused(tmp_path: Path) -> None:
-    path = planned(tmp_path / "learners.zarr", axes={"learner": [{"kind": "rls"}, {"kind": "lsnn"}]}, replicates=1)
+def test_a_point_of_another_learner_is_trained_again_bit_for_bit(tmp_path: Path) -> None:
+    alemi = {"kind": "ebn_alemi", "passes": 3}
+    targets = {"kind": "ou", "tau_corr_ms": 50.0, "duration_ms": 100.0}
+    changes = {"axes": {"learner": [{"kind": "rls"}, alemi]}, "replicates": 1, "targets": targets}
+    path = planned(tmp_path / "learners.zarr", **changes)
+    run_batch(path, 0)
     rows = open_store(path).experiments([0, 1])
-    (row,) = [row for row, experiment in rows.items() if experiment.learner.kind == "lsnn"]
-    with pytest.raises(SpecError, match=rf"point {row} was trained by learner.kind = lsnn, .* only points of learner"):
-        hpcspike.retrain(path, point=row)
+    (row,) = [row for row, experiment in rows.items() if experiment.learner.kind == "ebn_alemi"]
+    network = retrain(path, point=row)
+    assert network.attrs["comparison"].startswith("equal to the sweep bit for bit")
+    assert network.sizes["loop"] == rows[row].training.n_loops or network.sizes["loop"] > 0
 
 
 # ---- the figure ------------------------------------------------------------------------------------------------------
@@ -313,7 +318,7 @@ def test_the_command_draws_the_point_and_writes_its_dataset(
 def test_the_command_refuses_before_it_trains(
     show: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
 ) -> None:
-    monkeypatch.setattr(engine_point, "train_and_judge", None)
+    monkeypatch.setattr(runs_point, "fit_and_evaluate", None)
     (tmp_path / "there.nc").touch()
     result = show(*arguments)
     assert result.code == 2

@@ -261,9 +261,9 @@ _KILLED = """
 import os, signal, sys, types
 sys.path.insert(0, sys.argv[3])
 from sweep_stub import stub_point, sweep_document
-module = types.ModuleType("hpcspike.engine.point")
+module = types.ModuleType("hpcspike.runs.point")
 module.run_point = stub_point
-sys.modules["hpcspike.engine.point"] = module
+sys.modules["hpcspike.runs.point"] = module
 import zarr
 from hpcspike.spec import validate_sweep
 from hpcspike.sweep import batch

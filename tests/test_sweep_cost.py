@@ -136,7 +136,7 @@ def test_time_in_words(seconds: float, text: str) -> None:
 
 _MEASURE = """
 import sys
-from hpcspike.engine.point import run_point
+from hpcspike.runs.point import run_point
 from hpcspike.provenance import peak_memory_mib
 from hpcspike.spec import validate_experiment
 from hpcspike.sweep.cost import predict

@@ -71,8 +71,8 @@ def _train(
 ) -> None:
     from hpcspike.engine.checkpoint import discard
     from hpcspike.engine.checkpoint_lock import held
-    from hpcspike.engine.experiment import train_to_store
     from hpcspike.model.stand_in import stand_in_attributes
+    from hpcspike.runs.run import train_to_store
 
     # from before the network is built until the result is safe
     with nullcontext() if checkpoints is None else held(checkpoints.folder, world):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from hpcspike.engine.communication import World
+from hpcspike.errors import SpecError
 from hpcspike.learners import make_learner
 from hpcspike.learners.gradient_tasks import delayed_xor, store_recall
 from hpcspike.learners.interface import Learner
@@ -16,7 +18,7 @@ from hpcspike.learners.tasks import (
 )
 from hpcspike.learners.trials import Task
 from hpcspike.spec.experiment import Experiment
-from hpcspike.spec.learners import RlsLearner, UserLearner
+from hpcspike.spec.learners import AlemiLearner, BourdoukanLearner, RlsLearner, UserLearner
 from hpcspike.spec.targets import DelayedXorTargets, DrivenTargets, StoreRecallTargets
 
 SYSTEMS: dict[str, Callable[..., Task]] = {
@@ -51,17 +53,43 @@ def task_of(experiment: Experiment) -> Task:
     return recall_task(experiment, kind=section.variable, n_readouts=section.n_readouts)
 
 
-def learner_of(experiment: Experiment) -> tuple[Learner, Task]:
-    """The untrained learner of an experiment and its task; rls too, behind the same interface."""
-    section, task = experiment.learner, task_of(experiment)
+def learner_of(experiment: Experiment, *, threads: int = 1, world: World | None = None) -> Learner:
+    """The untrained learner of an experiment.
+
+    threads, world
+        Threads over neurons and the ranks that train together, for learner rls; the others run on one rank.
+
+    Raises
+    ------
+    SpecError
+        If the learner runs on one rank and there are more, or if it cannot express the targets.
+    """
+    section, world = experiment.learner, world or World()
     if isinstance(section, RlsLearner):
-        learner = make_learner("rls", experiment)
-    elif isinstance(section, UserLearner):
+        from hpcspike.learners.rls import RlsLearner as TrainsByRls
+
+        return TrainsByRls.of(experiment, threads=threads, world=world)
+    if world.size > 1:
+        raise SpecError(f"learner.kind = {section.kind} runs on one rank, not on {world.size}")
+    if isinstance(section, UserLearner):
         learner = make_learner(section.path, {"passes": section.passes, **section.settings})
     else:
         learner = make_learner(section.kind, section)
     assert experiment.network.n_neurons is not None
+    task = task_of(experiment)
     learner.build(
         task, n_neurons=experiment.network.n_neurons, seed=experiment.seed, replicate=experiment.replicate
     )  # fmt: skip
-    return learner, task
+    learner.task = task
+    return learner
+
+
+def carrier_of(experiment: Experiment) -> str:
+    """What carries the targets: drive, rate, readout, or the state of a driven system."""
+    if isinstance(experiment.targets, DrivenTargets):
+        return "state"
+    section = experiment.learner
+    if isinstance(section, RlsLearner):
+        return experiment.training.variable
+    # of an efficient balanced network drives too are readouts of its decoded state
+    return "readout" if isinstance(section, AlemiLearner | BourdoukanLearner) else section.variable

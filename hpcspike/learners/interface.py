@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -17,9 +18,13 @@ from hpcspike.engine.stopping import keeping
 from hpcspike.errors import SpecError
 from hpcspike.learners.passes import Budget, History, OnPass, Passes
 from hpcspike.learners.trials import Kind, Stimulus, Task
+from hpcspike.progress import loop_reporter
 
 if TYPE_CHECKING:
     from hpcspike.engine.checkpoint import Checkpoints
+    from hpcspike.engine.trained import Trained
+
+OnLoop = Callable[[int, dict[str, float]], None]
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,10 @@ class Learner(ABC):
     online: ClassVar[bool]
     needs_error_current: ClassVar[bool]
     for_free: ClassVar[tuple[str, ...]] = ()
+
+    task: Task
+    trained: Trained | None = None
+    """The network in the form that `hpcspike.measures` takes, where it is one of the engine's; see `RlsLearner`."""
 
     def __init__(self, settings: Any = None) -> None:
         """settings: the learner section of an experiment; None means its defaults."""
@@ -199,6 +208,45 @@ class Learner(ABC):
                     on_pass(number, row)
                 keeper.after(1)
         return self.history
+
+    def train(
+        self,
+        *,
+        progress: bool = False,
+        on_loop: OnLoop | None = None,
+        checkpoints: Checkpoints | None = None,
+        identity: dict[str, Any] | None = None,
+    ) -> None:
+        """Train for as many passes as the settings ask for.
+
+        Parameters
+        ----------
+        progress
+            Show a progress bar on a terminal, plain lines elsewhere.
+        on_loop
+            Called after every pass with its number and its row of `curve`.
+        checkpoints, identity
+            As for `fit`.
+        """
+        passes = self.passes()
+        with loop_reporter(passes, shown=progress, unit="pass") as report:
+
+            def tell(number: int, _: dict[str, float]) -> None:
+                row = {name: float(column[-1]) for name, column in self.curve().items()}
+                report(number, row)
+                if on_loop is not None:
+                    on_loop(number, row)
+
+            self.fit(Budget(passes=passes), checkpoints=checkpoints, identity=identity, on_pass=tell)
+
+    def curve(self) -> dict[str, np.ndarray]:
+        """Learning curve, (passes,) each: the score, on its own or else helped; it again as correlation if it is one;
+        rate in Hz and CPU seconds of every pass."""
+        history = self.history
+        score = np.where(np.isnan(history["score_alone"]), history["score_helped"], history["score_alone"])
+        named = {"correlation": score} if self.task.score == "correlation" else {}
+        seconds = np.diff(history["cpu_seconds"], prepend=0.0)
+        return {"score": score, **named, "rate": history["rate_hz"], "seconds": seconds}
 
     def refuse_unsupported(self, task: Task) -> None:
         """A `SpecError` if the task's kind is not among those this learner can express."""

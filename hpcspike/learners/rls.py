@@ -7,19 +7,28 @@ their own (the task's ``background``), for many neurons that share few targets c
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar, Self
+import time
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from hpcspike.engine.communication import World
+from hpcspike.engine.distribute import build_block
 from hpcspike.engine.trained import Trained
 from hpcspike.engine.trainer import CHUNK_STEPS, Trainer
+from hpcspike.engine.training import as_it_is, complete
 from hpcspike.errors import SpecError
-from hpcspike.learners.interface import Learner, Rollout, refuse_absent_spike, refuse_targets
-from hpcspike.learners.tasks import PHASES
+from hpcspike.learners.interface import Learner, OnLoop, Rollout, refuse_absent_spike, refuse_targets
+from hpcspike.learners.tasks import PHASES, recall_task
 from hpcspike.learners.trials import Kind, Stimulus, Task
 from hpcspike.model.build import build_problem
 from hpcspike.model.random_streams import stream
 from hpcspike.spec.experiment import Experiment
+
+if TYPE_CHECKING:
+    from hpcspike.engine.checkpoint import Checkpoints
 
 _TRIALS_PER_PHASE = 1_000_000  # first trial of "train", "tune", "test" is that of "test", as `Trained.evoke` counts
 
@@ -41,6 +50,22 @@ class RlsLearner(Learner):
         else:
             base = {"network": {"n_neurons": 2}, "targets": {"kind": "ou"}, "stimulus": {"duration_ms": 50.0}}
             self.experiment = Experiment.model_validate({**base, **(settings or {})})
+
+    @classmethod
+    def of(cls, experiment: Experiment, *, threads: int = 1, world: World | None = None) -> Self:
+        """The untrained network of an experiment, over all ranks; its targets need not be a task."""
+        learner, world = cls(experiment), world or World()
+        learner.built, learner.problem = experiment, build_block(experiment, world)
+        learner.trainer = Trainer(
+            learner.problem, experiment.training, threads=threads, diverged_drive=experiment.measures.diverged_drive,
+            world=world,
+        )  # fmt: skip
+        return learner
+
+    @cached_property
+    def task(self) -> Task:  # type: ignore[override]
+        """What it is asked for in rollouts."""
+        return recall_task(self.built, kind=self.built.training.variable)
 
     def build(self, task: Task, *, n_neurons: int, seed: int, replicate: int = 0) -> Self:
         """See `Learner.build`."""
@@ -71,6 +96,43 @@ class RlsLearner(Learner):
         self.trainer.n_loops = np.iinfo(np.int64).max
         return self
 
+    def train(
+        self,
+        *,
+        progress: bool = False,
+        on_loop: OnLoop | None = None,
+        checkpoints: Checkpoints | None = None,
+        identity: dict[str, Any] | None = None,
+        on_update: Callable[[Trainer], None] | None = None,
+    ) -> None:
+        """See `Learner.train`; it can be saved and go on within a loop. on_update: see `hpcspike.train`."""
+        self.trainer.on_update = on_update
+        began = time.process_time()
+        spent: dict[int, float] = {}
+
+        def note(loop: int, row: dict[str, float]) -> None:
+            nonlocal began
+            spent[loop], began = time.process_time() - began, time.process_time()
+            if on_loop is not None:
+                on_loop(loop, row)
+
+        complete(self.trainer, progress=progress, on_loop=note, checkpoints=checkpoints, experiment=identity)
+        simulated = self.trainer.total_steps / self.trainer.n_loops * self.problem.neuron.step_ms / 1000.0
+        for loop, seconds in enumerate(self.trainer.curve["seconds"]):
+            self.history.add(
+                {
+                    "score_helped": self.trainer.curve["correlation"][loop],
+                    "rate_hz": self.trainer.curve["rate"][loop],
+                    "simulated_seconds": self.history.total("simulated_seconds") + simulated,
+                    # of loops of an earlier run only the wall time is known
+                    "cpu_seconds": self.history.total("cpu_seconds") + spent.get(loop, seconds),
+                }
+            )
+
+    def curve(self) -> dict[str, np.ndarray]:
+        """Learning curve, (loops,) each: correlation, rate (Hz), weight change, seconds."""
+        return {name: np.array(column) for name, column in self.trainer.curve.items()}
+
     def passes(self) -> int:
         """Training loops."""
         return int(self.experiment.training.n_loops)
@@ -92,16 +154,9 @@ class RlsLearner(Learner):
         return self.trainer.diverged_loop >= 0
 
     @property
-    def trained(self) -> Trained:
+    def trained(self) -> Trained:  # type: ignore[override]
         """The network in the form that all measures of `hpcspike.measures` take."""
-        return Trained(
-            problem=self.problem,
-            training=self.built.training,
-            simulation=self.trainer.simulation,
-            rls=self.trainer.rls,
-            curve={name: np.array(column) for name, column in self.trainer.curve.items()},
-            diverged_loop=self.trainer.diverged_loop,
-        )
+        return as_it_is(self.trainer)
 
     def rollout(
         self, stimulus: Stimulus, *, kill: np.ndarray | None = None, noise: float = 0.0, delete_spike: int | None = None

@@ -9,20 +9,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpcspike import provenance
-from hpcspike.engine.distribute import build_problem
 from hpcspike.engine.trained import Trained
-from hpcspike.engine.training import OnLoop, train
+from hpcspike.engine.training import OnLoop
 from hpcspike.errors import SpecError
+from hpcspike.learners.assignment import carrier_of, learner_of
+from hpcspike.learners.rls import RlsLearner
+from hpcspike.learners.tasks import assess
 from hpcspike.measures.altered import untrained
-from hpcspike.measures.evaluate import evaluate
 from hpcspike.model.build import recording_of
 from hpcspike.model.stand_in import stand_in_attributes
+from hpcspike.runs.point import POINT_CURVES
+from hpcspike.runs.scores import evaluate_learner
 from hpcspike.spec.experiment import Experiment
-from hpcspike.spec.study import Shown, Study, StudyRun
+from hpcspike.spec.study import Probe, Shown, Study, StudyRun
 from hpcspike.studies.during import DuringTraining
 from hpcspike.studies.identity import run_hash
-from hpcspike.studies.learned import carrier_of, evenly_spread, goes_through_interface, learned_arrays
 from hpcspike.studies.probes import PROBES, Arrays, Networks
+from hpcspike.studies.scored import evenly_spread, is_scored, refuse_probes, score_arrays, shown_rollouts
 from hpcspike.variables import POINT_RESULTS, SHOWN_DIMENSIONS, STUDY
 
 if TYPE_CHECKING:
@@ -52,11 +55,26 @@ def run_of_study(
         courses that ``shown`` asks for. The experiment and where the numbers come from are attributes.
     """
     began = time.perf_counter()
-    experiment = study.experiment_of(run)
-    if goes_through_interface(study, run, experiment):
-        arrays = learned_arrays(study, run, experiment, on_loop=on_loop)
+    experiment, asked = study.experiment_of(run), study.probes.of(run.variant)
+    refuse_probes(asked, run, experiment)
+    learner, trials = learner_of(experiment, threads=threads), experiment.measures.n_test_trials
+    shown = study.shown if run.replicate == 0 else None
+    scored = is_scored(learner, asked)
+    untrained_scores = assess(learner, learner.task, trials=trials) if scored else None
+    if isinstance(learner, RlsLearner):
+        examples = example_neurons(experiment, learner.problem.n_neurons, study.shown.neurons)
+        arrays = _trained_arrays(learner, experiment, asked, shown, examples, progress=progress, on_loop=on_loop)
     else:
-        arrays = _trained_arrays(study, run, experiment, threads=threads, progress=progress, on_loop=on_loop)
+        arrays = {}
+        learner.train(progress=progress, on_loop=on_loop)
+    if untrained_scores is not None:
+        tested = None if learner.diverged() else assess(learner, learner.task, trials=trials)
+        arrays |= score_arrays(learner, untrained_scores, tested, asked, experiment)
+        if learner.trained is None:
+            scalars = evaluate_learner(learner, experiment, tested=tested).scalars
+            arrays |= {name: ((), value) for name, value in scalars.items()}
+            if shown is not None and learner.task.score != "error":
+                arrays |= shown_rollouts(learner.task, untrained_scores, tested, shown)
     if run.replicate != 0:  # only numbers
         arrays = {name: array for name, array in arrays.items() if not SHOWN_DIMENSIONS & set(array[0])}
     dataset = _dataset(arrays, experiment)
@@ -72,29 +90,33 @@ def run_of_study(
 
 
 def _trained_arrays(
-    study: Study, run: StudyRun, experiment: Experiment, *, threads: int, progress: bool, on_loop: OnLoop | None
+    learner: RlsLearner,
+    experiment: Experiment,
+    asked: dict[str, Probe],
+    shown: Shown | None,
+    examples: np.ndarray,
+    *,
+    progress: bool,
+    on_loop: OnLoop | None,
 ) -> Arrays:
-    problem = build_problem(experiment)
-    shows = run.replicate == 0
-    examples = example_neurons(experiment, problem.n_neurons, study.shown.neurons)
-    during = DuringTraining(examples, study.shown.loops if shows else ())
-    trained = train(
-        problem, experiment.training, threads=threads, progress=progress, on_loop=on_loop, on_update=during,
-        diverged_drive=experiment.measures.diverged_drive,
-    )  # fmt: skip
+    problem = learner.problem
+    during = DuringTraining(examples, shown.loops if shown else ())
+    learner.train(progress=progress, on_loop=on_loop, on_update=during if shown and shown.loops else None)
+    trained = learner.trained
     before = untrained(trained)
-    evaluation = evaluate(trained, experiment.measures, tau_corr_ms=getattr(experiment.targets, "tau_corr_ms", np.nan))
+    evaluation = evaluate_learner(learner, experiment)
     arrays: Arrays = {name: ((), value) for name, value in evaluation.scalars.items()}
     arrays["window_ms"] = ((), problem.duration_ms)
-    for name in ("correlation", "rate", "weight_change"):
+    for name in POINT_CURVES:
         arrays[f"curve_{name}"] = (("loop",), trained.curve[name])
     arrays["loop"] = (("loop",), np.arange(1, len(trained.curve["rate"]) + 1))
     if trained.diverged_loop < 0:
         networks = Networks(trained, before, experiment, examples)
-        for name, probe in study.probes.of(run.variant).items():
-            arrays |= PROBES[name](networks, probe)
-    if shows:
-        arrays |= _shown(trained, before, study.shown, examples, during)
+        for name, probe in asked.items():
+            if name in PROBES:
+                arrays |= PROBES[name](networks, probe)
+    if shown is not None:
+        arrays |= _shown(trained, before, shown, examples, during)
     return arrays
 
 

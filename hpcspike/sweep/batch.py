@@ -278,7 +278,7 @@ def _time_is_up(saving: Saving) -> str | None:
 
 
 def _point(experiment: Experiment, *, threads: int, world: World, checkpoints: Any) -> dict[str, Any]:
-    from hpcspike.engine.point import run_point
+    from hpcspike.runs.point import run_point
 
     # a network is spread evenly over the ranks, of which so many share the memory of this machine
     available = available_memory_mib() * world.size / world.local_size

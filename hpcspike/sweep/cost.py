@@ -119,7 +119,7 @@ def expected_neurons(experiment: Experiment) -> int:
 
 def time_courses_mib(experiment: Experiment) -> float:
     """MiB of the test trials of one network whose Dataset is held in memory, and not written trial by trial (zarr)."""
-    from hpcspike.engine.experiment import RECORDED_TRIALS
+    from hpcspike.runs.run import RECORDED_TRIALS
 
     targets = experiment.targets
     samples = (targets.duration_ms or RECORDED_LENGTH_MS) / targets.grid_ms * targets.n_sets

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpcspike.errors import SpecError, StoreError
+from hpcspike.errors import StoreError
 from hpcspike.spec.experiment import Experiment
 from hpcspike.sweep.records import read_records
 from hpcspike.sweep.selection import find_point, parameters_of
@@ -105,8 +105,6 @@ def retrain(
     ------
     StoreError
         If there is no such store, or not exactly one such point; the message says which there are.
-    SpecError
-        If the point belongs to a learner that trains no such network.
     ResourceError
         If the network does not fit into memory.
 
@@ -119,21 +117,10 @@ def retrain(
     opened = open_store(store)
     row = find_point(opened, point=point, where=where)
     experiment = opened.experiments([row])[row]
-    refuse_other_learners(experiment, f"{opened.path}: point {row}")
     dataset = _trained(experiment, states, threads=threads, progress=progress)
     comparison = compare(opened, row, dataset)
     parameters = json.dumps(parameters_of(opened, row))
     return dataset.assign_attrs(sweep=opened.name, point=row, parameters=parameters, comparison=str(comparison))
-
-
-def refuse_other_learners(experiment: Experiment, what: str) -> None:
-    """A SpecError unless a network of this engine is trained; ``what`` begins the message."""
-    kind = experiment.learner.kind
-    if kind != "rls":
-        raise SpecError(
-            f"{what} was trained by learner.kind = {kind}, whose networks have no Dataset of drives and spikes: only "
-            "points of learner.kind = rls can be shown; train it in Python with hpcspike.learners"
-        )
 
 
 def compare(store: SweepStore, row: int, trained: xr.Dataset) -> Comparison:
@@ -155,6 +142,7 @@ def compare(store: SweepStore, row: int, trained: xr.Dataset) -> Comparison:
             continue
         is_curve = "loop" in variable.dims
         stored, now = np.atleast_1d(store.group[name][row]), np.atleast_1d(trained[name].values)
+        now = now[: len(stored)]  # a sweep keeps as many passes as there are loops
         now = np.concatenate([now, np.full(len(stored) - len(now), np.nan)]).astype(stored.dtype)
         names[is_curve] += 1
         apart = (stored != now) & ~((stored != stored) & (now != now))  # NaN equals NaN
@@ -166,8 +154,8 @@ def compare(store: SweepStore, row: int, trained: xr.Dataset) -> Comparison:
 
 
 def _trained(experiment: Experiment, states: str | Path | None, *, threads: int, progress: bool) -> xr.Dataset:
-    from hpcspike.engine.experiment import describe
-    from hpcspike.engine.point import train_and_judge
+    from hpcspike.runs.point import fit_and_evaluate
+    from hpcspike.runs.run import describe
     from hpcspike.sweep.cost import check_memory
     from hpcspike.sweep.states import kept_state
 
@@ -176,9 +164,9 @@ def _trained(experiment: Experiment, states: str | Path | None, *, threads: int,
         raise StoreError(f"{states}: no such folder of kept states; leave it out to train the point anew")
     lent = contextlib.nullcontext() if states is None else kept_state(Path(states), experiment)
     with lent as checkpoints:
-        trained, evaluation = train_and_judge(experiment, threads=threads, progress=progress, checkpoints=checkpoints)
+        learner, evaluation = fit_and_evaluate(experiment, threads=threads, progress=progress, checkpoints=checkpoints)
     origin = "trained anew" if checkpoints is None else "from the state that was kept"
-    return describe(experiment, trained, evaluation).assign_attrs(network=origin)
+    return describe(experiment, learner, evaluation).assign_attrs(network=origin)
 
 
 def _other_origin(store: SweepStore, row: int) -> str:

@@ -13,11 +13,14 @@ import numpy as np
 from hpcspike import provenance
 from hpcspike.engine.communication import World, connect
 from hpcspike.engine.output import DatasetOutput, Output, StoreOutput, put, whole_over_ranks
-from hpcspike.engine.point import train_and_judge
 from hpcspike.engine.trained import Trained
+from hpcspike.learners.assignment import carrier_of
+from hpcspike.learners.interface import Learner
 from hpcspike.measures.evaluate import Evaluation
 from hpcspike.model.build import recording_of
 from hpcspike.model.stand_in import stand_in_attributes
+from hpcspike.runs.point import fit_and_evaluate
+from hpcspike.runs.rollouts import write_rollouts
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.identity import experiment_hash
 from hpcspike.variables import POINT_RESULTS, TRAINED, Variable
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 RECORDED_TRIALS = 20
 """At most this many test trials are kept with all their time courses."""
 
-_COORDINATES = ("neuron", "time", "trial", "target_set", "loop", "recorded")
+_COORDINATES = ("neuron", "output", "time", "trial", "target_set", "loop", "recorded")
 
 
 def run(
@@ -76,16 +79,18 @@ def run(
         load = f"hpcspike.load({what})" if isinstance(experiment, (str, Path)) else "hpcspike.load(PATH)"
         raise TypeError(f"hpcspike.run takes one experiment, not {what}: give what {load} returns")
     world = world or connect()
-    trained, evaluation = train_and_judge(
+    learner, evaluation = fit_and_evaluate(
         experiment, threads=threads, progress=progress, on_loop=on_loop, world=world
     )  # fmt: skip
-    return describe(experiment, trained, evaluation)
+    return describe(experiment, learner, evaluation, world=world)
 
 
-def describe(experiment: Experiment, trained: Trained, evaluation: Evaluation) -> xarray.Dataset:
+def describe(
+    experiment: Experiment, learner: Learner, evaluation: Evaluation, *, world: World | None = None
+) -> xarray.Dataset:
     """The Dataset of a trained network, on every rank; see `run`."""
-    output = DatasetOutput(trained.world)
-    _write(output, experiment, trained, evaluation)
+    output = DatasetOutput(world or World())
+    _write(output, experiment, learner, evaluation)
     output.finish(_attributes(experiment), _COORDINATES)
     assert output.dataset is not None
     return output.dataset
@@ -122,7 +127,7 @@ def train_to_store(
     world = world or connect()
     began = time.perf_counter()
     world.phases.reset()
-    trained, evaluation = train_and_judge(
+    learner, evaluation = fit_and_evaluate(
         experiment, threads=threads, progress=progress, on_loop=on_loop, world=world, checkpoints=checkpoints
     )
     with whole_over_ranks(path, world) as unfinished:
@@ -132,7 +137,7 @@ def train_to_store(
         else:
             output = StoreOutput(world, unfinished)
         with world.phases("write"):
-            _write(output, experiment, trained, evaluation)
+            _write(output, experiment, learner, evaluation)
         record = provenance.of_ranks(world) | {"wall_seconds": time.perf_counter() - began}
         if world.rank == 0:
             record = provenance.collect(n_ranks=world.size, n_threads=threads) | record
@@ -146,15 +151,32 @@ def train_to_store(
 def _attributes(experiment: Experiment) -> dict[str, str]:
     return {
         "name": experiment.name,
-        "trained_variable": experiment.training.variable,
+        "trained_variable": carrier_of(experiment),
         "experiment": json.dumps(experiment.model_dump(mode="json")),
         "experiment_hash": experiment_hash(experiment),
         **stand_in_attributes(experiment),
     }
 
 
-def _write(output: Output, experiment: Experiment, trained: Trained, evaluation: Evaluation) -> None:
+def _write(output: Output, experiment: Experiment, learner: Learner, evaluation: Evaluation) -> None:
     """Give every variable to an output; all ranks do so together, each with its block."""
+    trials = min(experiment.measures.n_test_trials, RECORDED_TRIALS)
+    trained = learner.trained
+    if trained is None:
+        assert experiment.network.n_neurons is not None
+        write_rollouts(
+            output, learner, evaluation.correlation, n_neurons=experiment.network.n_neurons, trials=trials
+        )  # fmt: skip
+    else:
+        _write_trained(output, experiment, trained, evaluation, trials)
+    world = World() if trained is None else trained.world
+    for name, value in evaluation.scalars.items():
+        put(output, world, name, replace(POINT_RESULTS[name], dims=()), value)
+
+
+def _write_trained(
+    output: Output, experiment: Experiment, trained: Trained, evaluation: Evaluation, trials: int
+) -> None:
     problem, world = trained.problem, trained.world
     variables = _variables(experiment.training.variable == "rate")
     same: dict[str, Any] = {
@@ -180,10 +202,8 @@ def _write(output: Output, experiment: Experiment, trained: Trained, evaluation:
         put(output, world, name, variables[name], values)
     for name, (part, axis) in by_neuron.items():
         put(output, world, name, variables[name], part, axis=axis)
-    for name, value in evaluation.scalars.items():
-        put(output, world, name, replace(POINT_RESULTS[name], dims=()), value)
     if trained.diverged_loop < 0:
-        _write_trials(output, trained, variables, min(experiment.measures.n_test_trials, RECORDED_TRIALS))
+        _write_trials(output, trained, variables, trials)
 
 
 def _variables(rate: bool) -> dict[str, Variable]:

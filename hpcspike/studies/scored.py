@@ -1,83 +1,48 @@
-"""One network of a study behind the interface of all learners: fit, judge on its own, damage, keep for figures."""
+"""Networks of a study on their own: scores before and after training, damage, and what figures show of rollouts."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from hpcspike.engine.training import OnLoop
 from hpcspike.errors import SpecError
-from hpcspike.learners.assignment import learner_of
 from hpcspike.learners.interface import Learner, Rollout
-from hpcspike.learners.passes import Budget
-from hpcspike.learners.point import curves_of, report_to, scalars_of, scores_of
-from hpcspike.learners.tasks import Tested, assess, robustness
+from hpcspike.learners.tasks import Tested, robustness
 from hpcspike.learners.trials import Task
 from hpcspike.spec.experiment import Experiment
-from hpcspike.spec.learners import AlemiLearner, BourdoukanLearner, RlsLearner
-from hpcspike.spec.study import DamageProbe, Probe, Shown, Study, StudyRun
-from hpcspike.spec.targets import ANSWERED, DrivenTargets
+from hpcspike.spec.study import DamageProbe, Probe, Shown, StudyRun
+from hpcspike.spec.targets import ANSWERED
 from hpcspike.studies.probes import Arrays
 
 
-def goes_through_interface(study: Study, run: StudyRun, experiment: Experiment) -> bool:
-    """Whether a network is trained and judged as learners are: if rls does not train it, or damage is asked for."""
-    return experiment.learner.kind != "rls" or "damage" in study.probes.of(run.variant)
+def is_scored(learner: Learner, asked: dict[str, Probe]) -> bool:
+    """Whether tests of the network on its own are kept: where rls did not train it, or where damage is asked for."""
+    return learner.trained is None or "damage" in asked
 
 
-def carrier_of(experiment: Experiment) -> str:
-    """What carries the targets: drive, rate, readout, or the state of a driven system."""
-    if isinstance(experiment.targets, DrivenTargets):
-        return "state"
-    section = experiment.learner
-    if isinstance(section, RlsLearner):
-        return experiment.training.variable
-    # of an efficient balanced network drives too are readouts of its decoded state
-    return "readout" if isinstance(section, AlemiLearner | BourdoukanLearner) else section.variable
+def score_arrays(
+    learner: Learner, untrained: Tested, tested: Tested | None, asked: dict[str, Probe], experiment: Experiment
+) -> Arrays:
+    """The score of every pass, those of tests before and after training, and what damage does.
 
-
-def learned_arrays(study: Study, run: StudyRun, experiment: Experiment, *, on_loop: OnLoop | None = None) -> Arrays:
-    """Train one network of a study by its learner; see `hpcspike.studies.run.run_of_study`.
-
-    Returns
-    -------
-    Arrays
-        Scalars of `POINT_RESULTS`, the score of every pass, those of tests before and after training, what damage does,
-        and, for the first replicate, time courses of tests.
-
-    Raises
-    ------
-    SpecError
-        If another probe than ``damage`` is asked for: the others look into networks that rls trained; or if that is
-        asked of a task whose answers are right or wrong.
+    tested: None if training diverged.
     """
-    asked = study.probes.of(run.variant)
-    _refuse_probes(asked, run, experiment)
-    learner, task = learner_of(experiment)
-    trials = experiment.measures.n_test_trials
-    untrained = assess(learner, task, trials=trials)
-    history = learner.fit(Budget(passes=learner.passes()), on_pass=report_to(on_loop))
-    tested = None if learner.diverged() else assess(learner, task, trials=trials)
-    scalars = scalars_of(learner, task, experiment.measures, tested=tested)
-    arrays: Arrays = {name: ((), value) for name, value in scalars.items()}
-    arrays |= {
+    history, task = learner.history, learner.task
+    arrays: Arrays = {
         "window_ms": ((), task.duration_ms),
         "cpu_seconds": ((), history.total("cpu_seconds")),
         "loop": (("loop",), np.arange(1, len(history) + 1)),
-        "curve_score": (("loop",), scores_of(history)),
-        "test_trial": (("test_trial",), np.arange(trials)),
+        "test_trial": (("test_trial",), np.arange(len(untrained.score))),
         "untrained_score": (("test_trial",), untrained.score),
     }
-    arrays |= {f"curve_{name}": (("loop",), column) for name, column in curves_of(history, task).items()}
+    for name, column in Learner.curve(learner).items():
+        if name != "seconds":
+            arrays[f"curve_{name}"] = (("loop",), column)
     if tested is not None:
         arrays["test_score"] = (("test_trial",), tested.score)
         damage = asked.get("damage")
         if isinstance(damage, DamageProbe):
             arrays |= _damaged(learner, task, damage, experiment)
-    if task.score == "error":
-        return _wrong_answers(arrays)
-    if run.replicate == 0:
-        arrays |= _shown(task, untrained, tested, study.shown)
-    return arrays
+    return _wrong_answers(arrays) if task.score == "error" else arrays
 
 
 def _wrong_answers(arrays: Arrays) -> Arrays:
@@ -85,14 +50,22 @@ def _wrong_answers(arrays: Arrays) -> Arrays:
     return {name.replace("score", "wrong"): array for name, array in arrays.items()}
 
 
-def _refuse_probes(asked: dict[str, Probe], run: StudyRun, experiment: Experiment) -> None:
+def refuse_probes(asked: dict[str, Probe], run: StudyRun, experiment: Experiment) -> None:
+    """Refuse what a network cannot be asked.
+
+    Raises
+    ------
+    SpecError
+        If a probe looks into networks that rls trains and another learner trains this one; or if damage is asked of a
+        task whose answers are right or wrong.
+    """
     others = [name for name in asked if name != "damage"]
-    if others:
+    if others and experiment.learner.kind != "rls":
         raise SpecError(
-            f"probes.{others[0]} is for networks that rls trains and probes.damage does not look at; name the variants "
-            f"it is for, without {run.variant!r}"
+            f"probes.{others[0]} is for networks that rls trains, not for learner.kind = {experiment.learner.kind}; "
+            f"name the variants it is for, without {run.variant!r}"
         )
-    if asked and isinstance(experiment.targets, ANSWERED):
+    if "damage" in asked and isinstance(experiment.targets, ANSWERED):
         raise SpecError(
             f"probes.damage measures correlations and squared errors, but answers of {run.variant!r} are right or "
             "wrong; name the variants it is for, without this one"
@@ -113,7 +86,7 @@ def _damaged(learner: Learner, task: Task, probe: DamageProbe, experiment: Exper
     }
 
 
-def _shown(task: Task, untrained: Tested, tested: Tested | None, shown: Shown) -> Arrays:
+def shown_rollouts(task: Task, untrained: Tested, tested: Tested | None, shown: Shown) -> Arrays:
     """Time courses of tests: several trials of one trajectory, or the first where every trial has its own."""
     trials = min(shown.trials if task.n_trials == 1 else 1, len(untrained.rollouts))
     examples = evenly_spread(task.n_outputs, shown.neurons)

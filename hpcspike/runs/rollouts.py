@@ -1,0 +1,89 @@
+"""The variables of a network that another learner than rls trained: test trials, readouts, weights of every group."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from hpcspike.engine.communication import World
+from hpcspike.engine.output import Output, put
+from hpcspike.learners.interface import Learner, Rollout
+from hpcspike.variables import TRAINED, WEIGHTS, Variable
+
+_CURVE = {
+    "score": "curve_score", "correlation": "curve_correlation", "rate": "curve_rate", "seconds": "curve_seconds",
+}  # fmt: skip
+
+
+def write_rollouts(output: Output, learner: Learner, correlation: np.ndarray, *, n_neurons: int, trials: int) -> None:
+    """Give every variable of a trained network to an output.
+
+    correlation (sets, d): per component of the target. What carries the target is the dimension ``neuron`` where it is
+    every neuron's own, else ``output``. Where every trial has a target of its own, target has the dimension ``trial``.
+    """
+    world, task = World(), learner.task
+    carrier = carrier_dimension(learner, n_neurons)
+
+    def give(name: str, variable: Variable, values: Any) -> None:
+        put(output, world, name, variable, values)
+
+    asked = [task.sample("test", index) for index in range(trials)]
+    rollouts = [] if learner.diverged() else [learner.rollout(one.stimulus) for one in asked]
+    give("neuron", TRAINED["neuron"], np.arange(n_neurons))
+    if carrier == "output":
+        give("output", TRAINED["output"], np.arange(task.n_outputs))
+    give("time", TRAINED["time"], task.grid_ms * np.arange(1, task.n_samples + 1))
+    give("target_set", TRAINED["target_set"], np.arange(1))
+    give("loop", TRAINED["loop"], np.arange(len(learner.history)))
+    for name, column in learner.curve().items():
+        give(_CURVE[name], TRAINED[_CURVE[name]], column)
+    if task.n_trials == 1:
+        target, dims = asked[0].target.T[None], ("target_set", carrier, "time")
+    else:
+        target, dims = np.stack([one.target.T for one in asked]), ("trial", carrier, "time")
+        give("trial", TRAINED["trial"], np.arange(trials))
+    give("target", replace(TRAINED["target"], dims=dims), target)
+    give("neuron_correlation", replace(TRAINED["neuron_correlation"], dims=("target_set", carrier)), correlation)
+    for name, values in learner.weights().items():
+        give(f"weights_{name}", _group(name, values), values)
+    if rollouts:
+        if task.n_trials == 1:
+            give("trial", TRAINED["trial"], np.arange(trials))
+        _write_responses(give, rollouts, carrier)
+
+
+def _write_responses(give: Any, rollouts: list[Rollout], carrier: str) -> None:
+    response = replace(
+        TRAINED["response"], dims=("target_set", "trial", carrier, "time"),
+        extra={"quantity": "synaptic drive" if carrier == "neuron" else "readout"},
+    )  # fmt: skip
+    give("response", response, np.stack([one.prediction.T for one in rollouts])[None])
+    drives = [one.drive for one in rollouts if one.drive is not None]
+    if drives:
+        give("drive", TRAINED["drive"], np.stack([drive.T for drive in drives])[None])
+    trial = np.repeat(np.arange(len(rollouts)), [len(one.spike_neuron) for one in rollouts])
+    columns = {
+        "spike_time": np.concatenate([one.spike_time_ms for one in rollouts]),
+        "spike_neuron": np.concatenate([one.spike_neuron for one in rollouts]),
+        "spike_trial": trial,
+        "spike_set": np.zeros_like(trial),
+    }
+    for name, values in columns.items():
+        give(name, TRAINED[name], values)
+
+
+def carrier_dimension(learner: Learner, n_neurons: int) -> str:
+    """What the components of the target lie along: neurons, if each has its own, or outputs."""
+    task = learner.task
+    return "neuron" if task.kind in ("drive", "rate") and task.n_outputs == n_neurons else "output"
+
+
+def _group(name: str, values: np.ndarray) -> Variable:
+    """The entry of a group of weights; of a learner of the user's own its axes have no better names than numbers."""
+    known = WEIGHTS.get(name)
+    if known is not None and len(known.dims) == values.ndim:
+        return known
+    dims = tuple(f"{name}_axis_{axis}" for axis in range(values.ndim))
+    return Variable(dims, "float64", "1", f"weights of the group {name}")
