@@ -167,7 +167,6 @@ ANALYSIS_COORDINATES = {
 
 TRAINED = {
     "neuron": Variable(("neuron",), "int64", "1", "number of the neuron"),
-    "output": Variable(("output",), "int64", "1", "component of the target, where it is not every neuron's own"),
     "time": Variable(("time",), "float64", "ms", "time from the end of the cue"),
     "trial": Variable(("trial",), "int64", "1", "test trial"),
     "target_set": Variable(("target_set",), "int64", "1", "target set, each with its own cue"),
@@ -194,11 +193,16 @@ TRAINED = {
         ("loop",), "float64", "1", "Frobenius norm of the loop's weight change over that of the reference"
     ),
     "curve_seconds": Variable(("loop",), "float64", "s", "wall time of each loop; of other learners CPU time"),
+}
+"""What the Dataset of one trained network holds beside the scalars of `POINT_RESULTS`."""
+
+LEARNED = {
+    "output": Variable(("output",), "int64", "1", "component of the target, where it is not every neuron's own"),
     "curve_score": Variable(
         ("loop",), "float64", "1", "score of the task in each pass, with the help that training gives"
     ),
 }
-"""What the Dataset of one trained network holds beside the scalars of `POINT_RESULTS`."""
+"""What the Dataset of a network holds beside `TRAINED` if another learner than rls trained it; and `WEIGHTS`."""
 
 WEIGHTS = {
     "fast": Variable(("neuron", "presynaptic_neuron"), "float64", "1", "fast recurrent weight"),

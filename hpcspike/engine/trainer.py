@@ -169,12 +169,12 @@ class Trainer:
         """Steps since the start of training."""
         cursor, stages = self.cursor, (self.problem.free_run_steps, self.problem.stimulus_steps)
         within = sum(stages[: cursor.stage]) + cursor.update * self.steps_per_update + cursor.step
-        return cursor.loop * self._steps_per_loop + within
+        return cursor.loop * self.steps_per_loop + within
 
     @property
     def total_steps(self) -> int:
         """Steps of the whole training."""
-        return self.n_loops * self._steps_per_loop
+        return self.n_loops * self.steps_per_loop
 
     @property
     def loop(self) -> int:
@@ -207,7 +207,8 @@ class Trainer:
         return 5e-6 + 3e-8 * self.problem.n_neurons / self.world.size
 
     @property
-    def _steps_per_loop(self) -> int:
+    def steps_per_loop(self) -> int:
+        """Steps of a loop: free run, cue and window."""
         window = self.goals.shape[1] * self.steps_per_update
         return self.problem.free_run_steps + self.problem.stimulus_steps + window
 

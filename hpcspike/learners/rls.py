@@ -117,7 +117,7 @@ class RlsLearner(Learner):
                 on_loop(loop, row)
 
         complete(self.trainer, progress=progress, on_loop=note, checkpoints=checkpoints, experiment=identity)
-        simulated = self.trainer.total_steps / self.trainer.n_loops * self.problem.neuron.step_ms / 1000.0
+        simulated = self.trainer.steps_per_loop * self.problem.neuron.step_ms / 1000.0
         for loop, seconds in enumerate(self.trainer.curve["seconds"]):
             self.history.add(
                 {

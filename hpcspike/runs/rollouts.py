@@ -10,7 +10,7 @@ import numpy as np
 from hpcspike.engine.communication import World
 from hpcspike.engine.output import Output, put
 from hpcspike.learners.interface import Learner, Rollout
-from hpcspike.variables import TRAINED, WEIGHTS, Variable
+from hpcspike.variables import LEARNED, TRAINED, WEIGHTS, Variable
 
 _CURVE = {
     "score": "curve_score", "correlation": "curve_correlation", "rate": "curve_rate", "seconds": "curve_seconds",
@@ -33,12 +33,12 @@ def write_rollouts(output: Output, learner: Learner, correlation: np.ndarray, *,
     rollouts = [] if learner.diverged() else [learner.rollout(one.stimulus) for one in asked]
     give("neuron", TRAINED["neuron"], np.arange(n_neurons))
     if carrier == "output":
-        give("output", TRAINED["output"], np.arange(task.n_outputs))
+        give("output", LEARNED["output"], np.arange(task.n_outputs))
     give("time", TRAINED["time"], task.grid_ms * np.arange(1, task.n_samples + 1))
     give("target_set", TRAINED["target_set"], np.arange(1))
     give("loop", TRAINED["loop"], np.arange(len(learner.history)))
     for name, column in learner.curve().items():
-        give(_CURVE[name], TRAINED[_CURVE[name]], column)
+        give(_CURVE[name], {**TRAINED, **LEARNED}[_CURVE[name]], column)
     if task.n_trials == 1:
         target, dims = asked[0].target.T[None], ("target_set", carrier, "time")
     else:
