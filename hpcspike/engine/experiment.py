@@ -12,9 +12,10 @@ import numpy as np
 
 from hpcspike import provenance
 from hpcspike.engine.communication import World, connect
-from hpcspike.engine.output import DatasetOutput, Output, StoreOutput, put, whole_over_ranks
+from hpcspike.engine.output import DatasetOutput, Output, StoreOutput, claimed_over_ranks, put, whole_over_ranks
 from hpcspike.engine.point import train_and_judge
 from hpcspike.engine.trained import Trained
+from hpcspike.hdf5_files import write_unfinished
 from hpcspike.measures.evaluate import Evaluation
 from hpcspike.model.build import recording_of
 from hpcspike.model.stand_in import stand_in_attributes
@@ -118,13 +119,29 @@ def train_to_store(
     -------
     tuple
         The measures, and what is known of where they come from: all of it on rank 0.
+
+    Raises
+    ------
+    Busy
+        On all ranks, before work starts, if another process writes ``path``.
+    ResourceError
+        If it cannot be written, as on a full disk.
     """
     world = world or connect()
     began = time.perf_counter()
     world.phases.reset()
-    trained, evaluation = train_and_judge(
-        experiment, threads=threads, progress=progress, on_loop=on_loop, world=world, checkpoints=checkpoints
-    )
+    with claimed_over_ranks(path, world):  # from the beginning: whoever comes second is told before it works
+        trained, evaluation = train_and_judge(
+            experiment, threads=threads, progress=progress, on_loop=on_loop, world=world, checkpoints=checkpoints
+        )
+        return evaluation, _written(experiment, path, trained, evaluation, threads=threads, began=began)
+
+
+def _written(
+    experiment: Experiment, path: Path, trained: Trained, evaluation: Evaluation, *, threads: int, began: float
+) -> dict[str, Any]:
+    """Write a trained network; what is known of where it comes from."""
+    world = trained.world
     with whole_over_ranks(path, world) as unfinished:
         output: Output
         if path.suffix == ".nc":
@@ -139,8 +156,8 @@ def train_to_store(
         output.finish({**_attributes(experiment), "provenance": json.dumps(record)}, _COORDINATES)
         if isinstance(output, DatasetOutput):
             dataset = output.dataset
-            world.agree(lambda: None if dataset is None else dataset.to_netcdf(unfinished, engine="h5netcdf"))
-    return evaluation, record
+            world.agree(lambda: None if dataset is None else write_unfinished(dataset, unfinished))
+    return record
 
 
 def _attributes(experiment: Experiment) -> dict[str, str]:

@@ -13,6 +13,7 @@ from hpcspike.sweep.layout import WRITTEN_BY_BATCHES
 from hpcspike.sweep.records import read_records
 from hpcspike.sweep.store import SweepStore, describe, open_store, require_layout
 from hpcspike.variables import POINT, POINT_PARAMETERS, Variable
+from hpcspike.verification import refuse_if_damaged, vouched
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -91,8 +92,10 @@ def _exported(path: Path, *, provenance: bool) -> xr.Dataset:
     except Exception:  # whatever it is, it is not ours
         sweep = xr.Dataset()
     if "sweep_hash" not in sweep.attrs or "point" not in sweep.dims:
+        refuse_if_damaged(path)
         raise StoreError(f"{path} is {_instead(path, sweep)}, not the export of a sweep")
     require_layout(path, sweep.attrs)
+    sweep = vouched(sweep, path)
     for coordinate in sweep.coords.values():
         coordinate.load()
     return sweep if provenance else sweep.drop_vars(JOINED, errors="ignore")
@@ -138,8 +141,9 @@ def open_network(path: str | Path) -> xr.Dataset:
     except Exception:  # whatever it is, it is not ours
         dataset = xr.Dataset()
     if "experiment_hash" not in dataset.attrs:
+        refuse_if_damaged(path)
         raise StoreError(f"{path} is {_instead(path, dataset)}, not the trained network that 'hpcspike train' writes")
-    return dataset
+    return vouched(dataset, path)
 
 
 def _instead(path: Path, dataset: xr.Dataset) -> str:
