@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from hpcspike.errors import StoreError
 from hpcspike.hdf5_files import DIGESTS
+from hpcspike.paths import local
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -59,9 +60,12 @@ def verify(path: str | Path, *, everything: bool = True) -> Findings:
     Unknown
         If there is nothing, or nothing of these kinds.
     """
-    path = Path(path)
-    if path.is_dir():
-        return _of_folder(path, everything)
+    path = local(path)
+    with _readable(path):
+        return _of_folder(path, everything) if path.is_dir() else _of_file(path, everything)
+
+
+def _of_file(path: Path, everything: bool) -> Findings:
     if not path.is_file():
         raise Unknown(f"{path}: no such file or store")
     if path.suffix == ".zip":
@@ -104,6 +108,14 @@ def refuse_if_damaged(path: Path) -> None:
     """Called before something is said to be foreign: HDF5 or zarr that cannot be read is damaged."""
     with contextlib.suppress(Unknown):
         raise_faults(path, verify(path))
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from None
 
 
 def raise_faults(path: Path, findings: Findings) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpcspike.errors import StoreError
+from hpcspike.paths import local
 from hpcspike.spec.study import Study, StudyRun
 from hpcspike.studies.identity import run_hash
 from hpcspike.variables import POINT_RESULTS, SHOWN_DIMENSIONS, STUDY
@@ -73,6 +74,7 @@ def open_study(path: str | Path) -> xr.DataTree:
     """The tree that ``hpcspike study`` wrote, lazily."""
     import xarray as xr
 
+    path = local(path)
     try:
         tree = xr.open_datatree(path, engine="h5netcdf")
     except Exception:  # whatever it is, it is not ours
