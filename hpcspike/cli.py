@@ -39,8 +39,18 @@ _Raw = argparse.RawDescriptionHelpFormatter
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     from hpcspike.errors import INTERRUPTED, HpcspikeError
+    from hpcspike.launcher import launched_rank, let_first_speak
+    from hpcspike.paths import resolve_arguments
 
     arguments = _parse(argv)
+    try:
+        resolve_arguments(arguments)
+    except HpcspikeError as error:  # the same on all ranks
+        if launched_rank():
+            let_first_speak()
+        else:
+            print(f"hpcspike: error: {error}", file=sys.stderr)
+        return error.exit_code
     if arguments.module in ("train", "run_batch", "show", "study", "report"):
         # before MPI is spoken to, which takes numpy, which takes as many threads as it finds cores
         importlib.import_module("hpcspike.commands.common").use_one_thread_per_library()

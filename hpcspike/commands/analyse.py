@@ -6,11 +6,11 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from functools import partial
 from typing import Any
 
 from hpcspike.commands.common import finished_points, output_folder, write_whole
 from hpcspike.errors import ResourceError
+from hpcspike.hdf5_files import write_netcdf
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
     with _computing(arguments.scheduler) as progress:
         tables = {name: make().load() for name, make in progress(analyses_for(sweep).items())}
     for name, table in tables.items():
-        write_whole(folder / f"{name}.nc", partial(table.to_netcdf, engine="h5netcdf"))
+        write_netcdf(table, folder / f"{name}.nc")
         write_whole(folder / f"{name}.csv", table.to_dataframe().to_csv)
     print(f"{folder}: {', '.join(tables)}")
     return 0

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpcspike.commands.common import compressed, finished_points, output_folder, write_whole
+from hpcspike.commands.common import finished_points, output_folder, write_whole
 from hpcspike.errors import StoreError
+from hpcspike.hdf5_files import write_netcdf
+from hpcspike.verification import refuse_if_damaged, vouched
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -36,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     sources = {name: _source(table) for name, table in sorted(tables.items())}
     for name, table in tables.items():
         table.encoding.pop("unlimited_dims", None)
-        write_whole(folder / f"{name}.nc", partial(table.to_netcdf, engine="h5netcdf", encoding=compressed(table)))
+        write_netcdf(table, folder / f"{name}.nc", compress=True)
     write_whole(folder / "claims.csv", lambda path: as_table(found).to_csv(path, index=False, float_format="%.6g"))
     write_whole(folder / "claims.md", lambda path: path.write_text(as_markdown(found, sources), encoding="utf-8"))
     page = page_of_claims(found, sources)
@@ -64,7 +65,8 @@ def _table(text: str) -> xr.Dataset:
     except Exception:  # whatever it is, it is not ours
         table = xr.Dataset()
     if "study" in table.attrs or ("name" in table.attrs and "point" in table.dims):
-        return table
+        return vouched(table, path)
+    refuse_if_damaged(path)
     raise StoreError(
         f"{path} is neither the table of a study (table.nc) nor the store of a sweep; see 'hpcspike study' and "
         "'hpcspike run-batch'"

@@ -81,12 +81,6 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         write(unfinished)
 
 
-def compressed(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
-    """Encoding that packs the numbers of a netCDF file."""
-    numbers = [str(name) for name, item in dataset.data_vars.items() if item.dtype.kind in "iuf" and item.ndim]
-    return {name: {"zlib": True} for name in numbers}
-
-
 def finished_points(store: str, *, provenance: bool = False) -> xr.Dataset:
     """The finished points of a sweep, with the records of where they come from if asked; an error if there are none."""
     from hpcspike.sweep.reading import open_sweep

@@ -8,9 +8,11 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcspike.commands.common import compressed, counted, finished_points, is_sweep, refuse_unwritable
+from hpcspike.commands.common import counted, finished_points, is_sweep, refuse_unwritable
 from hpcspike.errors import StoreError
-from hpcspike.files import whole
+from hpcspike.files import claimed, whole
+from hpcspike.hdf5_files import write_unfinished
+from hpcspike.verification import reading
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
     if path.is_dir():
         raise StoreError(f"{path} is a folder; choose another path")
     refuse_unwritable(path)
-    return _export_sweep(arguments, path) if of_sweep else _export_network(arguments.store, path)
+    with claimed(path):
+        return _export_sweep(arguments, path) if of_sweep else _export_network(arguments.store, path)
 
 
 def _export_network(store: str, path: Path) -> int:
@@ -50,7 +53,8 @@ def _export_network(store: str, path: Path) -> int:
     network = open_network(store)
     if path.suffix != ".nwb":
         raise StoreError(f"{path}: must end in .nwb (spikes and trials); {store} itself is what xarray opens")
-    write_nwb(network, path)
+    with reading(Path(store)):
+        write_nwb(network, path)
     sizes = network.sizes
     n_trials = sizes["target_set"] * sizes["trial"]
     print(f"{path}: {counted(sizes['spike'], 'spike')} of {sizes['neuron']:,} neurons in {counted(n_trials, 'trial')}")
@@ -63,7 +67,7 @@ def _export_sweep(arguments: argparse.Namespace, path: Path) -> int:
     sweep.attrs["data_dictionary"] = dictionary.to_csv(index=False)
     with whole(path) as unfinished:
         if path.suffix == ".nc":
-            _write_netcdf(sweep, unfinished)
+            write_unfinished(sweep, unfinished, compress=True)
         else:
             _write_zip(sweep, dictionary, Path(arguments.store), unfinished)
     n_points, total = sweep.sizes["point"], _planned(arguments.store)
@@ -93,10 +97,6 @@ def data_dictionary(dataset: xr.Dataset) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _write_netcdf(sweep: xr.Dataset, path: Path) -> None:
-    sweep.to_netcdf(path, engine="h5netcdf", encoding=compressed(sweep))
-
-
 def _write_zip(sweep: xr.Dataset, dictionary: pd.DataFrame, store: Path, path: Path) -> None:
     from hpcspike.sweep.records import read_records
 
@@ -104,7 +104,7 @@ def _write_zip(sweep: xr.Dataset, dictionary: pd.DataFrame, store: Path, path: P
     curves = [key for key, item in sweep.data_vars.items() if "loop" in item.dims]
     netcdf = path.with_name(f"{path.name}.nc")
     try:
-        _write_netcdf(sweep, netcdf)
+        write_unfinished(sweep, netcdf, compress=True)
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("README.txt", README.format(points=sweep.sizes["point"], name=name))
             archive.writestr("data_dictionary.csv", dictionary.to_csv(index=False))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hpcspike.commands.common import finished_points, is_sweep, output_folder
 from hpcspike.files import whole
+from hpcspike.verification import reading, vouched
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,12 +25,13 @@ def run(arguments: argparse.Namespace) -> int:
 
     from hpcspike.figures import figures_for
 
-    figures = figures_for(results)
-    for name, draw in figures.items():
-        figure = draw()
-        with whole(folder / f"{name}.png") as unfinished:
-            figure.savefig(unfinished, dpi=arguments.dpi)
-        pyplot.close(figure)
+    with reading(Path(arguments.store)):
+        figures = figures_for(results)
+        for name, draw in figures.items():
+            figure = draw()
+            with whole(folder / f"{name}.png") as unfinished:
+                figure.savefig(unfinished, dpi=arguments.dpi)
+            pyplot.close(figure)
     print(f"{folder}: {', '.join(figures)}")
     return 0
 
@@ -44,7 +46,7 @@ def results_at(path: Path) -> xr.Dataset | xr.DataTree:
 
         return open_study(path)
     if {"name", "sweep_hash"} <= set(root.attrs):
-        return root  # a sweep that was exported
+        return vouched(root, path)  # a sweep that was exported
     from hpcspike.sweep.reading import open_network
 
     return open_network(path)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from hpcspike.commands.common import is_sweep, refuse_unwritable, write_whole
 from hpcspike.errors import HpcspikeError, SpecError, StoreError
+from hpcspike.files import claimed
+from hpcspike.verification import reading
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -25,10 +27,15 @@ def run(arguments: argparse.Namespace) -> int:
         raise StoreError(f"--out {path} is a folder; choose another path")
     refuse_unwritable(path)
     figures, captions = _folder("--figures", arguments.figures), _folder("--captions", arguments.captions)
-    page = _page(Path(arguments.store), figures, captions, retrain_below=arguments.retrain_below)
-    write_whole(path, lambda unfinished: unfinished.write_text(page, encoding="utf-8"))
+    with claimed(path), reading(Path(arguments.store)):
+        _write(arguments, path, figures, captions)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     return 0
+
+
+def _write(arguments: argparse.Namespace, path: Path, figures: Path | None, captions: Path | None) -> None:
+    page = _page(Path(arguments.store), figures, captions, retrain_below=arguments.retrain_below)
+    write_whole(path, lambda unfinished: unfinished.write_text(page, encoding="utf-8"))
 
 
 def _folder(option: str, text: str | None) -> Path | None:

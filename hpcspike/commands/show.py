@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpcspike.commands.common import compressed, key_and_value, refuse_unwritable
+from hpcspike.commands.common import key_and_value, refuse_unwritable
 from hpcspike.errors import StoreError
-from hpcspike.files import whole
+from hpcspike.files import claimed, whole
+from hpcspike.hdf5_files import write_unfinished
+from hpcspike.zarr_files import write_zarr
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,10 +30,11 @@ def run(arguments: argparse.Namespace) -> int:
     picture = Path(arguments.out or f"results/{store.name}_point_{row}.png")
     dataset = None if arguments.dataset is None else Path(arguments.dataset)
     _refuse(picture, dataset)
-    network = retrain(store.path, point=row, states=arguments.states, threads=arguments.threads, progress=True)
-    if dataset is not None:
-        _write(network, dataset)
-    _draw(network, picture, arguments.dpi)
+    with claimed(picture), nullcontext() if dataset is None else claimed(dataset):
+        network = retrain(store.path, point=row, states=arguments.states, threads=arguments.threads, progress=True)
+        if dataset is not None:
+            _write(network, dataset)
+        _draw(network, picture, arguments.dpi)
     values = (f"{name} = {value}" for name, value in json.loads(network.attrs["parameters"]).items())
     print(f"{picture}: {network.attrs['sweep']}, point {row} ({', '.join(values)})")
     print(f"{network.attrs['network']}, {network.attrs['comparison']}")
@@ -68,8 +71,6 @@ def _draw(network: xr.Dataset, picture: Path, dpi: int) -> None:
 def _write(network: xr.Dataset, path: Path) -> None:
     with whole(path) as unfinished:
         if path.suffix == ".nc":
-            network.to_netcdf(unfinished, engine="h5netcdf", encoding=compressed(network))
+            write_unfinished(network, unfinished, compress=True)
         else:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message="Consolidated metadata", category=UserWarning)
-                network.to_zarr(unfinished, zarr_format=3, consolidated=True)
+            write_zarr(network, unfinished)

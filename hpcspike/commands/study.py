@@ -7,6 +7,8 @@ from pathlib import Path
 
 from hpcspike.commands.common import counted, load_config, output_folder, write_whole
 from hpcspike.errors import SpecError
+from hpcspike.files import claimed
+from hpcspike.hdf5_files import write_netcdf
 from hpcspike.spec.study import Study, StudyRun
 from hpcspike.sweep.cost import check_memory
 
@@ -39,15 +41,21 @@ def _run_named(study: Study, label: str) -> StudyRun:
 
 def _train(study: Study, one: StudyRun, folder: Path, threads: int) -> None:
     from hpcspike.studies.results import is_done, run_path
-    from hpcspike.studies.run import run_of_study
 
     path = run_path(folder, one)
     if is_done(folder, study, one):
         print(f"{path} is there already")
         return
+    with claimed(path):
+        _train_into(path, study, one, threads)
+
+
+def _train_into(path: Path, study: Study, one: StudyRun, threads: int) -> None:
+    from hpcspike.studies.run import run_of_study
+
     check_memory(study.experiment_of(one))
     dataset = run_of_study(study, one, threads=threads, progress=True)
-    write_whole(path, lambda unfinished: dataset.to_netcdf(unfinished, engine="h5netcdf", encoding=_packed(dataset)))
+    write_netcdf(dataset, path, encoding=_packed(dataset))
     found = f"correlation {float(dataset['correlation']):.3f}"
     if "test_wrong" in dataset:
         found = f"{100.0 * float(dataset['test_wrong'].mean()):.1f} % of the answers wrong"
@@ -64,9 +72,9 @@ def _collect(study: Study, folder: Path) -> None:
 
     tree = collect(folder, study)
     path = folder / "study.nc"
-    write_whole(path, lambda unfinished: tree.to_netcdf(unfinished, engine="h5netcdf"))
+    write_netcdf(tree, path)
     table = table_of(tree)
-    write_whole(folder / "table.nc", lambda unfinished: table.to_netcdf(unfinished, engine="h5netcdf"))
+    write_netcdf(table, folder / "table.nc")
     scalars = table[[name for name, item in table.data_vars.items() if item.dims == ("variant", "replicate")]]
     write_whole(folder / "table.csv", scalars.to_dataframe().to_csv)
     print(f"{path}: {counted(len(study.runs), 'network')}; numbers in {folder / 'table.csv'}")

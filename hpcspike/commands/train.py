@@ -14,6 +14,7 @@ from hpcspike.commands.common import load_config, refuse_unwritable
 from hpcspike.commands.ranks import run_on_ranks, too_few_cores
 from hpcspike.commands.states import leftover, what_is_saved
 from hpcspike.engine.communication import World, connect
+from hpcspike.engine.output import claimed_over_ranks
 from hpcspike.engine.phases import PHASES
 from hpcspike.errors import SpecError, StoreError
 from hpcspike.spec.experiment import Experiment
@@ -43,8 +44,10 @@ def _run(arguments: argparse.Namespace) -> int:
     for remark in (too_few_cores(world, arguments.threads), _unused_states(arguments, experiment, checkpoints, world)):
         if remark and world.rank == 0:
             print(f"hpcspike: {remark}", file=sys.stderr, flush=True)
-    with _saying_what_is_saved(checkpoints):
-        _train(arguments, experiment, path, checkpoints, world)
+    with _saying_what_is_saved(checkpoints), claimed_over_ranks(path, world):
+        # what was written between the first look and the claim is not written again
+        if not world.share(world.agree(lambda: _is_there(path, experiment_hash(experiment)))):
+            _train(arguments, experiment, path, checkpoints, world)
     return 0
 
 

@@ -161,6 +161,16 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return document
 
 
+def checkpoint_faults(path: Path) -> list[str]:
+    """What is wrong with a checkpoint, in words."""
+    try:
+        document = read_manifest(path)
+    except Damaged as damage:
+        return [str(damage)]
+    entries = document.get("files", [])  # a learner's state is vouched for otherwise, see hpcspike/learners/saving.py
+    return [reason for reason in (verify_block(path, entry) for entry in entries) if reason is not None]
+
+
 def verify_block(path: Path, entry: dict[str, Any]) -> str | None:
     """What is wrong with a block file, or None."""
     file, digest = path / entry["name"], hashlib.sha256()

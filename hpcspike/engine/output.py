@@ -6,7 +6,6 @@ ranks: chunks follow from the size of the network alone, each is put together on
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -15,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from hpcspike import files
+from hpcspike import files, zarr_files
 from hpcspike.engine.communication import World
+from hpcspike.hdf5_files import DIGESTS
 from hpcspike.variables import Variable
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 8 * 2**20
 """Size of a chunk in memory; a single neuron's row may be larger."""
 
-NOT_REPRODUCIBLE = ("curve_seconds", "provenance")
-"""The variable and the attribute of a store that differ from run to run; all else is the same to the last byte."""
+NOT_REPRODUCIBLE = ("curve_seconds", "provenance", DIGESTS)
+"""The variable and the attributes of a store that differ from run to run; all else is the same to the last byte."""
 
 
 class Output(Protocol):
@@ -130,14 +130,14 @@ class StoreOutput:
     def declare(self, name: str, variable: Variable, shape: tuple[int, ...], *, axis: int | None, single: int) -> None:
         chunks = chunk_shape(shape, np.dtype(variable.dtype).itemsize, axis=axis, single=single)
         array = self._on_first(
-            lambda: _zarr().open_group(self._path, mode="r+").create_array(
-                name, shape=shape, chunks=chunks, dtype=variable.dtype, fill_value=0,
-                dimension_names=variable.dims, attributes=variable.attrs,
+            lambda: zarr_files.create_array(
+                _zarr().open_group(self._path, mode="r+"), name, shape=shape, chunks=chunks, dtype=variable.dtype,
+                fill_value=0, dimension_names=variable.dims, attributes=variable.attrs,
             )
         )  # fmt: skip
         if axis is not None:
             self._settle()
-            array = self._attempt(lambda: _zarr().open_array(self._path / name, mode="r+"))
+            array = self._attempt(lambda: zarr_files.open_array(self._path / name))
         self._arrays[name] = variable, array, axis, single
 
     def write(self, name: str, part: np.ndarray, *, at: tuple[int, ...] = ()) -> None:
@@ -169,7 +169,7 @@ class StoreOutput:
         others = " ".join(name for name in present if self._arrays[name][0].dims != (name,))
         everything = {**attributes, **({"coordinates": others} if others else {})}
         self._settle()
-        self._on_first(lambda: _finish(self._path, everything))
+        self._on_first(lambda: zarr_files.seal(self._path, everything))
         self._settle()
 
     def _on_first(self, work: Callable[[], Any]) -> Any:
@@ -248,12 +248,3 @@ def _assign_rows(array: Any, at: tuple[int, ...], axis: int, single: int, low: i
     place: list[Any] = [*at] + [slice(None)] * (array.ndim - single)
     place[axis] = slice(low, low + len(rows))
     array[tuple(place)] = np.moveaxis(rows, 0, axis - single)
-
-
-def _finish(path: Path, attributes: dict[str, Any]) -> None:
-    zarr = _zarr()
-    group = zarr.open_group(path, mode="r+")
-    group.update_attributes(attributes)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Consolidated metadata", category=UserWarning)
-        zarr.consolidate_metadata(group.store, zarr_format=3)

@@ -12,6 +12,7 @@ import numpy as np
 from hpcspike.errors import ResourceError
 from hpcspike.exchange.spike_trains import Trial, recorded_span, trials
 from hpcspike.files import whole
+from hpcspike.hdf5_files import guarded
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -51,6 +52,8 @@ def write_nwb(trained: xr.Dataset, path: str | Path) -> None:
     ``test_trial``. The identifier is the hash of the experiment, which stands in ``notes`` as JSON. As targets of
     another experiment: ``targets: {kind: recorded, path: FILE, align: window_time, window_ms: [0, T]}``.
     """
+    import h5py
+
     try:
         import pynwb
     except ModuleNotFoundError:
@@ -66,8 +69,9 @@ def write_nwb(trained: xr.Dataset, path: str | Path) -> None:
             notes=str(trained.attrs.get("experiment", "")),
         )
         _add(file, trained, recorded)
-        with whole(Path(path)) as unfinished, pynwb.NWBHDF5IO(str(unfinished), mode="w") as stream:
-            stream.write(file)
+        with whole(Path(path)) as unfinished, guarded(unfinished) as guard:
+            with h5py.File(guard, "w") as opened, pynwb.NWBHDF5IO(file=opened, mode="w") as stream:
+                stream.write(file)
 
 
 def _add(file: Any, trained: xr.Dataset, recorded: list[Trial]) -> None:

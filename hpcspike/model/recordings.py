@@ -12,6 +12,7 @@ from hpcspike.errors import DataError
 from hpcspike.model.recording_files import Table, read_table, refused
 from hpcspike.model.stand_in import DURATION_MS, UNITS, stand_in_rates
 from hpcspike.model.transfer import rate_of_constant_input
+from hpcspike.paths import local
 from hpcspike.spec.targets import RecordedTargets
 
 Array = NDArray[np.float64]
@@ -73,7 +74,7 @@ def read_recording(targets: RecordedTargets, *, tau_ms: float = 10.0, seed: int 
     one further column per unit. NPY: unit x time, with ``targets.sample_ms``. NWB: see `hpcspike.model.nwb_recordings`;
     samples are the middles of the bins. JLD2: see `hpcspike.model.jld2_recordings`.
     """
-    path = Path(targets.path)
+    path = local(targets.path)
     table = _stand_in(targets, seed) if targets.is_stand_in else read_table(path, targets)
     _refuse_without_interval_and_unit(path, table, targets)
     times_ms = _checked_times(path, table, targets)

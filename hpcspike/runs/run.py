@@ -12,8 +12,9 @@ import numpy as np
 
 from hpcspike import provenance
 from hpcspike.engine.communication import World, connect
-from hpcspike.engine.output import DatasetOutput, Output, StoreOutput, put, whole_over_ranks
+from hpcspike.engine.output import DatasetOutput, Output, StoreOutput, claimed_over_ranks, put, whole_over_ranks
 from hpcspike.engine.trained import Trained
+from hpcspike.hdf5_files import write_unfinished
 from hpcspike.learners.assignment import carrier_of
 from hpcspike.learners.interface import Learner
 from hpcspike.measures.evaluate import Evaluation
@@ -123,13 +124,29 @@ def train_to_store(
     -------
     tuple
         The measures, and what is known of where they come from: all of it on rank 0.
+
+    Raises
+    ------
+    Busy
+        On all ranks, before work starts, if another process writes ``path``.
+    ResourceError
+        If it cannot be written, as on a full disk.
     """
     world = world or connect()
     began = time.perf_counter()
     world.phases.reset()
-    learner, evaluation = fit_and_evaluate(
-        experiment, threads=threads, progress=progress, on_loop=on_loop, world=world, checkpoints=checkpoints
-    )
+    with claimed_over_ranks(path, world):  # from the beginning: whoever comes second is told before it works
+        learner, evaluation = fit_and_evaluate(
+            experiment, threads=threads, progress=progress, on_loop=on_loop, world=world, checkpoints=checkpoints
+        )
+        return evaluation, _written(experiment, path, learner, evaluation, world=world, threads=threads, began=began)
+
+
+def _written(
+    experiment: Experiment, path: Path, learner: Learner, evaluation: Evaluation, *, world: World, threads: int,
+    began: float,
+) -> dict[str, Any]:  # fmt: skip
+    """Write a trained network; what is known of where it comes from."""
     with whole_over_ranks(path, world) as unfinished:
         output: Output
         if path.suffix == ".nc":
@@ -144,8 +161,8 @@ def train_to_store(
         output.finish({**_attributes(experiment), "provenance": json.dumps(record)}, _COORDINATES)
         if isinstance(output, DatasetOutput):
             dataset = output.dataset
-            world.agree(lambda: None if dataset is None else dataset.to_netcdf(unfinished, engine="h5netcdf"))
-    return evaluation, record
+            world.agree(lambda: None if dataset is None else write_unfinished(dataset, unfinished))
+    return record
 
 
 def _attributes(experiment: Experiment) -> dict[str, str]:

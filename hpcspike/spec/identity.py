@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hpcspike.errors import DataError
+from hpcspike.paths import local
 from hpcspike.spec.experiment import Experiment, UserNeuron
 from hpcspike.spec.learners import UserLearner
 from hpcspike.spec.sweep import Sweep
@@ -23,7 +24,7 @@ def canonical(experiment: Experiment) -> dict[str, Any]:
     document.pop("name")
     path = document["targets"].get("path")
     if path not in (None, GENERATED):
-        document["targets"]["path"] = f"sha256:{file_digest(Path(path))}"
+        document["targets"]["path"] = f"sha256:{file_digest(local(path))}"
     if isinstance(experiment.neuron, UserNeuron):
         from hpcspike.neurons import source_digest  # which imports this package
 

@@ -10,6 +10,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from hpcspike.errors import SpecError
+from hpcspike.paths import expanded, is_address
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.study import Study, StudyRun
 from hpcspike.spec.sweep import Linspace, Logspace, Sweep, set_dotted
@@ -38,7 +39,7 @@ def load(
     SpecError
         If the file is missing, not YAML, or says something that cannot be run.
     """
-    path = Path(path)
+    path = expanded(path)
     document = read_document(path, size=size)
     for dotted, value in (changes or {}).items():
         set_dotted(document, dotted, value)
@@ -186,7 +187,7 @@ def anchor_axes(axes: Any, folder: Path) -> None:
 def _anchored(path: Any, folder: Path) -> Any:
     if not isinstance(path, str) or path == GENERATED:
         return path
-    return str((folder / Path(path).expanduser()).resolve())
+    return path if is_address(path) else str((folder / expanded(path)).resolve())
 
 
 def _anchored_source(source: Any, folder: Path) -> Any:

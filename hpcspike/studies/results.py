@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpcspike.errors import StoreError
+from hpcspike.paths import local
 from hpcspike.spec.study import Study, StudyRun
 from hpcspike.studies.identity import run_hash
 from hpcspike.variables import POINT_RESULTS, SHOWN_DIMENSIONS, STUDY
+from hpcspike.verification import refuse_if_damaged, vouched
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -40,6 +42,7 @@ def open_run(path: str | Path) -> xr.Dataset:
         dataset = xr.Dataset()
     if "run_hash" not in dataset.attrs:
         raise StoreError(f"{path} is not a network of a study; move it away")
+    dataset = vouched(dataset, path)
     dataset.encoding.pop("unlimited_dims", None)  # what has no entries, such as the spikes of rate units
     return dataset
 
@@ -71,13 +74,15 @@ def open_study(path: str | Path) -> xr.DataTree:
     """The tree that ``hpcspike study`` wrote, lazily."""
     import xarray as xr
 
+    path = local(path)
     try:
         tree = xr.open_datatree(path, engine="h5netcdf")
     except Exception:  # whatever it is, it is not ours
+        refuse_if_damaged(Path(path))
         raise StoreError(f"{path} is not the result of a study ('hpcspike study')") from None
     if "study" not in tree.attrs:
         raise StoreError(f"{path} is not the result of a study ('hpcspike study')")
-    return tree
+    return vouched(tree, path)
 
 
 def variants_of(tree: xr.DataTree) -> list[str]:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpcspike.errors import StoreError
+from hpcspike.paths import local
 from hpcspike.sweep.layout import WRITTEN_BY_BATCHES
 from hpcspike.sweep.records import read_records
 from hpcspike.sweep.store import SweepStore, describe, open_store, require_layout
 from hpcspike.variables import POINT, POINT_PARAMETERS, Variable
+from hpcspike.verification import refuse_if_damaged, vouched
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -67,6 +69,7 @@ def open_sweep(path: str | Path, *, complete_only: bool = True, provenance: bool
     """
     import xarray as xr
 
+    path = local(path)
     if Path(path).suffix == ".nc" and Path(path).is_file():
         return _exported(Path(path), provenance=provenance)
     store = open_store(path)
@@ -91,8 +94,10 @@ def _exported(path: Path, *, provenance: bool) -> xr.Dataset:
     except Exception:  # whatever it is, it is not ours
         sweep = xr.Dataset()
     if "sweep_hash" not in sweep.attrs or "point" not in sweep.dims:
+        refuse_if_damaged(path)
         raise StoreError(f"{path} is {_instead(path, sweep)}, not the export of a sweep")
     require_layout(path, sweep.attrs)
+    sweep = vouched(sweep, path)
     for coordinate in sweep.coords.values():
         coordinate.load()
     return sweep if provenance else sweep.drop_vars(JOINED, errors="ignore")
@@ -125,7 +130,7 @@ def open_network(path: str | Path) -> xr.Dataset:
     """
     import xarray as xr
 
-    path = Path(path)
+    path = local(path)
     if not (path.exists() or path.is_symlink()):
         raise StoreError(f"{path}: no such file or store; make it with 'hpcspike train CONFIG --out {path}'")
     try:
@@ -138,8 +143,9 @@ def open_network(path: str | Path) -> xr.Dataset:
     except Exception:  # whatever it is, it is not ours
         dataset = xr.Dataset()
     if "experiment_hash" not in dataset.attrs:
+        refuse_if_damaged(path)
         raise StoreError(f"{path} is {_instead(path, dataset)}, not the trained network that 'hpcspike train' writes")
-    return dataset
+    return vouched(dataset, path)
 
 
 def _instead(path: Path, dataset: xr.Dataset) -> str:
