@@ -80,12 +80,53 @@ POINT_RESULTS = {
     "teacher_fit": Variable(
         ("point",), "float64", "1", "mean correlation of the target and the teacher's readout that stands for it"
     ),
+    "silent_share": Variable(
+        ("point",), "float64", "1", "share of the neurons that fire below measures.silent_rate_hz in the test trials"
+    ),
+    "n_recorded": Variable(("point",), "int64", "1", "neurons that follow a recorded unit, the first ones", fill=0),
+    "correlation_recorded": Variable(("point",), "float64", "1", "as correlation, over the recorded units only"),
+    "correlation_recorded_sd": Variable(("point",), "float64", "1", "s.d. over recorded units of the correlation"),
+    "correlation_auxiliary": Variable(("point",), "float64", "1", "as correlation, over the auxiliary neurons only"),
+    "correlation_trial_mean_recorded": Variable(
+        ("point",), "float64", "1", "as correlation_trial_mean, over the recorded units only"
+    ),
+    "correlation_phi_recorded": Variable(
+        ("point",), "float64", "1", "as correlation_phi, over the recorded units only"
+    ),
+    "spectral_index_recorded": Variable(("point",), "float64", "1", "as spectral_index, over the recorded units only"),
+    "rate_recorded": Variable(("point",), "float64", "Hz", "mean firing rate of the recorded units in the model"),
+    "target_rate_recorded": Variable(("point",), "float64", "Hz", "mean rate of the recorded units in the data"),
+    "rms_error_recorded": Variable(
+        ("point",), "float64", "Hz", "rms error of the trial-averaged rate of the recorded units"
+    ),
+    "n_silent_recorded": Variable(
+        ("point",), "float64", "1", "recorded units below 1 Hz in the model and above 5 Hz in the data"
+    ),
+    "unreachable_share_recorded": Variable(
+        ("point",), "float64", "1", "share of the recorded target time whose rate a neuron without noise cannot hold"
+    ),
     "curve_correlation": Variable(("point", "loop"), "float64", "1", "correlation during each training loop"),
     "curve_rate": Variable(("point", "loop"), "float64", "Hz", "population rate during each training loop"),
     "curve_weight_change": Variable(
         ("point", "loop"), "float64", "1", "Frobenius norm of the loop's weight change over that of the reference"
     ),
 }
+
+RECORDED_RESULTS = (
+    "n_recorded",
+    "correlation_recorded",
+    "correlation_recorded_sd",
+    "correlation_auxiliary",
+    "correlation_trial_mean_recorded",
+    "correlation_phi_recorded",
+    "spectral_index_recorded",
+    "rate_recorded",
+    "target_rate_recorded",
+    "rms_error_recorded",
+    "n_silent_recorded",
+    "unreachable_share_recorded",
+)
+"""Results that only networks with recorded targets have."""
 
 POINT_PROVENANCE = {
     "wall_seconds": Variable(("point",), "float64", "s", "wall time of the point"),
@@ -186,6 +227,17 @@ TRAINED = {
     "stimulus": Variable(("target_set", "neuron"), "float64", "1", "external input during the cue"),
     "neuron_correlation": Variable(
         ("target_set", "neuron"), "float64", "1", "Pearson correlation of response and target, mean over trials"
+    ),
+    "neuron_correlation_trial_mean": Variable(
+        ("target_set", "neuron"), "float64", "1", "Pearson correlation of the trial-averaged response and target"
+    ),
+    "neuron_rate": Variable(("target_set", "neuron"), "float64", "Hz", "mean firing rate in the trained window"),
+    "neuron_target_rate": Variable(("target_set", "neuron"), "float64", "Hz", "mean of the rate target"),
+    "neuron_rms_error": Variable(
+        ("target_set", "neuron"), "float64", "1", "rms error of the trial-averaged response, in the unit of the target"
+    ),
+    "neuron_unreachable_share": Variable(
+        ("target_set", "neuron"), "float64", "1", "share of target time whose rate a neuron without noise cannot hold"
     ),
     "curve_correlation": Variable(("loop",), "float64", "1", "correlation during each training loop"),
     "curve_rate": Variable(("loop",), "float64", "Hz", "population rate during each training loop"),

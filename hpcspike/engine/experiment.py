@@ -16,11 +16,10 @@ from hpcspike.engine.output import DatasetOutput, Output, StoreOutput, put, whol
 from hpcspike.engine.point import train_and_judge
 from hpcspike.engine.trained import Trained
 from hpcspike.measures.evaluate import Evaluation
-from hpcspike.model.build import recording_of
 from hpcspike.model.stand_in import stand_in_attributes
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.identity import experiment_hash
-from hpcspike.variables import POINT_RESULTS, TRAINED, Variable
+from hpcspike.variables import POINT_RESULTS, RECORDED_RESULTS, TRAINED, Variable
 
 if TYPE_CHECKING:
     import xarray
@@ -164,13 +163,13 @@ def _write(output: Output, experiment: Experiment, trained: Trained, evaluation:
         "loop": np.arange(len(trained.curve["correlation"])),
         **{f"curve_{name}": values for name, values in trained.curve.items()},
     }
-    recording = world.agree(lambda: recording_of(experiment))
-    if recording is not None:
-        same["recorded"] = np.arange(problem.n_neurons) < len(recording.values)
+    if problem.recording is not None:
+        same["recorded"] = np.arange(problem.n_neurons) < problem.n_recorded
     by_neuron = {
         "target": (_scale(trained) * problem.targets, 1),
         "stimulus": (problem.stimuli, 1),
         "neuron_correlation": (evaluation.correlation, 1),
+        **{name: (part, 1) for name, part in evaluation.by_neuron.items()},
         "weight": (trained.simulation.weight, 0),
         "weight_initial": (problem.plastic.weight, 0),
         "presynaptic": (problem.plastic.presynaptic, 0),
@@ -181,6 +180,8 @@ def _write(output: Output, experiment: Experiment, trained: Trained, evaluation:
     for name, (part, axis) in by_neuron.items():
         put(output, world, name, variables[name], part, axis=axis)
     for name, value in evaluation.scalars.items():
+        if name in RECORDED_RESULTS and not problem.n_recorded:
+            continue
         put(output, world, name, replace(POINT_RESULTS[name], dims=()), value)
     if trained.diverged_loop < 0:
         _write_trials(output, trained, variables, min(experiment.measures.n_test_trials, RECORDED_TRIALS))
@@ -191,7 +192,9 @@ def _variables(rate: bool) -> dict[str, Variable]:
     response = replace(TRAINED["response"], extra={"quantity": "filtered spikes" if rate else "synaptic drive"})
     changed = {"response": response, "target": TRAINED["target"]}
     if rate:
+        error = replace(TRAINED["neuron_rms_error"], units="Hz", long_name="rms error of the trial-averaged rate")
         changed = {name: replace(item, units="Hz", long_name=f"{name} rate") for name, item in changed.items()}
+        changed["neuron_rms_error"] = error
     return TRAINED | changed
 
 

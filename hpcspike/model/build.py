@@ -81,4 +81,5 @@ def build_problem(experiment: Experiment, *, block: tuple[int, int] | None = Non
         noise=frozen_noise(experiment, neurons, duration),
         seed=experiment.seed,
         replicate=experiment.replicate,
+        recording=recording,
     )

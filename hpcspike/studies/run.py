@@ -15,7 +15,6 @@ from hpcspike.engine.training import OnLoop, train
 from hpcspike.errors import SpecError
 from hpcspike.measures.altered import untrained
 from hpcspike.measures.evaluate import evaluate
-from hpcspike.model.build import recording_of
 from hpcspike.model.stand_in import stand_in_attributes
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.study import Shown, Study, StudyRun
@@ -23,7 +22,7 @@ from hpcspike.studies.during import DuringTraining
 from hpcspike.studies.identity import run_hash
 from hpcspike.studies.learned import carrier_of, evenly_spread, goes_through_interface, learned_arrays
 from hpcspike.studies.probes import PROBES, Arrays, Networks
-from hpcspike.variables import POINT_RESULTS, SHOWN_DIMENSIONS, STUDY
+from hpcspike.variables import POINT_RESULTS, RECORDED_RESULTS, SHOWN_DIMENSIONS, STUDY
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -76,7 +75,8 @@ def _trained_arrays(
 ) -> Arrays:
     problem = build_problem(experiment)
     shows = run.replicate == 0
-    examples = example_neurons(experiment, problem.n_neurons, study.shown.neurons)
+    # of recorded targets only units that were recorded
+    examples = evenly_spread(problem.n_recorded or problem.n_neurons, study.shown.neurons)
     during = DuringTraining(examples, study.shown.loops if shows else ())
     trained = train(
         problem, experiment.training, threads=threads, progress=progress, on_loop=on_loop, on_update=during,
@@ -84,7 +84,11 @@ def _trained_arrays(
     )  # fmt: skip
     before = untrained(trained)
     evaluation = evaluate(trained, experiment.measures, tau_corr_ms=getattr(experiment.targets, "tau_corr_ms", np.nan))
-    arrays: Arrays = {name: ((), value) for name, value in evaluation.scalars.items()}
+    arrays: Arrays = {
+        name: ((), value)
+        for name, value in evaluation.scalars.items()
+        if problem.n_recorded or name not in RECORDED_RESULTS
+    }
     arrays["window_ms"] = ((), problem.duration_ms)
     for name in ("correlation", "rate", "weight_change"):
         arrays[f"curve_{name}"] = (("loop",), trained.curve[name])
@@ -96,13 +100,6 @@ def _trained_arrays(
     if shows:
         arrays |= _shown(trained, before, study.shown, examples, during)
     return arrays
-
-
-def example_neurons(experiment: Experiment, n_neurons: int, count: int) -> np.ndarray:
-    """Evenly spread neurons, (at most count,); of recorded targets only the recorded ones."""
-    recording = recording_of(experiment)
-    among = n_neurons if recording is None else len(recording.values)
-    return evenly_spread(among, count)
 
 
 def _shown(trained: Trained, before: Trained, shown: Shown, examples: np.ndarray, during: DuringTraining) -> Arrays:
