@@ -15,7 +15,7 @@ from hpcspike.learners.tasks import Tested, assess
 from hpcspike.learners.trials import Task
 from hpcspike.measures.correlation import centred, pearson
 from hpcspike.measures.spectrum import fast_share, spectral_index
-from hpcspike.measures.status import classify
+from hpcspike.measures.status import classify, silent_share
 from hpcspike.spec.experiment import Experiment, Measures
 from hpcspike.spec.identity import canonical
 from hpcspike.variables import POINT_RESULTS
@@ -98,9 +98,12 @@ def judge(task: Task, tested: Tested, measures: Measures) -> dict[str, float | i
     """Measures of tests of a learner on its own, as `hpcspike.measures.evaluate` has them.
 
     Of a task whose trials differ, only correlation and rate: the others compare answers to one and the same target.
-    Where answers are right or wrong, only the rate.
+    Where answers are right or wrong, only the rate and the share of silent neurons.
     """
-    rate: dict[str, float | int] = {"population_rate": float(tested.rate_hz.mean())}
+    of_neurons = np.mean([rollout.rates_hz(task.duration_ms) for rollout in tested.rollouts], axis=0)
+    rate: dict[str, float | int] = {
+        "population_rate": float(tested.rate_hz.mean()), "silent_share": silent_share(of_neurons, measures)
+    }  # fmt: skip
     if task.score == "error":
         return rate
     wanted = [task.sample("test", index).target.T for index in range(len(tested.rollouts))]

@@ -18,7 +18,7 @@ from hpcspike.measures.correlation import centred, pearson
 from hpcspike.measures.quasi_static import predict_quasi_static
 from hpcspike.measures.recorded import recorded_scalars
 from hpcspike.measures.spectrum import SHARES, band_powers, share_of, spectral_index
-from hpcspike.measures.status import classify
+from hpcspike.measures.status import classify, silent_share
 from hpcspike.measures.theory import sampling_scale, tracking_scale
 from hpcspike.measures.verdict import verdict
 from hpcspike.model.reach import reach_of
@@ -186,11 +186,6 @@ def _response_scalars(
         "spectral_index": spectral_index(share, share_target),
         **recorded_scalars(whole, problem.n_recorded, rate_targets=rate),
     }
-
-
-def silent_share(rates_hz: np.ndarray, measures: Measures) -> float:
-    """Share of the neurons (n,) that fire less than ``measures.silent_rate_hz``; NaN of units that do not spike."""
-    return float((rates_hz < measures.silent_rate_hz).mean()) if np.isfinite(rates_hz).all() else math.nan
 
 
 def _clamped_scalars(trained: Trained, measures: Measures) -> dict[str, float | int]:

@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from hpcspike.measures.recorded import ASKED_ABOVE_HZ, SILENT_BELOW_HZ
 from hpcspike.spec.experiment import Measures
 from hpcspike.variables import STATUS
@@ -93,6 +95,42 @@ def remarks(scalars: Scalars) -> list[str]:
         f"above {ASKED_ABOVE_HZ:g} Hz in the data); {100 * unreachable:.2g} % of the target time asks for rates that a "
         "neuron without noise cannot hold",
     ]
+
+
+def judged_points(columns: Mapping[str, np.ndarray], *, n_test_trials: int | None) -> str:
+    """Over what finished points of a sweep are judged, and what their correlation does not show.
+
+    Parameters
+    ----------
+    columns
+        (points,) each, by the names of `hpcspike.variables.POINT_RESULTS`: status, silent_share,
+        those of recorded units.
+    n_test_trials
+        Number of test trials; None if points differ in it.
+    """
+    trials = "" if n_test_trials is None else f", {counted(n_test_trials, 'test trial')}"
+    learned = columns["status"] == STATUS.index("learned")
+    silent = int((learned & (columns.get("silent_share", np.zeros(len(learned))) > 0)).sum())
+    ending = f"; {silent} of {counted(int(learned.sum()), 'learned network')} with silent neurons" if silent else ""
+    if not np.any(columns.get("n_recorded", 0)):
+        return f"over all neurons, plasticity off{trials}{ending}"
+    mean = {name: _known_mean(columns[name]) for name in columns}
+    auxiliary = mean["correlation_auxiliary"]
+    beside = f" (auxiliary neurons {auxiliary:.3g})" if math.isfinite(auxiliary) else ""
+    rates = ""
+    if math.isfinite(mean["target_rate_recorded"]):
+        rates = (
+            f"; rates {mean['rate_recorded']:.3g} Hz in the model, {mean['target_rate_recorded']:.3g} Hz in the data, "
+            f"{mean['n_silent_recorded']:.3g} of {mean['n_recorded']:.3g} units silent"
+        )
+    value = mean["correlation_recorded"]
+    over = f"over recorded units: correlation {value:.3g}{beside}, plasticity off{trials}"
+    return f"{over}, means of {counted(len(learned), 'network')}{rates}{ending}"
+
+
+def _known_mean(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else math.nan
 
 
 def judged_over(scalars: Scalars) -> str:
