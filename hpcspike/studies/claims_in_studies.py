@@ -247,8 +247,8 @@ def _beside(tables: Tables, study: str, variant: str) -> str:
         return ""
     auxiliary, model, data, error = (float(np.nanmean(column)) for column in columns)
     return (
-        f" (single trials of auxiliary neurons {auxiliary:.2f}; rates {model:.3g} Hz in the model, {data:.3g} Hz in the "
-        f"data, rms error {error:.3g} Hz)"
+        f" (single trials of auxiliary neurons {auxiliary:.2f}; rates {model:.3g} Hz in the model, {data:.3g} Hz in "
+        f"the data, rms error {error:.3g} Hz)"
     )
 
 
