@@ -31,6 +31,9 @@ _status = {"flag_values": list(range(len(STATUS))), "flag_meanings": " ".join(ST
 STAND_IN = "generated stand-in, not recorded"
 """What everything that is computed from made-up recordings says, as its attribute ``stand_in`` and in figures."""
 
+ABOUT_UNITS = {"about": "recorded unit"}
+"""Attribute of coordinates along ``neuron`` that say something of the recorded units, which files differ in."""
+
 POINT_PARAMETERS = {
     "tau_syn_ms": Variable(("point",), "float64", "ms", "synaptic decay time tau_s"),
     "tau_corr_ms": Variable(("point",), "float64", "ms", "correlation time of the targets tau_c"),
@@ -213,6 +216,14 @@ TRAINED = {
     "target_set": Variable(("target_set",), "int64", "1", "target set, each with its own cue"),
     "loop": Variable(("loop",), "int64", "1", "training loop"),
     "recorded": Variable(("neuron",), "bool", "1", "whether the neuron follows a recorded unit (else auxiliary)"),
+    "unit_name": Variable(
+        ("neuron",),
+        "str",
+        "1",
+        "name of the recorded unit that the neuron follows; empty of auxiliary ones",
+        extra=ABOUT_UNITS,
+    ),
+    "recording_time": Variable(("time",), "float64", "ms", "time on the axis of the recording"),
     "target": Variable(("target_set", "neuron", "time"), "float64", "1", "target"),
     "drive": Variable(("target_set", "trial", "neuron", "time"), "float64", "1", "synaptic drive u"),
     "response": Variable(("target_set", "trial", "neuron", "time"), "float64", "1", "what is compared with the target"),
@@ -253,6 +264,7 @@ _state = {"flag_values": [0, 1], "flag_meanings": "after before"}
 STUDY = {
     "loop": Variable(("loop",), "int64", "1", "training loop, 1 being the first"),
     "example": Variable(("example",), "int64", "1", "example neuron"),
+    "example_unit": Variable(("example",), "str", "1", "name of the recorded unit that the example neuron follows"),
     "raster_neuron": Variable(("raster_neuron",), "int64", "1", "neuron whose spikes are kept"),
     "target_set": Variable(("target_set",), "int64", "1", "target set, each with its own cue"),
     "trial": Variable(("trial",), "int64", "1", "test trial"),

@@ -21,7 +21,7 @@ from tests.small_networks import experiment
 
 SCALARS = {name for name, variable in POINT_RESULTS.items() if variable.dims == ("point",)}
 CURVES = {name for name, variable in POINT_RESULTS.items() if variable.dims == ("point", "loop")}
-OF_RECORDINGS = {"recorded", *RECORDED_RESULTS}
+OF_RECORDINGS = {"recorded", "unit_name", "recording_time", *RECORDED_RESULTS}
 OF_RATES = {"neuron_target_rate", "neuron_unreachable_share"}
 BY_NEURON = {name for name in TRAINED if name.startswith("neuron_")} - {"neuron_correlation"}
 EVOKED = {"trial", "drive", "response", "spike_time", "spike_neuron", "spike_trial", "spike_set"}

@@ -17,6 +17,7 @@ from hpcspike.engine.point import train_and_judge
 from hpcspike.engine.trained import Trained
 from hpcspike.measures.evaluate import Evaluation
 from hpcspike.model.stand_in import stand_in_attributes
+from hpcspike.model.unit_labels import recording_time, unit_labels
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.identity import experiment_hash
 from hpcspike.variables import POINT_RESULTS, RECORDED_RESULTS, TRAINED, Variable
@@ -84,8 +85,8 @@ def run(
 def describe(experiment: Experiment, trained: Trained, evaluation: Evaluation) -> xarray.Dataset:
     """The Dataset of a trained network, on every rank; see `run`."""
     output = DatasetOutput(trained.world)
-    _write(output, experiment, trained, evaluation)
-    output.finish(_attributes(experiment), _COORDINATES)
+    coordinates = _write(output, experiment, trained, evaluation)
+    output.finish(_attributes(experiment), coordinates)
     assert output.dataset is not None
     return output.dataset
 
@@ -131,11 +132,11 @@ def train_to_store(
         else:
             output = StoreOutput(world, unfinished)
         with world.phases("write"):
-            _write(output, experiment, trained, evaluation)
+            coordinates = _write(output, experiment, trained, evaluation)
         record = provenance.of_ranks(world) | {"wall_seconds": time.perf_counter() - began}
         if world.rank == 0:
             record = provenance.collect(n_ranks=world.size, n_threads=threads) | record
-        output.finish({**_attributes(experiment), "provenance": json.dumps(record)}, _COORDINATES)
+        output.finish({**_attributes(experiment), "provenance": json.dumps(record)}, coordinates)
         if isinstance(output, DatasetOutput):
             dataset = output.dataset
             world.agree(lambda: None if dataset is None else dataset.to_netcdf(unfinished, engine="h5netcdf"))
@@ -152,9 +153,9 @@ def _attributes(experiment: Experiment) -> dict[str, str]:
     }
 
 
-def _write(output: Output, experiment: Experiment, trained: Trained, evaluation: Evaluation) -> None:
-    """Give every variable to an output; all ranks do so together, each with its block."""
-    problem, world = trained.problem, trained.world
+def _write(output: Output, experiment: Experiment, trained: Trained, evaluation: Evaluation) -> list[str]:
+    """Give every variable to an output; all ranks do so together, each with its block. Returns the coordinates."""
+    problem, world, coordinates = trained.problem, trained.world, list(_COORDINATES)
     variables = _variables(experiment.training.variable == "rate")
     same: dict[str, Any] = {
         "neuron": np.arange(problem.n_neurons),
@@ -165,6 +166,11 @@ def _write(output: Output, experiment: Experiment, trained: Trained, evaluation:
     }
     if problem.recording is not None:
         same["recorded"] = np.arange(problem.n_neurons) < problem.n_recorded
+        of_recording = unit_labels(problem.recording, problem.n_neurons)
+        of_recording["recording_time"] = recording_time(problem.recording, same["time"])
+        variables |= {name: variable for name, (variable, _) in of_recording.items()}
+        coordinates += of_recording
+        same |= {name: values for name, (_, values) in of_recording.items()}
     by_neuron = {
         "target": (_scale(trained) * problem.targets, 1),
         "stimulus": (problem.stimuli, 1),
@@ -185,6 +191,7 @@ def _write(output: Output, experiment: Experiment, trained: Trained, evaluation:
         put(output, world, name, replace(POINT_RESULTS[name], dims=()), value)
     if trained.diverged_loop < 0:
         _write_trials(output, trained, variables, min(experiment.measures.n_test_trials, RECORDED_TRIALS))
+    return coordinates
 
 
 def _variables(rate: bool) -> dict[str, Variable]:

@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 
 from hpcspike.analysis import neuron_correlation, power_spectrum
 from hpcspike.analysis.neurons import experiment_of
+from hpcspike.analysis.units import called
 from hpcspike.errors import DataError
 from hpcspike.figures.style import (
     BLACK,
@@ -101,7 +102,7 @@ def draw_trace(axes: Axes, one: xr.Dataset, trial: int, neuron: int, correlation
             axes.plot(time, one["response"].isel(trial=other), color=GREY, lw=0.5, alpha=0.6)
     axes.plot(time, one["response"].isel(trial=trial), color=RESPONSE, lw=0.9)
     axes.plot(time, one["target"], color=TARGET, lw=1.5)
-    axes.set_title(f"neuron {neuron}, correlation {correlation:.2f}", fontsize=8)
+    axes.set_title(f"{called(one, neuron)}, correlation {correlation:.2f}", fontsize=8)
     axes.set_xlim(time[0], time[-1])
     few_ticks(axes, "y", 3)
 

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from hpcspike.analysis import neuron_correlation
+from hpcspike.analysis.units import called
 from hpcspike.figures.network import quantity, recorded_only
 from hpcspike.figures.style import (
     BLUE,
@@ -95,7 +96,10 @@ def _samples(panels: np.ndarray, data: xr.DataArray, model: xr.DataArray, correl
     for axes, unit in zip(panels, chosen, strict=True):
         axes.plot(time, model.values[unit], color=RESPONSE, lw=1.0, label="model")
         axes.plot(time, data.values[unit], color=TARGET, lw=1.5, label="data")
-        axes.set_title(f"unit {unit}, correlation {correlation[unit]:.2f}", fontsize=8)
+        axes.set_title(
+            f"{called(data.isel(neuron=unit), int(data['neuron'][unit]))}, correlation {correlation[unit]:.2f}",
+            fontsize=8,
+        )
         axes.set_xlim(time[0], time[-1])
         few_ticks(axes, "y", 3)
     panels[0].legend(loc="lower right", bbox_to_anchor=(1.0, 0.93), ncols=2, borderaxespad=0.2)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +41,10 @@ class Recording:
         Shape (n_units,), 0-based position of every kept unit in the file.
     mean_rates_hz
         Shape (n_units,), mean over the file's samples in Hz; None for drives.
+    attributes
+        Name -> (n_units,): what else the file says of the kept units (id, area, depth, quality, ...).
+    alignment
+        What counts as time 0 of ``times_ms``, such as the NWB column ``go_time``; None: not said.
     """
 
     values: Array
@@ -46,6 +52,8 @@ class Recording:
     unit_ids: tuple[str, ...]
     rows: NDArray[np.int64]
     mean_rates_hz: Array | None
+    attributes: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    alignment: str | None = None
 
 
 def read_recording(targets: RecordedTargets, *, tau_ms: float = 10.0, seed: int = 1) -> Recording:

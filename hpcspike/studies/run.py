@@ -15,6 +15,7 @@ from hpcspike.engine.training import OnLoop, train
 from hpcspike.errors import SpecError
 from hpcspike.measures.altered import untrained
 from hpcspike.measures.evaluate import evaluate
+from hpcspike.model.problem import Problem
 from hpcspike.model.stand_in import stand_in_attributes
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.study import Shown, Study, StudyRun
@@ -110,6 +111,7 @@ def _shown(trained: Trained, before: Trained, shown: Shown, examples: np.ndarray
     networks = {"after": trained, **({"before": before} if shown.before else {})}
     arrays: Arrays = {
         "example": (("example",), examples),
+        **_names(problem, examples),
         "raster_neuron": (("raster_neuron",), rastered),
         "target_time": (("target_time",), problem.grid_ms * np.arange(1, problem.n_samples + 1)),
         "target": (("target_set", "example", "target_time"), scale * problem.targets[:, examples]),
@@ -143,6 +145,13 @@ def _shown(trained: Trained, before: Trained, shown: Shown, examples: np.ndarray
         arrays["update_time"] = (("update_time",), interval * np.arange(1, kept.shape[-1] + 1))
         arrays["response_during"] = (("shown_loop", "example", "update_time"), scale * kept)
     return arrays
+
+
+def _names(problem: Problem, examples: np.ndarray) -> Arrays:
+    """Names of the recorded units that the example neurons follow, if they do."""
+    if problem.recording is None:
+        return {}
+    return {"example_unit": (("example",), np.array(problem.recording.unit_ids, dtype=np.str_)[examples])}
 
 
 def _dataset(arrays: Arrays, experiment: Experiment) -> xr.Dataset:
