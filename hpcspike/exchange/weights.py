@@ -31,7 +31,8 @@ def weights_csr(trained: xr.Dataset, *, initial: bool = False, fixed: bool = Fal
     scipy.sparse.csr_array
         Shape (N, N), float64. Row i holds the inputs of the postsynaptic neuron i, column j the outputs of the
         presynaptic neuron j: u_i = sum_j W[i, j] r_j, in units of u per spike per tau; ``trained.unit_name`` names the
-        recorded units of both. A plastic synapse of weight 0 is stored, so that ``.indices`` tell who is connected, unless the fixed weights are added.
+        recorded units of both. A plastic synapse of weight 0 is stored, so that ``.indices`` tell who is connected,
+        unless the fixed weights are added.
 
     Raises
     ------
