@@ -44,7 +44,7 @@ def recording_time(recording: Recording, window_times_ms: np.ndarray) -> tuple[V
     """The recording's own time axis at times (samples,) of the window, in ms, and what counts as 0 on it if known."""
     known = {} if recording.alignment is None else {"alignment": recording.alignment}
     variable = replace(TRAINED["recording_time"], extra=known)
-    return variable, recording.times_ms[0] + window_times_ms
+    return variable, recording.begin_ms + window_times_ms
 
 
 def _padded(values: Any, n_neurons: int) -> np.ndarray:
