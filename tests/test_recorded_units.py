@@ -379,6 +379,29 @@ def test_figures_name_the_unit(network: xr.Dataset) -> None:
     assert called(network.isel(neuron=7), 7) == "neuron 7"
 
 
+def test_rates_of_model_and_data_stand_beside_the_correlations(network: xr.Dataset) -> None:
+    figure = data_beside_model(network)
+    (axes,) = (axes for axes in figure.axes if axes.get_xlabel() == "mean rate in the data (Hz)")
+    identity, units = axes.get_lines()
+    np.testing.assert_array_equal(identity.get_xdata(), identity.get_ydata())
+    np.testing.assert_array_equal(units.get_xdata(), network["neuron_target_rate"][0, :3])
+    np.testing.assert_array_equal(units.get_ydata(), network["neuron_rate"][0, :3])
+    data, model = (float(network[name]) for name in ("target_rate_recorded", "rate_recorded"))
+    title = f"means {data:.3g} and {model:.3g} Hz\nrms error {float(network['rms_error_recorded']):.3g} Hz\n"
+    assert axes.get_title("left").endswith(f"{title}{int(network['n_silent_recorded'])} of 3 units silent")
+    plt.close(figure)
+
+
+def test_the_page_of_one_point_says_over_which_neurons_it_is_judged(network: xr.Dataset) -> None:
+    figure = point_overview(network)
+    value, other = float(network["correlation_recorded"]), float(network["correlation_auxiliary"])
+    assert f"correlation {value:.3g} over 3 recorded units ({other:.3g} over 6 auxiliary ones)" in figure.get_suptitle()
+    titles = [axes.get_title("left") for axes in figure.axes]
+    index = f"spectral index {float(network['spectral_index_recorded']):+.2f}, recorded units"
+    assert any(title.endswith(index) for title in titles)
+    plt.close(figure)
+
+
 def test_units_are_named_in_weights_for_other_programs(network: xr.Dataset) -> None:
     matrix = weight_matrix(network)
     for axis in ("postsynaptic", "presynaptic"):

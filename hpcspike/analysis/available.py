@@ -40,7 +40,14 @@ def analyses_for(sweep: xr.Dataset) -> dict[str, Callable[[], xr.Dataset]]:
             available[f"collapse_{regime}"] = partial(collapse, sweep, regime=regime)
     if allows_capacity(sweep):
         available["capacity"] = partial(capacity, sweep, threshold=THRESHOLDS)
-    return available
+    if "judged" not in sweep.attrs:
+        return available
+    return {name: partial(_judged, make, sweep.attrs["judged"]) for name, make in available.items()}
+
+
+def _judged(make: Callable[[], xr.Dataset], over: str) -> xr.Dataset:
+    """A table that says over which neurons its correlations are."""
+    return make().assign_attrs(judged=over)
 
 
 def n_values(sweep: xr.Dataset, name: str) -> int:

@@ -38,7 +38,7 @@ def verdict(scalars: Scalars, *, n_neurons: int, n_sets: int = 1, measures: Meas
         Of recorded targets the correlation is that of the recorded units, with that of the auxiliary neurons beside it.
     """
     measures = measures or Measures()
-    parts = [qualified_status(scalars, n_neurons=n_neurons, measures=measures), *_correlation(scalars, n_neurons)]
+    parts = [qualified_status(scalars, n_neurons=n_neurons, measures=measures), *correlation_over(scalars, n_neurons)]
     if math.isfinite(_value(scalars, "correlation")):
         parts += ["plasticity off", counted(measures.n_test_trials, "test trial")]
         parts += _interval(scalars, n_neurons * n_sets)
@@ -146,7 +146,8 @@ def judged(scalars: Scalars) -> str:
     return f"correlation {_value(scalars, name):.3f}{over}{silent}"
 
 
-def _correlation(scalars: Scalars, n_neurons: int) -> list[str]:
+def correlation_over(scalars: Scalars, n_neurons: int) -> list[str]:
+    """The correlation that is judged, with the neurons it is over and those beside them; none if there is none."""
     value = _value(scalars, judged_over(scalars))
     if not math.isfinite(value):
         return []
