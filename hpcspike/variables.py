@@ -31,6 +31,9 @@ _status = {"flag_values": list(range(len(STATUS))), "flag_meanings": " ".join(ST
 STAND_IN = "generated stand-in, not recorded"
 """What everything that is computed from made-up recordings says, as its attribute ``stand_in`` and in figures."""
 
+ABOUT_UNITS = {"about": "recorded unit"}
+"""Attribute of coordinates along ``neuron`` that say something of the recorded units, which files differ in."""
+
 POINT_PARAMETERS = {
     "tau_syn_ms": Variable(("point",), "float64", "ms", "synaptic decay time tau_s"),
     "tau_corr_ms": Variable(("point",), "float64", "ms", "correlation time of the targets tau_c"),
@@ -80,12 +83,53 @@ POINT_RESULTS = {
     "teacher_fit": Variable(
         ("point",), "float64", "1", "mean correlation of the target and the teacher's readout that stands for it"
     ),
+    "silent_share": Variable(
+        ("point",), "float64", "1", "share of the neurons that fire below measures.silent_rate_hz in the test trials"
+    ),
+    "n_recorded": Variable(("point",), "int64", "1", "neurons that follow a recorded unit, the first ones", fill=0),
+    "correlation_recorded": Variable(("point",), "float64", "1", "as correlation, over the recorded units only"),
+    "correlation_recorded_sd": Variable(("point",), "float64", "1", "s.d. over recorded units of the correlation"),
+    "correlation_auxiliary": Variable(("point",), "float64", "1", "as correlation, over the auxiliary neurons only"),
+    "correlation_trial_mean_recorded": Variable(
+        ("point",), "float64", "1", "as correlation_trial_mean, over the recorded units only"
+    ),
+    "correlation_phi_recorded": Variable(
+        ("point",), "float64", "1", "as correlation_phi, over the recorded units only"
+    ),
+    "spectral_index_recorded": Variable(("point",), "float64", "1", "as spectral_index, over the recorded units only"),
+    "rate_recorded": Variable(("point",), "float64", "Hz", "mean firing rate of the recorded units in the model"),
+    "target_rate_recorded": Variable(("point",), "float64", "Hz", "mean rate of the recorded units in the data"),
+    "rms_error_recorded": Variable(
+        ("point",), "float64", "Hz", "rms error of the trial-averaged rate of the recorded units"
+    ),
+    "n_silent_recorded": Variable(
+        ("point",), "float64", "1", "recorded units below 1 Hz in the model and above 5 Hz in the data"
+    ),
+    "unreachable_share_recorded": Variable(
+        ("point",), "float64", "1", "share of the recorded target time whose rate a neuron without noise cannot hold"
+    ),
     "curve_correlation": Variable(("point", "loop"), "float64", "1", "correlation during each training loop"),
     "curve_rate": Variable(("point", "loop"), "float64", "Hz", "population rate during each training loop"),
     "curve_weight_change": Variable(
         ("point", "loop"), "float64", "1", "Frobenius norm of the loop's weight change over that of the reference"
     ),
 }
+
+RECORDED_RESULTS = (
+    "n_recorded",
+    "correlation_recorded",
+    "correlation_recorded_sd",
+    "correlation_auxiliary",
+    "correlation_trial_mean_recorded",
+    "correlation_phi_recorded",
+    "spectral_index_recorded",
+    "rate_recorded",
+    "target_rate_recorded",
+    "rms_error_recorded",
+    "n_silent_recorded",
+    "unreachable_share_recorded",
+)
+"""Results that only networks with recorded targets have."""
 
 POINT_PROVENANCE = {
     "wall_seconds": Variable(("point",), "float64", "s", "wall time of the point"),
@@ -172,6 +216,14 @@ TRAINED = {
     "target_set": Variable(("target_set",), "int64", "1", "target set, each with its own cue"),
     "loop": Variable(("loop",), "int64", "1", "training loop, or pass of another learner than rls"),
     "recorded": Variable(("neuron",), "bool", "1", "whether the neuron follows a recorded unit (else auxiliary)"),
+    "unit_name": Variable(
+        ("neuron",),
+        "str",
+        "1",
+        "name of the recorded unit that the neuron follows; empty of auxiliary ones",
+        extra=ABOUT_UNITS,
+    ),
+    "recording_time": Variable(("time",), "float64", "ms", "time on the axis of the recording"),
     "target": Variable(("target_set", "neuron", "time"), "float64", "1", "target"),
     "drive": Variable(("target_set", "trial", "neuron", "time"), "float64", "1", "synaptic drive u"),
     "response": Variable(("target_set", "trial", "neuron", "time"), "float64", "1", "what is compared with the target"),
@@ -186,6 +238,17 @@ TRAINED = {
     "stimulus": Variable(("target_set", "neuron"), "float64", "1", "external input during the cue"),
     "neuron_correlation": Variable(
         ("target_set", "neuron"), "float64", "1", "Pearson correlation of response and target, mean over trials"
+    ),
+    "neuron_correlation_trial_mean": Variable(
+        ("target_set", "neuron"), "float64", "1", "Pearson correlation of the trial-averaged response and target"
+    ),
+    "neuron_rate": Variable(("target_set", "neuron"), "float64", "Hz", "mean firing rate in the trained window"),
+    "neuron_target_rate": Variable(("target_set", "neuron"), "float64", "Hz", "mean of the rate target"),
+    "neuron_rms_error": Variable(
+        ("target_set", "neuron"), "float64", "1", "rms error of the trial-averaged response, in the unit of the target"
+    ),
+    "neuron_unreachable_share": Variable(
+        ("target_set", "neuron"), "float64", "1", "share of target time whose rate a neuron without noise cannot hold"
     ),
     "curve_correlation": Variable(("loop",), "float64", "1", "correlation during each training loop"),
     "curve_rate": Variable(("loop",), "float64", "Hz", "population rate during each training loop"),
@@ -223,6 +286,7 @@ _state = {"flag_values": [0, 1], "flag_meanings": "after before"}
 STUDY = {
     "loop": Variable(("loop",), "int64", "1", "training loop, 1 being the first"),
     "example": Variable(("example",), "int64", "1", "example neuron"),
+    "example_unit": Variable(("example",), "str", "1", "name of the recorded unit that the example neuron follows"),
     "raster_neuron": Variable(("raster_neuron",), "int64", "1", "neuron whose spikes are kept"),
     "target_set": Variable(("target_set",), "int64", "1", "target set, each with its own cue"),
     "trial": Variable(("trial",), "int64", "1", "test trial"),

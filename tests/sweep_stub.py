@@ -15,7 +15,7 @@ def stub_point(experiment: Experiment, **_: Any) -> SimpleNamespace:
     """Results as `hpcspike.runs.point.run_point` returns them, drawn from the experiment's hash."""
     random = np.random.default_rng(int(experiment_hash(experiment)[:15], 16))
     n_loops = experiment.training.n_loops * experiment.targets.n_sets
-    scalars: dict[str, Any] = {"status": 0, "diverged_loop": -1}
+    scalars: dict[str, Any] = {"status": 0, "diverged_loop": -1, "n_recorded": 0}
     for name, variable in POINT_RESULTS.items():
         if variable.dims == ("point",) and name not in scalars:
             scalars[name] = float(random.uniform())

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from hpcspike.variables import POINT_PARAMETERS, POINT_PROVENANCE, POINT_RESULTS, STATUS, TRAINED
+from hpcspike.variables import POINT_PARAMETERS, POINT_PROVENANCE, POINT_RESULTS, RECORDED_RESULTS, STATUS, TRAINED
 
 Columns = Mapping[str, np.ndarray]
 
@@ -95,6 +95,8 @@ def _results(p: Columns, correlation: np.ndarray, n_loops: int) -> dict[str, np.
         "sampling_theory": 1 / np.sqrt(n * tau_syn / 10.0),
         "status": status,
         "diverged_loop": np.full(len(status), -1),
+        "silent_share": np.zeros(len(status)),
+        **{name: np.full(len(status), POINT_RESULTS[name].fill) for name in RECORDED_RESULTS},
         "curve_correlation": correlation[:, None] * growth,
         "curve_rate": 8.0 + 0 * correlation[:, None] * growth,
         "curve_weight_change": 0 * correlation[:, None] + np.exp(-np.arange(n_loops) / 4.0),
@@ -110,6 +112,7 @@ _KNOWN = {
     "correlation", "correlation_sd", "correlation_trial_mean", "population_rate", "trial_sd",
     "residual_after_averaging", "fast_share_response", "fast_share_target", "spectral_index", "sampling_error",
     "tracking_error", "quasi_static_residual", "tracking_theory", "sampling_theory", "status", "diverged_loop",
+    "silent_share", *RECORDED_RESULTS,
     "curve_correlation", "curve_rate", "curve_weight_change",
 }  # fmt: skip
 

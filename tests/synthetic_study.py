@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from hpcspike.variables import POINT_RESULTS, STATUS, STUDY
+from hpcspike.variables import POINT_RESULTS, RECORDED_RESULTS, STATUS, STUDY
 
 PROBES = ("quasi_static", "lesion", "shuffle", "perturbation", "spectrum", "heterogeneity", "recall", "signs")
 Arrays = dict[str, tuple[tuple[str, ...], Any]]
@@ -61,7 +61,11 @@ def synthetic_network(
 ) -> xr.Dataset:
     """One network; replicate 0 holds time courses. Correlation 0.9 - shift - 0.01 replicate; learned after loop 1."""
     level = 0.9 - shift - 0.01 * replicate
-    values = {name: 0.5 for name, variable_ in POINT_RESULTS.items() if variable_.dims == ("point",)}
+    values = {
+        name: 0.5
+        for name, variable_ in POINT_RESULTS.items()
+        if variable_.dims == ("point",) and name not in RECORDED_RESULTS
+    }
     values |= {"correlation": level, "correlation_trial_mean": level + 0.05, "population_rate": 8.0 + replicate}
     values |= {"correlation_phi": level - 0.1 if variable == "rate" else np.nan, "status": 0, "diverged_loop": -1}
     loop = np.arange(2 if diverged else n_loops * n_sets)

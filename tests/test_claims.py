@@ -130,7 +130,7 @@ def test_a_network_that_diverged_has_not_learned() -> None:
 def test_studies_without_some_of_their_variants_give_the_rows_they_can() -> None:
     table = fig1_table(0.95, 0.75)
     assert {row.claim for row in rows({"fig1": table.sel(variant=["drive"])})} == {1}
-    cortex = table[["correlation"]].rename(correlation="correlation_trial_mean")
+    cortex = table[["correlation"]].rename(correlation="correlation_trial_mean_recorded")
     cortex = cortex.assign_coords(variant=["ratio-0", "ratio-2"])
     assert {row.measure.split(" auxiliary")[0][-1] for row in rows({"fig5": cortex}) if "minus" in row.measure} == {"2"}
     lesion = table[["correlation"]].expand_dims(lesion_fraction=[0.05, 0.4]).rename(correlation="lesion_correlation")

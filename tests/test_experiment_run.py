@@ -16,11 +16,14 @@ from hpcspike.runs.point import run_point
 from hpcspike.runs.run import RECORDED_TRIALS
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.identity import experiment_hash
-from hpcspike.variables import POINT_RESULTS, STATUS, TRAINED
+from hpcspike.variables import POINT_RESULTS, RECORDED_RESULTS, STATUS, TRAINED
 from tests.small_networks import experiment
 
 SCALARS = {name for name, variable in POINT_RESULTS.items() if variable.dims == ("point",)}
 CURVES = {name for name, variable in POINT_RESULTS.items() if variable.dims == ("point", "loop")}
+OF_RECORDINGS = {"recorded", "unit_name", "recording_time", *RECORDED_RESULTS}
+OF_RATES = {"neuron_target_rate", "neuron_unreachable_share"}
+BY_NEURON = {name for name in TRAINED if name.startswith("neuron_")} - {"neuron_correlation"}
 EVOKED = {"trial", "drive", "response", "spike_time", "spike_neuron", "spike_trial", "spike_set"}
 DIVERGING = {
     "targets": {"kind": "sine", "duration_ms": 100.0, "amplitude": (1e9, 1e9)},
@@ -116,7 +119,8 @@ def test_an_interval_of_a_thousand_steps_with_fast_synapses_is_no_problem() -> N
 
 
 def test_dataset_holds_what_is_registered_with_its_dims_dtype_and_unit(dataset: xr.Dataset, exp: Experiment) -> None:
-    assert set(dataset.variables) == (set(TRAINED) - {"recorded"}) | SCALARS
+    absent = OF_RECORDINGS | (OF_RATES if exp.training.variable == "drive" else set())
+    assert set(dataset.variables) == (set(TRAINED) | SCALARS) - absent
     for name, variable in {**POINT_RESULTS, **TRAINED}.items():
         if name not in dataset:
             continue
@@ -124,7 +128,7 @@ def test_dataset_holds_what_is_registered_with_its_dims_dtype_and_unit(dataset: 
         assert found.dims == (() if name in SCALARS else variable.dims), name
         assert found.dtype == variable.dtype, name
         assert found.attrs["long_name"], name
-        hertz = exp.training.variable == "rate" and name in ("target", "response")
+        hertz = exp.training.variable == "rate" and name in ("target", "response", "neuron_rms_error")
         assert found.attrs["units"] == ("Hz" if hertz else variable.units), name
     assert set(dataset.coords) == {"neuron", "time", "trial", "target_set", "loop"}
 
@@ -212,13 +216,14 @@ def test_curve_of_the_dataset_is_that_of_the_point(dataset: xr.Dataset, exp: Exp
     result = run_point(exp)
     for name in CURVES:
         np.testing.assert_array_equal(dataset[name], result.curves[name])
-    for name, value in result.scalars.items():
+    for name in SCALARS - OF_RECORDINGS:
+        value = result.scalars[name]
         np.testing.assert_equal(float(dataset[name]), float(value))
 
 
 def test_a_diverged_network_makes_a_dataset_without_responses(tmp_path: Path) -> None:
     found = hpcspike.run(experiment(**DIVERGING))
-    assert set(found.variables) == (set(TRAINED) - {"recorded"} - EVOKED) | SCALARS
+    assert set(found.variables) == (set(TRAINED) - EVOKED - BY_NEURON | SCALARS) - OF_RECORDINGS
     assert STATUS[int(found["status"])] == "diverged"
     assert found.sizes["loop"] == 1
     found.to_zarr(tmp_path / "diverged.zarr", consolidated=False)

@@ -314,7 +314,7 @@ def test_a_diverged_network_has_every_measure_and_no_value() -> None:
     assert STATUS[int(scalars["status"])] == "diverged"
     assert scalars["diverged_loop"] == 0
     assert scalars["sampling_theory"] > 0
-    known = {"status", "diverged_loop", "sampling_theory", "n_trained", "simulated_seconds"}
+    known = {"status", "diverged_loop", "sampling_theory", "n_trained", "simulated_seconds", "n_recorded"}
     for name in SCALARS - known:
         assert math.isnan(scalars[name]), name
     assert evaluation.correlation.shape == (1, N)

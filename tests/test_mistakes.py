@@ -116,7 +116,7 @@ def read_only(workshop: Workshop) -> None:
 
 def older_layout(workshop: Workshop) -> None:
     path = workshop.store() / "zarr.json"
-    path.write_text(path.read_text().replace('"hpcspike_schema": 3', '"hpcspike_schema": 2'))
+    path.write_text(path.read_text().replace('"hpcspike_schema": 4', '"hpcspike_schema": 2'))
 
 
 def running(workshop: Workshop) -> None:

@@ -159,7 +159,7 @@ def test_a_diverging_network_is_a_result(path: Path, monkeypatch: pytest.MonkeyP
     def diverge(experiment: Experiment, **keywords: Any) -> SimpleNamespace:
         result = stub_point(experiment)
         scalars = {name: float("nan") for name in result.scalars}
-        scalars |= {"status": STATUS.index("diverged"), "diverged_loop": 1}
+        scalars |= {"status": STATUS.index("diverged"), "diverged_loop": 1, "n_recorded": 0}
         return SimpleNamespace(scalars=scalars, curves={name: curve[:1] for name, curve in result.curves.items()})
 
     monkeypatch.setattr(point, "run_point", diverge)

@@ -242,7 +242,7 @@ def test_a_store_of_another_layout_is_refused(store: SweepStore, path: Path) -> 
     metadata = json.loads((path / "zarr.json").read_text())
     metadata["attributes"]["hpcspike_schema"] = 99
     (path / "zarr.json").write_text(json.dumps(metadata))
-    with pytest.raises(StoreError, match="has layout version 99, this hpcspike .* reads version 3"):
+    with pytest.raises(StoreError, match="has layout version 99, this hpcspike .* reads version 4"):
         open_store(path)
 
 

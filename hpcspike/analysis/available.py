@@ -12,6 +12,7 @@ from hpcspike.analysis.cells import parameters
 from hpcspike.analysis.error_map import error_types
 from hpcspike.analysis.limits import capacity
 from hpcspike.analysis.mapping import performance
+from hpcspike.analysis.recorded import over_recorded
 from hpcspike.analysis.scaling import REGIMES, collapse
 from hpcspike.analysis.tuning import inverted_u
 
@@ -25,8 +26,10 @@ def analyses_for(sweep: xr.Dataset) -> dict[str, Callable[[], xr.Dataset]]:
     Parameters
     ----------
     sweep
-        Dataset along ``point``.
+        Dataset along ``point``. Networks with recorded targets are judged by their recorded units
+        (`hpcspike.analysis.recorded.over_recorded`).
     """
+    sweep = over_recorded(sweep)
     available: dict[str, Callable[[], xr.Dataset]] = {"performance": partial(performance, sweep)}
     if "status" in sweep:
         available["error_types"] = partial(error_types, sweep)
@@ -37,7 +40,14 @@ def analyses_for(sweep: xr.Dataset) -> dict[str, Callable[[], xr.Dataset]]:
             available[f"collapse_{regime}"] = partial(collapse, sweep, regime=regime)
     if allows_capacity(sweep):
         available["capacity"] = partial(capacity, sweep, threshold=THRESHOLDS)
-    return available
+    if "judged" not in sweep.attrs:
+        return available
+    return {name: partial(_judged, make, sweep.attrs["judged"]) for name, make in available.items()}
+
+
+def _judged(make: Callable[[], xr.Dataset], over: str) -> xr.Dataset:
+    """A table that says over which neurons its correlations are."""
+    return make().assign_attrs(judged=over)
 
 
 def n_values(sweep: xr.Dataset, name: str) -> int:

@@ -21,22 +21,30 @@ class Interval(NamedTuple):
 
 def mean_interval(values: np.ndarray) -> Interval:
     """Mean of independent values with Student's interval; NaN are left out, one value has no interval."""
-    from scipy import stats
-
     known = np.asarray(values, dtype=np.float64).ravel()
     known = known[np.isfinite(known)]
-    if len(known) == 0:
-        return Interval(np.nan, np.nan, np.nan, 0)
-    mean = float(known.mean())
-    if len(known) == 1:
-        return Interval(mean, np.nan, np.nan, 1)
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(known) - 1) * known.std(ddof=1) / np.sqrt(len(known)))
-    return Interval(mean, mean - half, mean + half, len(known))
+    if len(known) < 2:
+        return Interval(float(known[0]) if len(known) else np.nan, np.nan, np.nan, len(known))
+    return interval_from(float(known.mean()), float(known.std(ddof=1)), len(known))
+
+
+def interval_from(mean: float, sd: float, n: int) -> Interval:
+    """Student's interval of the mean of ``n`` independent values whose standard deviation (n - 1) is ``sd``."""
+    from scipy import stats
+
+    if n < 2:
+        return Interval(mean, np.nan, np.nan, n)
+    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, n - 1) * sd / np.sqrt(n))
+    return Interval(mean, mean - half, mean + half, n)
 
 
 def correlation_interval(values: np.ndarray) -> Interval:
     """`mean_interval` of correlations, cut to what a correlation can be, [-1, 1]; the mean stays."""
-    found = mean_interval(values)
+    return cut_to_correlations(mean_interval(values))
+
+
+def cut_to_correlations(found: Interval) -> Interval:
+    """An interval cut to [-1, 1]; the value stays."""
     return found._replace(low=max(found.low, -1.0), high=min(found.high, 1.0)) if np.isfinite(found.low) else found
 
 

@@ -24,7 +24,8 @@ def run(arguments: argparse.Namespace) -> int:
     for name, table in tables.items():
         write_netcdf(table, folder / f"{name}.nc")
         write_whole(folder / f"{name}.csv", table.to_dataframe().to_csv)
-    print(f"{folder}: {', '.join(tables)}")
+    over = {table.attrs["judged"] for table in tables.values() if "judged" in table.attrs}
+    print(f"{folder}: {', '.join(tables)}{''.join(f', over {neurons} only' for neurons in over)}")
     return 0
 
 

@@ -15,6 +15,7 @@ from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.load import load
 from hpcspike.spec.study import Study
 from hpcspike.spec.sweep import Sweep
+from hpcspike.wording import counted as counted
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -36,11 +37,6 @@ def key_and_value(text: str, *, option: str = "--set") -> tuple[str, Any]:
         return key, yaml.safe_load(value)
     except (yaml.YAMLError, ValueError):  # ValueError: what looks like a date or a number, but is none
         raise SpecError(f"{option} {text}: {value!r} is not a YAML value; quote it") from None
-
-
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """A number of things in words: ``1 batch``, ``2 batches``; many: where ``one`` with an s is not their plural."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def use_one_thread_per_library() -> None:

@@ -105,4 +105,4 @@ def _reporter(batch: int) -> Iterator[tuple[Callable[[PointDone], None], Callabl
 
 
 def _describe(point: PointDone) -> str:
-    return f"{point.status}, correlation {point.correlation:.3f}, {point.seconds:.1f} s"
+    return f"{point.status}, {point.judged}, {point.seconds:.1f} s"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train the point, compare it with the sweep, draw it, and write its Dataset if that was asked for."""
+    from hpcspike.measures.verdict import remarks_of, verdict_of
     from hpcspike.sweep.retraining import retrain
     from hpcspike.sweep.selection import find_point
     from hpcspike.sweep.store import open_store
@@ -38,6 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     values = (f"{name} = {value}" for name, value in json.loads(network.attrs["parameters"]).items())
     print(f"{picture}: {network.attrs['sweep']}, point {row} ({', '.join(values)})")
     print(f"{network.attrs['network']}, {network.attrs['comparison']}")
+    for words in (verdict_of(network), *remarks_of(network)):
+        print(words)
     return 0
 
 

@@ -81,6 +81,8 @@ def _rows(status: Status) -> list[tuple[str, str]]:
         ("points", f"{status.done} of {status.points} done{f' ({counts})' if counts else ''}"),
         ("batches", f"{status.batches_done} of {status.batches} done"),
     ]
+    if status.judged:
+        rows.append(("judged", status.judged))
     if status.done < status.points:
         running = "nothing"
         if status.running:
@@ -128,7 +130,8 @@ def _progress(manifest: dict[str, Any]) -> list[tuple[str, str]]:
     if numbers["diverged_loop"] >= 0:
         rows.append(("diverged", f"in loop {numbers['diverged_loop']}"))
     elif numbers["curve"]["correlation"]:
-        rows.append(("last loop", f"correlation {numbers['curve']['correlation'][-1]:.3f}"))
+        last = numbers["curve"]["correlation"][-1]
+        rows.append(("last loop", f"correlation {last:.3f} over all neurons, plasticity on"))
     return rows
 
 

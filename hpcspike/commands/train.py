@@ -17,6 +17,7 @@ from hpcspike.engine.communication import World, connect
 from hpcspike.engine.output import claimed_over_ranks
 from hpcspike.engine.phases import PHASES
 from hpcspike.errors import SpecError, StoreError
+from hpcspike.model.reach import remark_on_reach
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.identity import experiment_hash
 from hpcspike.spec.study import Study
@@ -41,7 +42,11 @@ def _run(arguments: argparse.Namespace) -> int:
             print(f"{path} holds this experiment already; nothing to do")
         return 0
     checkpoints = _checkpoints(arguments)
-    for remark in (too_few_cores(world, arguments.threads), _unused_states(arguments, experiment, checkpoints, world)):
+    for remark in (
+        too_few_cores(world, arguments.threads),
+        _unused_states(arguments, experiment, checkpoints, world),
+        world.agree(lambda: remark_on_reach(experiment) if world.rank == 0 else None),
+    ):
         if remark and world.rank == 0:
             print(f"hpcspike: {remark}", file=sys.stderr, flush=True)
     with _saying_what_is_saved(checkpoints), claimed_over_ranks(path, world):
@@ -74,6 +79,7 @@ def _train(
 ) -> None:
     from hpcspike.engine.checkpoint import discard
     from hpcspike.engine.checkpoint_lock import held
+    from hpcspike.measures.verdict import remarks
     from hpcspike.model.stand_in import stand_in_attributes
     from hpcspike.runs.run import train_to_store
 
@@ -85,7 +91,9 @@ def _train(
     if checkpoints is not None and arguments.checkpoint is None:  # a folder that was named may be wanted
         discard(checkpoints, world)
     if world.rank == 0:
-        print(f"{path}: {_summary(evaluation.scalars)}")
+        print(f"{path}: {evaluation.verdict}")
+        for words in remarks(evaluation.scalars):
+            print(words)
         for words in stand_in_attributes(experiment).values():
             print(f"data: {words}")
         print(_times(record))
@@ -144,16 +152,6 @@ def _checkpoints(arguments: argparse.Namespace) -> Checkpoints | None:
 
 def _default_folder(arguments: argparse.Namespace) -> Path:
     return Path(f"{arguments.out}.checkpoint")
-
-
-def _summary(scalars: dict[str, float | int]) -> str:
-    from hpcspike.variables import POINT_RESULTS, STATUS
-
-    parts = [STATUS[int(scalars["status"])]]
-    for name in ("correlation", "population_rate"):
-        units = POINT_RESULTS[name].units
-        parts.append(f"{name.replace('_', ' ')} {scalars[name]:.3g}{'' if units == '1' else ' ' + units}")
-    return ", ".join(parts)
 
 
 def _times(record: dict[str, Any]) -> str:

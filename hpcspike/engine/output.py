@@ -83,7 +83,8 @@ class DatasetOutput:
     def declare(self, name: str, variable: Variable, shape: tuple[int, ...], *, axis: int | None, single: int) -> None:
         self._variables[name] = variable, axis, single
         if self._owner in (None, self._world.rank):
-            self._arrays[name] = np.empty(shape, dtype=variable.dtype)
+            # text of any length; fixed-length arrays would cut it
+            self._arrays[name] = np.empty(shape, dtype=object if variable.dtype == "str" else variable.dtype)
 
     def write(self, name: str, part: np.ndarray, *, at: tuple[int, ...] = ()) -> None:
         variable, axis, single = self._variables[name]
@@ -101,7 +102,7 @@ class DatasetOutput:
         if self._owner not in (None, self._world.rank):
             return
         data = {
-            name: (variable.dims, self._arrays.pop(name), dict(variable.attrs))
+            name: (variable.dims, as_text(self._arrays.pop(name)), dict(variable.attrs))
             for name, (variable, _, _) in self._variables.items()
         }
         present = [name for name in coordinates if name in data]
@@ -132,7 +133,8 @@ class StoreOutput:
         array = self._on_first(
             lambda: zarr_files.create_array(
                 _zarr().open_group(self._path, mode="r+"), name, shape=shape, chunks=chunks, dtype=variable.dtype,
-                fill_value=0, dimension_names=variable.dims, attributes=variable.attrs,
+                fill_value="" if variable.dtype == "str" else 0, dimension_names=variable.dims,
+                attributes=variable.attrs,
             )
         )  # fmt: skip
         if axis is not None:
@@ -202,6 +204,11 @@ def chunk_shape(shape: tuple[int, ...], itemsize: int, *, axis: int | None, sing
         parts = -(-chunk[axis] // most)
         chunk[axis] = -(-chunk[axis] // parts)
     return tuple(chunk)
+
+
+def as_text(values: np.ndarray) -> np.ndarray:
+    """Text at a fixed length, which every version of xarray, pandas and netCDF understands; numbers as they are."""
+    return np.array(values.tolist(), dtype=np.str_) if values.dtype.kind in "OT" else values
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpcspike.analysis.units import said_of, unit_coordinates
 from hpcspike.errors import DataError, ResourceError
 from hpcspike.exchange.spike_trains import recorded_span, trials
 
@@ -29,8 +30,9 @@ def to_neo(trained: xr.Dataset, *, neurons: Sequence[int] | None = None) -> Any:
     neo.Block
         One segment per target set and test trial, with one spike train per neuron in ms: 0 is the end of the cue,
         ``t_start`` its begin, ``t_stop`` the end of the trained window. Segments and spike trains are annotated with
-        ``target_set`` and ``trial``, spike trains with ``neuron``; the epoch ``periods`` of a segment tells cue and
-        window. A group per neuron holds its spike trains of all trials.
+        ``target_set`` and ``trial``, spike trains with ``neuron`` and what the recording says of the unit that it
+        follows (``unit_name`` and others); the epoch ``periods`` of a segment tells cue and window. A group per neuron
+        holds its spike trains of all trials.
 
     Raises
     ------
@@ -56,7 +58,11 @@ def to_neo(trained: xr.Dataset, *, neurons: Sequence[int] | None = None) -> Any:
         raise DataError(f"neurons = {unknown[0]}: the network has the neurons 0 to {n_neurons - 1}")
     block = neo.Block(name=str(trained.attrs.get("name", "hpcspike")), description="simulated spikes of hpcspike")
     block.annotate(**{key: trained.attrs[key] for key in ("experiment_hash", "experiment") if key in trained.attrs})
+    units = unit_coordinates(trained)
+    said = {neuron: said_of(units, neuron) for neuron in chosen}
     groups = {neuron: neo.Group(name=f"neuron {neuron}", neuron=neuron) for neuron in chosen}
+    for neuron, group in groups.items():
+        group.annotate(**said[neuron])
     recorded = list(trials(trained))
     begin, end = recorded_span(trained)
     for one in recorded:
@@ -72,6 +78,7 @@ def to_neo(trained: xr.Dataset, *, neurons: Sequence[int] | None = None) -> Any:
                 neuron=neuron,
                 **which,
             )
+            train.annotate(**said[neuron])
             segment.spiketrains.append(train)
             groups[neuron].spiketrains.append(train)
         segment.epochs.append(

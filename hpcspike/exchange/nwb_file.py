@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpcspike.analysis.units import unit_coordinates
 from hpcspike.errors import ResourceError
 from hpcspike.exchange.spike_trains import Trial, recorded_span, trials
 from hpcspike.files import whole
@@ -47,7 +48,8 @@ def write_nwb(trained: xr.Dataset, path: str | Path) -> None:
     Notes
     -----
     A row of ``units`` per neuron: ``spike_times`` in s, ``obs_intervals`` (all trials as one interval, since Neo reads
-    no more than one) and ``correlation`` with its target. A row of ``trials`` per target set and test trial:
+    no more than one), ``correlation`` with its target and, of recorded targets, ``unit_name`` and what else the
+    recording says of the unit that the neuron follows. A row of ``trials`` per target set and test trial:
     ``start_time`` (the cue), ``window_time`` (0 of the Dataset), ``stop_time``, all in s, ``target_set`` and
     ``test_trial``. The identifier is the hash of the experiment, which stands in ``notes`` as JSON. As targets of
     another experiment: ``targets: {kind: recorded, path: FILE, align: window_time, window_ms: [0, T]}``.
@@ -87,7 +89,19 @@ def _add(file: Any, trained: xr.Dataset, recorded: list[Trial]) -> None:
         )  # fmt: skip
     observed = [[0.0, zeros[-1] + end / 1000.0]]
     file.add_unit_column("correlation", "Pearson correlation of response and target, mean over trials and target sets")
+    units = _columns(unit_coordinates(trained))
+    for name, array in units.items():
+        file.add_unit_column(name, str(array.attrs["long_name"]))
     correlation = trained["neuron_correlation"].mean("target_set").values.tolist()
     for neuron, score in enumerate(correlation):
         times = [zero + one.times[neuron] / 1000.0 for one, zero in zip(recorded, zeros, strict=True)]
-        file.add_unit(id=neuron, spike_times=np.concatenate(times), obs_intervals=observed, correlation=score)
+        said = {name: array.values[neuron].item() for name, array in units.items()}
+        file.add_unit(id=neuron, spike_times=np.concatenate(times), obs_intervals=observed, correlation=score, **said)
+
+
+def _columns(units: dict[str, xr.DataArray]) -> dict[str, xr.DataArray]:
+    """What is said of units, by names of columns that NWB does not use itself."""
+    from pynwb.misc import Units
+
+    own = {"correlation", *(column["name"] for column in Units.__columns__)}
+    return {f"unit_{name}" if name in own else name: array for name, array in units.items()}

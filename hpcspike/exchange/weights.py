@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpcspike.analysis.units import unit_coordinates
 from hpcspike.errors import DataError, ResourceError
 from hpcspike.variables import TRAINED
 
@@ -29,8 +30,9 @@ def weights_csr(trained: xr.Dataset, *, initial: bool = False, fixed: bool = Fal
     -------
     scipy.sparse.csr_array
         Shape (N, N), float64. Row i holds the inputs of the postsynaptic neuron i, column j the outputs of the
-        presynaptic neuron j: u_i = sum_j W[i, j] r_j, in units of u per spike per tau. A plastic synapse of weight 0 is
-        stored, so that ``.indices`` tell who is connected, unless the fixed weights are added.
+        presynaptic neuron j: u_i = sum_j W[i, j] r_j, in units of u per spike per tau; ``trained.unit_name`` names the
+        recorded units of both. A plastic synapse of weight 0 is stored, so that ``.indices`` tell who is connected,
+        unless the fixed weights are added.
 
     Raises
     ------
@@ -55,7 +57,8 @@ def weight_matrix(trained: xr.Dataset, *, initial: bool = False, fixed: bool = F
     Returns
     -------
     xarray.DataArray
-        Dimensions ``postsynaptic`` and ``presynaptic`` with the numbers of the neurons, float64, 0 where there is no
+        Dimensions ``postsynaptic`` and ``presynaptic`` with the numbers of the neurons and, of recorded targets,
+        ``postsynaptic_unit_name``, ``presynaptic_unit_name`` and so on; float64, 0 where there is no
         synapse, in units of u per spike per tau.
 
     Raises
@@ -81,9 +84,11 @@ def weight_matrix(trained: xr.Dataset, *, initial: bool = False, fixed: bool = F
         "units": TRAINED["weight"].units,
         "long_name": f"recurrent weight {'before' if initial else 'after'} training, in units of u per spike per tau",
     }
-    labels = {
-        name: (name, neurons, {"units": "1", "long_name": f"{name} neuron"}) for name in ("postsynaptic", "presynaptic")
-    }
+    labels = {}
+    for axis in ("postsynaptic", "presynaptic"):
+        labels[axis] = (axis, neurons, {"units": "1", "long_name": f"{axis} neuron"})
+        for name, array in unit_coordinates(trained).items():
+            labels[f"{axis}_{name}"] = (axis, array.values, {**array.attrs, "long_name": f"{axis}: {array.long_name}"})
     values = weights_csr(trained, initial=initial, fixed=fixed).toarray()
     return xarray.DataArray(
         values, coords=labels, dims=("postsynaptic", "presynaptic"), name="weight", attrs=attributes

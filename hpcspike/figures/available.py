@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from hpcspike.analysis.available import allows_capacity, allows_collapse, n_values
 from hpcspike.analysis.learners import kind_of, learner_axis
+from hpcspike.analysis.recorded import over_recorded
 from hpcspike.errors import DataError
 from hpcspike.figures.error_panels import error_kinds
 from hpcspike.figures.learners import learner_comparison
@@ -50,11 +51,15 @@ def figures_for(dataset: xr.Dataset | xr.DataTree) -> Figures:
     if isinstance(dataset, xr.DataTree):
         return figures_of_study(dataset)
     if "point" in dataset.dims:
-        figures, planned = _of_sweep(dataset), plan_of(dataset)
-        if planned is None or dataset.sizes["point"] >= planned.n_points:
-            return figures
-        words = f"{dataset.sizes['point']} of {planned.n_points} networks"
-        return {name: partial(_of_a_part, draw, words) for name, draw in figures.items()}
+        shown, planned = over_recorded(dataset), plan_of(dataset)
+        figures, remarks = _of_sweep(shown), []
+        if "judged" in shown.attrs:
+            remarks.append(f"correlations and rates over {shown.attrs['judged']}, learning curves over all neurons")
+        if planned is not None and dataset.sizes["point"] < planned.n_points:
+            remarks.append(f"{dataset.sizes['point']} of {planned.n_points} networks")
+        if remarks:
+            figures = {name: partial(_with_remark, draw, "; ".join(remarks)) for name, draw in figures.items()}
+        return figures
     if "neuron" in dataset.dims and "target" in dataset:
         return _of_network(dataset)
     raise DataError(
@@ -71,8 +76,8 @@ def plan_of(sweep: xr.Dataset) -> Sweep | None:
         return None
 
 
-def _of_a_part(draw: Callable[..., Figure], words: str, **options: Any) -> Figure:
-    """A figure of some of the networks of a sweep, which says so."""
+def _with_remark(draw: Callable[..., Figure], words: str, **options: Any) -> Figure:
+    """A figure that says over which neurons it is, or of how many of the networks of its sweep."""
     figure = draw(**options)
     title = figure.get_suptitle()
     figure.suptitle(f"{title} ({words})" if title else words, fontsize=9)

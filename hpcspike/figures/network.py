@@ -10,6 +10,8 @@ from matplotlib.lines import Line2D
 
 from hpcspike.analysis import neuron_correlation, power_spectrum
 from hpcspike.analysis.neurons import experiment_of
+from hpcspike.analysis.recorded import over_recorded
+from hpcspike.analysis.units import called
 from hpcspike.errors import DataError
 from hpcspike.figures.style import (
     BLACK,
@@ -101,7 +103,7 @@ def draw_trace(axes: Axes, one: xr.Dataset, trial: int, neuron: int, correlation
             axes.plot(time, one["response"].isel(trial=other), color=GREY, lw=0.5, alpha=0.6)
     axes.plot(time, one["response"].isel(trial=trial), color=RESPONSE, lw=0.9)
     axes.plot(time, one["target"], color=TARGET, lw=1.5)
-    axes.set_title(f"neuron {neuron}, correlation {correlation:.2f}", fontsize=8)
+    axes.set_title(f"{called(one, neuron)}, correlation {correlation:.2f}", fontsize=8)
     axes.set_xlim(time[0], time[-1])
     few_ticks(axes, "y", 3)
 
@@ -232,11 +234,11 @@ def without_split(trained: xr.Dataset) -> str:
 
 
 def draw_spectra(axes: Axes, trained: xr.Dataset, fast_time_ms: float | None = None) -> None:
-    """Power of targets and responses, with the cut-off of `error_split`."""
+    """Power of targets and responses, with the cut-off of `error_split`; of recorded targets over recorded units."""
     if fast_time_ms is None:
         fast_time_ms = float(experiment_of(trained).get("measures", {}).get("fast_time_ms", 20.0))
     # the last frequency stands for one side only and would end the curve in a spike
-    spectrum = power_spectrum(trained).isel(frequency=slice(None, -1)).load()
+    spectrum = power_spectrum(recorded_only(trained)).isel(frequency=slice(None, -1)).load()
     frequency = spectrum["frequency"].values
     for name, colour, words in (("power_target", TARGET, "target"), ("power_response", RESPONSE, "response")):
         axes.plot(frequency, spectrum[name].values, color=colour, label=words)
@@ -249,8 +251,10 @@ def draw_spectra(axes: Axes, trained: xr.Dataset, fast_time_ms: float | None = N
         axes.set_ylim(max(axes.get_ylim()[0], top * 1e-6), top * 3)
     axes.set_xlabel("frequency (Hz)")
     axes.set_ylabel(f"power density ({pretty_units(str(spectrum['power_target'].attrs['units']))})")
-    if "spectral_index" in trained:
-        axes.set_title(f"spectral index {float(trained['spectral_index']):+.2f}")
+    judged = over_recorded(trained)
+    if "spectral_index" in judged:
+        over = f", {judged.attrs['judged']}" if "judged" in judged.attrs else ""
+        axes.set_title(f"spectral index {float(judged['spectral_index']):+.2f}{over}")
     axes.legend(loc="lower left")
 
 

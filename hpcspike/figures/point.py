@@ -27,6 +27,7 @@ from hpcspike.figures.network import (
     without_split,
 )
 from hpcspike.figures.style import GREY, STATUS_MARKERS, few_ticks, new_figure, panel_letters, styled, valued
+from hpcspike.measures.verdict import correlation_over, scalars_of
 from hpcspike.variables import STATUS
 
 if TYPE_CHECKING:
@@ -128,10 +129,12 @@ def _title(trained: xr.Dataset) -> str:
     parts = []
     if "status" in trained:
         parts.append(STATUS_MARKERS[STATUS[int(trained["status"])]][1])
-    for name, words in (("correlation", "correlation"), ("population_rate", "population rate")):
-        if name in trained and bool(trained[name].notnull()):
-            unit = "" if name == "correlation" else " Hz"
-            parts.append(f"{words} {float(trained[name]):.3g}{unit}")
+    scalars = scalars_of(trained)
+    parts += correlation_over(scalars, trained.sizes["neuron"])
+    if np.isfinite(scalars.get("population_rate", np.nan)):
+        parts.append(f"population rate {scalars['population_rate']:.3g} Hz")
+    if scalars.get("silent_share", 0.0) > 0:
+        parts.append(f"{100 * scalars['silent_share']:.2g} % of the neurons silent")
     if "comparison" in attributes:
         parts.append(str(attributes["comparison"]).partition(":")[0])
     return "\n".join([head, ", ".join(parts)]) if parts else head

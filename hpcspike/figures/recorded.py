@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from hpcspike.analysis import neuron_correlation
+from hpcspike.analysis.units import called
 from hpcspike.figures.network import quantity, recorded_only
 from hpcspike.figures.style import (
     BLUE,
@@ -22,6 +23,7 @@ from hpcspike.figures.style import (
     panel_letters,
     styled,
 )
+from hpcspike.measures.recorded import ASKED_ABOVE_HZ, SILENT_BELOW_HZ
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +34,7 @@ SAMPLES = 4
 
 @styled
 def data_beside_model(trained: xr.Dataset) -> Figure:
-    """All recorded units, data left and model right; sample units; correlation per unit; correlation against loops.
+    """All recorded units, data left and model right; sample units; correlation and mean rate per unit; learning curve.
 
     The model is the response (filtered spikes after rate training) averaged over the test trials; the histogram also
     shows single trials and, after rate training, the rate phi(u + I) that the learning rule acts on.
@@ -46,21 +48,25 @@ def data_beside_model(trained: xr.Dataset) -> Figure:
     per_unit = neuron_correlation(recorded_only(trained)).isel(target_set=0).load()
     data = units["target"].transpose("neuron", "time").load()
     model = units["response"].mean("trial").transpose("neuron", "time").load()
-    figure = new_figure(8.8, 8.2)
+    figure = new_figure(10.4, 8.4)
     rows = figure.add_gridspec(2, 1, height_ratios=(1.25, 1.0))
     left, right = rows[0].subgridspec(1, 2).subplots(sharey=True, squeeze=False)[0]
     words = "rate (Hz)" if data.attrs.get("units") == "Hz" else quantity(units["response"])
     _heat_maps(figure, left, right, data, model, words)
     averaged = f"mean of {units.sizes['trial']} test trials"
     right.set_title(f"model: {units['response'].attrs.get('quantity', 'response')}, {averaged}")
-    columns = rows[1].subgridspec(1, 2, width_ratios=(1.35, 1))
+    with_rates = {"neuron_rate", "neuron_target_rate"} <= set(units)
+    columns = rows[1].subgridspec(1, 2 + with_rates, width_ratios=(1.35, 1, 0.9)[: 2 + with_rates])
     count = min(SAMPLES, data.sizes["neuron"])
     samples = columns[0].subgridspec(count, 1).subplots(sharex=True, squeeze=False)[:, 0]
     _samples(samples, data, model, per_unit["correlation_trial_averaged"].values, words)
     histogram, loops = columns[1].subgridspec(2, 1).subplots(squeeze=False)[:, 0]
     _histogram(histogram, per_unit, trained.sizes["trial"])
     _loops(loops, trained)
-    panel_letters([left, right, samples[0], histogram, loops])
+    rates = [figure.add_subplot(columns[2])] if with_rates else []
+    for axes in rates:
+        _rates(axes, units)
+    panel_letters([left, right, samples[0], histogram, loops, *rates])
     return figure
 
 
@@ -95,10 +101,13 @@ def _samples(panels: np.ndarray, data: xr.DataArray, model: xr.DataArray, correl
     for axes, unit in zip(panels, chosen, strict=True):
         axes.plot(time, model.values[unit], color=RESPONSE, lw=1.0, label="model")
         axes.plot(time, data.values[unit], color=TARGET, lw=1.5, label="data")
-        axes.set_title(f"unit {unit}, correlation {correlation[unit]:.2f}", fontsize=8)
+        axes.set_title(
+            f"{called(data.isel(neuron=unit), int(data['neuron'][unit]))}, correlation {correlation[unit]:.2f}",
+            fontsize=8,
+        )
         axes.set_xlim(time[0], time[-1])
         few_ticks(axes, "y", 3)
-    panels[0].legend(loc="lower right", bbox_to_anchor=(1.0, 0.93), ncols=2, borderaxespad=0.2)
+    panels[0].legend(loc="lower right", bbox_to_anchor=(1.0, 1.32), ncols=2, borderaxespad=0.2)
     panels[-1].set_xlabel("time from window start (ms)")
     panels[len(panels) // 2].set_ylabel(words)
 
@@ -127,6 +136,24 @@ def _histogram(axes: Axes, per_unit: xr.Dataset, n_trials: int) -> None:
     axes.set_ylabel("recorded units")
     few_ticks(axes, "y", 4, integer=True)
     axes.legend(loc="upper left", fontsize=7.5, borderaxespad=0.2)
+
+
+def _rates(axes: Axes, units: xr.Dataset) -> None:
+    """Mean rate of every unit in the model against that in the data, which a correlation does not see."""
+    data, model = units["neuron_target_rate"].values, units["neuron_rate"].values
+    top = 1.05 * max(float(data.max()), float(model.max()), 1.0)
+    axes.plot([0, top], [0, top], color=GREY, lw=0.8, ls=(0, (4, 2)))
+    axes.plot(data, model, "o", ms=3.5, mfc="none", color=BLUE)
+    axes.set_xlim(0, top)
+    axes.set_ylim(-0.02 * top, top)
+    axes.set_xlabel("mean rate in the data (Hz)")
+    axes.set_ylabel("mean rate in the model (Hz)")
+    error = float(np.sqrt((units["neuron_rms_error"].values ** 2).mean()))
+    silent = int(((model < SILENT_BELOW_HZ) & (data > ASKED_ABOVE_HZ)).sum())
+    means = f"means {data.mean():.3g} and {model.mean():.3g} Hz"
+    axes.set_title(f"{means}\nrms error {error:.3g} Hz\n{silent} of {len(data)} units silent", fontsize=8)
+    few_ticks(axes, "x", 4)
+    few_ticks(axes, "y", 4)
 
 
 def _loops(axes: Axes, trained: xr.Dataset) -> None:

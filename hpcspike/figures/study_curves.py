@@ -155,7 +155,10 @@ def performance_by_variant(tree: xr.DataTree, *, variants: Variants = None) -> F
         )
     for right in others:
         draw_replicates(right, places, rates, shift=0.0, colour=BLACK, marker="o", words="population rate")
-    for axes, words in zip((left, *others), (CORRELATION, "population rate (Hz)"), strict=False):
+    judged = {one.attrs["judged"] for variant in shown for one in networks(tree, variant) if "judged" in one.attrs}
+    over = f", {judged.pop()}" if judged else ""
+    rate = f"mean rate{over} (Hz)" if over else "population rate (Hz)"
+    for axes, words in zip((left, *others), (f"{CORRELATION}{over}", rate), strict=False):
         say_if_empty(axes)
         finish_places(axes, shown, places)
         axes.set_ylabel(words)

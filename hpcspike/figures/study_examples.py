@@ -9,6 +9,7 @@ import xarray as xr
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from hpcspike.analysis.units import called
 from hpcspike.figures.study_parts import (
     BEYOND,
     CUE,
@@ -121,7 +122,8 @@ def _neuron(axes: Axes, one: xr.Dataset, loops: list[int], *, trained: bool) -> 
     drawn = {"target"}
     goal, goal_time = one["target"].values, one["target_time"].values
     carrier = str(one.attrs.get("trained_variable"))
-    words, scale = f"{CARRIER.get(carrier, 'neuron')} {int(one['example'])}", [goal]
+    number, scale = int(one["example"]), [goal]
+    words = f"{CARRIER[carrier]} {number}" if carrier in CARRIER else called(one, number, name="example_unit")
     axes.plot(goal_time, goal, color=TARGET, lw=2.2 if trained else 1.2, alpha=0.85, zorder=2 if trained else 4)
     if "response_after" in one:
         responses = one["response_after"].transpose("trial", "time").values

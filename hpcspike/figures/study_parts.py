@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from hpcspike.analysis.recorded import over_recorded
 from hpcspike.errors import DataError
 from hpcspike.figures.style import GREY, PALETTE, few_ticks, log_axis, number, ramp
 
@@ -33,9 +34,9 @@ def experiment_of(network: xr.Dataset) -> dict[str, Any]:
 
 
 def networks(tree: xr.DataTree, variant: str) -> list[xr.Dataset]:
-    """The networks of a variant, replicate by replicate."""
+    """The networks of a variant, replicate by replicate; of recorded targets with the results of the recorded units."""
     children = tree[f"/{variant}"].children
-    return [children[name].to_dataset() for name in sorted(children, key=int)]
+    return [over_recorded(children[name].to_dataset()) for name in sorted(children, key=int)]
 
 
 def holding(tree: xr.DataTree, *names: str, variants: Variants = None) -> list[str]:

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.lines import Line2D
 
+from hpcspike.analysis.units import called
 from hpcspike.figures.study_curves import draw_replicates, show_whole
 from hpcspike.figures.study_parts import LATER, Variants, collected, finish_places, networks, pages, places_of, required
 from hpcspike.figures.style import BLACK, BLUE, GREEN, GREY, few_ticks, new_figure, say_if_empty, spread_over, styled
@@ -78,7 +79,7 @@ def _neuron(axes: Axes, one: xr.Dataset) -> None:
     bins = np.concatenate([time - half, [time[-1] + half]])
     axes.stairs(one["binned_rate"].values, bins, color=BLACK, lw=1.2, baseline=None)
     axes.plot(time, one["predicted_rate"].values, color=BLUE, lw=1.4)
-    axes.set_title(f"neuron {int(one['example'])}", fontsize=7.5, pad=2)
+    axes.set_title(called(one, int(one["example"]), name="example_unit"), fontsize=7.5, pad=2)
     axes.set_xlim(bins[0], bins[-1])
     top = float(np.nanmax([one["binned_rate"].values, one["predicted_rate"].values, np.ones(len(time))]))
     axes.set_ylim(-0.04 * top, 1.1 * top)

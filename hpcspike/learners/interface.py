@@ -51,8 +51,15 @@ class Rollout:
 
     def rate_hz(self, duration_ms: float) -> float:
         """Mean firing rate over the window of this length."""
-        inside = (self.spike_time_ms > 0) & (self.spike_time_ms <= duration_ms)
-        return float(np.count_nonzero(inside)) / self.n_neurons / duration_ms * 1000.0
+        return float(np.count_nonzero(self._inside(duration_ms))) / self.n_neurons / duration_ms * 1000.0
+
+    def rates_hz(self, duration_ms: float) -> np.ndarray:
+        """(N,) firing rate of every neuron over the window of this length."""
+        inside = self.spike_neuron[self._inside(duration_ms)]
+        return np.bincount(inside, minlength=self.n_neurons) * (1000.0 / duration_ms)
+
+    def _inside(self, duration_ms: float) -> np.ndarray:
+        return (self.spike_time_ms > 0) & (self.spike_time_ms <= duration_ms)
 
 
 class Learner(ABC):

@@ -147,3 +147,8 @@ class Task:
     def cue_ms(self) -> float:
         """Length of the cue."""
         return self.n_cue_samples * self.grid_ms
+
+
+def carrier_dimension(task: Task, n_neurons: int) -> str:
+    """What the components of a task's target lie along: "neuron" if each neuron has its own, else "output"."""
+    return "neuron" if task.kind in ("drive", "rate") and task.n_outputs == n_neurons else "output"

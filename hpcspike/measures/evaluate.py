@@ -7,7 +7,8 @@ that no number depends on how the network was split.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,9 +16,12 @@ from hpcspike.engine.trained import Trained
 from hpcspike.measures.clamped import can_be_clamped, clamped_split
 from hpcspike.measures.correlation import centred, pearson
 from hpcspike.measures.quasi_static import predict_quasi_static
-from hpcspike.measures.spectrum import band_powers, spectral_index
-from hpcspike.measures.status import classify
+from hpcspike.measures.recorded import recorded_scalars
+from hpcspike.measures.spectrum import SHARES, band_powers, share_of, spectral_index
+from hpcspike.measures.status import classify, silent_share
 from hpcspike.measures.theory import sampling_scale, tracking_scale
+from hpcspike.measures.verdict import verdict
+from hpcspike.model.reach import reach_of
 from hpcspike.model.transfer import rate_of_noisy_input
 from hpcspike.spec.experiment import Measures
 from hpcspike.variables import POINT_RESULTS
@@ -29,11 +33,26 @@ _UNMEASURED = {name: variable.fill for name, variable in POINT_RESULTS.items() i
 class Evaluation:
     """Measures of one network.
 
-    scalars: by the names of `hpcspike.variables.POINT_RESULTS`; correlation (sets, n): per neuron, mean over trials.
+    scalars: by the names of `hpcspike.variables.POINT_RESULTS`; correlation (sets, n): per neuron, mean over trials;
+    by_neuron: (sets, n) each, further measures of each neuron by the names of `hpcspike.variables.TRAINED`, none if
+    the network diverged; n_neurons: N of the whole network; measures: how it was judged; n_outputs: components of the
+    target if they are read out of the network, and correlation is theirs.
     """
 
     scalars: dict[str, float | int]
     correlation: np.ndarray
+    n_neurons: int
+    measures: Measures
+    by_neuron: dict[str, np.ndarray] = field(default_factory=dict)
+    n_outputs: int | None = None
+
+    @property
+    def verdict(self) -> str:
+        """One line in words; see `hpcspike.measures.verdict.verdict`."""
+        return verdict(
+            self.scalars, n_neurons=self.n_neurons, n_sets=len(self.correlation), measures=self.measures,
+            n_outputs=self.n_outputs,
+        )  # fmt: skip
 
 
 def evaluate(trained: Trained, measures: Measures | None = None, *, tau_corr_ms: float = math.nan) -> Evaluation:
@@ -57,23 +76,47 @@ def evaluate(trained: Trained, measures: Measures | None = None, *, tau_corr_ms:
         "n_trained": float(trained.world.concatenate(problem.in_degree).sum()),
         "simulated_seconds": _simulated_seconds(trained),
         "teacher_fit": math.nan,
+        "n_recorded": problem.n_recorded,
     }
     if trained.diverged_loop >= 0:
         status = classify(
             correlation=math.nan, population_rate_hz=math.nan, spectral_index=math.nan, diverged=True,
             measures=measures,
         )  # fmt: skip
-        return Evaluation(
-            {**_UNMEASURED, **theory, "status": status}, np.full((problem.n_sets, problem.n_rows), np.nan)
-        )
+        unmeasured = np.full((problem.n_sets, problem.n_rows), np.nan)
+        return Evaluation({**_UNMEASURED, **theory, "status": status}, unmeasured, problem.n_neurons, measures)
     columns = [_neuron_columns(trained, target_set, measures) for target_set in range(problem.n_sets)]
-    scalars = {**theory, **_response_scalars(columns, trained, measures), **_clamped_scalars(trained, measures)}
+    scalars = {
+        **_UNMEASURED, **theory, **_response_scalars(columns, trained, measures), **_clamped_scalars(trained, measures)
+    }  # fmt: skip
     scalars["quasi_static_correlation"] = _quasi_static_correlation(trained) if measures.quasi_static else math.nan
-    scalars["status"] = classify(
-        correlation=scalars["correlation"], population_rate_hz=scalars["population_rate"],
-        spectral_index=scalars["spectral_index"], diverged=False, measures=measures,
-    )  # fmt: skip
-    return Evaluation(scalars, np.stack([column["correlation"] for column in columns]))
+    scalars["status"] = classify(**judged_by(scalars), diverged=False, measures=measures)
+    by_neuron = {
+        name: np.stack([column[source] for column in columns])
+        for name, source in _BY_NEURON.items()
+        if source in columns[0]
+    }
+    correlation = np.stack([column["correlation"] for column in columns])
+    return Evaluation(scalars, correlation, problem.n_neurons, measures, by_neuron)
+
+
+_BY_NEURON = {
+    "neuron_correlation_trial_mean": "mean_correlation",
+    "neuron_rate": "rate_hz",
+    "neuron_target_rate": "target_rate_hz",
+    "neuron_rms_error": "rms_error",
+    "neuron_unreachable_share": "unreachable",
+}
+"""What `Evaluation.by_neuron` has, and the column it is."""
+
+
+def judged_by(scalars: Mapping[str, float | int]) -> dict[str, float]:
+    """Arguments of `classify`: numbers of the recorded units where there are any, else of all neurons."""
+    names = ("correlation", "population_rate", "spectral_index")
+    if scalars["n_recorded"]:
+        names = ("correlation_recorded", "rate_recorded", "spectral_index_recorded")
+    keys = ("correlation", "population_rate_hz", "spectral_index")
+    return {key: float(scalars[name]) for key, name in zip(keys, names, strict=True)}
 
 
 def _simulated_seconds(trained: Trained) -> float:
@@ -103,12 +146,22 @@ def _neuron_columns(trained: Trained, target_set: int, measures: Measures) -> di
             columns["phi"] += pearson(phi, target) / trials
     mean = total / trials
     columns["mean_correlation"] = pearson(mean, target)
+    per_spike = 1000.0 / (trials * problem.duration_ms) if problem.neuron.model != "tanh" else math.nan
+    columns["rate_hz"] = per_spike * columns["spikes"]
     columns["residual"] = ((mean - target) ** 2).mean(axis=1)
     columns["trial_variance"] = np.maximum(squares - trials * mean**2, 0.0).mean(axis=1) / max(trials - 1, 1)
     columns["target_variance"] = (centred(target) ** 2).mean(axis=1)
     columns["target_fast"], columns["target_power"] = band_powers(
         target, grid_ms=problem.grid_ms, fast_time_ms=measures.fast_time_ms
     )
+    hz = 1000.0 / problem.neuron.tau_ms if rate else 1.0
+    columns["rms_error"] = hz * np.sqrt(columns["residual"])
+    if rate:
+        reach = reach_of(
+            smoothing=trained.training.smoothing, tau_ms=problem.neuron.tau_ms, step_ms=problem.neuron.step_ms
+        )
+        columns["target_rate_hz"] = hz * target.mean(axis=1)
+        columns["unreachable"] = reach.excludes(target).mean(axis=1)
     return columns
 
 
@@ -118,8 +171,7 @@ def _response_scalars(
     problem = trained.problem
     whole = {name: np.stack([trained.world.concatenate(column[name]) for column in columns]) for name in columns[0]}
     spread = _spread(whole["target_variance"])
-    share = _ratio(whole["fast"].sum(), whole["power"].sum())
-    share_target = _ratio(whole["target_fast"].sum(), whole["target_power"].sum())
+    share, share_target = (share_of(whole[part], whole[every]) for part, every in SHARES.values())
     seconds = len(columns) * measures.n_test_trials * problem.duration_ms / 1000.0
     population_rate = float(whole["spikes"].sum()) / problem.n_neurons / seconds
     rate, several = trained.training.variable == "rate", measures.n_test_trials > 1
@@ -129,11 +181,13 @@ def _response_scalars(
         "correlation_trial_mean": float(whole["mean_correlation"].mean()),
         "correlation_phi": float(whole["phi"].mean()) if rate else math.nan,
         "population_rate": population_rate if problem.neuron.model != "tanh" else math.nan,
+        "silent_share": silent_share(whole["rate_hz"].mean(axis=0), measures),
         "trial_sd": math.sqrt(whole["trial_variance"].mean()) / spread if several else math.nan,
         "residual_after_averaging": math.sqrt(whole["residual"].mean()) / spread,
         "fast_share_response": share,
         "fast_share_target": share_target,
         "spectral_index": spectral_index(share, share_target),
+        **recorded_scalars(whole, problem.n_recorded, rate_targets=rate),
     }
 
 
@@ -155,7 +209,3 @@ def _quasi_static_correlation(trained: Trained) -> float:
 def _spread(variances: np.ndarray) -> float:
     # NaN, a unit for nothing, if all targets are constant
     return math.sqrt(float(variances.mean())) or math.nan
-
-
-def _ratio(part: float, whole: float) -> float:
-    return float(part / whole) if whole > 0 else math.nan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -47,8 +48,7 @@ def fast_share(time_courses: np.ndarray, *, grid_ms: float, fast_time_ms: float)
     fast_time_ms
         x of the cut-off 1 / (2 pi x) in ms.
     """
-    fast, total = (powers.sum() for powers in band_powers(time_courses, grid_ms=grid_ms, fast_time_ms=fast_time_ms))
-    return float(fast / total) if total > 0 else math.nan
+    return share_of(*band_powers(time_courses, grid_ms=grid_ms, fast_time_ms=fast_time_ms))
 
 
 def spectral_index(share_response: float, share_target: float) -> float:
@@ -62,3 +62,18 @@ def spectral_index(share_response: float, share_target: float) -> float:
     if not (share_response > 0 and share_target > 0):
         return math.nan
     return math.log(share_response / share_target)
+
+
+def index_of_powers(powers: Mapping[str, np.ndarray]) -> float:
+    """`spectral_index` of many neurons together, from ``fast``, ``power``, ``target_fast`` and ``target_power``."""
+    return spectral_index(*(share_of(powers[part], powers[whole]) for part, whole in SHARES.values()))
+
+
+def share_of(part: np.ndarray, whole: np.ndarray) -> float:
+    """Sum of a part over that of the whole; NaN if there is nothing."""
+    total = whole.sum()
+    return float(part.sum() / total) if total > 0 else math.nan
+
+
+SHARES = {"response": ("fast", "power"), "target": ("target_fast", "target_power")}
+"""Columns of fast and total power, of the response and of the target."""

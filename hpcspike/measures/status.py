@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from hpcspike.spec.experiment import Measures
 from hpcspike.variables import STATUS
 
@@ -26,3 +28,8 @@ def classify(
     if correlation >= measures.learned_correlation:
         return STATUS.index("learned")
     return STATUS.index("sampling" if spectral_index > 0 else "tracking")
+
+
+def silent_share(rates_hz: np.ndarray, measures: Measures) -> float:
+    """Share of the neurons (n,) that fire less than ``measures.silent_rate_hz``; NaN of units that do not spike."""
+    return float((rates_hz < measures.silent_rate_hz).mean()) if np.isfinite(rates_hz).all() else math.nan

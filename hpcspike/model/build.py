@@ -19,7 +19,9 @@ def recording_of(experiment: Experiment) -> Recording | None:
     """The recording that an experiment trains, or None."""
     if not isinstance(experiment.targets, RecordedTargets):
         return None
-    recording = read_recording(experiment.targets, tau_ms=experiment.neuron.tau_ms, seed=experiment.seed)
+    recording = read_recording(
+        experiment.targets, tau_ms=experiment.neuron.tau_ms, seed=experiment.seed, step_ms=experiment.neuron.step_ms
+    )
     size, given = n_neurons_of(experiment, recording), experiment.network.n_neurons
     if given is not None and given != size:
         raise SpecError(
@@ -81,4 +83,5 @@ def build_problem(experiment: Experiment, *, block: tuple[int, int] | None = Non
         noise=frozen_noise(experiment, neurons, duration),
         seed=experiment.seed,
         replicate=experiment.replicate,
+        recording=recording,
     )

@@ -12,18 +12,20 @@ from typing import Any
 import numpy as np
 
 from hpcspike.errors import DataError
-from hpcspike.model.recording_files import Table, refused, unreadable
-from hpcspike.spec.targets import RecordedTargets
+from hpcspike.model.recording_axes import unit_by_time
+from hpcspike.model.recording_table import RecordingTable, ambiguous, listed, numbered, refused, unreadable
+from hpcspike.spec.recorded import RecordedTargets
 
 
-def read_jld2(path: Path, targets: RecordedTargets) -> Table:
+def read_jld2(path: Path, targets: RecordedTargets) -> RecordingTable:
     """One task of an array of rates or drives, in the file's unit, without a time axis.
 
     Read are arrays of numbers of two dimensions, of three dimensions whose last (in Julia) counts tasks, and vectors of
-    matrices, one per task, as older programs of the same family wrote them. TrainSpikingNet.jl's ``utarg`` and the
-    arrays of its ``utarg_file`` and ``spikerate_file`` are (time, unit) or (time, unit, task), with a sample every
-    ``learn_every`` ms (`targets.sample_ms`). Its ``utarg`` are currents in units of its own neurons' threshold: drives
-    of another model, which are read as they are.
+    matrices, one per task, as older programs of the same family wrote them. Which dimension is time is nowhere in the
+    file: TrainSpikingNet.jl's ``utarg`` and the arrays of its ``utarg_file`` and ``spikerate_file`` are (time, unit) or
+    (time, unit, task), with a sample every ``learn_every`` ms (`targets.sample_ms`); other files of the same authors
+    are (unit, time). So ``targets.layout`` must say it, unless only one order is possible. Its ``utarg`` are
+    currents in units of its own neurons' threshold: drives of another model, which are read as they are.
 
     Raises
     ------
@@ -43,9 +45,9 @@ def read_jld2(path: Path, targets: RecordedTargets) -> Table:
         raise unreadable(path, "JLD2", error) from None
     if values.ndim != 2:
         raise refused(path, f"its array has the size {_size(values)} in Julia", "give one with time and unit")
-    if targets.layout == "unit_by_time":
-        values = values.T
-    return Table(values=values, times_ms=None, unit_ids=tuple(map(str, range(1, len(values) + 1))), unit=None)
+    values, remarks = unit_by_time(path, values.T, targets, language="Julia")
+    task = "" if targets.task is None else f"task: {targets.task}"
+    return RecordingTable(values, None, numbered(len(values), first=1), None, "JLD2", conditions=task, remarks=remarks)
 
 
 def _chosen(path: Path, file: Any, name: str | None) -> Any:
@@ -57,7 +59,7 @@ def _chosen(path: Path, file: Any, name: str | None) -> Any:
             held[key] = item
 
     file.visititems(note)
-    shown = ", ".join(f"{key} {_size(item)}" for key, item in held.items()) or "no arrays"
+    shown = listed(f"{key} {_size(item)}" for key, item in held.items()) or "no arrays"
     if name is not None:
         if name not in held:
             raise refused(path, f"targets.variable = {name!r} is not in it (it holds {shown})", "choose one of those")
@@ -68,7 +70,12 @@ def _chosen(path: Path, file: Any, name: str | None) -> Any:
     if not fitting:
         raise refused(path, f"holds no array of numbers over time and unit (it holds {shown})", _REMEDY)
     if len(fitting) > 1:
-        raise refused(path, f"holds several arrays ({shown})", f"set targets.variable to one of {fitting}")
+        raise ambiguous(
+            path,
+            f"holds several arrays ({shown})",
+            f"set targets.variable to one of {fitting}",
+            [{"variable": key} for key in fitting],
+        )
     return held[fitting[0]]
 
 
@@ -92,7 +99,12 @@ def _one_task(path: Path, file: Any, item: Any, task: int | None) -> np.ndarray:
         return np.asarray(item[()])
     n_tasks = item.shape[0]
     if task is None and n_tasks != 1:
-        raise refused(path, f"holds {n_tasks} tasks", f"set targets.task to 1 to {n_tasks}, as Julia counts")
+        raise ambiguous(
+            path,
+            f"holds {n_tasks} tasks",
+            f"set targets.task to 1 to {n_tasks}, as Julia counts",
+            [{"task": number} for number in range(1, min(n_tasks, _MOST_TASKS) + 1)],
+        )
     number = 1 if task is None else task
     if number > n_tasks:
         raise refused(path, f"targets.task = {number}, but it holds {n_tasks} tasks", f"choose 1 to {n_tasks}")
@@ -106,4 +118,6 @@ def _size(item: Any) -> str:
     return "(" + ", ".join(str(length) for length in reversed(shape)) + ")"
 
 
+_MOST_TASKS = 8
+"""So many are shown, not more."""
 _REMEDY = "give an array of numbers of size (time, unit) or (time, unit, task) in Julia"

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcspike.errors import DataError, ResourceError
-from hpcspike.model.recording_files import Table, refused, unreadable
-from hpcspike.spec.experiment import n_steps
-from hpcspike.spec.targets import NWB_BIN_MS, RecordedTargets
+from hpcspike.errors import HpcspikeError, ResourceError
+from hpcspike.model.nwb_trials import Alignment, aligned_trials, within_recording
+from hpcspike.model.recording_selection import chosen_rows
+from hpcspike.model.recording_table import RecordingTable, in_words, listed, plain, refused, unreadable
+from hpcspike.spec.fields import n_steps
+from hpcspike.spec.recorded import NWB_BIN_MS, RecordedTargets
 
 Array = NDArray[np.float64]
 
@@ -20,24 +25,62 @@ _REACH = 4.0
 """Half-width of the smoothing kernel in standard deviations."""
 
 
-def read_nwb(path: Path, targets: RecordedTargets) -> Table:
-    """Trial-averaged rates in Hz of all units of a file.
+def read_nwb(path: Path, targets: RecordedTargets) -> RecordingTable:
+    """Trial-averaged rates in Hz of the units of a file.
 
     Spikes are counted in bins of ``targets.bin_ms`` from ``targets.window_ms[0]`` to ``[1]`` around the time in the
-    column ``targets.align`` of every trial that ``targets.condition`` chooses, averaged over these trials, and smoothed
-    by a Gaussian of s.d. ``targets.smoothing_ms``. Spikes next to the window are counted too, so that smoothing does
-    not bend its ends. Where a unit has observation intervals, only trials inside them count for it; a unit that was
-    observed in none gets a rate of zero.
+    column ``targets.align`` of every trial (row of ``targets.intervals``) that ``targets.condition`` chooses, averaged
+    over these trials, and smoothed by a Gaussian of s.d. ``targets.smoothing_ms``. Spikes next to the window are
+    counted too, so that smoothing does not bend its ends. Where a unit has observation intervals, only trials inside
+    them count for it; a unit that was observed in none gets a rate of zero. Which trials are left out, and why, is in
+    the table: see `hpcspike.model.nwb_trials`.
 
     Raises
     ------
     DataError
-        If the file cannot be read, or units, trials or what the experiment asks of them are not in it.
+        If the file cannot be read, units, trials or what the experiment asks of them are not in it, or their times
+        make no sense.
     ResourceError
         If pynwb is not installed.
     """
-    assert targets.align is not None
     assert targets.window_ms is not None
+    with opened(path) as file:
+        alignment = aligned_trials(path, file, targets)
+        units = _units(path, file, targets)
+    if units.observed is None:
+        alignment = within_recording(path, alignment, units.spikes, targets)
+    trials = [alignment.times_s] * len(units.names)
+    if units.observed is not None:
+        trials = [_observed_trials(alignment.times_s, intervals, targets.window_ms) for intervals in units.observed]
+    bin_ms = NWB_BIN_MS if targets.bin_ms is None else targets.bin_ms
+    rates = np.stack(
+        [
+            trial_averaged_rate(
+                times, own, window_ms=targets.window_ms, bin_ms=bin_ms, smoothing_ms=targets.smoothing_ms or 0.0
+            )
+            for times, own in zip(units.spikes, trials, strict=True)
+        ]
+    )
+    return RecordingTable(
+        values=rates,
+        times_ms=targets.window_ms[0] + bin_ms * (np.arange(rates.shape[1]) + 0.5),
+        names=units.names,
+        unit="Hz",
+        kind="NWB",
+        attributes={**units.attributes, "n_trials": np.array([len(own) for own in trials])},
+        conditions=in_words(targets.condition),
+        alignment=targets.align,
+        trials=alignment.trials,
+        units_of=units.of,
+        remarks=alignment.remarks + _unobserved(units.names, trials, alignment),
+    )
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """The file as pynwb reads it; whatever it raises is a DataError."""
+    if path.is_dir():
+        raise refused(path, "is a folder", "give an NWB file in HDF5 format")
     try:
         import pynwb
     except ModuleNotFoundError:
@@ -48,29 +91,22 @@ def read_nwb(path: Path, targets: RecordedTargets) -> Table:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about name spaces and deprecated types: nothing that a user can act on
             with pynwb.NWBHDF5IO(str(path), mode="r") as stream:
-                file = stream.read()
-                aligned = _alignment(path, file, targets)
-                names, spikes, observed = _units(path, file)
-    except DataError:
+                yield stream.read()
+    except HpcspikeError:
         raise
     except Exception as error:  # damaged files raise whatever the format's libraries happen to raise
         raise unreadable(path, "NWB", error) from None
-    bin_ms = NWB_BIN_MS if targets.bin_ms is None else targets.bin_ms
-    smoothing_ms = targets.smoothing_ms or 0.0
-    rates = np.stack(
-        [
-            trial_averaged_rate(
-                times,
-                _observed_trials(aligned, intervals, targets.window_ms),
-                window_ms=targets.window_ms,
-                bin_ms=bin_ms,
-                smoothing_ms=smoothing_ms,
-            )
-            for times, intervals in zip(spikes, observed, strict=True)
-        ]
-    )
-    begin = targets.window_ms[0]
-    return Table(rates, begin + bin_ms * (np.arange(rates.shape[1]) + 0.5), names, "Hz")
+
+
+@dataclass(frozen=True, eq=False)
+class _Units:
+    """The chosen units: spike times in s, observation intervals (k, 2) in s (None: always observed)."""
+
+    names: tuple[str, ...]
+    spikes: list[Array]
+    observed: list[Array] | None
+    attributes: dict[str, NDArray[Any]]
+    of: int
 
 
 def trial_averaged_rate(
@@ -110,61 +146,6 @@ def trial_averaged_rate(
     return np.convolve(rate, kernel / kernel.sum(), mode="valid")
 
 
-def _alignment(path: Path, file: Any, targets: RecordedTargets) -> Array:
-    """Times in s to which the chosen trials are aligned."""
-    trials = file.trials
-    if trials is None or not len(trials):
-        raise refused(path, "has no trials", "give an NWB file with a table of trials")
-    columns = ", ".join(trials.colnames)
-    for key, name in (("targets.align", targets.align), *(("targets.condition", name) for name in targets.condition)):
-        if name not in trials.colnames:
-            raise refused(path, f"{key} = {name!r} is not a column of its trials", f"choose one of {columns}")
-    chosen = np.ones(len(trials), dtype=bool)
-    for name, wanted in targets.condition.items():
-        values = [_plain(value) for value in trials[name][:]]
-        matches = np.array([_same(value, wanted) for value in values])
-        if not matches.any():
-            found = ", ".join(repr(value) for value in sorted(set(values), key=str)[:8])
-            raise refused(path, f"no trial has {name} = {wanted!r}", f"the column holds {found}")
-        chosen &= matches
-    if not chosen.any():
-        raise refused(path, "no trial meets all of targets.condition", "leave one of its columns out")
-    times = np.asarray(trials[targets.align][:])
-    if times.ndim != 1 or times.dtype.kind not in "iuf":
-        raise refused(
-            path, f"targets.align = {targets.align!r} is not a column of times", f"choose one of {columns} that is"
-        )
-    times = times[chosen].astype(np.float64)
-    times = times[np.isfinite(times)]
-    if not times.size:
-        raise refused(
-            path,
-            f"not one of the {int(chosen.sum())} chosen trials has a time in the column {targets.align!r}",
-            "choose another targets.align or targets.condition",
-        )
-    return times
-
-
-def _units(path: Path, file: Any) -> tuple[tuple[str, ...], list[Array], list[Array | None]]:
-    """Names, spike times in s, and observation intervals (k, 2) in s (None: always) of all units."""
-    units = file.units
-    if units is None or not len(units):
-        raise refused(path, "has no units", "give an NWB file with a table of sorted units")
-    if "spike_times" not in units.colnames:
-        raise refused(path, "its units have no spike_times", "give an NWB file with spike times")
-    names = tuple(str(name) for name in units.id[:])
-    spikes = [np.asarray(units["spike_times"][k], dtype=np.float64) for k in range(len(units))]
-    for name, times in zip(names, spikes, strict=True):
-        if not np.isfinite(times).all():
-            raise refused(path, f"a spike time of unit {name} is not finite", "remove it, or the unit")
-    limited = "obs_intervals" in units.colnames
-    observed: list[Array | None] = [
-        np.asarray(units["obs_intervals"][k], dtype=np.float64).reshape(-1, 2) if limited else None
-        for k in range(len(units))
-    ]
-    return names, spikes, observed
-
-
 def _observed_trials(aligned_s: Array, intervals: Array | None, window_ms: tuple[float, float]) -> Array:
     """The trials whose window lies within one of the unit's observation intervals; none given: all."""
     if intervals is None or not intervals.size:
@@ -175,12 +156,63 @@ def _observed_trials(aligned_s: Array, intervals: Array | None, window_ms: tuple
     return np.asarray(aligned_s[inside.any(axis=0)])
 
 
-def _plain(value: Any) -> Any:
-    """A cell of a table as a Python value; bytes as text."""
-    value = value.item() if isinstance(value, np.generic) else value
-    return value.decode() if isinstance(value, bytes) else value
+def _unobserved(names: tuple[str, ...], trials: list[Array], alignment: Alignment) -> tuple[str, ...]:
+    """A remark about units that were not observed in all trials."""
+    fewer = [name for name, own in zip(names, trials, strict=True) if len(own) < len(alignment.times_s)]
+    none = [name for name, own in zip(names, trials, strict=True) if not len(own)]
+    if not fewer:
+        return ()
+    words = f"{len(fewer)} of {len(names)} units were not observed in all {len(alignment.times_s)} trials"
+    return (words + (f", {len(none)} in none: {listed(none)}" if none else ""),)
 
 
-def _same(value: Any, wanted: str | float | bool) -> bool:
-    # 1 and True are different answers only if one of them is text
-    return bool(str(value) == wanted if isinstance(wanted, str) else value == wanted)
+def _units(path: Path, file: Any, targets: RecordedTargets) -> _Units:
+    """The units that ``targets.select_units`` chooses."""
+    units = file.units
+    if units is None or not len(units):
+        raise refused(path, "has no units", "give an NWB file with a table of sorted units")
+    if "spike_times" not in units.colnames:
+        raise refused(path, "its units have no spike_times", "give an NWB file with spike times")
+    attributes = unit_columns(units)
+    rows = chosen_rows(path, attributes, len(units), targets)
+    names = tuple(str(attributes["id"][row]) for row in rows)
+    spikes = [np.asarray(units["spike_times"][int(row)], dtype=np.float64) for row in rows]
+    for name, times in zip(names, spikes, strict=True):
+        _check_spike_times(path, name, times)
+    observed = None
+    if "obs_intervals" in units.colnames:
+        observed = [np.asarray(units["obs_intervals"][int(row)], dtype=np.float64).reshape(-1, 2) for row in rows]
+        if not any(intervals.size for intervals in observed):
+            observed = None
+    chosen = {name: column[rows] for name, column in attributes.items()}
+    return _Units(names, spikes, observed, chosen, len(units))
+
+
+def unit_columns(units: Any) -> dict[str, NDArray[Any]]:
+    """What a file says of its units in one number or text each: column -> (units,), the ``id`` first."""
+    columns = {"id": np.asarray(units.id[:])}
+    for name in units.colnames:
+        column = units[name]
+        if hasattr(column, "target") or hasattr(column, "table"):  # lists through an index, references to tables
+            continue
+        try:
+            values = np.array([plain(value) for value in column[:]])
+        except (ValueError, TypeError):  # lists of different lengths, or references to other tables
+            continue
+        if values.ndim == 1 and values.dtype.kind in "biufU" and len(values) == len(units):
+            columns[name] = values
+    return columns
+
+
+def _check_spike_times(path: Path, name: str, times: Array) -> None:
+    if not np.isfinite(times).all():
+        raise refused(path, f"a spike time of unit {name} is not finite", "remove it, or the unit")
+    back = np.flatnonzero(np.diff(times) < 0)
+    if back.size:
+        k = int(back[0])
+        raise refused(
+            path,
+            f"the spike times of unit {name} do not ascend: {times[k]:.9g} s is followed by {times[k + 1]:.9g} s "
+            f"(spike {k + 1} of {len(times)}; {back.size} such places)",
+            "if two recordings were joined, shift the times of the second; if the order means nothing, sort them",
+        )

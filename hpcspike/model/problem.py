@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from hpcspike.errors import DataError
 from hpcspike.model.connectivity import Rows, rows_from_dense
 from hpcspike.neurons import find_model
 from hpcspike.spec.experiment import Neuron, Protocol, Synapse, ThetaNeuron, UserNeuron, is_multiple, n_steps
+
+if TYPE_CHECKING:
+    from hpcspike.model.recordings import Recording
 
 
 class Problem:
@@ -125,6 +128,7 @@ class Problem:
         replicate: int,
         input: np.ndarray | None = None,
         noise: np.ndarray | None = None,
+        recording: Recording | None = None,
     ) -> None:
         self.n_neurons, self.first = n_neurons, first
         self.plastic, self.static = plastic, static
@@ -135,6 +139,7 @@ class Problem:
         self.stimulus_ms, self.grid_ms = stimulus_ms, grid_ms
         self.seed, self.replicate = seed, replicate
         self.noise = noise
+        self.recording = recording
         if isinstance(neuron, UserNeuron):
             find_model(neuron)
         self._check()
@@ -205,6 +210,11 @@ class Problem:
     def neurons(self) -> range:
         """The neurons of this block."""
         return range(self.first, self.first + self.n_rows)
+
+    @property
+    def n_recorded(self) -> int:
+        """Number of neurons that follow a recorded unit: the first ones of the network."""
+        return 0 if self.recording is None else len(self.recording.values)
 
     @property
     def n_sets(self) -> int:

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpcspike.errors import DataError
-from hpcspike.model.recording_files import Table, read_table, refused
+from hpcspike.model.recording_checks import (
+    HZ_PER,
+    check_contents,
+    check_names,
+    check_reachable,
+    remarks_on_rates,
+    remarks_on_times,
+    unit_of_values,
+    unit_said,
+)
+from hpcspike.model.recording_files import read_table
+from hpcspike.model.recording_table import RecordingTable, ambiguous, refused
 from hpcspike.model.stand_in import DURATION_MS, UNITS, stand_in_rates
 from hpcspike.model.transfer import rate_of_constant_input
 from hpcspike.paths import local
-from hpcspike.spec.targets import RecordedTargets
+from hpcspike.spec.recorded import RecordedTargets
 
 Array = NDArray[np.float64]
-
-_VALUE_UNITS = {
-    **dict.fromkeys(("Hz", "hz", "hertz", "1/s", "s-1", "spikes/s"), "Hz"),
-    "per_tau": "per_tau",
-    **dict.fromkeys(("1", "", "dimensionless"), "1"),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,13 +39,19 @@ class Recording:
     values
         Shape (n_units, n_samples); rates in spikes per tau, drives dimensionless.
     times_ms
-        Shape (n_samples,), the file's own time axis in ms, increasing; the window starts at its first sample.
+        Shape (n_samples,), the file's own time axis in ms, increasing.
     unit_ids
         Name of every kept unit: its coordinate or column header, or its row number in a file that names none.
     rows
-        Shape (n_units,), 0-based position of every kept unit in the file.
+        Shape (n_units,), 0-based position of every kept unit in ``table``.
     mean_rates_hz
         Shape (n_units,), mean over the file's samples in Hz; None for drives.
+    table
+        What the file holds, before units were left out; None for a recording made of arrays.
+    start_ms
+        Begin of the window on the time axis; None: its first sample.
+    remarks
+        What was decided, or found odd, while reading: to be said to the user.
     """
 
     values: Array
@@ -47,9 +59,30 @@ class Recording:
     unit_ids: tuple[str, ...]
     rows: NDArray[np.int64]
     mean_rates_hz: Array | None
+    table: RecordingTable | None = None
+    start_ms: float | None = None
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def begin_ms(self) -> float:
+        """Begin of the window on the time axis in ms."""
+        return float(self.times_ms[0]) if self.start_ms is None else self.start_ms
+
+    @property
+    def attributes(self) -> dict[str, NDArray[Any]]:
+        """What the file says of the kept units, name -> (n_units,): id, area, depth, quality, ..."""
+        found = {} if self.table is None else self.table.attributes
+        return {name: column[self.rows] for name, column in found.items()}
+
+    @property
+    def alignment(self) -> str | None:
+        """What counts as time 0 on the time axis, such as the NWB column ``go_time``; None: not said."""
+        return None if self.table is None else self.table.alignment
 
 
-def read_recording(targets: RecordedTargets, *, tau_ms: float = 10.0, seed: int = 1) -> Recording:
+def read_recording(
+    targets: RecordedTargets, *, tau_ms: float = 10.0, seed: int = 1, step_ms: float | None = None
+) -> Recording:
     """Read the file of recorded targets, check it, and keep the units the experiment asks for.
 
     Parameters
@@ -61,39 +94,59 @@ def read_recording(targets: RecordedTargets, *, tau_ms: float = 10.0, seed: int 
         Membrane time constant in ms: model rates are spikes per tau, that is Hz * tau_ms / 1000.
     seed
         Key of a stand-in (``targets.path: generated``); files are what they are.
+    step_ms
+        Integration step in ms, of which no neuron spikes more than once: higher rates are refused. None: not checked.
 
     Raises
     ------
     DataError
         If the file is missing, unreadable, of an unknown kind, or holds something that cannot be a target.
+    AmbiguousRecording
+        If it can be read in several ways, and no key says in which.
 
     Notes
     -----
-    netCDF (4 by h5netcdf, 3 by scipy) and zarr: a 2-D array with a dimension ``time`` in ms or s (its ``units``
-    attribute). CSV: a header, the time in the first column, whose name says the unit (``time_ms`` or ``time_s``),
-    one further column per unit. NPY: unit x time, with ``targets.sample_ms``. NWB: see `hpcspike.model.nwb_recordings`;
-    samples are the middles of the bins. JLD2: see `hpcspike.model.jld2_recordings`.
+    netCDF (4 by h5netcdf, 3 by scipy) and zarr: an array with a dimension ``time`` in ms or s (its ``units``
+    attribute). CSV, TSV: a header, the time in the first column, whose name says the unit (``time_ms`` or ``time_s``),
+    one further column per unit. NPY, NPZ, MATLAB, JLD2: the order of the dimensions is ``targets.layout``; without a
+    time axis in the file ``targets.sample_ms``. NWB: see `hpcspike.model.nwb_recordings`; samples are the middles of
+    the bins.
     """
     path = local(targets.path)
     table = _stand_in(targets, seed) if targets.is_stand_in else read_table(path, targets)
+    check_names(path, table)
     _refuse_without_interval_and_unit(path, table, targets)
     times_ms = _checked_times(path, table, targets)
-    values, mean_rates_hz = _in_model_units(path, _checked_values(path, table, times_ms), table, targets, tau_ms)
+    in_file = _checked_values(path, table, times_ms)
+    values, rates_hz, remarks = _in_model_units(path, in_file, table, targets, tau_ms)
+    if rates_hz is not None:
+        check_reachable(path, rates_hz, table, step_ms)
+    mean_rates_hz = None if rates_hz is None else rates_hz.mean(axis=1)
     rows = _kept_rows(path, values, mean_rates_hz, targets)
+    unit_ids = tuple(table.names[row] for row in rows)
+    if not targets.is_stand_in:
+        remarks = (*table.remarks, *remarks, *remarks_on_times(times_ms))
+    if rates_hz is not None and not targets.is_stand_in and table.trials is None:
+        check_contents(path, in_file[rows], times_ms, unit_ids)
+        remarks += remarks_on_rates(in_file[rows], rates_hz[rows], unit_ids)
     return Recording(
         values=values[rows],
         times_ms=times_ms,
-        unit_ids=tuple(table.unit_ids[row] for row in rows),
+        unit_ids=unit_ids,
         rows=rows,
         mean_rates_hz=None if mean_rates_hz is None else mean_rates_hz[rows],
+        table=table,
+        start_ms=targets.start_ms,
+        remarks=remarks,
     )
 
 
-def _stand_in(targets: RecordedTargets, seed: int) -> Table:
+def _stand_in(targets: RecordedTargets, seed: int) -> RecordingTable:
     n_units = UNITS if targets.n_units is None else targets.n_units
     duration_ms = DURATION_MS if targets.duration_ms is None else targets.duration_ms
-    times_ms, rates = stand_in_rates(n_units, duration_ms=duration_ms, seed=seed)
-    return Table(rates, times_ms, tuple(f"stand-in {unit}" for unit in range(n_units)), "Hz")
+    times_ms, rates = stand_in_rates(n_units, duration_ms=duration_ms + (targets.start_ms or 0.0), seed=seed)
+    names = tuple(f"stand-in {unit}" for unit in range(n_units))
+    return RecordingTable(rates, times_ms, names, "Hz", "made up, no file")
 
 
 def interpolated(recording: Recording, times_ms: Array) -> Array:
@@ -151,22 +204,17 @@ def auxiliary_rates(paths: Array, *, grid_ms: float, tau_syn_ms: float) -> Array
     return rates
 
 
-def _refuse_without_interval_and_unit(path: Path, table: Table, targets: RecordedTargets) -> None:
+def _refuse_without_interval_and_unit(path: Path, table: RecordingTable, targets: RecordedTargets) -> None:
     """Both at once where both are missing; one of them is named where it is used."""
-    if table.times_ms is None and targets.sample_ms is None and _unit_said(table, targets) is None:
+    if table.times_ms is None and targets.sample_ms is None and unit_said(table, targets) is None:
         raise refused(
             path,
             "has no time axis, and the unit of its rates is not given",
-            "set targets.sample_ms, the interval between samples in ms, and targets.unit, Hz or per_tau",
+            "set targets.sample_ms, the interval between samples in ms, and targets.unit, Hz, kHz or per_tau",
         )
 
 
-def _unit_said(table: Table, targets: RecordedTargets) -> str | None:
-    said = targets.unit if targets.unit is not None else table.unit
-    return "1" if said is None and targets.holds == "drive" else said
-
-
-def _checked_times(path: Path, table: Table, targets: RecordedTargets) -> Array:
+def _checked_times(path: Path, table: RecordingTable, targets: RecordedTargets) -> Array:
     """The time axis in ms: finite, increasing, with at least two samples, as long as the window asked for."""
     n_samples = table.values.shape[1]
     if n_samples < 2:
@@ -193,17 +241,31 @@ def _checked_times(path: Path, table: Table, targets: RecordedTargets) -> Array:
             f"its time axis does not increase: {times[k]:g} ms is followed by {times[k + 1]:g} ms (sample {k + 1})",
             "sort the samples by time and remove repeated ones",
         )
-    covered = float(times[-1] - times[0])
-    if targets.duration_ms is not None and targets.duration_ms > covered * (1.0 + 1e-9):
-        raise refused(
-            path,
-            f"covers {covered:g} ms, but targets.duration_ms = {targets.duration_ms:g} ms",
-            f"choose a duration of at most {covered:g} ms, or leave it out",
-        )
+    _check_window(path, times, targets)
     return times
 
 
-def _checked_values(path: Path, table: Table, times_ms: Array) -> Array:
+def _check_window(path: Path, times: Array, targets: RecordedTargets) -> None:
+    """The window lies within the recording."""
+    first, last = float(times[0]), float(times[-1])
+    begin = first if targets.start_ms is None else targets.start_ms
+    if not first <= begin < last:
+        raise refused(
+            path,
+            f"covers {first:g} to {last:g} ms, but targets.start_ms = {begin:g} ms",
+            f"choose a begin from {first:g} ms to below {last:g} ms, or leave it out",
+        )
+    covered = last - begin
+    if targets.duration_ms is not None and targets.duration_ms > covered * (1.0 + 1e-9):
+        since = "" if targets.start_ms is None else f" from targets.start_ms = {begin:g} ms on"
+        raise refused(
+            path,
+            f"covers {covered:g} ms{since}, but targets.duration_ms = {targets.duration_ms:g} ms",
+            f"choose a duration of at most {covered:g} ms, or leave it out",
+        )
+
+
+def _checked_values(path: Path, table: RecordingTable, times_ms: Array) -> Array:
     """The values as float64, every one finite."""
     if table.values.dtype.kind not in "iuf":
         raise refused(path, f"its values are of type {table.values.dtype}", "store numbers")
@@ -213,7 +275,7 @@ def _checked_values(path: Path, table: Table, times_ms: Array) -> Array:
         unit, sample = bad[0]
         raise refused(
             path,
-            f"{len(bad)} values are not finite, the first is {values[unit, sample]} of unit {table.unit_ids[unit]} "
+            f"{len(bad)} values are not finite, the first is {values[unit, sample]} of unit {table.names[unit]} "
             f"at {times_ms[sample]:g} ms",
             "fill the gaps or remove these units",
         )
@@ -221,32 +283,32 @@ def _checked_values(path: Path, table: Table, times_ms: Array) -> Array:
 
 
 def _in_model_units(
-    path: Path, values: Array, table: Table, targets: RecordedTargets, tau_ms: float
-) -> tuple[Array, Array | None]:
-    """Values in spikes per tau (rates) or dimensionless (drives), and the mean rates in Hz (None for drives)."""
-    allowed = ("Hz", "per_tau") if targets.holds == "rate" else ("1",)
-    said = _unit_said(table, targets)
-    unit = None if said is None else _VALUE_UNITS.get(str(said).strip())
-    if unit not in allowed:
-        raise refused(
+    path: Path, values: Array, table: RecordingTable, targets: RecordedTargets, tau_ms: float
+) -> tuple[Array, Array | None, tuple[str, ...]]:
+    """Values in spikes per tau (rates) or dimensionless (drives), rates in Hz (None for drives), and remarks."""
+    if unit_said(table, targets) is None:
+        raise ambiguous(
             path,
-            f"the unit of its {targets.holds}s is " + ("not given" if said is None else f"{said!r}"),
-            f"allowed: {' or '.join(allowed)}; set targets.unit or the array's units attribute",
+            "the unit of its rates is not given",
+            "allowed: Hz, kHz or per_tau; set targets.unit or the array's units attribute",
+            [{"unit": unit} for unit in ("Hz", "kHz", "per_tau")],
         )
+    unit, remarks = unit_of_values(path, table, targets)
     if targets.holds == "drive":
-        return values, None
+        return values, None, remarks
     negative = np.argwhere(values < 0)
     if negative.size:
         row, sample = negative[0]
         raise refused(
             path,
-            f"{len(negative)} rates are negative, the first is {values[row, sample]:g} of unit {table.unit_ids[row]}",
+            f"{len(negative)} rates are negative, the first is {values[row, sample]:g} of unit {table.names[row]}",
             "rates must be >= 0 (set targets.holds: drive if these are drives)",
         )
     per_hz = tau_ms / 1000.0
-    if unit == "Hz":
-        return values * per_hz, values.mean(axis=1)
-    return values, values.mean(axis=1) / per_hz
+    if unit == "per_tau":
+        return values, values / per_hz, remarks
+    rates_hz = values if unit == "Hz" else values * HZ_PER[unit]
+    return rates_hz * per_hz, rates_hz, remarks
 
 
 def _kept_rows(path: Path, values: Array, mean_rates_hz: Array | None, targets: RecordedTargets) -> NDArray[np.int64]:
@@ -257,11 +319,24 @@ def _kept_rows(path: Path, values: Array, mean_rates_hz: Array | None, targets: 
         candidates = np.flatnonzero(mean_rates_hz > targets.min_rate_hz)
         which = f"{candidates.size} of its {len(values)} units have a mean rate above {targets.min_rate_hz:g} Hz"
     wanted = candidates.size if targets.n_units is None else targets.n_units
-    if candidates.size < max(wanted, 1):
-        remedy = "give a file with more units" if mean_rates_hz is None else "lower targets.min_rate_hz"
-        if not candidates.size:
-            raise refused(path, f"{which}, but not one can be used", remedy)
+    if not candidates.size:
+        assert mean_rates_hz is not None
+        highest = float(mean_rates_hz.max())
+        raise refused(
+            path,
+            f"{which}, but not one can be used",
+            f"lower targets.min_rate_hz below {highest:.3g} Hz, the highest of their mean rates (check the unit, too)"
+            if highest > 0
+            else "all rates are 0: choose another array, window or condition, or units that fire",
+        )
+    if candidates.size < wanted:
         ratio, size = targets.auxiliary_ratio, round(candidates.size * (1.0 + targets.auxiliary_ratio))
+        enough = np.sort(mean_rates_hz)[::-1][wanted - 1 : wanted] if mean_rates_hz is not None else np.empty(0)
+        remedy = (
+            f"lower targets.min_rate_hz below {enough[0]:.3g} Hz"
+            if enough.size and enough[0] > 0
+            else "give a file with more units"
+        )
         raise refused(
             path,
             f"{which}, but targets.n_units = {targets.n_units} were asked for",

@@ -161,7 +161,7 @@ def _recorded(
     auxiliary = range(max(neurons.start, n_recorded), neurons.stop)
     parts = []
     if len(recorded):
-        parts.append(interpolated(recording, recording.times_ms[0] + times)[recorded.start : recorded.stop])
+        parts.append(interpolated(recording, recording.begin_ms + times)[recorded.start : recorded.stop])
     if len(auxiliary):
         paths = ou_paths(
             family.auxiliary_tau_corr_ms, family.auxiliary_standard_deviation, family.grid_ms, len(times), auxiliary,
@@ -181,7 +181,7 @@ def duration_of(experiment: Experiment, recording: Recording | None) -> float:
     assert isinstance(family, RecordedTargets)
     assert recording is not None
     interval = experiment.training.update_interval_ms
-    length = float(recording.times_ms[-1] - recording.times_ms[0])
+    length = float(recording.times_ms[-1]) - recording.begin_ms
     if length < interval:
         raise DataError(
             f"{family.path}: the recording lasts {length:g} ms, less than "

@@ -10,6 +10,8 @@ import numpy as np
 from markupsafe import Markup
 
 from hpcspike.analysis.intervals import correlation_interval, mean_interval
+from hpcspike.analysis.recorded import over_recorded
+from hpcspike.measures.verdict import remarks_of, verdict_of
 from hpcspike.report.origin import ORIGIN, origin
 from hpcspike.report.page import Cell, Column, Picture, Section, facts, figures, number, page, paragraph, table
 from hpcspike.report.words import FAILURES, LABELLED, LABELS, became, meaning, unit_of
@@ -24,7 +26,13 @@ MEASURES = (
     "correlation",
     "correlation_trial_mean",
     "correlation_phi",
+    "correlation_auxiliary",
     "population_rate",
+    "target_rate_recorded",
+    "rms_error_recorded",
+    "n_silent_recorded",
+    "unreachable_share_recorded",
+    "silent_share",
     "spectral_index",
     "sampling_error",
     "tracking_error",
@@ -46,11 +54,11 @@ def page_of_network(trained: xr.Dataset, pictures: Sequence[Picture]) -> str:
         f"recursive least squares ({trained.attrs.get('trained_variable', 'drive')} training), and tested from random "
         "initial conditions."
     )
-    if "correlation" in trained:
-        reached = number(float(trained["correlation"]))
-        sentence += f" It reached a correlation of {reached} with its targets in single trials"
-        sentence += f": {FAILURES.get(status, status)}" if status else ""
-        sentence += _below_threshold(trained, experiment) + "."
+    lead = [sentence, *_stand_in(trained)]
+    if "correlation" in trained and status:
+        outcome = f"{FAILURES.get(status, status)}{_below_threshold(trained, experiment)}"
+        lead.append(f"In single test trials: {verdict_of(trained)}. What it became: {outcome}.")
+        lead += [f"{words[:1].upper()}{words[1:]}." for words in remarks_of(trained)]
     explained = paragraph(LABELS) if status in LABELLED else Markup()
     record = json.loads(trained.attrs.get("provenance", "{}"))
     sections = [
@@ -58,13 +66,13 @@ def page_of_network(trained: xr.Dataset, pictures: Sequence[Picture]) -> str:
         Section("numbers", "Numbers", explained + facts(list(_scalars(trained)))),
         Section("origin", ORIGIN, _origin([record], experiment, {"seed": experiment.get("seed")})),
     ]
-    return page(f"Network {name}", [sentence, *_stand_in(trained)], sections)
+    return page(f"Network {name}", lead, sections)
 
 
 def _below_threshold(trained: xr.Dataset, experiment: dict[str, Any]) -> str:
     """How far below the threshold of learning a network stayed; empty if it reached it."""
     threshold = Measures.model_validate(experiment.get("measures", {})).learned_correlation
-    missing = threshold - float(trained["correlation"])
+    missing = threshold - float(over_recorded(trained)["correlation"])
     return f", {number(missing, 2)} below the {threshold:g} that count as learned" if missing > 0 else ""
 
 
@@ -107,7 +115,7 @@ def page_of_study(tree: xr.DataTree, numbers: xr.Dataset, pictures: Sequence[Pic
     }  # fmt: skip
     sections = [
         *([Section("figures", "Figures", figures(pictures))] if pictures else []),
-        Section("numbers", "Numbers", _variants(numbers, variants)),
+        Section("numbers", "Numbers", _variants(over_recorded(numbers), variants)),
         Section("origin", ORIGIN, _origin(records, document, more)),
     ]
     return page(f"Study {tree.attrs['study']}", lead, sections)
@@ -128,6 +136,8 @@ def _variants(numbers: xr.Dataset, variants: list[str]) -> Markup:
         rows.append(cells)
     text = "Mean over the repetitions with its 95 % interval (Student's t; of correlations cut to −1 to 1) below; a "
     text += "dash where a variant has no value."
+    if "judged" in numbers.attrs:
+        text += f" Correlations, spectral index and population rate are over the {numbers.attrs['judged']} alone."
     return paragraph(text) + table("Variants", columns, rows, key="variants")
 
 

@@ -24,8 +24,14 @@ MOST_ROWS = 2000
 
 MEASURES = {
     "correlation": "correlation",
+    "correlation_auxiliary": "auxiliary neurons",
     "correlation_phi": "φ(u + I)",
     "population_rate": "rate (Hz)",
+    "target_rate_recorded": "rate in the data (Hz)",
+    "rms_error_recorded": "rms error (Hz)",
+    "n_silent_recorded": "silent units",
+    "unreachable_share_recorded": "out of reach",
+    "silent_share": "silent share",
     "spectral_index": "spectral index",
     "sampling_error": "sampling error",
     "tracking_error": "tracking error",

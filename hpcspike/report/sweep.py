@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from hpcspike.analysis.cells import parameters, varying
+from hpcspike.analysis.recorded import over_recorded
 from hpcspike.figures.available import plan_of
 from hpcspike.figures.loops import exemplary_curves
 from hpcspike.report.drawing import as_png
@@ -49,7 +50,7 @@ def page_of_sweep(
     overviews
         Pictures of the exemplary networks, trained again.
     """
-    sweep = sweep.load()
+    sweep = over_recorded(sweep.load())
     document = json.loads(sweep.attrs["sweep"])
     threshold = Measures.model_validate(document["experiment"].get("measures", {})).learned_correlation
     chosen, planes = exemplary(sweep), plane_tables(sweep)
@@ -75,7 +76,7 @@ def _planned(sweep: xr.Dataset) -> int:
 
 def exemplary(sweep: xr.Dataset) -> dict[str, int]:
     """Positions of the networks of the highest, the median (the lower of two) and the lowest correlation."""
-    correlation = sweep["correlation"].values
+    correlation = over_recorded(sweep)["correlation"].values
     order = np.argsort(correlation, kind="stable")[: int(np.isfinite(correlation).sum())]
     if not len(order):
         return {}
@@ -102,7 +103,8 @@ def _lead(sweep: xr.Dataset) -> list[str | Markup]:
             "one network" if each == 1 else f"{each:.3g} independent networks",
         ),  # fmt: skip
         "Each was then tested from random initial conditions. Performance is the Pearson correlation between target "
-        "and evoked response in the trained window, averaged over neurons and single test trials.",
+        f"and evoked response in the trained window, averaged over {sweep.attrs.get('judged', 'neurons')} and single "
+        "test trials, with plasticity off.",
     ]
     if part:
         lead.insert(
@@ -129,10 +131,11 @@ def _outcome(sweep: xr.Dataset, store: str) -> Markup:
         "where other programs shared the cores, more than the cores computed)."
     )
     took = took if np.isfinite(seconds) else ""
+    qualified = _with_silent_neurons(sweep)
     return Markup().join(
         [
             part("shares", parts=parts),
-            paragraph(f"Of {len(status)} networks: {named}.{took}"),
+            paragraph(f"Of {len(status)} networks: {named}.{qualified}{took}"),
             paragraph(
                 Markup("In Python: {}. As files to share: {}.").format(
                     command(f"hpcspike.open_sweep({json.dumps(store, ensure_ascii=False)})"),
@@ -140,6 +143,20 @@ def _outcome(sweep: xr.Dataset, store: str) -> Markup:
                 )
             ),
         ]
+    )
+
+
+def _with_silent_neurons(sweep: xr.Dataset) -> str:
+    """How many of the networks that learned have silent neurons; empty if none has."""
+    if "silent_share" not in sweep:
+        return ""
+    shares = sweep["silent_share"].values[sweep["status"].values == STATUS.index("learned")]
+    with_silent = shares[shares > 0]
+    if not len(with_silent):
+        return ""
+    return (
+        f" {len(with_silent)} of those that learned have neurons that are silent in the test trials, up to "
+        f"{100 * with_silent.max():.2g} % of their neurons."
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from hpcspike.engine.communication import World
 from hpcspike.engine.output import Output, put
 from hpcspike.learners.interface import Learner, Rollout
+from hpcspike.learners.trials import carrier_dimension
 from hpcspike.variables import LEARNED, TRAINED, WEIGHTS, Variable
 
 _CURVE = {
@@ -24,7 +25,7 @@ def write_rollouts(output: Output, learner: Learner, correlation: np.ndarray, *,
     every neuron's own, else ``output``. Where every trial has a target of its own, target has the dimension ``trial``.
     """
     world, task = World(), learner.task
-    carrier = carrier_dimension(learner, n_neurons)
+    carrier = carrier_dimension(task, n_neurons)
 
     def give(name: str, variable: Variable, values: Any) -> None:
         put(output, world, name, variable, values)
@@ -72,12 +73,6 @@ def _write_responses(give: Any, rollouts: list[Rollout], carrier: str) -> None:
     }
     for name, values in columns.items():
         give(name, TRAINED[name], values)
-
-
-def carrier_dimension(learner: Learner, n_neurons: int) -> str:
-    """What the components of the target lie along: neurons, if each has its own, or outputs."""
-    task = learner.task
-    return "neuron" if task.kind in ("drive", "rate") and task.n_outputs == n_neurons else "output"
 
 
 def _group(name: str, values: np.ndarray) -> Variable:

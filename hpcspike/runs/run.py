@@ -18,13 +18,13 @@ from hpcspike.hdf5_files import write_unfinished
 from hpcspike.learners.assignment import carrier_of
 from hpcspike.learners.interface import Learner
 from hpcspike.measures.evaluate import Evaluation
-from hpcspike.model.build import recording_of
 from hpcspike.model.stand_in import stand_in_attributes
+from hpcspike.model.unit_labels import recording_time, unit_labels
 from hpcspike.runs.point import fit_and_evaluate
 from hpcspike.runs.rollouts import write_rollouts
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.identity import experiment_hash
-from hpcspike.variables import POINT_RESULTS, TRAINED, Variable
+from hpcspike.variables import POINT_RESULTS, RECORDED_RESULTS, TRAINED, Variable
 
 if TYPE_CHECKING:
     import xarray
@@ -91,8 +91,8 @@ def describe(
 ) -> xarray.Dataset:
     """The Dataset of a trained network, on every rank; see `run`."""
     output = DatasetOutput(world or World())
-    _write(output, experiment, learner, evaluation)
-    output.finish(_attributes(experiment), _COORDINATES)
+    coordinates = _write(output, experiment, learner, evaluation)
+    output.finish(_attributes(experiment), coordinates)
     assert output.dataset is not None
     return output.dataset
 
@@ -154,11 +154,11 @@ def _written(
         else:
             output = StoreOutput(world, unfinished)
         with world.phases("write"):
-            _write(output, experiment, learner, evaluation)
+            coordinates = _write(output, experiment, learner, evaluation)
         record = provenance.of_ranks(world) | {"wall_seconds": time.perf_counter() - began}
         if world.rank == 0:
             record = provenance.collect(n_ranks=world.size, n_threads=threads) | record
-        output.finish({**_attributes(experiment), "provenance": json.dumps(record)}, _COORDINATES)
+        output.finish({**_attributes(experiment), "provenance": json.dumps(record)}, coordinates)
         if isinstance(output, DatasetOutput):
             dataset = output.dataset
             world.agree(lambda: None if dataset is None else write_unfinished(dataset, unfinished))
@@ -175,8 +175,8 @@ def _attributes(experiment: Experiment) -> dict[str, str]:
     }
 
 
-def _write(output: Output, experiment: Experiment, learner: Learner, evaluation: Evaluation) -> None:
-    """Give every variable to an output; all ranks do so together, each with its block."""
+def _write(output: Output, experiment: Experiment, learner: Learner, evaluation: Evaluation) -> list[str]:
+    """Give every variable to an output; all ranks do so together, each with its block. Returns the coordinates."""
     trials = min(experiment.measures.n_test_trials, RECORDED_TRIALS)
     trained = learner.trained
     if trained is None:
@@ -184,17 +184,20 @@ def _write(output: Output, experiment: Experiment, learner: Learner, evaluation:
         write_rollouts(
             output, learner, evaluation.correlation, n_neurons=experiment.network.n_neurons, trials=trials
         )  # fmt: skip
+        coordinates, recorded, world = list(_COORDINATES), False, World()
     else:
-        _write_trained(output, experiment, trained, evaluation, trials)
-    world = World() if trained is None else trained.world
+        coordinates = _write_trained(output, experiment, trained, evaluation, trials)
+        recorded, world = trained.problem.n_recorded > 0, trained.world
     for name, value in evaluation.scalars.items():
-        put(output, world, name, replace(POINT_RESULTS[name], dims=()), value)
+        if recorded or name not in RECORDED_RESULTS:
+            put(output, world, name, replace(POINT_RESULTS[name], dims=()), value)
+    return coordinates
 
 
 def _write_trained(
     output: Output, experiment: Experiment, trained: Trained, evaluation: Evaluation, trials: int
-) -> None:
-    problem, world = trained.problem, trained.world
+) -> list[str]:
+    problem, world, coordinates = trained.problem, trained.world, list(_COORDINATES)
     variables = _variables(experiment.training.variable == "rate")
     same: dict[str, Any] = {
         "neuron": np.arange(problem.n_neurons),
@@ -203,13 +206,18 @@ def _write_trained(
         "loop": np.arange(len(trained.curve["correlation"])),
         **{f"curve_{name}": values for name, values in trained.curve.items()},
     }
-    recording = world.agree(lambda: recording_of(experiment))
-    if recording is not None:
-        same["recorded"] = np.arange(problem.n_neurons) < len(recording.values)
+    if problem.recording is not None:
+        same["recorded"] = np.arange(problem.n_neurons) < problem.n_recorded
+        of_recording = unit_labels(problem.recording, problem.n_neurons)
+        of_recording["recording_time"] = recording_time(problem.recording, same["time"])
+        variables |= {name: variable for name, (variable, _) in of_recording.items()}
+        coordinates += of_recording
+        same |= {name: values for name, (_, values) in of_recording.items()}
     by_neuron = {
         "target": (_scale(trained) * problem.targets, 1),
         "stimulus": (problem.stimuli, 1),
         "neuron_correlation": (evaluation.correlation, 1),
+        **{name: (part, 1) for name, part in evaluation.by_neuron.items()},
         "weight": (trained.simulation.weight, 0),
         "weight_initial": (problem.plastic.weight, 0),
         "presynaptic": (problem.plastic.presynaptic, 0),
@@ -221,6 +229,7 @@ def _write_trained(
         put(output, world, name, variables[name], part, axis=axis)
     if trained.diverged_loop < 0:
         _write_trials(output, trained, variables, trials)
+    return coordinates
 
 
 def _variables(rate: bool) -> dict[str, Variable]:
@@ -228,7 +237,9 @@ def _variables(rate: bool) -> dict[str, Variable]:
     response = replace(TRAINED["response"], extra={"quantity": "filtered spikes" if rate else "synaptic drive"})
     changed = {"response": response, "target": TRAINED["target"]}
     if rate:
+        error = replace(TRAINED["neuron_rms_error"], units="Hz", long_name="rms error of the trial-averaged rate")
         changed = {name: replace(item, units="Hz", long_name=f"{name} rate") for name, item in changed.items()}
+        changed["neuron_rms_error"] = error
     return TRAINED | changed
 
 

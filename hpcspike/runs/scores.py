@@ -9,11 +9,11 @@ import numpy as np
 
 from hpcspike.learners.interface import Learner
 from hpcspike.learners.tasks import Tested, assess
-from hpcspike.learners.trials import Task
+from hpcspike.learners.trials import Task, carrier_dimension
 from hpcspike.measures.correlation import centred, pearson
 from hpcspike.measures.evaluate import Evaluation, evaluate
 from hpcspike.measures.spectrum import fast_share, spectral_index
-from hpcspike.measures.status import classify
+from hpcspike.measures.status import classify, silent_share
 from hpcspike.spec.experiment import Experiment, Measures
 from hpcspike.variables import POINT_RESULTS
 
@@ -28,6 +28,9 @@ def evaluate_learner(learner: Learner, experiment: Experiment, *, tested: Tested
     if learner.trained is not None:
         return evaluate(learner.trained, measures, tau_corr_ms=getattr(experiment.targets, "tau_corr_ms", math.nan))
     history, task = learner.history, learner.task
+    n_neurons = experiment.network.n_neurons
+    assert n_neurons is not None
+    n_outputs = None if carrier_dimension(task, n_neurons) == "neuron" else task.n_outputs
     scalars: dict[str, float | int] = {
         name: variable.fill for name, variable in POINT_RESULTS.items() if variable.dims == ("point",)
     }
@@ -38,11 +41,12 @@ def evaluate_learner(learner: Learner, experiment: Experiment, *, tested: Tested
     correlation = np.full((1, task.n_outputs), np.nan)
     if learner.diverged():
         scalars |= {"diverged_loop": len(history) - 1, "status": _status(scalars, measures, diverged=True)}
-        return Evaluation(scalars, correlation)
+        return Evaluation(scalars, correlation, n_neurons, measures, n_outputs=n_outputs)
     found, per_output = judge(task, tested or assess(learner, task, trials=measures.n_test_trials), measures)
     scalars |= found
     scalars["status"] = _status(scalars, measures, diverged=False)
-    return Evaluation(scalars, correlation if per_output is None else per_output[None])
+    correlation = correlation if per_output is None else per_output[None]
+    return Evaluation(scalars, correlation, n_neurons, measures, n_outputs=n_outputs)
 
 
 def judge(
@@ -51,9 +55,12 @@ def judge(
     """Measures of tests of a learner on its own, as `hpcspike.measures.evaluate` has them, and (d,) correlations.
 
     Of a task whose trials differ, only correlation and rate: the others compare answers to one and the same target.
-    Where answers are right or wrong, only the rate.
+    Where answers are right or wrong, only the rate and the share of silent neurons.
     """
-    rate: dict[str, float | int] = {"population_rate": float(tested.rate_hz.mean())}
+    of_neurons = np.mean([rollout.rates_hz(task.duration_ms) for rollout in tested.rollouts], axis=0)
+    rate: dict[str, float | int] = {
+        "population_rate": float(tested.rate_hz.mean()), "silent_share": silent_share(of_neurons, measures)
+    }  # fmt: skip
     if task.score == "error":
         return rate, None
     wanted = [task.sample("test", index).target.T for index in range(len(tested.rollouts))]

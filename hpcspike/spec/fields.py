@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -32,6 +32,25 @@ def quantity(default: Any = ..., *, unit: str = "", paper: str = "", doc: str = 
     """
     extra: dict[str, Any] = {key: text for key, text in (("unit", unit), ("paper", paper)) if text}
     return Field(default, description=doc, json_schema_extra=extra, **bounds)
+
+
+Interval = tuple[float, float]
+
+
+class TargetsSection(Section):
+    """What all target functions have in common."""
+
+    duration_ms: float = quantity(1000.0, unit="ms", gt=0, paper="Methods", doc="Length T of the trained window.")
+    n_sets: int = quantity(1, ge=1, le=64, paper="Fig 2", doc="Number of target sets, each cued by its own stimulus.")
+    grid_ms: float = quantity(
+        1.0, unit="ms", gt=0, doc="Sampling interval of the targets and of the recorded responses."
+    )
+    offset: Literal["none", "mean_drive"] = quantity(
+        "none", doc="'mean_drive': add each neuron's mean drive in an untrained run with silent plastic synapses."
+    )
+    offset_run_ms: float = quantity(
+        2000.0, unit="ms", gt=0, doc="Length of that untrained run, the second half of which is averaged."
+    )
 
 
 LARGEST = 1e150

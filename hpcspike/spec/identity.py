@@ -15,7 +15,7 @@ from hpcspike.paths import local
 from hpcspike.spec.experiment import Experiment, UserNeuron
 from hpcspike.spec.learners import UserLearner
 from hpcspike.spec.sweep import Sweep
-from hpcspike.spec.targets import GENERATED, NO_FILE_REMEDY
+from hpcspike.spec.targets import GENERATED, NO_FILE_REMEDY, RecordedTargets
 
 
 def canonical(experiment: Experiment) -> dict[str, Any]:
@@ -25,6 +25,9 @@ def canonical(experiment: Experiment) -> dict[str, Any]:
     path = document["targets"].get("path")
     if path not in (None, GENERATED):
         document["targets"]["path"] = f"sha256:{file_digest(local(path))}"
+    if isinstance(experiment.targets, RecordedTargets) and experiment.targets.format == "NPY":
+        if document["targets"]["layout"] == "unit_by_time":  # the only order before there was a choice
+            document["targets"]["layout"] = None
     if isinstance(experiment.neuron, UserNeuron):
         from hpcspike.neurons import source_digest  # which imports this package
 

@@ -6,19 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from hpcspike.spec.fields import Section, is_multiple, quantity
-
-Interval = tuple[float, float]
-
-GENERATED = "generated"
-"""Path of recorded targets that are no file: a stand-in is generated."""
-NO_FILE_REMEDY = (
-    "give the path of a recording (relative paths start at the YAML file), or take the made-up stand-in with "
-    f"targets.path: {GENERATED}, on the command line --set targets.path={GENERATED}"
-)
-"""What to do about a path of recorded targets at which there is nothing."""
-NWB_BIN_MS = 20.0
-"""Length of the bins in which spikes of an NWB file are counted, if the experiment gives none."""
+from hpcspike.spec.fields import Interval, TargetsSection, is_multiple, quantity
+from hpcspike.spec.recorded import GENERATED as GENERATED
+from hpcspike.spec.recorded import NO_FILE_REMEDY as NO_FILE_REMEDY
+from hpcspike.spec.recorded import RecordedTargets as RecordedTargets
 
 
 def _ordered(interval: Interval) -> Interval:
@@ -33,21 +24,7 @@ def _has_length(period: Interval) -> Interval:
     return period
 
 
-class _Targets(Section):
-    duration_ms: float = quantity(1000.0, unit="ms", gt=0, paper="Methods", doc="Length T of the trained window.")
-    n_sets: int = quantity(1, ge=1, le=64, paper="Fig 2", doc="Number of target sets, each cued by its own stimulus.")
-    grid_ms: float = quantity(
-        1.0, unit="ms", gt=0, doc="Sampling interval of the targets and of the recorded responses."
-    )
-    offset: Literal["none", "mean_drive"] = quantity(
-        "none", doc="'mean_drive': add each neuron's mean drive in an untrained run with silent plastic synapses."
-    )
-    offset_run_ms: float = quantity(
-        2000.0, unit="ms", gt=0, doc="Length of that untrained run, the second half of which is averaged."
-    )
-
-
-class GeneratedTargets(_Targets):
+class GeneratedTargets(TargetsSection):
     """What target functions drawn from a family have in common."""
 
     random_fraction: float = quantity(
@@ -108,7 +85,7 @@ class ChaoticTargets(GeneratedTargets):
     transient_ms: float = quantity(1100.0, unit="ms", ge=0, doc="Discarded transient before the window.")
 
 
-class InnateTargets(_Targets):
+class InnateTargets(TargetsSection):
     """Synaptic drives that the untrained network itself produces from random initial conditions (paper, Fig 4)."""
 
     kind: Literal["innate"]
@@ -121,7 +98,7 @@ class InnateTargets(_Targets):
     )
 
 
-class DrivenTargets(_Targets):
+class DrivenTargets(TargetsSection):
     """State of a system dx/dt = f(x) + c with random commands c, new in every trial; for learners that take input.
 
     The commands and systems are those of `hpcspike.learners.tasks`.
@@ -150,7 +127,7 @@ class DrivenTargets(_Targets):
         return self
 
 
-class StoreRecallTargets(_Targets):
+class StoreRecallTargets(TargetsSection):
     """A bit that comes with a store command is to be kept until a recall command; new spike trains in every trial.
 
     The input is that of `hpcspike.learners.gradient_tasks.store_recall`; the score is the share of wrong answers.
@@ -176,7 +153,7 @@ class StoreRecallTargets(_Targets):
         return self
 
 
-class DelayedXorTargets(_Targets):
+class DelayedXorTargets(TargetsSection):
     """XOR of the signs of two pulses, asked for by a later cue; "none" without the second. New delays in every trial.
 
     The input is that of `hpcspike.learners.gradient_tasks.delayed_xor`; the score is the share of wrong answers.
@@ -204,104 +181,6 @@ class DelayedXorTargets(_Targets):
                 "grid_ms: 2"
             )
         return self
-
-
-class RecordedTargets(_Targets):
-    """Rates or drives read from a file, with auxiliary neurons beside them (paper, Fig 5)."""
-
-    kind: Literal["recorded"]
-    path: str = quantity(
-        doc="netCDF, zarr, CSV, NPY or JLD2 file, unit x time, or NWB file with spike times and trials; relative paths "
-        "start at the YAML file. 'generated': no file, a stand-in keyed by the seed (rates of 5 to 30 Hz in 4600 ms)."
-    )
-    variable: str | None = quantity(
-        None, doc="Name of the array in a netCDF, zarr or JLD2 file; default: the only one that fits."
-    )
-    holds: Literal["rate", "drive"] = quantity("rate", doc="What the file holds.")
-    unit: Literal["Hz", "per_tau", "1"] | None = quantity(
-        None, doc="Unit of the file's values; default: its 'units' attribute. Rates: Hz or per_tau; drives: 1."
-    )
-    sample_ms: float | None = quantity(
-        None, unit="ms", gt=0, doc="Sampling interval of a file without a time axis (NPY, JLD2)."
-    )
-    layout: Literal["time_by_unit", "unit_by_time"] | None = quantity(
-        None, doc="JLD2: dimensions in the order in which Julia shows them; default: time_by_unit."
-    )
-    task: int | None = quantity(None, ge=1, doc="JLD2: which of several tasks, counted from 1 as in Julia.")
-    align: str | None = quantity(None, doc="NWB: column of the trials whose time counts as 0; required.")
-    window_ms: Interval | None = quantity(
-        None, unit="ms", doc="NWB: begin and end of the rates around that time; required."
-    )
-    bin_ms: float | None = quantity(None, unit="ms", gt=0, doc="NWB: bins in which spikes are counted; default: 20 ms.")
-    smoothing_ms: float | None = quantity(
-        None, unit="ms", ge=0, doc="NWB: s.d. of the Gaussian that smooths the rates; default: they are not smoothed."
-    )
-    condition: dict[str, str | bool | int | float] = quantity(
-        {}, doc="NWB: only trials with these values, column: value; default: all trials."
-    )
-    min_rate_hz: float = quantity(5.0, unit="Hz", ge=0, paper="Fig 5", doc="Keep units with a mean rate above this.")
-    n_units: int | None = quantity(
-        None, ge=1, paper="Fig 5", doc="Number of units kept, the first ones (paper: 227); null: all."
-    )
-    auxiliary_ratio: float = quantity(
-        2.0, ge=0, le=100, paper="Fig 5", doc="N_aux / N_cor: auxiliary neurons per recorded one."
-    )
-    auxiliary_tau_corr_ms: float = quantity(
-        800.0, unit="ms", gt=0, paper="Fig 5", doc="Correlation time of the auxiliary OU processes."
-    )
-    auxiliary_standard_deviation: float = quantity(
-        0.632, gt=0, doc="Stationary s.d. of the auxiliary OU drives (s = 0.1 in the program's convention)."
-    )
-    duration_ms: float | None = quantity(  # type: ignore[assignment]
-        None, unit="ms", gt=0, doc="Length of the window; default: the whole recording."
-    )
-
-    @property
-    def is_stand_in(self) -> bool:
-        """Whether the rates are made up."""
-        return self.path == GENERATED
-
-    @model_validator(mode="after")
-    def _says_what_its_source_needs(self) -> RecordedTargets:
-        nwb = self.path.lower().endswith(".nwb")
-        julia = self.path.lower().endswith((".jld2", ".jld"))
-        of_nwb = ("align", "window_ms", "bin_ms", "smoothing_ms", "condition")
-        of_tables, of_julia = ("variable", "unit", "sample_ms"), ("layout", "task")
-        useless = (
-            *(() if nwb else of_nwb), *(of_tables if nwb or self.is_stand_in else ()), *(() if julia else of_julia),
-        )  # fmt: skip
-        given = [key for key in useless if getattr(self, key) not in (None, {})]
-        if given:
-            keys = ", ".join(f"targets.{key}" for key in given)
-            formats = ("an NWB file", "a JLD2 file")
-            needed = " or ".join(
-                name for name, its in zip(formats, (of_nwb, of_julia), strict=True) if {*its} & {*given}
-            )
-            has, them = ("has", "it") if len(given) == 1 else ("have", "them")
-            raise ValueError(
-                f"{keys} {has} no effect: targets.path = {self.path} is "
-                + ("an NWB file" if nwb else "a stand-in" if self.is_stand_in else f"not {needed}")
-                + f"; leave {them} out"
-            )
-        if (nwb or self.is_stand_in) and self.holds != "rate":
-            raise ValueError(
-                f"targets.holds = {self.holds}: targets.path = {self.path} gives rates; choose holds: rate"
-            )
-        if nwb:
-            self._check_window()
-        return self
-
-    def _check_window(self) -> None:
-        for key, example in (("align", "go_time"), ("window_ms", "[-2600, 2000]")):
-            if getattr(self, key) is None:
-                raise ValueError(f"targets.{key} is missing, which NWB files need; give for example {key}: {example}")
-        assert self.window_ms is not None
-        length, bin_ms = self.window_ms[1] - self.window_ms[0], NWB_BIN_MS if self.bin_ms is None else self.bin_ms
-        if length < 2 * bin_ms or not is_multiple(length, bin_ms):
-            raise ValueError(
-                f"targets.window_ms = [{self.window_ms[0]:g}, {self.window_ms[1]:g}] ms must be a whole number, at "
-                f"least 2, of bins of {bin_ms:g} ms"
-            )
 
 
 ANSWERED = (StoreRecallTargets, DelayedXorTargets)

@@ -9,7 +9,6 @@ import numpy as np
 
 from hpcspike.engine.trained import Trained
 from hpcspike.errors import SpecError
-from hpcspike.model.build import recording_of
 from hpcspike.spec import study as sections
 from hpcspike.spec.connectivity import DaleConnectivity
 from hpcspike.spec.experiment import Experiment
@@ -81,11 +80,11 @@ def _lesion(networks: Networks, probe: sections.LesionProbe) -> Arrays:
 def _shuffle(networks: Networks, probe: sections.ShuffleProbe) -> Arrays:
     from hpcspike.measures.shuffle import measure_shuffles
 
-    recording = recording_of(networks.experiment)
-    if recording is None:
+    problem = networks.trained.problem
+    if not problem.n_recorded:
         raise SpecError("probes.shuffle needs targets.kind = recorded: it shuffles the synapses of recorded neurons")
     found = measure_shuffles(
-        networks.trained, n_recorded=len(recording.values), fractions=probe.fractions, draws=probe.draws,
+        networks.trained, n_recorded=problem.n_recorded, fractions=probe.fractions, draws=probe.draws,
         trials=probe.trials,
     )  # fmt: skip
     return {

@@ -16,7 +16,7 @@ from hpcspike.learners.assignment import carrier_of, learner_of
 from hpcspike.learners.rls import RlsLearner
 from hpcspike.learners.tasks import assess
 from hpcspike.measures.altered import untrained
-from hpcspike.model.build import recording_of
+from hpcspike.model.problem import Problem
 from hpcspike.model.stand_in import stand_in_attributes
 from hpcspike.runs.point import POINT_CURVES
 from hpcspike.runs.scores import evaluate_learner
@@ -26,7 +26,7 @@ from hpcspike.studies.during import DuringTraining
 from hpcspike.studies.identity import run_hash
 from hpcspike.studies.probes import PROBES, Arrays, Networks
 from hpcspike.studies.scored import evenly_spread, is_scored, refuse_probes, score_arrays, shown_rollouts
-from hpcspike.variables import POINT_RESULTS, SHOWN_DIMENSIONS, STUDY
+from hpcspike.variables import POINT_RESULTS, RECORDED_RESULTS, SHOWN_DIMENSIONS, STUDY
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -62,7 +62,9 @@ def run_of_study(
     scored = is_scored(learner, asked)
     untrained_scores = assess(learner, learner.task, trials=trials) if scored else None
     if isinstance(learner, RlsLearner):
-        examples = example_neurons(experiment, learner.problem.n_neurons, study.shown.neurons)
+        # of recorded targets only units that were recorded
+        problem = learner.problem
+        examples = evenly_spread(problem.n_recorded or problem.n_neurons, study.shown.neurons)
         arrays = _trained_arrays(learner, experiment, asked, shown, examples, progress=progress, on_loop=on_loop)
     else:
         arrays = {}
@@ -105,7 +107,11 @@ def _trained_arrays(
     trained = learner.trained
     before = untrained(trained)
     evaluation = evaluate_learner(learner, experiment)
-    arrays: Arrays = {name: ((), value) for name, value in evaluation.scalars.items()}
+    arrays: Arrays = {
+        name: ((), value)
+        for name, value in evaluation.scalars.items()
+        if problem.n_recorded or name not in RECORDED_RESULTS
+    }
     arrays["window_ms"] = ((), problem.duration_ms)
     for name in POINT_CURVES:
         arrays[f"curve_{name}"] = (("loop",), trained.curve[name])
@@ -120,13 +126,6 @@ def _trained_arrays(
     return arrays
 
 
-def example_neurons(experiment: Experiment, n_neurons: int, count: int) -> np.ndarray:
-    """Evenly spread neurons, (at most count,); of recorded targets only the recorded ones."""
-    recording = recording_of(experiment)
-    among = n_neurons if recording is None else len(recording.values)
-    return evenly_spread(among, count)
-
-
 def _shown(trained: Trained, before: Trained, shown: Shown, examples: np.ndarray, during: DuringTraining) -> Arrays:
     problem = trained.problem
     rate = trained.training.variable == "rate"
@@ -135,6 +134,7 @@ def _shown(trained: Trained, before: Trained, shown: Shown, examples: np.ndarray
     networks = {"after": trained, **({"before": before} if shown.before else {})}
     arrays: Arrays = {
         "example": (("example",), examples),
+        **_names(problem, examples),
         "raster_neuron": (("raster_neuron",), rastered),
         "target_time": (("target_time",), problem.grid_ms * np.arange(1, problem.n_samples + 1)),
         "target": (("target_set", "example", "target_time"), scale * problem.targets[:, examples]),
@@ -168,6 +168,13 @@ def _shown(trained: Trained, before: Trained, shown: Shown, examples: np.ndarray
         arrays["update_time"] = (("update_time",), interval * np.arange(1, kept.shape[-1] + 1))
         arrays["response_during"] = (("shown_loop", "example", "update_time"), scale * kept)
     return arrays
+
+
+def _names(problem: Problem, examples: np.ndarray) -> Arrays:
+    """Names of the recorded units that the example neurons follow, if they do."""
+    if problem.recording is None:
+        return {}
+    return {"example_unit": (("example",), np.array(problem.recording.unit_ids, dtype=np.str_)[examples])}
 
 
 def _dataset(arrays: Arrays, experiment: Experiment) -> xr.Dataset:

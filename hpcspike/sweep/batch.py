@@ -20,6 +20,7 @@ import numpy as np
 from hpcspike.engine.communication import World
 from hpcspike.errors import HpcspikeError, Interrupted, ResourceError, StoreError
 from hpcspike.files import write_json
+from hpcspike.measures.verdict import judged
 from hpcspike.spec.experiment import Experiment
 from hpcspike.sweep.calibration import calibration
 from hpcspike.sweep.cost import available_memory_mib, check_memory
@@ -48,7 +49,7 @@ class PointDone:
     position: int
     total: int
     status: str
-    correlation: float
+    judged: str
     seconds: float
 
 
@@ -258,7 +259,7 @@ def _compute(
             book.add(task, values, at_once=checkpoints is not None)
             if on_point is not None:
                 status = STATUS[int(values["status"])]
-                on_point(PointDone(task.row, position + 1, len(tasks), status, float(values["correlation"]), seconds))
+                on_point(PointDone(task.row, position + 1, len(tasks), status, judged(values), seconds))
         if checkpoints is not None:
             forget(checkpoints, saving, world=world)
     ranks = provenance.of_ranks(world) if world.size > 1 else {}

@@ -25,7 +25,7 @@ from hpcspike.sweep.grid import PLANNED, Coordinate, Grid
 from hpcspike.sweep.plan import Batches, Plan
 from hpcspike.variables import POINT_PROVENANCE, POINT_RESULTS, Variable
 
-SCHEMA = 3
+SCHEMA = 4
 """Version of this layout; a reader refuses any other."""
 
 WRITTEN_BY_BATCHES: dict[str, Variable] = {**POINT_RESULTS, **POINT_PROVENANCE}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpcspike.engine.output import as_text
 from hpcspike.errors import StoreError
 from hpcspike.paths import local
 from hpcspike.sweep.layout import WRITTEN_BY_BATCHES
@@ -145,6 +146,8 @@ def open_network(path: str | Path) -> xr.Dataset:
     if "experiment_hash" not in dataset.attrs:
         refuse_if_damaged(path)
         raise StoreError(f"{path} is {_instead(path, dataset)}, not the trained network that 'hpcspike train' writes")
+    texts = {name: item for name, item in dataset.coords.items() if item.dtype.kind in "OT"}
+    dataset = dataset.assign_coords({name: item.copy(data=as_text(item.values)) for name, item in texts.items()})
     return vouched(dataset, path)
 
 
@@ -171,8 +174,8 @@ def _in_order(sweep: xr.Dataset) -> xr.Dataset:
     coordinates = {}
     for name in dict.fromkeys([*POINT_PARAMETERS, *sweep.coords]):
         column = sweep[name].variable.load()
-        if column.dtype.kind == "T":  # fixed-length text, which every version of pandas and netCDF understands
-            column = column.copy(data=np.array(column.values.tolist()))
+        if column.dtype.kind == "T":
+            column = column.copy(data=as_text(column.values))
         coordinates[name] = column
     coordinates["point"] = xr.Variable(POINT.dims, np.arange(sweep.sizes["point"], dtype=POINT.dtype), POINT.attrs)
     results = {name: sweep[name].variable for name in WRITTEN_BY_BATCHES}

@@ -112,7 +112,7 @@ def retrain(
     --------
     >>> network = retrain("results/fig6.zarr", where={"tau_syn_ms": 20.0, "replicate": 0})    # doctest: +SKIP
     >>> network.attrs["comparison"]                                                           # doctest: +SKIP
-    'equal to the sweep bit for bit (21 numbers, 3 learning curves)'
+    'equal to the sweep bit for bit (22 numbers, 3 learning curves)'
     """
     opened = open_store(store)
     row = find_point(opened, point=point, where=where)

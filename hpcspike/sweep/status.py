@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from hpcspike.measures.verdict import judged_points
 from hpcspike.sweep.calibration import calibration
 from hpcspike.sweep.records import batch_holders, read_records, receipts_folder
 from hpcspike.sweep.store import SweepStore, open_store
-from hpcspike.variables import STATUS
+from hpcspike.variables import RECORDED_RESULTS, STATUS
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Status:
         Planned and finished batches.
     counts
         Finished points by what the network became.
+    judged
+        Over which neurons and trials that is decided, and what the correlation does not show; empty if nothing is done.
     failures
         Row -> last line of its error, for points that failed and are not done.
     running
@@ -48,6 +51,7 @@ class Status:
     batches: int
     batches_done: int
     counts: dict[str, int]
+    judged: str
     failures: dict[int, str]
     running: dict[int, str]
     cores: int
@@ -74,6 +78,7 @@ def sweep_status(path: str | Path) -> Status:
         batches=len(batches),
         batches_done=int((missing == 0).sum()),
         counts={name: int((status == code).sum()) for code, name in enumerate(STATUS)},
+        judged=_judged(store, done),
         failures={row: text for row, text in _failures(store.path).items() if not done[row]},
         running=running,
         cores=cores,
@@ -81,6 +86,17 @@ def sweep_status(path: str | Path) -> Status:
         end=_end(seconds, np.array(batches.ranks), cores) if running else None,
         finalized=(receipts_folder(store.path) / "finalized.json").exists() and not lacking.any(),
     )
+
+
+def _judged(store: SweepStore, done: np.ndarray) -> str:
+    if not done.any():
+        return ""
+    names = ("status", "silent_share", *RECORDED_RESULTS)
+    columns = {name: np.asarray(store.group[name][:])[done] for name in names if name in store.group}
+    trials = None
+    if "measures.n_test_trials" not in store.sweep.axes:
+        trials = store.sweep.point(store.sweep.parameters_at(0)).measures.n_test_trials
+    return judged_points(columns, n_test_trials=trials)
 
 
 def _seconds_by_batch(store: SweepStore, lacking: np.ndarray) -> np.ndarray:

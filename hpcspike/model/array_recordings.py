@@ -1,0 +1,163 @@
+"""Rates or drives in plain arrays: NPY and NPZ of NumPy, MAT of MATLAB (5 and 7.3)."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpcspike.model.recording_axes import ms_per_unit, unit_by_time
+from hpcspike.model.recording_table import RecordingTable, ambiguous, listed, numbered, plain, refused, unreadable
+from hpcspike.spec.recorded import RecordedTargets
+
+_TIMES = {"time_ms": "ms", "times_ms": "ms", "t_ms": "ms", "time_s": "s", "times_s": "s", "t_s": "s"}
+_TIMES_OF_NO_UNIT = ("time", "times", "t")
+_NAMES = ("names", "name", "unit_names", "unit_name", "neuron_names", "unit_ids", "unit_id", "ids", "id")
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def read_npy(path: Path, targets: RecordedTargets) -> RecordingTable:
+    """One array (unit, time) or (time, unit), as ``targets.layout`` says."""
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise unreadable(path, "NPY", error) from None
+    if not isinstance(values, np.ndarray) or values.ndim != 2:
+        raise refused(path, f"holds an array of shape {np.shape(values)}", "store a 2-D array of units over time")
+    values, remarks = unit_by_time(path, values, targets, language="Python")
+    return RecordingTable(values, None, numbered(len(values)), None, "NPY", remarks=remarks)
+
+
+def read_npz(path: Path, targets: RecordedTargets) -> RecordingTable:
+    """One array of several, with a time axis (``time_ms``, ``time_s``) and names or other data of units beside it."""
+    try:
+        with path.open("rb") as stream, np.lib.npyio.NpzFile(stream, allow_pickle=False) as opened:
+            arrays = {name: opened[name] for name in opened.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        raise unreadable(path, "NPZ", error) from None
+    return _table_of(path, arrays, targets, language="Python", kind="NPZ")
+
+
+def read_mat(path: Path, targets: RecordedTargets) -> RecordingTable:
+    """One array of a MAT file, with a time axis and data of units beside it as in NPZ files."""
+    if path.is_dir():
+        raise refused(path, "is a folder", "give a MAT file")
+    try:
+        with path.open("rb") as stream:
+            newer = b"MATLAB 7.3" in stream.read(128)
+        arrays = _of_mat_7_3(path) if newer else _of_mat_5(path)
+    except Exception as error:  # damaged files raise whatever scipy and HDF5 happen to raise
+        raise unreadable(path, "MATLAB", error) from None
+    return _table_of(path, arrays, targets, language="MATLAB", kind="MATLAB 7.3" if newer else "MATLAB 5")
+
+
+def _of_mat_5(path: Path) -> Arrays:
+    from scipy.io import loadmat
+
+    found = loadmat(path, appendmat=False)
+    return {name: _cell_of_text(np.asarray(item)) for name, item in found.items() if not name.startswith("__")}
+
+
+def _cell_of_text(array: NDArray[Any]) -> NDArray[Any]:
+    """A cell array of texts as an array of texts; anything else as it is."""
+    if array.dtype.kind != "O" or not all(np.asarray(cell).dtype.kind == "U" for cell in array.ravel()):
+        return array
+    texts = ["".join(np.asarray(cell).ravel()) for cell in array.ravel()]
+    return np.array(texts, dtype=str).reshape(array.shape)
+
+
+def _of_mat_7_3(path: Path) -> Arrays:
+    import h5py
+
+    arrays: Arrays = {}
+    with h5py.File(path, "r") as file:
+        for name, item in file.items():
+            if not isinstance(item, h5py.Dataset) or name.startswith("#"):
+                continue
+            kind = plain(item.attrs.get("MATLAB_class", b""))
+            if kind == "cell":
+                cells = [file[reference] for reference in np.asarray(item[()]).ravel()]
+                if all(plain(cell.attrs.get("MATLAB_class", b"")) == "char" for cell in cells):
+                    arrays[name] = np.array([_text(cell) for cell in cells], dtype=str)
+            elif kind == "char":
+                arrays[name] = np.array(_text(item))
+            else:
+                arrays[name] = np.asarray(item[()]).T  # HDF5 sees MATLAB's dimensions in reversed order
+    return arrays
+
+
+def _text(item: Any) -> str:
+    return "".join(chr(code) for code in np.asarray(item[()]).T.ravel())
+
+
+def _table_of(path: Path, arrays: Arrays, targets: RecordedTargets, *, language: str, kind: str) -> RecordingTable:
+    array = _chosen(path, arrays, targets)
+    vectors = {name: item.ravel() for name, item in arrays.items() if max(item.shape, default=0) == item.size > 1}
+    timed = [name for name in vectors if name.lower() in (*_TIMES, *_TIMES_OF_NO_UNIT)]
+    timed = [name for name in timed if vectors[name].size in array.shape]
+    if len(timed) > 1:
+        raise refused(path, f"holds several time axes ({listed(timed)})", "keep the one that belongs to the array")
+    times = None
+    if timed:
+        name = timed[0]
+        said = _TIMES.get(name.lower())
+        remedy = "call it 'time_ms' if they are in milliseconds, 'time_s' if they are in seconds"
+        if vectors[name].dtype.kind not in "iuf":
+            raise refused(path, f"its time axis {name} is of type {vectors[name].dtype}", "store times as numbers")
+        times = vectors[name] * ms_per_unit(path, said, targets, axis=f"its time axis {name!r}", remedy=remedy)
+    elif targets.time_unit is not None:
+        raise refused(
+            path,
+            f"has no time axis (an array called time_ms, time_s or time), but targets.time_unit = {targets.time_unit}",
+            "leave it out and set targets.sample_ms",
+        )
+    n_times = None if times is None else len(times)
+    values, remarks = unit_by_time(path, array, targets, language=language, n_times=n_times)
+    others = {name: item for name, item in vectors.items() if name not in timed and item.size == len(values)}
+    if len(values) == values.shape[1]:  # of as many numbers as samples nobody knows what they belong to
+        others = {name: item for name, item in others.items() if name.lower() in _NAMES}
+    named = next((name for name in _NAMES for key in others if key.lower() == name), None)
+    key = next((key for key in others if named is not None and key.lower() == named), None)
+    names = numbered(len(values)) if key is None else tuple(str(plain(name)).strip() for name in others[key])
+    unit = next((item for name, item in arrays.items() if name.lower() in ("unit", "units")), None)
+    text = None if unit is None or unit.dtype.kind not in "US" or unit.size != 1 else str(plain(unit.ravel()[0]))
+    return RecordingTable(values, times, names, text, kind, attributes=others, remarks=remarks)
+
+
+def _chosen(path: Path, arrays: Arrays, targets: RecordedTargets) -> NDArray[Any]:
+    """The array called ``targets.variable``, or the only one that can hold rates."""
+    held = listed(f"{name} {' x '.join(map(str, item.shape)) or 'scalar'}" for name, item in arrays.items())
+    held = held or "no arrays"
+    if targets.variable is not None:
+        if targets.variable not in arrays:
+            raise refused(
+                path, f"targets.variable = {targets.variable!r} is not in it (it holds {held})", "choose one of those"
+            )
+        chosen = arrays[targets.variable]
+        if chosen.ndim != 2 or chosen.dtype.kind not in "iuf":
+            raise refused(
+                path,
+                f"{targets.variable} is no 2-D array of numbers (it holds {held})",
+                "store rates or drives as one 2-D array of units over time",
+            )
+        return chosen
+    numbers = {name: item for name, item in arrays.items() if item.ndim == 2 and item.dtype.kind in "iuf"}
+    fitting = [name for name, item in numbers.items() if min(item.shape) > 1]
+    if not fitting:
+        raise refused(
+            path,
+            f"holds no 2-D array of numbers to use (it holds {held})",
+            "store rates or drives as one 2-D array of units over time, or name one in targets.variable",
+        )
+    if len(fitting) > 1:
+        raise ambiguous(
+            path,
+            f"holds several 2-D arrays ({held})",
+            f"set targets.variable to one of {fitting}",
+            [{"variable": name} for name in fitting],
+        )
+    return arrays[fitting[0]]
