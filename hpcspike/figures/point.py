@@ -103,10 +103,10 @@ def networks_side_by_side(networks: Mapping[str, xr.Dataset], *, n_neurons: int 
         Test trial drawn strongly; the others are faint.
     """
     figure = new_figure(0.6 + 3.3 * len(networks), 1.5 + 1.0 * n_neurons)
-    places = np.atleast_1d(figure.subfigures(1, len(networks)))
+    places = np.asarray(figure.subfigures(1, len(networks), squeeze=False))[0]
     for place, (heading, trained) in zip(places, networks.items(), strict=True):
         first = _traces(place, trained, n_neurons, 0, trial, with_legend=False)
-        words = ", ".join(_outcome(trained))
+        words = ", ".join(_outcome(trained)[:2])
         first.set_title(f"{heading}\n{words}\n\n{first.get_title(loc='left')}", loc="left", fontsize=8)
     trials = max(trained.sizes.get("trial", 1) for trained in networks.values())
     figure.legend(handles=trace_handles(trials, trial), loc="outside lower center", ncols=3)

@@ -145,7 +145,7 @@ def performance_by_variant(tree: xr.DataTree, *, variants: Variants = None) -> F
     known = [name for name in MEASURES if _has_values(found[name])] or ["correlation"]
     for k, name in enumerate(known):
         colour, marker, words = MEASURES[name]
-        shift = 0.24 * (k - (len(known) - 1) / 2)
+        shift = (0.24 if places.words is None else 0.16) * (k - (len(known) - 1) / 2)
         draw_replicates(
             left, places, found[name], shift=shift, colour=colour, marker=marker, words=words, correlation=True
         )

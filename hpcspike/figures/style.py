@@ -100,7 +100,7 @@ def styled(function: Callable[P, Figure]) -> Callable[P, Figure]:
             words = [text for text in said if text][:1]
             if words:
                 title = figure.get_suptitle()
-                figure.suptitle(f"{title} (data: {words[0]})" if title else f"data: {words[0]}")
+                figure.suptitle(f"{title} (data: {words[0]})" if title else f"data: {words[0]}", fontsize=9)
             return figure
 
     return wrapped
