@@ -444,3 +444,121 @@ def test_an_error_of_rounding_has_no_panel_and_is_said() -> None:
     tree["/drive/0"]["best_fit_residual"] = 3e-15
     (only,) = panels(figures.rank_by_variant(tree))
     assert only.get_title("left") == "error of the best weights:\nat most 3e-15 s.d. of the target"
+
+
+def test_lost_neurons_cost_the_correlation_of_their_share() -> None:
+    tree = synthetic_study(["drive"], replicates=1, probes=["lesion"])
+    values = np.array([[0.9, 0.8], [0.5, 0.7], [0.2, 0.1]])
+    tree["/drive/0"]["lesion_correlation"] = xr.DataArray(values, dims=("lesion_fraction", "draw"))
+    axes = panels(figures.lesion_curves(tree))[0]
+    assert xy(axes.containers[0][0]) == (pytest.approx([0.0, 0.1, 0.4]), pytest.approx([0.85, 0.6, 0.15]))
+    assert heights(axes) == pytest.approx(np.array([0.1, 0.2, 0.1]) / np.sqrt(2))
+
+
+def test_moduli_and_places_of_eigenvalues_are_those_before_and_after() -> None:
+    tree = synthetic_study(["drive"], replicates=1, probes=["spectrum"], n_neurons=3)
+    one = tree["/drive/0"]
+    parts = {
+        "real_before": [3.0, 0.0, -1.0],
+        "imag_before": [4.0, 2.0, 0.0],
+        "real_after": [0.5, 0.1, 0.0],
+        "imag_after": [0.0, 0.0, 0.2],
+    }
+    for name, values in parts.items():
+        one[f"eigenvalue_{name}"] = xr.DataArray(values, dims="eigenvalue")
+    above, below = panels(figures.eigenvalue_panels(tree))
+    before, after = (patch.get_data() for patch in above.patches)
+    for data, moduli in ((before, [1.0, 2.0, 5.0]), (after, [0.1, 0.2, 0.5])):
+        assert data.values.tolist() == np.histogram(moduli, data.edges)[0].tolist()
+    assert [xy(line) for line in below.lines] == [
+        (parts["real_before"], parts["imag_before"]), (parts["real_after"], parts["imag_after"])
+    ]  # fmt: skip
+
+
+def test_curves_of_a_study_go_through_the_mean_of_its_replicates() -> None:
+    tree = synthetic_study(["drive"], replicates=2, probes=(), n_loops=3)
+    for replicate, values in enumerate(([0.1, 0.5, 0.6], [0.3, 0.6, 0.9])):
+        tree[f"/drive/{replicate}"]["curve_correlation"] = xr.DataArray(values, dims="loop")
+    axes = panels(figures.study_curves(tree))[0]
+    assert axes.lines[2].get_ydata() == pytest.approx([0.2, 0.55, 0.75])
+    assert axes.lines[2].get_xdata().tolist() == [1, 2, 3]
+    assert axes.get_title("left").endswith("correlation, plasticity on")
+
+
+# ---- learners --------------------------------------------------------------------------------------------------------
+
+
+def learners_tree(kind: str, **arrays: object) -> xr.DataTree:
+    """Two networks of one variant, ``a``, whose arrays are given replicate by replicate."""
+    dims = {
+        "untrained_score": ("test_trial",), "test_score": ("test_trial",), "damage_fraction": ("damage_fraction",),
+        "damage_score": ("damage_fraction", "damaged_trial"), "deleted_spike_score": ("damaged_trial",),
+        "test_wrong": ("test_trial",), "untrained_wrong": ("test_trial",), "curve_wrong": ("loop",),
+    }  # fmt: skip
+    nodes = {}
+    for replicate in range(2):
+        one = xr.Dataset({name: (dims[name], np.array(values[replicate])) for name, values in arrays.items()})  # type: ignore[index]
+        nodes[f"/a/{replicate}"] = one.assign_attrs(experiment=json.dumps({"targets": {"kind": kind}}))
+    tree = xr.DataTree.from_dict(nodes)
+    tree.attrs["document"] = json.dumps({"variants": {"a": {}}})
+    return tree
+
+
+@pytest.mark.parametrize(
+    ("kind", "untrained", "trained", "bars"),
+    [("driven", [4.0, 1.0], [0.2, 0.05], (2.0, 0.1)), ("ou", [5.0, 2.0], [0.3, 0.35], (3.5, 0.325))],
+)
+def test_scores_are_medians_of_errors_and_means_of_correlations(
+    kind: str, untrained: list[float], trained: list[float], bars: tuple[float, float]
+) -> None:
+    tree = learners_tree(
+        kind,
+        untrained_score=[[4.0, 1.0, 10.0], [1.0, 0.5, 4.5]],
+        test_score=[[0.1, 0.2, 0.6], [0.05, 0.99, 0.01]],
+    )
+    axes = panels(figures.scores_by_variant(tree))[0]
+    dots = [line for line in axes.lines if line.get_marker() == "o"]
+    assert [line.get_ydata().tolist() for line in dots] == [pytest.approx(untrained), pytest.approx(trained)]
+    assert [line.get_mfc() for line in dots] == ["white", BLUE]
+    levels = [line.get_ydata()[0] for line in axes.lines if line.get_marker() == "None" and line.get_ls() == "-"]
+    assert levels == pytest.approx(bars)
+
+
+def test_damage_is_compared_with_the_whole_network() -> None:
+    tree = learners_tree(
+        "ou",
+        damage_fraction=[[0.0, 0.2]] * 2,
+        damage_score=[[[0.9, 0.7], [0.5, 0.3]], [[0.6, 0.8], [0.2, 0.0]]],
+        deleted_spike_score=[[0.9, 0.5], [0.6, 0.7]],
+    )
+    left, right = panels(figures.damage_curves(tree))
+    assert xy(left.containers[0][0]) == ([0.0, 20.0], pytest.approx([0.75, 0.25]))
+    assert heights(left) == pytest.approx([0.1 / np.sqrt(2), 0.3 / np.sqrt(2)])
+    assert right.lines[0].get_ydata() == pytest.approx([-0.1, -0.05])
+
+
+def test_wrong_answers_are_percentages_before_and_after() -> None:
+    tree = learners_tree(
+        "store_recall",
+        curve_wrong=[[0.5, 0.3], [0.4, 0.0]],
+        untrained_wrong=[[1.0, 0.2], [0.5, 0.5]],
+        test_wrong=[[0.1, 0.3], [0.0, 0.1]],
+    )
+    left, right = panels(figures.wrong_answers(tree))
+    assert [line.get_ydata().tolist() for line in left.lines[:2]] == [pytest.approx([50, 40]), pytest.approx([40, 20])]
+    assert [line.get_ydata().tolist() for line in right.lines[:2]] == [pytest.approx([60, 50]), pytest.approx([20, 5])]
+    assert [line.get_ydata()[0] for line in left.lines[2:]] == [50.0, 5.0]
+
+
+def test_the_numbers_of_a_study_alone_draw_what_needs_no_time_course() -> None:
+    from hpcspike.studies.results import table_of, tree_of_table
+
+    tree = synthetic_study(["drive"], replicates=2, probes=["lesion"])
+    for node in tree.leaves:
+        node.attrs["provenance"] = json.dumps({"wall_seconds": 1.0, "revision": "a"})
+    document = {"name": "synthetic", "experiment": {}, "variants": {"drive": {}}, "replicates": 2}
+    table = table_of(tree).assign_attrs(study="synthetic", document=json.dumps(document))
+    again = tree_of_table(table)
+    assert list(figures.figures_for(again)) == ["curves", "performance", "lesion"]
+    first, second = (panels(figures.lesion_curves(one))[0].containers[0][0].get_ydata() for one in (tree, again))
+    np.testing.assert_array_equal(first, second)
