@@ -556,7 +556,12 @@ def test_the_numbers_of_a_study_alone_draw_what_needs_no_time_course() -> None:
     tree = synthetic_study(["drive"], replicates=2, probes=["lesion"])
     for node in tree.leaves:
         node.attrs["provenance"] = json.dumps({"wall_seconds": 1.0, "revision": "a"})
-    document = {"name": "synthetic", "experiment": {}, "variants": {"drive": {}}, "replicates": 2}
+    document = {
+        "name": "synthetic",
+        "experiment": {"targets": {"kind": "ou"}, "network": {"n_neurons": 40}},
+        "variants": {"drive": {}},
+        "replicates": 2,
+    }
     table = table_of(tree).assign_attrs(study="synthetic", document=json.dumps(document))
     again = tree_of_table(table)
     assert list(figures.figures_for(again)) == ["curves", "performance", "lesion"]
