@@ -99,7 +99,7 @@ def test_figures_of_a_sweep_are_labelled_with_units_and_nothing_is_cut_or_covere
 def test_figures_of_a_network_are_labelled_with_units_and_nothing_is_cut_or_covered(network: dict[str, Figure]) -> None:
     assert list(network) == ["samples", "raster", "training", "error_split"]
     assert panels(network["raster"])[0].get_ylabel() == "neuron"
-    assert {axes.get_xlabel() for axes in panels(network["raster"])} == {"", "time from window start (ms)"}
+    assert {axes.get_xlabel() for axes in panels(network["raster"])} == {"", "time from end of cue (ms)"}
     assert "rate (Hz)" in {axes.get_ylabel() for axes in panels(network["raster"])}
     assert network["samples"].get_supylabel() == "synaptic drive"
     assert panels(network["error_split"])[0].get_ylabel() == "power density (Hz$^{-1}$)"
@@ -170,7 +170,8 @@ def test_a_sweep_of_something_else_has_its_learning_curves() -> None:
     found = draw_all(synthetic_sweep(further={"ridge": (0.1, 1.0, 10.0), "variable": ("drive", "rate")}))
     assert list(found) == ["training"]
     words = [text.get_text() for text in found["training"].legends[0].get_texts()]
-    assert words == ["ridge = 0.1", "ridge = 1", "ridge = 10"]
+    assert words == [rf"ridge $\lambda$ = {value}" for value in ("0.1", "1", "10")]
+    assert found["training"].get_suptitle() == "one slice of the sweep: variable = drive (of 2 values)"
 
 
 def test_targets_without_a_correlation_time_and_rate_training_draw() -> None:
@@ -289,7 +290,7 @@ def test_a_selected_value_is_shown_and_named() -> None:
         tau_syn_ms=(10.0, 20.0, 40.0), tau_corr_ms=(50.0, 100.0), further={"ridge": (0.1, 1.0), "rule": ("a", "b")}
     )
     figure = drawn(figures.performance_map(sweep, select={"ridge": 0.9, "rule": "b"}))
-    assert figure.get_suptitle() == "ridge = 1, rule = b"
+    assert figure.get_suptitle() == r"ridge $\lambda$ = 1, rule = b"
     with pytest.raises(DataError, match=r"rule = 'c' is not in the sweep; choose among a, b"):
         figures.performance_map(sweep, select={"rule": "c"})
 

@@ -320,7 +320,7 @@ def test_a_map_shows_the_mean_or_the_best_of_the_replicates(reduce: str, gain: f
     expected = np.array([[0.2, 0.4, 0.6], [0.2, 0.4, 0.6]]) + [[0.1], [0.2]] + gain
     np.testing.assert_allclose(axes.collections[0].get_array(), expected)
     assert axes.get_xlabel() == r"synaptic decay time $\tau_s$ (ms)"
-    assert axes.get_ylabel() == "swept coupling"
+    assert axes.get_ylabel() == "excitatory strength $J$"
     assert axes.get_title(loc="left") == {"mean": "mean over replicates", "max": "best replicate"}[reduce]
     assert_inside_and_apart(figure)
 

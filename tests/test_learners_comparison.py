@@ -70,6 +70,31 @@ def test_the_figure_shows_every_learner_and_states_what_it_is_given(sweep: xr.Da
     assert "400" in cells
 
 
+def test_the_figure_draws_the_means_side_by_side_with_their_standard_deviation(sweep: xr.Dataset) -> None:
+    figure = learner_comparison(sweep)
+    axes = figure.axes[0]
+    rls, alemi = axes.containers
+    assert rls[0].get_ydata().tolist() == pytest.approx([0.7, 0.4])
+    assert alemi[0].get_ydata().tolist() == pytest.approx([0.8, 0.2])
+    for container, sd in ((rls, [0.1, 0.1]), (alemi, [0.1, 0.2])):
+        lengths = [(segment[1, 1] - segment[0, 1]) / 2 for segment in container[2][0].get_segments()]
+        assert lengths == pytest.approx(np.array(sd) * np.sqrt(2))
+        assert container[0].get_xdata() == pytest.approx([5.0, 10.0], abs=0.1)
+    assert rls[0].get_xdata()[0] < alemi[0].get_xdata()[0]
+    (teacher,) = [line for line in axes.lines if line.get_linestyle() == ":"]
+    assert teacher.get_ydata().tolist() == [0.95, 0.95]
+    assert axes.get_title("left") == "$N$ = 20"
+    marks = {line.get_marker(): line.get_ydata().tolist() for line in figure.axes[1].lines if len(line.get_ydata())}
+    assert marks == {"o": [5.0], "s": [5.0]}
+    sweep["correlation"] = ("point", [0.8] * 4 + [0.2] * 4)
+    marks = {
+        line.get_marker(): line.get_ydata().tolist()
+        for line in learner_comparison(sweep).axes[1].lines
+        if len(line.get_ydata())
+    }
+    assert marks == {"^": [10.0], "v": [5.0]}
+
+
 def test_capacities_stand_at_the_sizes_that_their_learner_was_given(sweep: xr.Dataset) -> None:
     sizes = [20] * 4 + [50] * 4  # RLS has one size, Alemi et al. another
     figure = learner_comparison(sweep.assign_coords(n_neurons=("point", sizes)))

@@ -15,13 +15,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from synthetic import synthetic_sweep, synthetic_trained
+from synthetic import Columns, synthetic_sweep, synthetic_trained
 from synthetic_study import synthetic_study
 
 from hpcspike.cli import main
 from hpcspike.commands import report
 from hpcspike.errors import DataError, ResourceError
 from hpcspike.figures import figures_for
+from hpcspike.figures.style import STATUS_MARKERS
 from hpcspike.report.captions import Caption, as_html, caption_of
 from hpcspike.report.claims import page_of_claims
 from hpcspike.report.drawing import pictures
@@ -29,7 +30,7 @@ from hpcspike.report.network import page_of_network, page_of_study
 from hpcspike.report.networks import MOST_ROWS
 from hpcspike.report.page import Cell, Column, number, table
 from hpcspike.report.sweep import exemplary, page_of_sweep
-from hpcspike.report.words import LABELS, ink_on
+from hpcspike.report.words import LABELS, SIGNS, ink_on
 from hpcspike.studies.claims import CLAIMS, as_table
 from hpcspike.studies.results import table_of
 from hpcspike.studies.statements import rows
@@ -249,6 +250,42 @@ def test_of_very_many_networks_the_first_are_shown_and_the_page_says_so(monkeypa
     assert len(audited(text).rows_of("networks-table")) == 3
     assert "the first 3 of 6 networks" in text
     assert MOST_ROWS >= 980  # the paper's Fig 6
+
+
+def test_signs_on_pages_are_the_markers_of_the_maps() -> None:
+    drawn = {"o": "○", "^": "△", "s": "□", "x": "✕", "_": "–", ".": "·"}
+    assert {status: drawn[marker] for status, (marker, _) in STATUS_MARKERS.items()} == SIGNS
+
+
+def test_the_time_of_a_sweep_is_the_sum_over_its_networks_and_the_counts_are_of_each_kind() -> None:
+    one = swept(tau_syn_ms=(5.0,), replicates=4)
+    one["wall_seconds"] = ("point", [10.0, 20.5, 32.5, np.nan])
+    one["status"] = one["status"].copy(
+        data=[STATUS.index(name) for name in ("tracking", "learned", "tracking", "silent")]
+    )
+    text = html.unescape(page_of_sweep(one, [], store="s.zarr"))
+    assert "took 63 s by the clock" in text
+    assert "Of 4 networks: 1 learned (○), 2 limited by tracking error (□), 1 silent (–)." in text
+
+
+def test_a_cell_of_the_map_says_the_mean_of_its_finished_networks_and_what_most_became() -> None:
+    values = {(5.0, 50.0): (0.2, 0.5), (20.0, 50.0): (0.9, 0.7), (5.0, 200.0): (-0.3, -0.1), (20.0, 200.0): (0.1, 0.4)}
+
+    def correlation(p: Columns) -> np.ndarray:
+        rows = zip(p["tau_syn_ms"], p["tau_corr_ms"], p["replicate"], strict=True)
+        return np.array([values[s, c][k] for s, c, k in rows])
+
+    one = swept(tau_syn_ms=(5.0, 20.0), tau_corr_ms=(50.0, 200.0), replicates=2, correlation=correlation)
+    text = html.unescape(page_of_sweep(one, [], store="s.zarr"))
+    for place, mean in (
+        ("τc = 50 ms, τs = 5 ms", "0.35"),
+        ("τc = 50 ms, τs = 20 ms", "0.8"),
+        ("τc = 200 ms, τs = 5 ms", "−0.2"),
+    ):
+        assert f'aria-label="{place}: mean correlation {mean}' in text
+    assert "τc = 50 ms, τs = 20 ms: mean correlation 0.800, 2 networks, most of them learned" in text
+    cells = re.findall(r">\s*(−?0\.\d\d)\s*<", text)
+    assert cells[:4] == ["−0.20", "0.25", "0.35", "0.80"]
 
 
 # ---- networks, studies, claims ---------------------------------------------------------------------------------------

@@ -45,6 +45,10 @@ def results_at(path: Path) -> xr.Dataset | xr.DataTree:
         from hpcspike.studies.results import open_study
 
         return open_study(path)
+    if {"study", "document"} <= set(root.attrs) and {"variant", "replicate"} <= set(root.dims):
+        from hpcspike.studies.results import tree_of_table
+
+        return tree_of_table(root.load())
     if {"name", "sweep_hash"} <= set(root.attrs):
         return vouched(root, path)  # a sweep that was exported
     from hpcspike.sweep.reading import open_network

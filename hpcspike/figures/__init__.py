@@ -7,7 +7,7 @@ from hpcspike.figures.loops import learning_curves, training_curves
 from hpcspike.figures.maps import map_of
 from hpcspike.figures.network import error_split, raster, target_against_response
 from hpcspike.figures.planes import performance_map
-from hpcspike.figures.point import point_overview
+from hpcspike.figures.point import networks_side_by_side, point_overview
 from hpcspike.figures.recorded import data_beside_model
 from hpcspike.figures.study_curves import performance_by_variant, study_curves
 from hpcspike.figures.study_damage import lesion_curves, phase_deviation, shuffle_curves
@@ -34,6 +34,7 @@ __all__ = [
     "learning_curves",
     "lesion_curves",
     "map_of",
+    "networks_side_by_side",
     "performance_by_variant",
     "performance_map",
     "phase_deviation",

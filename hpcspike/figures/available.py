@@ -26,7 +26,8 @@ from hpcspike.figures.planes import performance_map
 from hpcspike.figures.recorded import data_beside_model
 from hpcspike.figures.study_available import figures_of_study
 from hpcspike.figures.tuning import collapse_panels, inverted_u_curves
-from hpcspike.spec.sweep import Sweep
+from hpcspike.spec.experiment import Measures
+from hpcspike.spec.sweep import Sweep, axis_values
 
 Figures = dict[str, Callable[[], Figure]]
 
@@ -113,7 +114,7 @@ def _of_one_learner(sweep: xr.Dataset, *, judged: bool) -> Figures:
         trained, untrained = with_loops(sweep, "most"), with_loops(sweep, "fewest")
         figures["map_mean"] = partial(map_of, trained, "correlation", *plane)
         figures["map_best"] = partial(map_of, trained, "correlation", *plane, reduce="max")
-        if "quasi_static_correlation" in sweep:
+        if _asks_quasi_static(sweep):
             figures["map_quasi_static"] = partial(map_of, untrained, "quasi_static_correlation", *plane)
     if judged and tau_syn >= 3:
         figures["inverted_u"] = partial(inverted_u_curves, sweep)
@@ -124,6 +125,18 @@ def _of_one_learner(sweep: xr.Dataset, *, judged: bool) -> Figures:
     if judged and tau_syn >= 2 and "spectral_index" in sweep:
         figures["errors"] = partial(error_kinds, sweep)
     return figures
+
+
+def _asks_quasi_static(sweep: xr.Dataset) -> bool:
+    """Whether the quasi-static prediction was asked for; where the plan is not known, whether there is any."""
+    if "quasi_static_correlation" not in sweep:
+        return False
+    plan = plan_of(sweep)
+    if plan is None:
+        return bool(sweep["quasi_static_correlation"].notnull().any())
+    sections = [plan.experiment.get("measures", {}), *axis_values(plan.axes.get("measures", []))]
+    switches = [section.get("quasi_static", Measures().quasi_static) for section in sections]
+    return any(switches + axis_values(plan.axes.get("measures.quasi_static", [])))
 
 
 def _of_network(trained: xr.Dataset) -> Figures:

@@ -14,7 +14,7 @@ from hpcspike.analysis import capacity
 from hpcspike.analysis.available import allows_capacity
 from hpcspike.analysis.cells import varying
 from hpcspike.analysis.learners import comparison, kind_of, learner_axis
-from hpcspike.figures.style import GREY, LEARNERS, MARKERS, PALETTE, label, new_figure, styled
+from hpcspike.figures.style import CORRELATION, GREY, LEARNERS, MARKERS, PALETTE, label, new_figure, styled, valued
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,8 +84,9 @@ def _curves(figure: SubFigure, table: xr.Dataset, order: list[str], limits: dict
         for number, name in enumerate(order):
             part = table.sel(learner=name, n_neurons=size)
             colour, x = PALETTE[number % len(PALETTE)], part.relative_duration.values
+            beside = x + 0.012 * np.ptp(x) * (number - (len(order) - 1) / 2)  # bars side by side
             axes.errorbar(
-                x,
+                beside,
                 part.correlation.values,
                 np.nan_to_num(part.correlation_sd_networks.values),
                 color=colour,
@@ -95,10 +96,10 @@ def _curves(figure: SubFigure, table: xr.Dataset, order: list[str], limits: dict
             if not np.isnan(part.teacher_fit.values).all():
                 axes.plot(x, part.teacher_fit.values, ":", color=colour, linewidth=0.8)
         axes.set_xticks(table.relative_duration.values)
-        axes.set(xlabel="T / $\\tau_c$", title=f"N = {size}")
+        axes.set(xlabel=r"$T / \tau_c$", title=valued("n_neurons", size))
     lowest = float(np.nanmin(table.correlation.values - np.nan_to_num(table.correlation_sd_networks.values)))
     panels[0].set_ylim(min(0.0, lowest) - 0.03, 1.02)
-    panels[0].set_ylabel("mean correlation with target")
+    panels[0].set_ylabel(CORRELATION)
     handles, words = panels[0].get_legend_handles_labels()
     if table.teacher_fit.notnull().any():
         handles.append(Line2D([], [], color=GREY, ls=":", lw=0.8))

@@ -15,6 +15,7 @@ from hpcspike.figures.choice import Selection, fix_others
 from hpcspike.figures.planes import outline
 from hpcspike.figures.style import (
     BLACK,
+    CORRELATION,
     GREY,
     MARKERS,
     NO_DATA,
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 MAPS = 3
 CURVES = 4
-CORRELATION = "mean correlation with target"
 
 
 @styled

@@ -14,6 +14,7 @@ from hpcspike.analysis.learners import learner_axis
 from hpcspike.errors import DataError
 from hpcspike.figures.choice import Selection, nearest
 from hpcspike.figures.style import (
+    CORRELATION,
     LEARNERS,
     MARKERS,
     PALETTE,
@@ -32,12 +33,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CURVES = 6
-TITLES = {"curve_correlation": "correlation", "curve_rate": "firing rate", "curve_weight_change": "weight change"}
-LABELS = {
-    "curve_correlation": "mean correlation with target",
-    "curve_rate": "population rate (Hz)",
-    "curve_weight_change": "relative change of weights per loop",
+PANELS = {
+    "curve_correlation": ("correlation, plasticity on", CORRELATION),
+    "curve_rate": ("population rate, plasticity on", "population rate (Hz)"),
+    "curve_weight_change": ("weight change", "relative change of weights per loop"),
 }
+"""Learning curve -> title and label of its panel."""
 
 
 @styled
@@ -57,8 +58,12 @@ def learning_curves(sweep: xr.Dataset, *, select: Selection = None) -> Figure:
     family = max(counts, key=lambda name: (name == learner_axis(sweep), counts[name])) if counts else "n_neurons"
     grid = make_grid(sweep, over=(family,))
     index = [nearest(grid.axes[n], n, (select or {}).get(n)) for n in grid.dims[:-1]]
-    fixed = [valued(n, grid.axes[n][k], attrs=sweep[n].attrs) for n, k in zip(grid.dims[:-1], index, strict=True)]
-    measures = [n for n in LABELS if n in sweep]
+    fixed = [
+        f"{valued(n, grid.axes[n][k], attrs=sweep[n].attrs)} (of {len(grid.axes[n])} values)"
+        for n, k in zip(grid.dims[:-1], index, strict=True)
+        if len(grid.axes[n]) > 1
+    ]
+    measures = [n for n in PANELS if n in sweep]
     if not measures or sweep.sizes.get("loop", 0) == 0:
         raise DataError("this sweep has no learning curves along 'loop'")
     figure = new_figure(0.6 + 3.1 * len(measures), 3.6)
@@ -83,7 +88,7 @@ def learning_curves(sweep: xr.Dataset, *, select: Selection = None) -> Figure:
     shown = [labels[k] for k, _ in chosen if labels[k] in handles]
     figure.legend([handles[word] for word in shown], shown, loc="outside lower center", ncols=min(len(shown), 6) or 1)
     if fixed:
-        figure.suptitle(", ".join(fixed), fontsize=9)
+        figure.suptitle(f"one slice of the sweep: {', '.join(fixed)}", fontsize=9)
     panel_letters(list(panels))
     return figure
 
@@ -91,7 +96,7 @@ def learning_curves(sweep: xr.Dataset, *, select: Selection = None) -> Figure:
 @styled
 def training_curves(trained: xr.Dataset) -> Figure:
     """Correlation, rate and weight change in every training loop of one network, one colour per target set."""
-    measures = [n for n in LABELS if n in trained and trained.sizes.get("loop", 0) > 0]
+    measures = [n for n in PANELS if n in trained and trained.sizes.get("loop", 0) > 0]
     if not measures:
         raise DataError("this Dataset has no learning curve along 'loop'")
     figure = new_figure(0.6 + 3.0 * len(measures), 3.0)
@@ -133,7 +138,7 @@ def exemplary_curves(sweep: xr.Dataset, chosen: Mapping[str, int]) -> Figure:
     chosen
         Words for a network -> its position along ``point``. The correlation after training is drawn as a dashed line.
     """
-    measures = [n for n in LABELS if n in sweep and sweep.sizes.get("loop", 0) > 0]
+    measures = [n for n in PANELS if n in sweep and sweep.sizes.get("loop", 0) > 0]
     if not measures:
         raise DataError("this sweep has no learning curves along 'loop'")
     figure = new_figure(0.6 + 3.1 * len(measures), 3.4)
@@ -159,8 +164,9 @@ def _finish(axes: Axes, name: str) -> None:
     say_if_empty(axes)
     axes.set_xlabel("training loop")
     few_ticks(axes, "x", integer=True)
-    axes.set_title(TITLES[name])
-    axes.set_ylabel(LABELS[name])
+    title, words = PANELS[name]
+    axes.set_title(title)
+    axes.set_ylabel(words)
     if name == "curve_weight_change" and _positive(axes):
         axes.set_yscale("log")
 

@@ -12,12 +12,14 @@ from hpcspike.errors import DataError
 from hpcspike.figures.choice import Selection, fix_others
 from hpcspike.figures.style import (
     NO_DATA,
+    NO_VALUE,
     SEQUENTIAL,
     edges,
     few_ticks,
     label,
     log_axis,
     new_figure,
+    remark,
     styled,
 )
 from hpcspike.variables import POINT_PARAMETERS
@@ -108,6 +110,8 @@ def _drawn(table: xr.DataArray, measure: xr.DataArray, reduce: Reduction, note: 
     axes.set_ylabel(label(table[y]))
     figure.colorbar(mesh, ax=axes, pad=0.02, label=_wrapped(label(measure)))
     axes.set_title(", ".join(part for part in (WORDS[reduce], note) if part))
+    if not np.isfinite(table.values).any():
+        remark(axes, NO_VALUE)
     return figure
 
 

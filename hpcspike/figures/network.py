@@ -21,6 +21,7 @@ from hpcspike.figures.style import (
     RESPONSE,
     SKY,
     TARGET,
+    TIME,
     few_ticks,
     new_figure,
     panel_letters,
@@ -72,7 +73,7 @@ def target_against_response(trained: xr.Dataset, *, n_neurons: int = 8, trial: i
         if len(sets) > 1:
             panels[0, s].set_title(f"target set {s + 1}\n{panels[0, s].get_title(loc='left')}", loc="left")
     for axes in panels[-1]:
-        axes.set_xlabel("time from window start (ms)")
+        axes.set_xlabel(TIME)
     figure.supylabel(quantity(sample["response"]), fontsize=9)
     figure.legend(handles=trace_handles(trained.sizes["trial"], trial), loc="outside upper right", ncols=3)
     return figure
@@ -136,7 +137,7 @@ def raster(trained: xr.Dataset, *, n_neurons: int = 100, n_trials: int = 3) -> F
         panels[2 * s, 0].set_ylabel(words)
         panels[2 * s + 1, 0].set_ylabel("rate (Hz)")
     for axes in panels[-1]:
-        axes.set_xlabel("time from window start (ms)")
+        axes.set_xlabel(TIME)
         axes.set_xlim(begin, end)
         few_ticks(axes, "x", 4)
     if begin < 0:

@@ -12,8 +12,10 @@ from hpcspike.analysis import error_types
 from hpcspike.figures.choice import Selection, fix_others
 from hpcspike.figures.style import (
     BLACK,
+    CORRELATION,
     GREY,
     NO_DATA,
+    NO_VALUE,
     SEQUENTIAL,
     STATUS_MARKERS,
     edges,
@@ -21,6 +23,7 @@ from hpcspike.figures.style import (
     log_axis,
     new_figure,
     panel_letters,
+    remark,
     spread_over,
     styled,
     valued,
@@ -65,7 +68,7 @@ def performance_map(sweep: xr.Dataset, *, threshold: float = 0.7, select: Select
         axes.set_title(valued("n_neurons", sizes[index]) if len(sizes) > 1 else "")
         axes.set_xlabel(label("tau_syn_ms"))
     panels[0].set_ylabel(label("tau_corr_ms"))
-    bar = figure.colorbar(mesh, ax=list(panels), pad=0.02, label="mean correlation with target")
+    bar = figure.colorbar(mesh, ax=list(panels), pad=0.02, label=CORRELATION)
     bar.ax.axhline(threshold, color="white", lw=2.4)
     bar.ax.axhline(threshold, color=BLACK, lw=1.2)
     _legend(figure, result, threshold, columns=5 if len(shown) > 1 else 3)
@@ -83,6 +86,8 @@ def draw_plane(axes: Axes, table: xr.DataArray, **colours: Any) -> Any:
     log_axis(axes, "x", x)
     log_axis(axes, "y", y)
     x_edges, y_edges = edges(x, log=True), edges(y, log=True)
+    if not np.isfinite(table.values).any():
+        remark(axes, NO_VALUE)
     mesh = axes.pcolormesh(
         x_edges, y_edges, np.ma.masked_invalid(table.values), **{"cmap": SEQUENTIAL, "rasterized": True, **colours}
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +27,17 @@ from hpcspike.figures.network import (
     trace_handles,
     without_split,
 )
-from hpcspike.figures.style import GREY, STATUS_MARKERS, few_ticks, new_figure, panel_letters, styled, valued
+from hpcspike.figures.style import (
+    GREY,
+    STATUS_MARKERS,
+    TIME,
+    few_ticks,
+    new_figure,
+    panel_letters,
+    remark,
+    styled,
+    valued,
+)
 from hpcspike.measures.verdict import correlation_over, scalars_of
 from hpcspike.variables import STATUS
 
@@ -78,7 +89,34 @@ def point_overview(trained: xr.Dataset, *, n_neurons: int = 4, target_set: int =
     return figure
 
 
-def _traces(place: SubFigure, trained: xr.Dataset, n_neurons: int, target_set: int, trial: int) -> Axes:
+@styled
+def networks_side_by_side(networks: Mapping[str, xr.Dataset], *, n_neurons: int = 3, trial: int = 0) -> Figure:
+    """Targets and responses of several trained networks, a column each (paper Fig 6b: sampling, learned, tracking).
+
+    Parameters
+    ----------
+    networks
+        Heading of a column -> Dataset of one trained network, as `hpcspike.retrain` and `hpcspike.run` return it; the
+        first target set is drawn. What the network became and its correlation are added to the heading.
+    n_neurons
+        Neurons in every column, from the best to the worst followed one.
+    trial
+        Test trial drawn strongly; the others are faint.
+    """
+    figure = new_figure(0.6 + 3.3 * len(networks), 1.5 + 1.0 * n_neurons)
+    places = np.asarray(figure.subfigures(1, len(networks), squeeze=False))[0]
+    for place, (heading, trained) in zip(places, networks.items(), strict=True):
+        first = _traces(place, trained, n_neurons, 0, trial, with_legend=False)
+        words = ", ".join(_outcome(trained)[:2])
+        first.set_title(f"{heading}\n{words}\n\n{first.get_title(loc='left')}", loc="left", fontsize=8)
+    trials = max(trained.sizes.get("trial", 1) for trained in networks.values())
+    figure.legend(handles=trace_handles(trials, trial), loc="outside lower center", ncols=3)
+    return figure
+
+
+def _traces(
+    place: SubFigure, trained: xr.Dataset, n_neurons: int, target_set: int, trial: int, *, with_legend: bool = True
+) -> Axes:
     """One panel per neuron; returns the first."""
     if "response" not in trained:
         axes = place.subplots()
@@ -91,9 +129,10 @@ def _traces(place: SubFigure, trained: xr.Dataset, n_neurons: int, target_set: i
     panels = place.subplots(len(chosen), 1, sharex=True, squeeze=False)[:, 0]
     for position, (axes, neuron) in enumerate(zip(panels, chosen, strict=True)):
         draw_trace(axes, sample.isel(neuron=position), trial, int(neuron), float(per_neuron[0, neuron]))
-    panels[-1].set_xlabel("time from window start (ms)")
+    panels[-1].set_xlabel(TIME)
     place.supylabel(quantity(sample["response"]), fontsize=9)
-    place.legend(handles=trace_handles(trained.sizes["trial"], trial), loc="outside upper right", ncols=3)
+    if with_legend:
+        place.legend(handles=trace_handles(trained.sizes["trial"], trial), loc="outside upper right", ncols=3)
     return panels[0]
 
 
@@ -111,7 +150,7 @@ def _raster(place: SubFigure, trained: xr.Dataset, target_set: int, trial: int) 
     above.set_title(f"target set {target_set + 1}, test trial {trial + 1}" if several else f"test trial {trial + 1}")
     above.set_ylabel(words)
     below.set_ylabel("rate (Hz)")
-    below.set_xlabel("time from window start (ms)")
+    below.set_xlabel(TIME)
     few_ticks(below, "x", 5)
     if above.get_xlim()[0] < 0:
         cue = [Line2D([], [], color=CUE, lw=7, label="cue")]
@@ -126,18 +165,24 @@ def _title(trained: xr.Dataset) -> str:
         parameters = json.loads(attributes.get("parameters", "{}"))
         values = [valued(name, np.nan if value is None else value) for name, value in parameters.items()]
         head += f", point {attributes['point']}: {', '.join(values)}"
+    parts = _outcome(trained)
+    if "comparison" in attributes:
+        parts.append(str(attributes["comparison"]).partition(":")[0])
+    return "\n".join([head, ", ".join(parts)]) if parts else head
+
+
+def _outcome(trained: xr.Dataset) -> list[str]:
+    """What a network became, its correlation and its rate, as far as they are known."""
     parts = []
     if "status" in trained:
         parts.append(STATUS_MARKERS[STATUS[int(trained["status"])]][1])
     scalars = scalars_of(trained)
-    parts += correlation_over(scalars, trained.sizes["neuron"])
+    parts += correlation_over(scalars, trained.sizes["neuron"], trained.sizes.get("output"))
     if np.isfinite(scalars.get("population_rate", np.nan)):
         parts.append(f"population rate {scalars['population_rate']:.3g} Hz")
     if scalars.get("silent_share", 0.0) > 0:
         parts.append(f"{100 * scalars['silent_share']:.2g} % of the neurons silent")
-    if "comparison" in attributes:
-        parts.append(str(attributes["comparison"]).partition(":")[0])
-    return "\n".join([head, ", ".join(parts)]) if parts else head
+    return parts
 
 
 def _missing_response(trained: xr.Dataset) -> str:
@@ -152,5 +197,5 @@ def _neuron_model(trained: xr.Dataset) -> str:
 
 
 def _remark(axes: Axes, words: str) -> None:
-    axes.text(0.5, 0.5, words, ha="center", va="center", color=GREY, transform=axes.transAxes)
+    remark(axes, words, 0.5)
     axes.set_axis_off()

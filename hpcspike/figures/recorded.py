@@ -18,6 +18,7 @@ from hpcspike.figures.style import (
     RESPONSE,
     SEQUENTIAL,
     TARGET,
+    TIME,
     few_ticks,
     new_figure,
     panel_letters,
@@ -87,7 +88,7 @@ def _heat_maps(figure: Figure, left: Axes, right: Axes, data: xr.DataArray, mode
             interpolation="antialiased",
         )
         axes.set_title(title)
-        axes.set_xlabel("time from window start (ms)")
+        axes.set_xlabel(TIME)
         few_ticks(axes, "x", 4)
     left.set_ylabel("recorded unit, by time of its peak")
     few_ticks(left, "y", 5, integer=True)
@@ -107,8 +108,8 @@ def _samples(panels: np.ndarray, data: xr.DataArray, model: xr.DataArray, correl
         )
         axes.set_xlim(time[0], time[-1])
         few_ticks(axes, "y", 3)
-    panels[0].legend(loc="lower right", bbox_to_anchor=(1.0, 1.32), ncols=2, borderaxespad=0.2)
-    panels[-1].set_xlabel("time from window start (ms)")
+    panels[0].legend(loc="lower right", bbox_to_anchor=(1.0, 0.93), ncols=2, borderaxespad=0.2)
+    panels[-1].set_xlabel(TIME)
     panels[len(panels) // 2].set_ylabel(words)
 
 

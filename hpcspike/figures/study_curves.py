@@ -9,8 +9,8 @@ import xarray as xr
 from matplotlib.lines import Line2D
 
 from hpcspike.analysis.intervals import correlation_interval, mean_interval
+from hpcspike.figures import loops
 from hpcspike.figures.study_parts import (
-    CORRELATION,
     Places,
     Variants,
     collected,
@@ -24,6 +24,7 @@ from hpcspike.figures.study_parts import (
 from hpcspike.figures.style import (
     BLACK,
     BLUE,
+    CORRELATION,
     GREY,
     VERMILLION,
     few_ticks,
@@ -39,8 +40,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PANELS = {
-    "curve_correlation": ("correlation", CORRELATION),
-    "curve_weight_change": ("weight change", "relative change of weights per loop"),
+    **{name: loops.PANELS[name] for name in ("curve_correlation", "curve_weight_change")},
     "excluded_share": ("sign rule", "share of synapses excluded"),
 }
 LINES = ("-", "--", ":")
@@ -106,9 +106,9 @@ def _curves(axes: Axes, values: np.ndarray, n_sets: int, colour: Any) -> None:
 def _finish_curves(axes: Axes, name: str) -> None:
     say_if_empty(axes)
     values = np.concatenate([np.asarray(line.get_ydata(), dtype=np.float64) for line in axes.lines] or [np.empty(0)])
-    loops = max((float(np.max(np.asarray(line.get_xdata()), initial=1.0)) for line in axes.lines), default=1.0)
-    if loops >= LONG:
-        log_axis(axes, "x", np.arange(1, loops + 1))
+    longest = max((float(np.max(np.asarray(line.get_xdata()), initial=1.0)) for line in axes.lines), default=1.0)
+    if longest >= LONG:
+        log_axis(axes, "x", np.arange(1, longest + 1))
     else:
         few_ticks(axes, "x", integer=True)
     if name == "curve_weight_change" and np.isfinite(values).any() and np.nanmin(values) > 0:
@@ -145,7 +145,7 @@ def performance_by_variant(tree: xr.DataTree, *, variants: Variants = None) -> F
     known = [name for name in MEASURES if _has_values(found[name])] or ["correlation"]
     for k, name in enumerate(known):
         colour, marker, words = MEASURES[name]
-        shift = 0.16 * (k - (len(known) - 1) / 2)
+        shift = (0.24 if places.words is None else 0.16) * (k - (len(known) - 1) / 2)
         draw_replicates(
             left, places, found[name], shift=shift, colour=colour, marker=marker, words=words, correlation=True
         )
@@ -198,7 +198,7 @@ def draw_replicates(
     The interval of a correlation is cut to [-1, 1].
     """
     x = places.beside(shift)
-    for place, one in zip(places.beside(shift - 0.05), values, strict=True):
+    for place, one in zip(places.beside(shift - 0.06), values, strict=True):
         if len(one) > 1:
             axes.plot(np.full(len(one), place), one, ls="", marker=marker, ms=3.5, color=colour, alpha=0.45, mew=0)
     found = [(correlation_interval if correlation else mean_interval)(one) for one in values]

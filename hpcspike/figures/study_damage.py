@@ -10,8 +10,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from hpcspike.figures.study_parts import (
-    CORRELATION,
-    LATER,
     Variants,
     collected,
     colours_of,
@@ -22,9 +20,11 @@ from hpcspike.figures.study_parts import (
 )
 from hpcspike.figures.style import (
     BLUE,
+    CORRELATION,
     GREY,
     MARKERS,
     ORANGE,
+    TIME,
     few_ticks,
     new_figure,
     panel_letters,
@@ -151,7 +151,7 @@ def phase_deviation(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
         say_if_empty(axes)
         axes.set_xlim(min(0.0, time[0]), time[-1])
         axes.set_title(variant)
-        axes.set_xlabel(LATER)
+        axes.set_xlabel(TIME)
     for axes in panels[len(shown) :]:
         axes.set_axis_off()
     panels[0].set_ylim(bottom=0)

@@ -13,11 +13,11 @@ from hpcspike.analysis.units import called
 from hpcspike.figures.study_parts import (
     BEYOND,
     CUE,
-    LATER,
     Variants,
     cue_ms,
     mark_window,
     networks,
+    numbers_in,
     packed,
     required,
 )
@@ -27,6 +27,7 @@ from hpcspike.figures.style import (
     RESPONSE,
     SKY,
     TARGET,
+    TIME,
     few_ticks,
     new_figure,
     spread_over,
@@ -52,8 +53,12 @@ class Column(NamedTuple):
 
 
 def example_pages(tree: xr.DataTree) -> list[list[str]]:
-    """Variants of each figure of examples: as many as fit side by side."""
+    """Variants of each figure of examples: as many as fit side by side; on a number line the ends come first."""
     shown = required(tree, "target")
+    numbers = numbers_in(shown)
+    if numbers is not None and len(shown) > 2:
+        order = list(np.argsort(numbers[1], kind="stable"))
+        shown = [shown[k] for k in (order[0], order[-1], *order[1:-1])]
     return packed({variant: len(_columns(variant, networks(tree, variant)[0])) for variant in shown}, COLUMNS)
 
 
@@ -71,7 +76,8 @@ def example_traces(tree: xr.DataTree, *, variants: Variants = None, n_neurons: i
     n_neurons
         Example neurons shown, evenly spread over those that were kept.
     """
-    shown = required(tree, "target", variants=variants or example_pages(tree)[0])
+    names = variants or example_pages(tree)[0]
+    shown = sorted(required(tree, "target", variants=names), key=list(names).index)
     first = {variant: networks(tree, variant)[0] for variant in shown}
     columns = [column for variant, one in first.items() for column in _columns(variant, one)]
     rows = max(min(one.sizes["example"], n_neurons) for one in first.values())
@@ -92,7 +98,7 @@ def example_traces(tree: xr.DataTree, *, variants: Variants = None, n_neurons: i
             drawn |= _neuron(axes, neuron, loops, trained=column.trained)
             axes.tick_params(labelbottom=row == len(chosen) - 1)
         _head(panels[0, k], column, one)
-        panels[len(chosen) - 1, k].set_xlabel(LATER, fontsize=8)
+        panels[len(chosen) - 1, k].set_xlabel(TIME, fontsize=8)
         if k == 0 or columns[k - 1].variant != column.variant:
             panels[len(chosen) // 2, k].set_ylabel(QUANTITY.get(str(one.attrs.get("trained_variable")), "response"))
     figure.legend(handles=_legend(drawn, first), loc="outside lower center", ncols=max(2, int(width / 2.3)))

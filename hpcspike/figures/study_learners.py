@@ -9,7 +9,6 @@ import xarray as xr
 from matplotlib.lines import Line2D
 
 from hpcspike.figures.study_parts import (
-    CORRELATION,
     Variants,
     collected,
     colours_of,
@@ -19,6 +18,7 @@ from hpcspike.figures.study_parts import (
 )
 from hpcspike.figures.style import (
     BLUE,
+    CORRELATION,
     GREY,
     MARKERS,
     few_ticks,

@@ -12,14 +12,12 @@ import xarray as xr
 
 from hpcspike.analysis.recorded import over_recorded
 from hpcspike.errors import DataError
-from hpcspike.figures.style import GREY, PALETTE, few_ticks, log_axis, number, ramp
+from hpcspike.figures.style import GREY, PALETTE, few_ticks, label, log_axis, number, ramp
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 CUE, BEYOND = "#EFE3C8", "#EEEEEE"
-LATER = "time from end of cue (ms)"
-CORRELATION = "mean correlation with target"
 Variants = Sequence[str] | None
 
 
@@ -157,16 +155,7 @@ def places_of(variants: Sequence[str], tree: xr.DataTree) -> Places:
     ordered = np.unique(x)
     near = 1.0 if len(ordered) < 2 else (ordered[1:] / ordered[:-1]).min() if log else np.diff(ordered).min()
     field = varied_field(tree)
-    return Places(x, float(near), log, FIELDS.get(field, field) if field else words)
-
-
-FIELDS = {
-    "targets.random_fraction": "share of neurons with targets of their own",
-    "targets.amplitude": "amplitude of the targets",
-    "targets.auxiliary_ratio": "auxiliary neurons per recorded neuron",
-    "frozen_noise.standard_deviation": "s.d. of the frozen noise",
-}
-"""Axis labels of the fields that variants usually differ in; others are called by their key."""
+    return Places(x, float(near), log, label(field) if field else words)
 
 
 def varied_field(tree: xr.DataTree) -> str | None:

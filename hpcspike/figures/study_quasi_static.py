@@ -10,8 +10,19 @@ from matplotlib.lines import Line2D
 
 from hpcspike.analysis.units import called
 from hpcspike.figures.study_curves import draw_replicates, show_whole
-from hpcspike.figures.study_parts import LATER, Variants, collected, finish_places, networks, pages, places_of, required
-from hpcspike.figures.style import BLACK, BLUE, GREEN, GREY, few_ticks, new_figure, say_if_empty, spread_over, styled
+from hpcspike.figures.study_parts import Variants, collected, finish_places, networks, pages, places_of, required
+from hpcspike.figures.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    TIME,
+    few_ticks,
+    new_figure,
+    say_if_empty,
+    spread_over,
+    styled,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,7 +71,7 @@ def quasi_static_rates(tree: xr.DataTree, *, variants: Variants = None, n_neuron
                 )
             if column == 0 and row == len(chosen) // 2:
                 axes.set_ylabel("rate (Hz)")
-        axes.set_xlabel(LATER, fontsize=8)
+        axes.set_xlabel(TIME, fontsize=8)
     axes = figure.add_subplot(grid[rows, :])
     _correlations(axes, tree, shown)
     handles = [
@@ -92,7 +103,7 @@ def _correlations(axes: Axes, tree: xr.DataTree, shown: list[str]) -> None:
     for k, (name, (colour, marker, words)) in enumerate(MEASURES.items()):
         values = [collected(tree, variant, name) for variant in shown]
         draw_replicates(
-            axes, places, values, shift=0.16 * (k - 1), colour=colour, marker=marker, words=words, correlation=True
+            axes, places, values, shift=0.24 * (k - 1), colour=colour, marker=marker, words=words, correlation=True
         )
     say_if_empty(axes)
     finish_places(axes, shown, places)

@@ -12,7 +12,6 @@ from matplotlib.patches import Patch
 from hpcspike.figures.study_parts import (
     BEYOND,
     CUE,
-    LATER,
     Variants,
     cue_ms,
     experiment_of,
@@ -21,7 +20,7 @@ from hpcspike.figures.study_parts import (
     packed,
     required,
 )
-from hpcspike.figures.style import BLACK, BLUE, GREY, PURPLE, few_ticks, new_figure, styled
+from hpcspike.figures.style import BLACK, BLUE, GREY, PURPLE, TIME, few_ticks, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,7 +77,7 @@ def study_rasters(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
                 for axes in panels[2 * r : 2 * r + 2, k]:
                     axes.tick_params(labelleft=columns[k - 1][0] != variant and axes is panels[2 * r, k])
         few_ticks(panels[-1, k], "x", 3)
-        panels[-1, k].set_xlabel(LATER, fontsize=8)
+        panels[-1, k].set_xlabel(TIME, fontsize=8)
     _share_rates(panels[1::2])
     figure.legend(handles=_legend(first, inhibitory=inhibitory), loc="outside lower center", ncols=5)
     return figure

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS, BINS = 4, 40
+NEGLIGIBLE = 1e-3
+"""Error of the best weights, in s.d. of the target, below which it has no panel of its own."""
 COLOURS = {"before": GREY, "after": BLUE}
 RANKS = {
     "full_rank": (GREY, "D", "largest possible"),
@@ -114,13 +116,14 @@ def rank_by_variant(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
     shown = required(tree, "rank", variants=variants)
     places = places_of(shown, tree)
     residuals = [collected(tree, variant, "best_fit_residual") for variant in shown]
-    there = any(np.isfinite(one).any() for one in residuals)
+    largest = max((float(np.nanmax(one)) for one in residuals if np.isfinite(one).any()), default=np.nan)
+    there = largest >= NEGLIGIBLE
     width = float(np.clip(1.8 + 0.55 * len(shown), 3.4, 6.4))
     figure = new_figure(0.8 + (1 + there) * width, 3.8)
     panels = np.atleast_1d(figure.subplots(1, 1 + there))
     for k, (name, (colour, marker, words)) in enumerate(RANKS.items()):
         values = [collected(tree, variant, name) for variant in shown]
-        draw_replicates(panels[0], places, values, shift=0.14 * (k - 1), colour=colour, marker=marker, words=words)
+        draw_replicates(panels[0], places, values, shift=0.24 * (k - 1), colour=colour, marker=marker, words=words)
     panels[0].set_ylabel("rank of the targets' rates")
     if there:
         draw_replicates(panels[1], places, residuals, shift=0.0, colour=BLACK, marker="o", words="residual")
@@ -128,7 +131,9 @@ def rank_by_variant(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
     for axes in panels:
         say_if_empty(axes)
         finish_places(axes, shown, places)
-        axes.set_ylim(0, max(axes.get_ylim()[1], 0.02))  # a residual of rounding errors is none
+        axes.set_ylim(0, axes.get_ylim()[1])
+    if largest < NEGLIGIBLE:  # a panel of rounding errors would look empty
+        panels[0].set_title(f"error of the best weights:\nat most {largest:.0e} s.d. of the target")
     handles, words_ = panels[0].get_legend_handles_labels()
     figure.legend(handles, words_, loc="outside lower center", ncols=3)
     panel_letters(list(panels))

@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
+from hpcspike.notation import NAMES, name_of, tex, units_of
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -48,16 +50,13 @@ PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 TARGET, RESPONSE = VERMILLION, BLACK
 NO_DATA = "#E3E3E3"
+NO_VALUE = "no network has a value"
 
 SEQUENTIAL, DIVERGING = "viridis", "PuOr"
 
-SYMBOLS = {
-    "tau_syn_ms": (r"synaptic decay time $\tau_s$", "ms", r"$\tau_s$"),
-    "tau_corr_ms": (r"correlation time of targets $\tau_c$", "ms", r"$\tau_c$"),
-    "duration_ms": (r"length of the window $T$", "ms", r"$T$"),
-    "n_neurons": (r"number of neurons $N$", "1", r"$N$"),
-}
-"""Words, unit and symbol of the parameters of the paper."""
+CORRELATION = "mean correlation with target"
+TIME = "time from end of cue (ms)"
+"""Words of axes that many figures share."""
 
 LEARNERS = {
     "rls": "RLS",
@@ -101,7 +100,7 @@ def styled(function: Callable[P, Figure]) -> Callable[P, Figure]:
             words = [text for text in said if text][:1]
             if words:
                 title = figure.get_suptitle()
-                figure.suptitle(f"{title} (data: {words[0]})" if title else f"data: {words[0]}")
+                figure.suptitle(f"{title} (data: {words[0]})" if title else f"data: {words[0]}", fontsize=9)
             return figure
 
     return wrapped
@@ -114,14 +113,17 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def label(array: xr.DataArray | str, *, attrs: dict[str, Any] | None = None) -> str:
-    """Axis label with unit: the paper's words for a known parameter, else the array's long name."""
+    """Axis label with unit: name and symbol of a parameter, or the long name of a result."""
     name = array if isinstance(array, str) else str(array.name)
-    if name in SYMBOLS:
-        words, units, _ = SYMBOLS[name]
+    found = attrs if attrs is not None else ({} if isinstance(array, str) else array.attrs)
+    parameter = name in NAMES or isinstance(array, str) or array.dims == (name,)
+    if parameter or "long_name" not in found:
+        called = name_of(name)
+        words = called.words + (f" {tex(called.symbol)}" if called.symbol else "")
     else:
-        found = attrs if attrs is not None else ({} if isinstance(array, str) else array.attrs)
-        words, units = found.get("long_name", name), found.get("units", "1")
-    return words if units in ("1", "") else f"{words} ({pretty_units(units)})"
+        words = str(found["long_name"])
+    units = units_of(name, found)
+    return f"{words} ({pretty_units(units)})" if units else words
 
 
 def pretty_units(units: str) -> str:
@@ -137,13 +139,15 @@ def number(value: float) -> str:
 
 def valued(name: str, value: Any, *, attrs: dict[str, Any] | None = None) -> str:
     """Name and value with unit, such as tau_c = 100 ms, for legends and titles; of a whole section its name."""
-    words, units, symbol = SYMBOLS.get(name, (name, (attrs or {}).get("units", "1"), name.replace("_", " ")))
+    called, units = name_of(name), units_of(name, attrs)
+    letter = tex(called.symbol) if called.symbol else ""
+    symbol = letter if called.well_known else f"{called.words} {letter}".rstrip()
     text = number(float(value)) if np.issubdtype(np.asarray(value).dtype, np.number) else str(value)
     if text in LEARNERS or text.startswith("{"):
         return section_name(text)
     if text == "nan":
         return f"no {symbol}"
-    return f"{symbol} = {text}" + ("" if units in ("1", "") else f" {pretty_units(units)}")
+    return f"{symbol} = {text}" + (f" {pretty_units(units)}" if units else "")
 
 
 def valued_apart(name: str, values: Sequence[Any] | np.ndarray, *, attrs: dict[str, Any] | None = None) -> list[str]:
@@ -200,7 +204,12 @@ def log_axis(axes: Axes, which: str, values: Sequence[float] | np.ndarray) -> No
 def say_if_empty(axes: Axes) -> None:
     """A grey remark in panels whose curves hold no value at all, as when every network diverged."""
     if not any(np.isfinite(np.asarray(line.get_ydata(), dtype=np.float64)).any() for line in axes.lines):
-        axes.text(0.5, 0.6, "no network has a value", transform=axes.transAxes, ha="center", va="center", color=GREY)
+        remark(axes, NO_VALUE)
+
+
+def remark(axes: Axes, words: str, height: float = 0.6) -> None:
+    """A grey remark in the middle of a panel that has nothing to show."""
+    axes.text(0.5, height, words, transform=axes.transAxes, ha="center", va="center", color=GREY, zorder=8)
 
 
 def few_ticks(axes: Axes, which: str, count: int = 5, *, integer: bool = False) -> None:

@@ -15,6 +15,7 @@ from hpcspike.errors import DataError
 from hpcspike.figures.choice import Selection, fix_others
 from hpcspike.figures.style import (
     BLACK,
+    CORRELATION,
     GREY,
     MARKERS,
     label,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 CURVES = 6
 NAMES: tuple[Regime, ...] = ("tracking", "sampling")
-CORRELATION = "mean correlation with target"
 
 
 @styled
@@ -181,10 +181,10 @@ def _collapsed(axes: Axes, result: xr.Dataset, x: xr.DataArray, curve: str, *, m
 
 
 def _quality(result: xr.Dataset, index: int) -> str:
-    """Second line of a title: how much of the variance the common curve leaves."""
+    """Further lines of a title: variance around the common curve, error of predicted curves."""
     fraction = result["unexplained_fraction"].values[index]
     held_out = result["held_out_fraction"].values[index]
     if np.isnan(fraction):
         return ""
-    text = f"\nunexplained {100 * fraction:.1f} %"
-    return text if np.isnan(held_out) else f"{text}, left-out curves {100 * held_out:.0f} %"
+    text = f"\nscatter around one curve: {100 * fraction:.1f} % of variance"
+    return text if np.isnan(held_out) else f"{text}\nerror of a curve left out: {100 * held_out:.0f} %"

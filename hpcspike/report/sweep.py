@@ -13,12 +13,13 @@ from hpcspike.analysis.cells import parameters, varying
 from hpcspike.analysis.recorded import over_recorded
 from hpcspike.figures.available import plan_of
 from hpcspike.figures.loops import exemplary_curves
+from hpcspike.notation import NAMES
 from hpcspike.report.drawing import as_png
 from hpcspike.report.networks import MOST_ROWS, SECTION, export_command, networks_table, point_numbers, show_command
 from hpcspike.report.origin import ORIGIN, origin
 from hpcspike.report.page import Picture, Section, command, figures, number, page, paragraph, part
 from hpcspike.report.planes import plane_tables, wanted_networks
-from hpcspike.report.words import FAILURES, LABELLED, LABELS, SIGNS, SYMBOLS, became, span, status_colours, written
+from hpcspike.report.words import FAILURES, LABELLED, LABELS, SIGNS, became, span, status_colours, written
 from hpcspike.spec.experiment import Measures
 from hpcspike.sweep.cost import shown_seconds
 from hpcspike.variables import STATUS
@@ -88,8 +89,8 @@ def _lead(sweep: xr.Dataset) -> list[str | Markup]:
     axes = Markup(" and ").join(span(sweep[name], np.unique(columns[name])) for name in counts)
     fixed = Markup(", ").join(
         written(sweep[name], columns[name][0])
-        for name in SYMBOLS
-        if name in columns and name not in counts and np.isfinite(columns[name]).all()
+        for name, called in NAMES.items()
+        if called.well_known and name in columns and name not in counts and np.isfinite(columns[name]).all()
     )
     cells = len({tuple(row) for row in zip(*(columns[name] for name in counts), strict=True)}) if counts else 1
     each = sweep.sizes["point"] // cells if sweep.sizes["point"] % cells == 0 else sweep.sizes["point"] / cells

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from markupsafe import Markup
 
 from hpcspike.figures.style import STATUS_COLOURS, STATUS_MARKERS, number
+from hpcspike.notation import NAMES, html, letters, name_of
 from hpcspike.variables import STATUS
 
 SIGNS = {"learned": "○", "sampling": "△", "tracking": "□", "diverged": "✕", "silent": "–", "unjudged": "·"}
@@ -33,22 +34,6 @@ LABELS = (
 """Where the label of a network comes from."""
 
 
-class Symbol(NamedTuple):
-    """A parameter as the paper calls it: as HTML, without markup, and as `hpcspike.variables` writes it."""
-
-    html: Markup
-    spoken: str
-    ascii: str
-
-
-SYMBOLS = {
-    "tau_syn_ms": Symbol(Markup("τ<sub>s</sub>"), "τs", "tau_s"),
-    "tau_corr_ms": Symbol(Markup("τ<sub>c</sub>"), "τc", "tau_c"),
-    "duration_ms": Symbol(Markup("T"), "T", "T"),
-    "n_neurons": Symbol(Markup("N"), "N", "N"),
-}
-
-
 def unit_of(array: xr.DataArray) -> str:
     """Unit of a variable with a space before it; empty if it has none."""
     units = str(array.attrs.get("units", "1"))
@@ -57,7 +42,9 @@ def unit_of(array: xr.DataArray) -> str:
 
 def symbol(name: str) -> Markup:
     """A parameter, as the paper calls it."""
-    return SYMBOLS[name].html if name in SYMBOLS else Markup.escape(name.replace("_", " "))
+    called = name_of(name)
+    letter = html(called.symbol) if called.symbol else ""
+    return Markup(letter if called.well_known else f"{Markup.escape(called.words)} {letter}".rstrip())
 
 
 def heading(array: xr.DataArray) -> Markup:
@@ -69,7 +56,8 @@ def heading(array: xr.DataArray) -> Markup:
 def spoken(array: xr.DataArray, value: Any) -> str:
     """A parameter and its value without markup: for those who hear a page, and for hints."""
     name = str(array.name)
-    words = SYMBOLS[name].spoken if name in SYMBOLS else name.replace("_", " ")
+    called = name_of(name)
+    words = letters(called.symbol) if called.well_known else called.words
     return f"{words} = {plain(value)}{unit_of(array)}"
 
 
@@ -81,18 +69,20 @@ def written(array: xr.DataArray, value: Any) -> Markup:
 def meaning(array: xr.DataArray) -> str:
     """What a variable is, in words."""
     name = str(array.name)
-    words = str(array.attrs.get("long_name", name))
-    return words.removesuffix(f" {SYMBOLS[name].ascii}") if name in SYMBOLS else words
+    if name in NAMES:
+        return name_of(name).words
+    return str(array.attrs.get("long_name", name))
 
 
 def span(array: xr.DataArray, values: np.ndarray) -> Markup:
     """A parameter that varies, with the values it takes."""
-    letter = f" {SYMBOLS[str(array.name)].html}" if str(array.name) in SYMBOLS else ""
+    called = name_of(str(array.name))
+    letter = f" {html(called.symbol)}" if called.symbol else ""
     if values.dtype.kind in "iuf":
         listed = f"{plain(values[0])} to {plain(values[-1])}{unit_of(array)}"
     else:
         listed = ", ".join(plain(value) for value in values)
-    return Markup("{}{} ({} values: {})").format(meaning(array), Markup(letter), len(values), listed)
+    return Markup("{}{} ({} values: {})").format(called.words, Markup(letter), len(values), listed)
 
 
 def plain(value: Any) -> str:

@@ -70,6 +70,29 @@ def collect(folder: str | Path, study: Study) -> xr.DataTree:
     return tree
 
 
+def tree_of_table(table: xr.Dataset) -> xr.DataTree:
+    """The tree of a study's numbers over (variant, replicate), as ``OUT/table.nc`` holds them: no time courses.
+
+    What no replicate of a variant has (every value is missing) is left out there, as it is in the tree.
+    """
+    import xarray as xr
+
+    study, nodes = Study.model_validate(json.loads(table.attrs["document"])), {}
+    for run in study.runs:
+        one = table.sel(variant=run.variant, replicate=run.replicate).drop_vars(["variant", "replicate"])
+        empty = [name for name, array in one.data_vars.items() if name in STUDY and _all_missing(array)]
+        experiment = study.experiment_of(run)
+        described = {"experiment": experiment.model_dump_json(), "trained_variable": experiment.training.variable}
+        nodes[f"/{run.variant}/{run.replicate}"] = one.drop_vars(empty).assign_attrs(described)
+    tree = xr.DataTree.from_dict(nodes, name=study.name)
+    tree.attrs |= table.attrs
+    return tree
+
+
+def _all_missing(array: xr.DataArray) -> bool:
+    return array.dtype.kind == "f" and not bool(array.notnull().any())
+
+
 def open_study(path: str | Path) -> xr.DataTree:
     """The tree that ``hpcspike study`` wrote, lazily."""
     import xarray as xr

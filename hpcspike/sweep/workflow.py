@@ -193,7 +193,9 @@ def sweep_figures(sweep: Sweep) -> list[str]:
         for name, variable in POINT_RESULTS.items()
     }
     coordinates = {name: ("point", item.values) for name, item in grid.coordinates.items()}
-    return list(figures_for(xr.Dataset(blank, coords=coordinates)))
+    # the document says what was asked for; with all replicates, since figures of a part of a sweep are the same ones
+    document = {"sweep": sweep.model_dump_json()}
+    return list(figures_for(xr.Dataset(blank, coords=coordinates, attrs=document)))
 
 
 def _planned(store: Path, sweep: Sweep) -> Batches | None:
