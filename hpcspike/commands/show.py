@@ -15,9 +15,19 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+DIFFERENT = 3
+"""Exit code where a point that was trained again has other numbers than the sweep."""
+
+
 def run(arguments: argparse.Namespace) -> int:
-    """Train the point, compare it with the sweep, draw it, and write its Dataset if that was asked for."""
-    from hpcspike.sweep.retraining import retrain
+    """Train the point, compare it with the sweep, draw it, and write its Dataset if that was asked for.
+
+    Returns
+    -------
+    int
+        `DIFFERENT` if its numbers are not those of the sweep.
+    """
+    from hpcspike.sweep.retraining import retrain_and_compare
     from hpcspike.sweep.selection import find_point
     from hpcspike.sweep.store import open_store
 
@@ -27,14 +37,17 @@ def run(arguments: argparse.Namespace) -> int:
     picture = Path(arguments.out or f"results/{store.name}_point_{row}.png")
     dataset = None if arguments.dataset is None else Path(arguments.dataset)
     _refuse(picture, dataset)
-    network = retrain(store.path, point=row, states=arguments.states, threads=arguments.threads, progress=True)
+    network, comparison = retrain_and_compare(
+        store.path, point=row, states=arguments.states, threads=arguments.threads, progress=True,
+        run_user_code=arguments.run_user_code,
+    )  # fmt: skip
     if dataset is not None:
         _write(network, dataset)
     _draw(network, picture, arguments.dpi)
     values = (f"{name} = {value}" for name, value in json.loads(network.attrs["parameters"]).items())
     print(f"{picture}: {network.attrs['sweep']}, point {row} ({', '.join(values)})")
-    print(f"{network.attrs['network']}, {network.attrs['comparison']}")
-    return 0
+    print(f"{network.attrs['network']}, {comparison}")
+    return DIFFERENT if comparison.differences else 0
 
 
 def _refuse(picture: Path, dataset: Path | None) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcspike.errors import DataError
+from hpcspike.plugins import without_pickles
 from hpcspike.spec.targets import NO_FILE_REMEDY, RecordedTargets
 
 if TYPE_CHECKING:
@@ -84,7 +85,10 @@ def _read_dataset(path: Path, targets: RecordedTargets, kind: str, engine: Any, 
     import xarray as xr
 
     try:
-        with xr.open_dataset(path, engine=engine, decode_times=False, chunks=None, **options) as dataset:
+        with (
+            without_pickles(),
+            xr.open_dataset(path, engine=engine, decode_times=False, chunks=None, **options) as dataset,
+        ):
             array = _chosen_array(path, dataset, targets.variable)
             array = array.load()
     except DataError:
