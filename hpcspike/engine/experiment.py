@@ -15,7 +15,7 @@ from hpcspike.engine.communication import World, connect
 from hpcspike.engine.output import DatasetOutput, Output, StoreOutput, put, whole_over_ranks
 from hpcspike.engine.point import train_and_judge
 from hpcspike.engine.trained import Trained
-from hpcspike.measures.evaluate import Evaluation
+from hpcspike.measures.evaluation import Evaluation
 from hpcspike.model.build import recording_of
 from hpcspike.model.stand_in import stand_in_attributes
 from hpcspike.spec.experiment import Experiment

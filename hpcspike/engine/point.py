@@ -14,7 +14,7 @@ from hpcspike.engine.stopping import Interrupts
 from hpcspike.engine.trained import Trained
 from hpcspike.engine.training import OnLoop, train
 from hpcspike.errors import SpecError
-from hpcspike.measures.evaluate import Evaluation, evaluate
+from hpcspike.measures.evaluation import Evaluation, evaluate
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.identity import canonical
 

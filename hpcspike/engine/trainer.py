@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from hpcspike.checks import whole_number
 from hpcspike.engine.communication import World
 from hpcspike.engine.rate_simulation import make_simulation
 from hpcspike.engine.state import StateArray, by_neuron, prefixed, ragged
@@ -82,6 +83,8 @@ class Trainer:
         stride = n_steps(interval, grid)
         # one contiguous row of targets per update: (sets, updates, n)
         self._goals = np.ascontiguousarray(problem.targets[:, :, stride - 1 :: stride].transpose(0, 2, 1))
+        if not problem.has_target.all():  # such neurons have no plastic synapses, which the zeros could change
+            self._goals = np.nan_to_num(self._goals)
         self._goal_mean, self._goal_variation = np.empty((2, problem.n_sets, problem.n_rows))
         for goals, mean, variation in zip(self._goals, self._goal_mean, self._goal_variation, strict=True):
             goal_statistics(goals, mean, variation)
@@ -201,7 +204,7 @@ class Trainer:
         simulation, world = self.simulation, self.world
         with np.errstate(over="ignore", invalid="ignore"):  # of a network that diverges
             row = {
-                "correlation": float(np.mean(world.concatenate(self._window_correlation()))),
+                "correlation": self._mean_correlation(),
                 "rate": self._window_rate(),
                 "weight_change": self._weight_change(),
                 "seconds": self.loop_seconds + time.perf_counter() - self._began,
@@ -216,6 +219,12 @@ class Trainer:
         self.weight_before = simulation.weight.copy()
         self.window_spikes = 0
         self.loop_seconds = 0.0
+
+    def _mean_correlation(self) -> float:
+        # over all neurons of all ranks that have a target
+        values = self.world.concatenate(self._window_correlation())
+        judged = self.world.concatenate(self.problem.has_target[self.target_set].astype(np.uint8)) == 1
+        return float(np.mean(values if judged.all() else values[judged]))
 
     def _window_correlation(self) -> np.ndarray:
         # of what the network did with plasticity on, before each update; (n,)
@@ -281,8 +290,7 @@ class Trainer:
 
 
 def _check(problem: Problem, training: Training, threads: int) -> None:
-    if threads < 1:  # the kernels would write beyond work arrays that are made for so many
-        raise SpecError(f"threads = {threads}: must be a whole number of at least 1; 1 is the default")
+    whole_number("threads", threads, least=1)  # the kernels would write beyond work arrays that are made for so many
     reason = why_untrainable(problem.neuron, training) or why_unconnectable(problem.neuron, problem.synapse)
     if reason is not None:
         raise SpecError(reason)

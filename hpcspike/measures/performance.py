@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hpcspike.checks import instance, number, whole_number
 from hpcspike.engine.simulation import Spikes
 from hpcspike.engine.trained import Trained
 from hpcspike.measures.bins import binned_duration, binned_mean
@@ -50,6 +51,10 @@ def measure_performance(
     bin_ms
         Length of the bins of the spike count in ms, a multiple of the targets' grid; NaN if none fits the window.
     """
+    instance("trained", trained, Trained, made_by="give what hpcspike.train returns")
+    trained.check_set("target_set", target_set)
+    whole_number("trials", trials, least=1)
+    number("bin_ms", bin_ms, above=0.0, unit="ms")
     problem, rate = trained.problem, trained.training.variable == "rate"
     target = problem.targets[target_set]
     total, single, phi = np.zeros_like(target), np.zeros(len(target)), np.zeros(len(target))

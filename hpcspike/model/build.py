@@ -81,4 +81,6 @@ def build_problem(experiment: Experiment, *, block: tuple[int, int] | None = Non
         noise=frozen_noise(experiment, neurons, duration),
         seed=experiment.seed,
         replicate=experiment.replicate,
+        training=experiment.training,
+        diverged_drive=experiment.measures.diverged_drive,
     )

@@ -14,7 +14,7 @@ from hpcspike.engine.trained import Trained
 from hpcspike.engine.training import OnLoop, train
 from hpcspike.errors import SpecError
 from hpcspike.measures.altered import untrained
-from hpcspike.measures.evaluate import evaluate
+from hpcspike.measures.evaluation import evaluate
 from hpcspike.model.build import recording_of
 from hpcspike.model.stand_in import stand_in_attributes
 from hpcspike.spec.experiment import Experiment

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpcspike.checks import instance
 from hpcspike.engine.trained import Trained
 from hpcspike.measures.clamped import can_be_clamped, clamped_split
 from hpcspike.measures.correlation import centred, pearson
@@ -47,7 +48,12 @@ def evaluate(trained: Trained, measures: Measures | None = None, *, tau_corr_ms:
         Numbers of trials and thresholds; default: those of the spec.
     tau_corr_ms
         Correlation time of the targets in ms for the theory's eps_track; NaN where targets have none.
+
+    Neurons without a target (NaN) count in rates only; with any of them there is no clamped split, which needs all.
     """
+    instance("trained", trained, Trained, made_by="give what hpcspike.train returns")
+    if measures is not None:
+        instance("measures", measures, Measures, made_by="the section of an experiment, as in load(PATH).measures")
     measures = measures or Measures()
     problem = trained.problem
     theory: dict[str, float | int] = {
@@ -117,11 +123,15 @@ def _response_scalars(
 ) -> dict[str, float | int]:
     problem = trained.problem
     whole = {name: np.stack([trained.world.concatenate(column[name]) for column in columns]) for name in columns[0]}
+    population_spikes = float(whole["spikes"].sum())
+    judged = np.stack([trained.judged(target_set) for target_set in range(problem.n_sets)])
+    if not judged.all():
+        whole = {name: values[judged] for name, values in whole.items()}
     spread = _spread(whole["target_variance"])
     share = _ratio(whole["fast"].sum(), whole["power"].sum())
     share_target = _ratio(whole["target_fast"].sum(), whole["target_power"].sum())
     seconds = len(columns) * measures.n_test_trials * problem.duration_ms / 1000.0
-    population_rate = float(whole["spikes"].sum()) / problem.n_neurons / seconds
+    population_rate = population_spikes / problem.n_neurons / seconds
     rate, several = trained.training.variable == "rate", measures.n_test_trials > 1
     return {
         "correlation": float(whole["correlation"].mean()),

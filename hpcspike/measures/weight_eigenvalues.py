@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hpcspike.checks import instance, number
 from hpcspike.engine.trained import Trained
 from hpcspike.errors import ResourceError
 from hpcspike.spec.connectivity import DaleConnectivity
@@ -45,6 +46,8 @@ def eigenvalues(trained: Trained, *, divisor: float = 1.0) -> Eigenvalues:
     ResourceError
         If there are more than `LARGEST` neurons.
     """
+    instance("trained", trained, Trained, made_by="give what hpcspike.train returns")
+    number("divisor", divisor, above=0.0)
     problem, world = trained.problem, trained.world
     size = problem.n_neurons
     if size > LARGEST:

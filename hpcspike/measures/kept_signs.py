@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hpcspike.checks import instance
 from hpcspike.engine.trained import Trained
 from hpcspike.rls.sign_rule import SignedRls
 
@@ -24,6 +25,7 @@ def signs(trained: Trained) -> Signs:
 
     Without a sign rule none is excluded. All ranks must ask together.
     """
+    instance("trained", trained, Trained, made_by="give what hpcspike.train returns")
     problem, world = trained.problem, trained.world
     loops = len(trained.curve["correlation"])
     updates = round(problem.duration_ms / trained.training.update_interval_ms)
