@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpcspike import provenance
+from hpcspike.compiling import compile_seconds, working_seconds
 from hpcspike.engine.communication import World, connect
 from hpcspike.engine.output import DatasetOutput, Output, StoreOutput, put, whole_over_ranks
 from hpcspike.engine.point import train_and_judge
@@ -120,7 +120,7 @@ def train_to_store(
         The measures, and what is known of where they come from: all of it on rank 0.
     """
     world = world or connect()
-    began = time.perf_counter()
+    began, compiled = working_seconds(), compile_seconds()
     world.phases.reset()
     trained, evaluation = train_and_judge(
         experiment, threads=threads, progress=progress, on_loop=on_loop, world=world, checkpoints=checkpoints
@@ -133,7 +133,8 @@ def train_to_store(
             output = StoreOutput(world, unfinished)
         with world.phases("write"):
             _write(output, experiment, trained, evaluation)
-        record = provenance.of_ranks(world) | {"wall_seconds": time.perf_counter() - began}
+        spent = {"wall_seconds": working_seconds() - began, "compile_seconds": compile_seconds() - compiled}
+        record = provenance.of_ranks(world) | spent
         if world.rank == 0:
             record = provenance.collect(n_ranks=world.size, n_threads=threads) | record
         output.finish({**_attributes(experiment), "provenance": json.dumps(record)}, _COORDINATES)

@@ -16,6 +16,7 @@ from hpcspike.errors import ResourceError
 from hpcspike.model.connectivity import Rows
 from hpcspike.model.neurons import initial_state, model_code, parameters, state_dtype, step_size, user_advance
 from hpcspike.model.problem import Problem
+from hpcspike.shown import short_repr
 from hpcspike.spec.experiment import Neuron, UserNeuron
 
 _BUFFER_SPIKES = 1 << 20
@@ -26,6 +27,9 @@ class Spikes(NamedTuple):
 
     step: np.ndarray
     neuron: np.ndarray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 class Delivery(NamedTuple):

@@ -16,12 +16,12 @@ from hpcspike.errors import SpecError
 from hpcspike.model.problem import Problem
 from hpcspike.model.random_streams import uniform_by_neuron
 from hpcspike.rls import RlsEngine
-from hpcspike.shown import html_table
+from hpcspike.shown import Shown
 from hpcspike.spec.experiment import Training, is_multiple, n_steps
 
 
 @dataclass(frozen=True, repr=False)
-class Response:
+class Response(Shown):
     """What a cue evoked, in ``trials`` trials from random initial conditions.
 
     drive (trials, n, samples): synaptic drive u; filtered (trials, n, samples): filtered spike trains r in spikes per
@@ -33,13 +33,6 @@ class Response:
     filtered: np.ndarray
     spikes: list[Spikes]
 
-    def __repr__(self) -> str:
-        """Trials, neurons, samples and spikes in one line."""
-        return f"Response({', '.join(f'{name}: {text}' for name, text in self._told())})"
-
-    def _repr_html_(self) -> str:
-        return html_table("Response", self._told())
-
     def _told(self) -> list[tuple[str, str]]:
         trials, neurons, samples = self.drive.shape
         spikes = sum(len(trial.step) for trial in self.spikes)
@@ -48,7 +41,7 @@ class Response:
 
 
 @dataclass(frozen=True, repr=False)
-class Trained:
+class Trained(Shown):
     """The outcome of `hpcspike.train`.
 
     Attributes
@@ -169,13 +162,6 @@ class Trained:
         if not is_multiple(number("beyond_ms", beyond_ms, least=0.0, unit="ms"), grid_ms):
             raise SpecError(f"beyond_ms = {beyond_ms:g} ms: must be a multiple of the grid of {grid_ms:g} ms")
         return n_steps(beyond_ms, grid_ms)
-
-    def __repr__(self) -> str:
-        """The network, how long it was trained, and its last correlation, in one line."""
-        return f"Trained({', '.join(f'{name}: {text}' for name, text in self._told())})"
-
-    def _repr_html_(self) -> str:
-        return html_table("Trained", self._told())
 
     def _told(self) -> list[tuple[str, str]]:
         loops, last = self.curve["correlation"], self.diverged_loop

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
@@ -10,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from hpcspike.checks import whole_number
+from hpcspike.compiling import working_seconds
 from hpcspike.engine.communication import World
 from hpcspike.engine.rate_simulation import make_simulation
 from hpcspike.engine.state import StateArray, by_neuron, prefixed, ragged
@@ -108,7 +108,7 @@ class Trainer:
 
     def advance(self, most_steps: int = CHUNK_STEPS) -> int:
         """Run at most ``most_steps`` steps, never beyond the next weight update; returns how many."""
-        self._began = time.perf_counter()
+        self._began = working_seconds()
         cursor, problem = self.cursor, self.problem
         length = (problem.free_run_steps, problem.stimulus_steps, self._steps_per_update)[cursor.stage]
         stop = min(length, cursor.step + most_steps)
@@ -126,7 +126,7 @@ class Trainer:
         if cursor.step == length:
             self._end_interval()
         if self.cursor is cursor:
-            self.loop_seconds += time.perf_counter() - self._began
+            self.loop_seconds += working_seconds() - self._began
         return taken
 
     def _noise(self, length: int) -> np.ndarray | None:
@@ -207,7 +207,7 @@ class Trainer:
                 "correlation": self._mean_correlation(),
                 "rate": self._window_rate(),
                 "weight_change": self._weight_change(),
-                "seconds": self.loop_seconds + time.perf_counter() - self._began,
+                "seconds": self.loop_seconds + working_seconds() - self._began,
             }
         for name, value in row.items():
             self.curve[name].append(value)

@@ -16,13 +16,14 @@ import numpy as np
 
 from hpcspike.errors import SpecError
 from hpcspike.learners.trials import Kind, Stimulus, Task
+from hpcspike.shown import Shown
 
 if TYPE_CHECKING:
     from hpcspike.engine.checkpoint import Checkpoints
 
 
-@dataclass(frozen=True)
-class Rollout:
+@dataclass(frozen=True, repr=False)
+class Rollout(Shown):
     """What a network did on its own.
 
     Attributes
@@ -242,10 +243,10 @@ class Learner(ABC):
 
         with keeping(self, checkpoints, identity) as keeper:
             while not (self._used_up(budget) or self.diverged()):
-                began, number = time.process_time(), len(self.history)
+                began, number = _working_cpu(), len(self.history)
                 row = dict(self.advance(number))
                 for name, spent in (
-                    ("cpu_seconds", time.process_time() - began),
+                    ("cpu_seconds", max(_working_cpu() - began, 0.0)),
                     ("simulated_seconds", row.get("simulated_seconds", 0.0)),
                 ):
                     row[name] = self.history.total(name) + spent
@@ -270,6 +271,13 @@ class Learner(ABC):
                 f"task {task.name} is of kind {task.kind!r}, which learner {type(self).__name__} cannot express: not "
                 f"applicable; it can express {', '.join(sorted(self.supports))}"
             )
+
+
+def _working_cpu() -> float:
+    """Seconds of CPU without those of numba's compiler, which works on one core."""
+    from hpcspike.compiling import compile_seconds
+
+    return time.process_time() - compile_seconds()
 
 
 def refuse_targets(stimulus: Stimulus) -> None:

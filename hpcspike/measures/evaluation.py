@@ -20,13 +20,14 @@ from hpcspike.measures.spectrum import band_powers, spectral_index
 from hpcspike.measures.status import classify
 from hpcspike.measures.theory import sampling_scale, tracking_scale
 from hpcspike.model.transfer import rate_of_noisy_input
+from hpcspike.shown import short_repr
 from hpcspike.spec.experiment import Measures
 from hpcspike.variables import POINT_RESULTS
 
 _UNMEASURED = {name: variable.fill for name, variable in POINT_RESULTS.items() if variable.dims == ("point",)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """Measures of one network.
 
@@ -35,6 +36,9 @@ class Evaluation:
 
     scalars: dict[str, float | int]
     correlation: np.ndarray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def evaluate(trained: Trained, measures: Measures | None = None, *, tau_corr_ms: float = math.nan) -> Evaluation:

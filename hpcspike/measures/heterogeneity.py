@@ -14,6 +14,7 @@ from hpcspike.measures.bins import binned_mean
 from hpcspike.measures.correlation import centred
 from hpcspike.model.connectivity import Rows
 from hpcspike.model.transfer import Transfer, rate_of_input
+from hpcspike.shown import short_repr
 
 
 class Heterogeneity(NamedTuple):
@@ -35,6 +36,9 @@ class Heterogeneity(NamedTuple):
     effective_rank: float
     maximal: bool
     residual: np.ndarray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def measure_heterogeneity(

@@ -9,6 +9,7 @@ import numpy as np
 from hpcspike.checks import instance
 from hpcspike.engine.trained import Trained
 from hpcspike.rls.sign_rule import SignedRls
+from hpcspike.shown import short_repr
 
 
 class Signs(NamedTuple):
@@ -18,6 +19,9 @@ class Signs(NamedTuple):
 
     excluded: np.ndarray
     flipped: float
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def signs(trained: Trained) -> Signs:

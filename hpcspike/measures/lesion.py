@@ -14,6 +14,7 @@ from hpcspike.measures.altered import with_weights
 from hpcspike.measures.performance import MEASURES, measure_performance
 from hpcspike.model.connectivity import Rows
 from hpcspike.model.random_streams import stream
+from hpcspike.shown import short_repr
 
 Removed = Literal["all", "outgoing"]
 """Which synapses a lost neuron loses."""
@@ -33,6 +34,9 @@ class Lesion(NamedTuple):
     rate_of_drive: np.ndarray
     binned: np.ndarray
     rate: np.ndarray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def measure_lesions(

@@ -13,6 +13,7 @@ from hpcspike.measures.bins import binned_duration, binned_mean
 from hpcspike.measures.correlation import pearson
 from hpcspike.measures.rates import binned_rates
 from hpcspike.model.transfer import rate_of_noisy_input
+from hpcspike.shown import short_repr
 
 
 class Performance(NamedTuple):
@@ -29,6 +30,9 @@ class Performance(NamedTuple):
     rate_of_drive: np.ndarray
     binned: np.ndarray
     rate: np.ndarray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 MEASURES = ("response", "trial_mean", "rate_of_drive", "binned")

@@ -13,6 +13,7 @@ from hpcspike.engine.trained import Trained
 from hpcspike.errors import SpecError
 from hpcspike.model.connectivity import Rows
 from hpcspike.model.random_streams import stream, uniform_by_neuron
+from hpcspike.shown import short_repr
 from hpcspike.spec.experiment import is_multiple, n_steps
 
 Formula = Literal["wrapped", "cosine"]
@@ -24,6 +25,9 @@ class StateRecord(NamedTuple):
     time_ms: np.ndarray
     phase: np.ndarray
     drive: np.ndarray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 class SpikeDeletion(NamedTuple):
@@ -40,6 +44,9 @@ class SpikeDeletion(NamedTuple):
     drive_deviation: np.ndarray
     deleted_ms: np.ndarray
     neuron: np.ndarray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def delete_spike(

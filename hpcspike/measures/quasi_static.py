@@ -13,6 +13,7 @@ from hpcspike.measures.bins import binned_duration, binned_mean
 from hpcspike.measures.correlation import pearson
 from hpcspike.measures.rates import binned_rates
 from hpcspike.model.transfer import Transfer, rate_of_input
+from hpcspike.shown import short_repr
 
 DriveEntered = Literal["single_trial", "trial_mean", "target"]
 """Which drive the prediction starts from; the paper does not say."""
@@ -37,6 +38,9 @@ class QuasiStatic(NamedTuple):
     rate_of_rates: np.ndarray
     correlation_rate_of_drive: np.ndarray
     correlation_rate_of_rates: np.ndarray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def predict_quasi_static(

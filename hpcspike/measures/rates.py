@@ -10,6 +10,7 @@ import numpy as np
 from hpcspike.checks import instance, neuron_numbers, number
 from hpcspike.engine.simulation import Spikes
 from hpcspike.errors import SpecError
+from hpcspike.shown import short_repr
 from hpcspike.spec.experiment import is_multiple, n_steps
 
 
@@ -24,6 +25,9 @@ class BinnedRates(NamedTuple):
     rate: np.ndarray
     trial_sd: np.ndarray
 
+    def __repr__(self) -> str:
+        return short_repr(self)
+
 
 class Raster(NamedTuple):
     """Spikes of chosen neurons in all trials; arrays (spikes,): time_ms from the end of the cue, neuron, trial."""
@@ -31,6 +35,9 @@ class Raster(NamedTuple):
     time_ms: np.ndarray
     neuron: np.ndarray
     trial: np.ndarray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def binned_rates(

@@ -13,6 +13,7 @@ from hpcspike.errors import SpecError
 from hpcspike.measures.altered import with_weights
 from hpcspike.measures.performance import MEASURES, measure_performance
 from hpcspike.model.random_streams import stream
+from hpcspike.shown import short_repr
 
 
 class Shuffle(NamedTuple):
@@ -30,6 +31,9 @@ class Shuffle(NamedTuple):
     rate_of_drive: np.ndarray
     binned: np.ndarray
     rate: np.ndarray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def measure_shuffles(

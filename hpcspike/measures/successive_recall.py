@@ -12,6 +12,7 @@ from hpcspike.engine.trained import Trained
 from hpcspike.engine.training_kernels import filter_spikes
 from hpcspike.measures.correlation import pearson
 from hpcspike.model.random_streams import uniform_by_neuron
+from hpcspike.shown import short_repr
 
 
 class Recall(NamedTuple):
@@ -22,6 +23,9 @@ class Recall(NamedTuple):
 
     cued: np.ndarray
     confused: np.ndarray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def recall(trained: Trained, *, trials: int = 3) -> Recall:

@@ -10,6 +10,7 @@ import numpy as np
 from hpcspike.checks import instance, number
 from hpcspike.engine.trained import Trained
 from hpcspike.errors import ResourceError
+from hpcspike.shown import short_repr
 from hpcspike.spec.connectivity import DaleConnectivity
 
 LARGEST = 5000
@@ -22,6 +23,9 @@ class Eigenvalues(NamedTuple):
     before: np.ndarray
     after: np.ndarray
     divisor: float
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     @property
     def radii(self) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from hpcspike.checks import instance, number, shown, whole_number
 from hpcspike.errors import DataError, SpecError
 from hpcspike.model.connectivity import Rows, rows_from_dense
 from hpcspike.neurons import find_model
-from hpcspike.shown import html_table
+from hpcspike.shown import Shown
 from hpcspike.spec.experiment import (
     Neuron,
     Protocol,
@@ -24,7 +24,7 @@ from hpcspike.spec.experiment import (
 from hpcspike.spec.fields import Section
 
 
-class Problem:
+class Problem(Shown):
     """A network, what its neurons are asked to do, and the state it starts from.
 
     This is the expert's door: anybody's arrays can be trained. `hpcspike.model.build.build_problem` makes one from
@@ -273,13 +273,6 @@ class Problem:
     def has_target(self) -> np.ndarray:
         """Which neurons of the block have a target, (n_sets, n_rows) bool: all, but for untrained ones given as NaN."""
         return np.asarray(~np.isnan(self.targets[:, :, 0]))
-
-    def __repr__(self) -> str:
-        """Size, synapses and times in one line."""
-        return f"Problem({', '.join(f'{name}: {text}' for name, text in self._told())})"
-
-    def _repr_html_(self) -> str:
-        return html_table("Problem", self._told())
 
     def _told(self) -> list[tuple[str, str]]:
         block = (

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from hpcspike.shown import html_table
+from hpcspike.shown import brief, html_table
 
 
 class Section(BaseModel):
@@ -52,7 +52,7 @@ class Section(BaseModel):
             value = getattr(self, name)
             chosen = name in ("kind", "model")
             if chosen or (value != field.get_default(call_default_factory=True)):
-                yield f"{name}={_shortly(value)}"
+                yield f"{name}={brief(value)}"
 
     def _repr_html_(self) -> str:
         """The same as a table, for notebooks."""
@@ -79,9 +79,6 @@ def quantity(default: Any = ..., *, unit: str = "", paper: str = "", doc: str = 
     extra: dict[str, Any] = {key: text for key, text in (("unit", unit), ("paper", paper)) if text}
     return Field(default, description=doc, json_schema_extra=extra, **bounds)
 
-
-LONGEST_SHOWN = 160
-"""Characters of one value that the representation of a section shows."""
 
 LARGEST = 1e150
 """Numbers beyond this size are mistakes, and their squares and ranges could not be told from infinity."""
@@ -126,8 +123,3 @@ def is_multiple(value: float, unit: float) -> bool:
 def n_steps(duration_ms: float, step_ms: float) -> int:
     """Number of steps of ``step_ms`` in ``duration_ms``."""
     return int(round(duration_ms / step_ms))
-
-
-def _shortly(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 4]} ..."

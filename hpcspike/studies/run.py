@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hpcspike import provenance
+from hpcspike.compiling import compile_seconds, working_seconds
 from hpcspike.engine.distribute import build_problem
 from hpcspike.engine.trained import Trained
 from hpcspike.engine.training import OnLoop, train
@@ -51,7 +51,7 @@ def run_of_study(
         Scalars of `POINT_RESULTS`, the learning curve, the probes' variables and, for the first replicate, the time
         courses that ``shown`` asks for. The experiment and where the numbers come from are attributes.
     """
-    began = time.perf_counter()
+    began, compiled = working_seconds(), compile_seconds()
     experiment = study.experiment_of(run)
     if goes_through_interface(study, run, experiment):
         arrays = learned_arrays(study, run, experiment, on_loop=on_loop)
@@ -60,7 +60,8 @@ def run_of_study(
     if run.replicate != 0:  # only numbers
         arrays = {name: array for name, array in arrays.items() if not SHOWN_DIMENSIONS & set(array[0])}
     dataset = _dataset(arrays, experiment)
-    record = provenance.collect(n_ranks=1, n_threads=threads) | {"wall_seconds": time.perf_counter() - began}
+    spent = {"wall_seconds": working_seconds() - began, "compile_seconds": compile_seconds() - compiled}
+    record = provenance.collect(n_ranks=1, n_threads=threads) | spent
     dataset.attrs |= {
         "study": study.name,
         "variant": run.variant,

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from hpcspike.compiling import compile_seconds, working_seconds
 from hpcspike.engine.communication import World
 from hpcspike.errors import HpcspikeError, Interrupted, ResourceError, StoreError
 from hpcspike.spec.experiment import Experiment
@@ -193,7 +194,10 @@ class _Book:
         if self._record is not None:
             # libraries that do the work are loaded by now
             blas = provenance.blas_libraries()
-            self._record.save(blas=blas, finished=provenance.now(), computed=self.report.computed, **ranks)
+            self._record.save(
+                blas=blas, finished=provenance.now(), computed=self.report.computed,
+                compile_seconds=compile_seconds(), **ranks,
+            )  # fmt: skip
 
     def finish(self) -> BatchReport:
         """Write the receipt if every point is done."""
@@ -244,7 +248,7 @@ def _compute(
         stopped = world.share(_time_is_up(saving))
         if stopped:
             break
-        began = time.perf_counter()
+        began = working_seconds()
         checkpoints = world.agree(partial(checkpoints_of, path, task.experiment, task.seconds, saving, world=world))
         try:
             values = _point(task.experiment, threads=threads, world=world, checkpoints=checkpoints)
@@ -257,7 +261,7 @@ def _compute(
             if book is not None:
                 book.add_failure(task, error)
             continue
-        values["wall_seconds"] = seconds = time.perf_counter() - began
+        values["wall_seconds"] = seconds = working_seconds() - began
         values["peak_memory"] = float(world.concatenate(np.array([provenance.peak_memory_mib()])).max())
         if book is not None:
             book.add(task, values, at_once=checkpoints is not None)
