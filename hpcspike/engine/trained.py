@@ -128,7 +128,7 @@ class Trained(Shown):
         return Response(drive, filtered, spikes)
 
     def mean_over_targets(self, values: np.ndarray, target_set: int) -> float:
-        """Mean of the values (n,) of this block's neurons over the neurons of all ranks that have a target.
+        """Mean of the values (n,) of this block's neurons over all ranks' neurons with a target in ``target_set``.
 
         All ranks must ask together.
         """
@@ -141,7 +141,7 @@ class Trained(Shown):
         return self.world.concatenate(self.problem.has_target[target_set].astype(np.uint8)) == 1
 
     def check_set(self, name: str, target_set: int) -> int:
-        """The number of a target set; the argument ``name`` gives it.
+        """``target_set`` if it is the number of a target set; ``name`` is the argument that gives it, for messages.
 
         Raises
         ------

@@ -13,6 +13,7 @@ from hpcspike.engine.communication import World
 from hpcspike.engine.output import whole_over_ranks
 from hpcspike.errors import ResourceError
 from hpcspike.exchange.spike_trains import Trial, recorded_span, trials
+from hpcspike.takes_results import takes_results
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,6 +28,7 @@ _TRIAL_COLUMNS = {
 }
 
 
+@takes_results
 def write_nwb(trained: xr.Dataset, path: str | Path) -> None:
     """Write the spikes of a trained network to an NWB file.
 

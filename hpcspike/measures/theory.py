@@ -18,7 +18,7 @@ def tracking_scale(tau_syn_ms: float, tau_corr_ms: float) -> float:
         Correlation time tau_c of the targets in ms.
     """
     number("tau_syn_ms", tau_syn_ms, above=0.0, unit="ms")
-    if not math.isnan(tau_corr_ms):  # targets of another kind have none
+    if not (isinstance(tau_corr_ms, float) and math.isnan(tau_corr_ms)):  # targets of another kind have none
         number("tau_corr_ms", tau_corr_ms, above=0.0, unit="ms")
     return tau_syn_ms / (4.0 * math.pi * tau_corr_ms)
 
