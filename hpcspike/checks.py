@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -123,6 +125,31 @@ def instance(name: str, value: Any, kind: type | tuple[type, ...], *, made_by: s
     if not isinstance(value, kind):
         words = " or ".join(one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,)))
         raise TypeError(f"{name} is {shown(value)}, but must be a {words}: {made_by}")
+
+
+def path(name: str, value: Any) -> Path:
+    """The argument as a path.
+
+    Raises
+    ------
+    TypeError
+        If it is neither text nor a `pathlib.Path`.
+    """
+    if not isinstance(value, (str, os.PathLike)) or not value:
+        raise TypeError(f"{name} = {shown(value)}: must be a path, as text or pathlib.Path")
+    return Path(value)
+
+
+def function(name: str, value: Any) -> None:
+    """Require something that can be called.
+
+    Raises
+    ------
+    TypeError
+        If it cannot.
+    """
+    if not callable(value):
+        raise TypeError(f"{name} = {shown(value)}: must be a function")
 
 
 def array(name: str, values: Any, *, shape: tuple[int | None, ...], axes: str, finite: bool = True) -> np.ndarray:

@@ -66,22 +66,20 @@ def refuse_other_sweeps(name: str, sweeps: Any) -> None:
         raise DataError(f"{name} is empty: must be {_SWEEP}, or a list of some")
     for sweep in several:
         if not (isinstance(sweep, xr.Dataset) and "point" in sweep.dims):
-            raise DataError(f"{name} = {shown(_named(sweep))}: must be {_SWEEP}, or a list of some")
+            raise DataError(f"{name} = {_in_words(sweep)}: must be {_SWEEP}, or a list of some")
 
 
 def refuse_other_results(name: str, results: Any) -> None:
     """A `DataError` unless the argument is one of `KINDS`, whichever."""
-    kinds = (xr.Dataset, xr.DataTree)
-    dimensions = set(results.dims) if isinstance(results, xr.Dataset) else {"point"}
-    if not isinstance(results, kinds) or not dimensions & {"point", "neuron"}:
-        raise DataError(f"{name} = {shown(_named(results))}: must be {_SWEEP}; or {_NETWORK}; or {_STUDY}")
+    if not isinstance(results, (xr.Dataset, xr.DataTree)):
+        raise DataError(f"{name} = {_in_words(results)}: must be {_SWEEP}; or {_NETWORK}; or {_STUDY}")
 
 
 def _refuse_another_kind(name: str, results: Any) -> None:
     kind, dimensions, words = KINDS[name]
     matches = isinstance(results, kind)
     if not matches:
-        raise DataError(f"{name} = {shown(_named(results))}: must be {words}")
+        raise DataError(f"{name} = {_in_words(results)}: must be {words}")
     lacking = [dimension for dimension in dimensions if dimension not in results.dims]
     if lacking:
         raise DataError(f"{name} has no dimension {lacking[0]!r}: it must be {words}")
@@ -92,9 +90,13 @@ def _refuse_another_type(name: str, value: Any, annotation: str, results: Any) -
         return
     if annotation == "int":
         sizes = results.sizes if isinstance(results, xr.Dataset) else {}
-        whole_number(name, value, least=int(name.startswith("n_")), most=sizes[name] - 1 if name in sizes else None)
+        whole_number(
+            name, value, least=int(name in ("n_neurons", "n_trials")), most=sizes[name] - 1 if name in sizes else None
+        )
     elif annotation in ("float", "float | None"):
-        number(name, value)
+        number(name, value, above=0.0 if name.endswith("_ms") else None)
+    elif annotation == "bool" and not isinstance(value, bool):
+        raise SpecError(f"{name} = {shown(value)}: must be True or False")
     elif annotation in ("str", "str | None") and not isinstance(value, str):
         raise SpecError(f"{name} = {shown(value)}: must be text")
     elif annotation.startswith("Selection") and not isinstance(value, Mapping):
@@ -117,6 +119,7 @@ def _missing(error: KeyError) -> str:
     return text.split("No variable named ")[1].split(".")[0] if "No variable named " in text else repr(text)
 
 
-def _named(results: Any) -> Any:
+def _in_words(results: Any) -> str:
     # a Dataset's own representation is a page
-    return f"a {type(results).__name__}" if isinstance(results, (xr.Dataset, xr.DataTree, xr.DataArray)) else results
+    kinds = (xr.Dataset, xr.DataTree, xr.DataArray)
+    return f"a {type(results).__name__}" if isinstance(results, kinds) else shown(results)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpcspike import provenance
+from hpcspike.checks import instance
 from hpcspike.compiling import compile_seconds, working_seconds
 from hpcspike.engine.communication import World, connect
 from hpcspike.engine.output import DatasetOutput, Output, StoreOutput, put, whole_over_ranks
@@ -75,6 +76,8 @@ def run(
         what = repr(str(experiment)) if isinstance(experiment, (str, Path)) else f"a {type(experiment).__name__}"
         load = f"hpcspike.load({what})" if isinstance(experiment, (str, Path)) else "hpcspike.load(PATH)"
         raise TypeError(f"hpcspike.run takes one experiment, not {what}: give what {load} returns")
+    if world is not None:
+        instance("world", world, World, made_by="give what hpcspike.engine.communication.connect() returns")
     world = world or connect()
     trained, evaluation = train_and_judge(
         experiment, threads=threads, progress=progress, on_loop=on_loop, world=world

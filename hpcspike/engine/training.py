@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hpcspike.checks import instance, number
+from hpcspike.checks import function, instance, number
 from hpcspike.engine.checkpoint import Checkpoints
 from hpcspike.engine.communication import World
 from hpcspike.engine.stopping import keeping
@@ -92,6 +92,11 @@ def train(
     if diverged_drive is None:
         diverged_drive = 1e6 if problem.diverged_drive is None else problem.diverged_drive
     diverged_drive = number("diverged_drive", diverged_drive, above=0.0)
+    for name, called in (("on_loop", on_loop), ("on_update", on_update)):
+        if called is not None:
+            function(name, called)
+    if world is not None:
+        instance("world", world, World, made_by="give what hpcspike.engine.communication.connect() returns")
     world = world or World()
     with world.phases("build"):
         trainer = Trainer(

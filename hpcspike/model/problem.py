@@ -12,16 +12,20 @@ from hpcspike.model.connectivity import Rows, rows_from_dense
 from hpcspike.neurons import find_model
 from hpcspike.shown import Shown
 from hpcspike.spec.experiment import (
+    IzhikevichNeuron,
+    LifNeuron,
     Neuron,
     Protocol,
     Synapse,
+    TanhNeuron,
     ThetaNeuron,
     Training,
     UserNeuron,
     is_multiple,
     n_steps,
 )
-from hpcspike.spec.fields import Section
+
+NEURONS = (ThetaNeuron, LifNeuron, IzhikevichNeuron, TanhNeuron, UserNeuron)
 
 
 class Problem(Shown):
@@ -104,7 +108,7 @@ class Problem(Shown):
                 "which holds all fixed synapses: set them to 0, or add them to fixed"
             )
         for name, section, kind in (
-            ("neuron", neuron, Section), ("synapse", synapse, Synapse), ("protocol", protocol, Protocol),
+            ("neuron", neuron, NEURONS), ("synapse", synapse, Synapse), ("protocol", protocol, Protocol),
             ("training", training, Training),
         ):  # fmt: skip
             if section is not None:
@@ -374,4 +378,9 @@ def _with_rows(targets: Any) -> Any:
 
 
 def _dense(values: Any) -> np.ndarray:
-    return np.asarray(values.toarray() if hasattr(values, "toarray") else values)
+    try:
+        return np.asarray(values.toarray() if hasattr(values, "toarray") else values)
+    except (TypeError, ValueError):
+        raise DataError(
+            f"{shown(type(values).__name__)} is no matrix: weights, plastic and fixed must be (N, N)"
+        ) from None

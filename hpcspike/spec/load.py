@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from hpcspike import checks
 from hpcspike.errors import SpecError
 from hpcspike.plugins import CODE
 from hpcspike.spec.experiment import Experiment
@@ -42,7 +43,9 @@ def load(
     SpecError
         If the file is missing, not YAML, or says something that cannot be run.
     """
-    path = Path(path)
+    path = checks.path("path", path)
+    if changes is not None and not isinstance(changes, dict):
+        raise TypeError(f"changes = {checks.shown(changes)}: must map dotted keys to values")
     document = read_document(path, size=size)
     for dotted, value in (changes or {}).items():
         set_dotted(document, dotted, value)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpcspike import checks
 from hpcspike.errors import StoreError
 from hpcspike.sweep.layout import WRITTEN_BY_BATCHES
 from hpcspike.sweep.records import read_records
@@ -67,6 +68,7 @@ def open_sweep(path: str | Path, *, complete_only: bool = True, provenance: bool
     """
     import xarray as xr
 
+    path = checks.path("path", path)
     if Path(path).suffix == ".nc" and Path(path).is_file():
         return _exported(Path(path), provenance=provenance)
     store = open_store(path)
@@ -125,7 +127,7 @@ def open_network(path: str | Path) -> xr.Dataset:
     """
     import xarray as xr
 
-    path = Path(path)
+    path = checks.path("path", path)
     if not (path.exists() or path.is_symlink()):
         raise StoreError(f"{path}: no such file or store; make it with 'hpcspike train CONFIG --out {path}'")
     try:

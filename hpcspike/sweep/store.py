@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from hpcspike import checks
 from hpcspike.errors import StoreError
 from hpcspike.plugins import refuse_unasked, sources
 from hpcspike.spec.experiment import Experiment
@@ -151,7 +152,7 @@ def open_store(path: str | Path, *, writable: bool = False) -> SweepStore:
     """
     import zarr
 
-    path = Path(path)
+    path = checks.path("store", path)
     if not path.exists():
         raise StoreError(f"{path}: no such store; {_meant(path) or MAKE_IT}")
     try:
