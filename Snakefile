@@ -55,6 +55,9 @@ PLANNED = f"{RECEIPTS}/plan.json"
 BATCH_OPTIONS = f"--save-minutes {config['save_minutes']}"
 if config["keep_states"]:
     BATCH_OPTIONS += f" --keep-states {shlex.quote(config['keep_states'])}"
+# the sweep that the user gives names the code: that is consent
+RUN_USER_CODE = "--run-user-code" if JOBS.runs_user_code else ""
+BATCH_OPTIONS += f" {RUN_USER_CODE}"
 HELD = []
 
 
@@ -207,7 +210,7 @@ rule page:
         figures=f"{OUTPUT}/figures",
     shell:
         "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 {HPCSPIKE} report {STORE:q} "
-        "--figures {params.figures:q} --captions {CAPTIONS:q} --retrain-below 1 --out {output:q}"
+        "--figures {params.figures:q} --captions {CAPTIONS:q} --retrain-below 1 {RUN_USER_CODE} --out {output:q}"
 
 
 rule train:

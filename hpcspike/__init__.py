@@ -5,16 +5,11 @@ The public names are loaded when they are first used, so that ``import hpcspike`
 
 from __future__ import annotations
 
-import importlib
-from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
-
-try:
-    __version__ = version("hpcspike")
-except PackageNotFoundError:  # run from a checkout that is not installed
-    __version__ = "0+unknown"
+TYPE_CHECKING = False  # as typing has it, whose import takes longer than all of this package's
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from hpcspike import analysis as analysis
     from hpcspike import exchange as exchange
     from hpcspike import figures as figures
@@ -56,11 +51,24 @@ __all__ = ["__version__", *sorted(_HOMES), *_SUBPACKAGES]
 
 
 def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name == "__version__":
+        return _version()
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     if name in _SUBPACKAGES:
         return importlib.import_module(f"hpcspike.{name}")
     raise AttributeError(f"module 'hpcspike' has no attribute {name!r}")
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("hpcspike")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "0+unknown"
 
 
 def __dir__() -> list[str]:

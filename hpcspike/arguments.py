@@ -58,6 +58,14 @@ def minutes(text: str) -> float:
     return _amount(text, "minutes above 0")
 
 
+def user_code_argument(parser: argparse.ArgumentParser) -> None:
+    """Consent to run what a store names."""
+    parser.add_argument(
+        "--run-user-code", action="store_true",
+        help="run the neuron model or learner of a user's own that the store names; look at it first",
+    )  # fmt: skip
+
+
 def minutes_or_0(text: str) -> float:
     """Minutes, or 0 for never."""
     return _amount(text, "minutes, or 0", or_0=True)

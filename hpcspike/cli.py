@@ -21,6 +21,7 @@ from hpcspike.arguments import (
     positive,
     store_argument,
     threads_argument,
+    user_code_argument,
 )
 
 DESCRIPTION = """\
@@ -29,7 +30,7 @@ they fail elsewhere. Times are in ms, rates in Hz, memory in MiB, unless a unit 
 
 EPILOG = """\
 exit codes: 0 done, 2 bad input or a step that could not be finished (the message says what to do), 75 stopped as asked
-with its state saved (the same command goes on), 1 a bug.
+with its state saved (the same command goes on), 3 'show' found other numbers than the sweep holds, 1 a bug.
 A whole sweep with its figures: snakemake --cores all --config sweep=CONFIG size=SIZE"""
 
 # what every command needs, and nothing that takes long to import: --help must answer at once
@@ -155,6 +156,7 @@ def _run_batch(commands: _Commands) -> None:
         "--time-limit", type=minutes_or_0, metavar="MINUTES",
         help="save and stop (exit code 75) before so much time is up, 0: no limit (default)",
     )  # fmt: skip
+    user_code_argument(parser)
 
 
 def _finalize(commands: _Commands) -> None:
@@ -226,6 +228,7 @@ def _show(commands: _Commands) -> None:
     )
     parser.add_argument("--dpi", type=positive, default=150, help="resolution in dots per inch (default: 150)")
     threads_argument(parser)
+    user_code_argument(parser)
 
 
 def _plot(commands: _Commands) -> None:
@@ -258,6 +261,7 @@ def _report(commands: _Commands) -> None:
         help="train the best, median and worst network of a sweep again, if they took less than so long, and show "
         "them (default: 0, none)",
     )  # fmt: skip
+    user_code_argument(parser)
 
 
 def _bench(commands: _Commands) -> None:

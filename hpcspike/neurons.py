@@ -25,33 +25,34 @@ An experiment names it by where it is, which every process that runs the experim
     neuron: {model: user, source: "my_neurons.py:leaky", parameters: {tau: 15.0}, step_ms: 0.5}
 
 ``source`` is either a file with a path from the YAML file, or a module that Python finds: ``package.module:leaky``.
+Every file that takes part, and the parameters' values, belong to the identity of the experiment (`identity`).
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import importlib
-import importlib.util
 import inspect
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hpcspike import plugins
 from hpcspike.errors import SpecError
 from hpcspike.spec.neurons import Neuron, UserNeuron
 
 ARGUMENTS = ("state", "parameters", "drive", "external", "step_ms")
 """What the step function of a model is called with, by position."""
 
+KEY = "neuron.source"
+"""The YAML key that names a model."""
+
 Parameter = float | Callable[[np.ndarray], np.ndarray]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NeuronModel:
     """A neuron model.
 
@@ -72,8 +73,8 @@ class NeuronModel:
     parameters: Mapping[str, Parameter]
     initial_state: Callable[[np.ndarray, dict[str, np.ndarray]], np.ndarray]
 
-    def values(self, given: Mapping[str, float], neurons: range) -> dict[str, np.ndarray]:
-        """Parameters of ``neurons``, name -> (n,), with the ``given`` ones in place of the defaults.
+    def values(self, given: Mapping[str, float], neurons: range, *, only: str | None = None) -> dict[str, np.ndarray]:
+        """Parameters of ``neurons``, name -> (n,): the ``given`` ones, otherwise the defaults; or ``only`` one of them.
 
         Raises
         ------
@@ -83,6 +84,8 @@ class NeuronModel:
         numbers = np.arange(neurons.start, neurons.stop)
         found = {}
         for name, default in self.parameters.items():
+            if only is not None and name != only:
+                continue
             value = given.get(name, default)
             made = value(numbers) if callable(value) else value
             try:
@@ -103,7 +106,13 @@ def find_model(neuron: UserNeuron) -> NeuronModel:
     SpecError
         If it is not there, is no `NeuronModel`, has a step function with other arguments, or lacks a given parameter.
     """
-    model = _found(neuron.source)
+    found = plugins.find(neuron.source, key=KEY)
+    if not isinstance(found, NeuronModel):
+        raise SpecError(
+            f"neuron.source = {neuron.source}: {plugins.split(neuron.source)[1]} is a {type(found).__name__}, but must "
+            "be a hpcspike.neurons.NeuronModel"
+        )
+    model = _checked(found, neuron.source)
     for name in neuron.parameters:
         if name not in model.parameters:
             raise SpecError(
@@ -121,27 +130,70 @@ def n_states(neuron: Neuron) -> int:
     return len(model.initial_state(np.zeros(1), model.values(neuron.parameters, range(1))))
 
 
-@functools.cache
-def source_digest(source: str) -> str:
-    """SHA-256 (hex) of the file in which a model's step function is written; what that file imports does not count."""
-    code = getattr(_found(source).step, "py_func", _found(source).step).__code__
-    file = Path(code.co_filename)
-    if file.is_file():
-        return hashlib.sha256(file.read_bytes()).hexdigest()
-    return hashlib.sha256(code.co_code + repr((code.co_consts, code.co_names)).encode()).hexdigest()  # a notebook
+def identity(neuron: UserNeuron, n_neurons: int | None) -> dict[str, Any]:
+    """What takes the place of a user's model in the identity of an experiment, as plain data.
+
+    Every file of the user's that takes part (see `hpcspike.plugins`), the values of all parameters as the neurons have
+    them, and the numbers outside of it that a function of the model refers to.
+
+    Parameters
+    ----------
+    neuron
+        The section that names the model.
+    n_neurons
+        Size of the network; None where a recording decides it: then parameters that are functions count by their code.
+    """
+    document = neuron.model_dump(mode="json")
+    given = tuple(sorted(neuron.parameters.items()))
+    return {**document, **_identity(find_model(neuron), neuron.source, given, n_neurons)}
 
 
-@functools.cache
-def _found(source: str) -> NeuronModel:
-    place, _, name = source.rpartition(":")
-    module = _module_of_file(Path(place), source) if place.endswith(".py") else _module(place, source)
-    if not hasattr(module, name):
-        raise SpecError(f"neuron.source = {source}: {place} has no {name!r}; give the name of a NeuronModel in it")
-    model = getattr(module, name)
-    if not isinstance(model, NeuronModel):
-        raise SpecError(
-            f"neuron.source = {source}: {name} is a {type(model).__name__}, but must be a hpcspike.neurons.NeuronModel"
-        )
+@functools.lru_cache(maxsize=1000)
+def _identity(
+    model: NeuronModel, source: str, parameters_given: tuple[tuple[str, float], ...], n_neurons: int | None
+) -> dict[str, Any]:
+    given = dict(parameters_given)
+    functions: list[Any] = [model.step, model.initial_state, *(p for p in model.parameters.values() if callable(p))]
+    files = plugins.files(source, key=KEY)
+    own = files.get(plugins.OWN) or plugins.code_digest(*functions)
+    imported = {name: digest for name, digest in files.items() if name != plugins.OWN}
+    parameters: dict[str, Any] = {}
+    for name, default in model.parameters.items():
+        value = given.get(name, default)
+        if not callable(value):
+            parameters[name] = float(model.values(given, range(1), only=name)[name][0])
+        elif n_neurons is None:
+            parameters[name] = plugins.code_digest(value)
+        else:
+            parameters[name] = _digest(model.values(given, range(n_neurons), only=name)[name])
+    constants = {name: number for function in functions for name, number in _constants(function)}
+    return {
+        "source": f"{own}:{plugins.split(source)[1]}",
+        "parameters": parameters,
+        **({"imports": imported} if imported else {}),
+        **({"constants": dict(sorted(constants.items()))} if constants else {}),
+    }
+
+
+def _constants(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
+    """Numbers and arrays from outside of a function that it refers to: the compiler takes them as they are."""
+    plain = getattr(function, "py_func", function)
+    if not inspect.isfunction(plain):
+        return
+    found = inspect.getclosurevars(plain)
+    for name, value in {**found.globals, **found.nonlocals}.items():
+        if isinstance(value, np.ndarray):
+            yield name, _digest(value)
+        elif isinstance(value, (bool, int, float, np.number, np.bool_)):
+            yield name, np.asarray(value).item()
+
+
+def _digest(values: np.ndarray) -> str:
+    return f"sha256:{hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()}"
+
+
+@functools.lru_cache(maxsize=100)
+def _checked(model: NeuronModel, source: str) -> NeuronModel:
     function = getattr(model.step, "py_func", model.step)
     if not inspect.isfunction(function):
         raise SpecError(f"neuron.source = {source}: step must be a Python function, not a {type(function).__name__}")
@@ -152,32 +204,10 @@ def _found(source: str) -> NeuronModel:
             f"neuron.source = {source}: the step function is {shown}, but is called with ({', '.join(ARGUMENTS)}); "
             "give it these five arguments"
         )
+    if not callable(model.initial_state):
+        kind = type(model.initial_state).__name__
+        raise SpecError(f"neuron.source = {source}: initial_state must be a function, not a {kind}")
+    if not isinstance(model.parameters, Mapping):
+        kind = type(model.parameters).__name__
+        raise SpecError(f"neuron.source = {source}: parameters must map names to values, not be a {kind}")
     return model
-
-
-def _module(name: str, source: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        missing = f"no module {error.name!r}"
-        hint = "install it or add its folder to PYTHONPATH, or give the file: path/from/the/yaml/file.py:name"
-        raise SpecError(f"neuron.source = {source}: {missing} is found; {hint}") from None
-    except Exception as error:  # whatever the user's module does when it is imported
-        raise SpecError(f"neuron.source = {source}: importing {name} fails: {type(error).__name__}: {error}") from error
-
-
-def _module_of_file(file: Path, source: str) -> Any:
-    if not file.is_file():
-        raise SpecError(f"neuron.source = {source}: no such file; paths start at the folder of the YAML file")
-    place = hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:8]  # two folders may have a file of that name
-    spec = importlib.util.spec_from_file_location(f"hpcspike_user_{file.stem}_{place}", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where dataclasses in it, and pickle, look for it
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # as above
-        del sys.modules[spec.name]
-        raise SpecError(f"neuron.source = {source}: running {file} fails: {type(error).__name__}: {error}") from error
-    return module

@@ -15,6 +15,7 @@ import stat
 import tempfile
 from pathlib import Path
 
+from hpcspike import checks
 from hpcspike.errors import ResourceError, StoreError
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(::|://)")
@@ -94,10 +95,10 @@ def local(text: str | Path, what: str = "") -> Path:
 def expanded(text: str | Path, what: str = "") -> Path:
     """A path with ``~`` at its beginning as the home folder."""
     label = f"{what} {text}".strip()
-    if not str(text):
+    if isinstance(text, str) and not text:
         raise StoreError(f"{what or 'path'}: is empty; give a path")
     try:
-        return Path(text).expanduser()
+        return checks.path(what or "path", text).expanduser()
     except RuntimeError:
         raise StoreError(f"{label}: there is no such home folder; write the path out") from None
 

@@ -1,13 +1,20 @@
-"""Progress of long work: a bar on a terminal, plain lines elsewhere, nothing unless asked."""
+"""Progress of long work: a bar on a terminal, one line in a notebook, plain lines elsewhere, nothing unless asked."""
 
 from __future__ import annotations
 
+import html
 import math
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 Report = Callable[[int, dict[str, float]], None]
+
+COMPILING = "compiling kernels, which is kept for the next time"
+NOTEBOOK_SECONDS = 0.1
+"""A notebook's line is written anew no more often than this: every time is a message to the browser."""
 
 
 def describe(row: dict[str, float]) -> str:
@@ -20,12 +27,28 @@ def describe(row: dict[str, float]) -> str:
 
 @contextmanager
 def loop_reporter(n_loops: int, *, shown: bool, unit: str = "loop") -> Iterator[Report]:
-    """A function that reports a finished loop (or ``unit``); rich draws it where standard error is a terminal."""
+    """A function that reports a finished loop (or ``unit``); what is compiled meanwhile is said too."""
     if not shown:
         yield lambda loop, row: None
         return
+    from hpcspike.compiling import telling
+
+    with _shower(n_loops, unit) as show, telling(lambda: show(None, COMPILING)):
+        yield lambda loop, row: show(loop, describe(row))
+
+
+@contextmanager
+def _shower(n_loops: int, unit: str) -> Iterator[Callable[[int | None, str], None]]:
+    """What shows words about a finished loop, None: about the one in work, where somebody looks at them."""
+    if in_notebook():
+        yield _notebook_line(n_loops)
+        return
     if not sys.stderr.isatty():
-        yield lambda loop, row: print(f"{unit} {loop + 1}/{n_loops}  {describe(row)}", file=sys.stderr, flush=True)
+
+        def line(loop: int | None, text: str) -> None:
+            print(text if loop is None else f"{unit} {loop + 1}/{n_loops}  {text}", file=sys.stderr, flush=True)
+
+        yield line
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -36,4 +59,34 @@ def loop_reporter(n_loops: int, *, shown: bool, unit: str = "loop") -> Iterator[
     )  # fmt: skip
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("training", total=n_loops, state="")
-        yield lambda loop, row: bar.update(task, completed=loop + 1, state=describe(row))
+        yield lambda loop, text: bar.update(task, completed=None if loop is None else loop + 1, state=text)
+
+
+def in_notebook() -> bool:
+    """Whether this is a cell of a notebook, of Jupyter or alike, and not a terminal."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
+    return shell is not None and hasattr(shell, "kernel")
+
+
+def _notebook_line(n_loops: int) -> Callable[[int | None, str], None]:
+    """One line below the cell that changes; it needs no widgets."""
+    display = sys.modules["IPython"].display
+    handle: Any = display.display(display.HTML(_as_html(0, n_loops, "")), display_id=True)
+    last = 0.0
+    done = 0
+
+    def show(loop: int | None, text: str) -> None:
+        nonlocal last, done
+        done = done if loop is None else loop + 1
+        now = time.monotonic()
+        if loop is None or done == n_loops or now - last >= NOTEBOOK_SECONDS:
+            last = now
+            handle.update(display.HTML(_as_html(done, n_loops, text)))
+
+    return show
+
+
+def _as_html(done: int, n_loops: int, text: str) -> str:
+    bar = f"<progress value='{done}' max='{max(n_loops, 1)}'></progress>"
+    return f"<div>training {bar} {done}/{n_loops} <code>{html.escape(text)}</code></div>"

@@ -14,8 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcspike import __version__
-
 if TYPE_CHECKING:
     from hpcspike.engine.communication import World
 
@@ -96,7 +94,9 @@ def now() -> str:
 
 def package_version() -> str:
     """Version of hpcspike."""
-    return __version__
+    import hpcspike
+
+    return hpcspike.__version__
 
 
 def package_versions() -> dict[str, str]:

@@ -195,5 +195,5 @@ def test_shuffles_are_measured_on_the_recorded(rate_trained: Trained) -> None:
 def test_shuffles_that_are_none_are_refused(rate_trained: Trained) -> None:
     with pytest.raises(SpecError, match="fraction = 1.5 of synapses shuffled: must be 0 to 1"):
         measure_shuffles(rate_trained, n_recorded=10, fractions=(1.5,))
-    with pytest.raises(SpecError, match="n_recorded = 31: must be 1 to 30"):
+    with pytest.raises(SpecError, match="n_recorded = 31: must be a whole number, 1 to 30"):
         measure_shuffles(rate_trained, n_recorded=31)

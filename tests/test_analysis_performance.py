@@ -172,7 +172,7 @@ def test_unknown_names_are_refused_with_the_known_ones() -> None:
         performance(sweep, over=("tau_c",))
     with pytest.raises(DataError, match=r"'corelation' is not a result.*correlation"):
         performance(sweep, measure="corelation")
-    with pytest.raises(DataError, match="no 'point'"):
+    with pytest.raises(DataError, match="sweep has no dimension 'point': it must be the Dataset of a sweep"):
         performance(xr.Dataset({"x": ("time", [1.0])}))
 
 

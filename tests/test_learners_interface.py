@@ -123,8 +123,11 @@ def test_every_registered_name_is_a_kind_of_the_experiment() -> None:
     ("name", "message"),
     [
         ("perceptron", "must be one of rls, ebn_bourdoukan, ebn_alemi, lsnn, huh, or the import path"),
-        ("no_such_module:Learner", "there is no module 'no_such_module'"),
-        ("hpcspike.learners.ebn_alemi:Nobody", "has no class 'Nobody'"),
+        (
+            "no_such_module:Learner",
+            "learner.path = no_such_module:Learner: no module 'no_such_module' is found; install it",
+        ),
+        ("hpcspike.learners.ebn_alemi:Nobody", "hpcspike.learners.ebn_alemi has no 'Nobody'"),
         ("hpcspike.learners.passes:Budget", "must be a class derived from"),
     ],
 )

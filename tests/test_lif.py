@@ -14,7 +14,7 @@ import hpcspike
 from hpcspike.engine.offsets import mean_drive
 from hpcspike.engine.simulation import Simulation
 from hpcspike.errors import SpecError
-from hpcspike.measures.evaluate import evaluate
+from hpcspike.measures.evaluation import evaluate
 from hpcspike.model.connectivity import Rows
 from hpcspike.model.problem import Problem
 from hpcspike.spec.experiment import Experiment, Training, n_steps

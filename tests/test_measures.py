@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import hpcspike
 from hpcspike.measures.clamped import clamped_split
 from hpcspike.measures.correlation import centred, pearson
-from hpcspike.measures.evaluate import evaluate
+from hpcspike.measures.evaluation import evaluate
 from hpcspike.measures.spectrum import band_powers, fast_share, spectral_index
 from hpcspike.measures.status import classify
 from hpcspike.measures.theory import sampling_scale, tracking_scale

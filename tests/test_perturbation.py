@@ -178,7 +178,7 @@ def test_where_nobody_spikes_there_is_nothing_to_compare() -> None:
         ({"delay_ms": 150.0, "beyond_ms": 50.0}, "puts the deletion 150 ms after the end of the cue"),
         ({"delay_ms": 10.0, "counted_from": "cue"}, "puts the deletion -10 ms after the end of the cue"),
         ({"delay_ms": 10.5}, "must be a multiple of the step of 1 ms"),
-        ({"neuron": 25}, "neuron = 25: must be between 0 and 24"),
+        ({"neuron": 25}, "neuron = 25: must be a whole number, 0 to 24"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(options: dict[str, Any], message: str) -> None:

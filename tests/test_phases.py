@@ -17,7 +17,7 @@ from tests.small_networks import experiment
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """A clock that the test sets."""
     now = [100.0]
-    monkeypatch.setattr(module.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(module, "working_seconds", lambda: now[0])
     return now
 
 

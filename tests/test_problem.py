@@ -11,12 +11,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import coo_array, csr_array
 
+import hpcspike
 from hpcspike.errors import DataError, SpecError
+from hpcspike.measures import (
+    clamped_split,
+    evaluate,
+    measure_heterogeneity,
+    measure_lesions,
+    measure_performance,
+    recall,
+)
 from hpcspike.model.build import build_problem
 from hpcspike.model.connectivity import Rows
 from hpcspike.model.problem import Problem
-from hpcspike.spec.experiment import Protocol, Synapse, ThetaNeuron
+from hpcspike.spec.experiment import Protocol, Synapse, ThetaNeuron, Training
 from tests.small_networks import arrays, experiment, problem
+
+SHORT = Protocol(free_run_ms=30.0, test_free_run_ms=30.0)
 
 
 def spoilt(name: str, value: float) -> np.ndarray:
@@ -83,11 +94,113 @@ def test_non_zero_weights_are_plastic_unless_said_otherwise() -> None:
 def test_weights_are_split_into_plastic_and_fixed_ones() -> None:
     given_arrays = arrays(12, fixed=0.5)
     mask, weights = given_arrays["plastic"].copy(), given_arrays["weights"]
-    mask[0, 5], weights[0, 5] = True, 0.0  # a plastic synapse may start at zero
-    found = problem(12, **{**given_arrays, "plastic": mask})
+    found = problem(12, **given_arrays)
     assert found.in_degree.tolist() == mask.sum(axis=1).tolist()
     assert len(found.static.weight) == np.count_nonzero(weights[~mask]) > 10
-    assert len(found.plastic.weight) + len(found.static.weight) == np.count_nonzero(weights) + 1
+    assert len(found.plastic.weight) + len(found.static.weight) == np.count_nonzero(weights)
+
+
+def test_a_pair_may_have_a_fixed_synapse_beside_its_plastic_one() -> None:
+    given_arrays = arrays(12)
+    weights, mask = given_arrays["weights"], given_arrays["plastic"]
+    fixed, start = weights * 2.0, np.where(np.roll(mask, 1, axis=1), 0.25, 0.0)
+    found = Problem(**{**given_arrays, "weights": start, "plastic": None, "fixed": fixed})
+    assert found.plastic.weight.tolist() == [0.25] * int(mask.sum())
+    assert found.static.weight.tolist() == fixed[fixed != 0].tolist()
+    assert ((start != 0) & (fixed != 0)).sum() > 10
+    trained = hpcspike.train(found, Training(n_loops=0))
+    np.testing.assert_allclose(trained.weights.toarray(), start + fixed)
+
+
+def test_weights_of_some_plastic_synapses_only_are_refused_unless_it_is_said_what_they_are() -> None:
+    given_arrays = arrays(12)
+    weights, mask = given_arrays["weights"], given_arrays["plastic"].copy()
+    mask[0, 5], weights[0, 5] = True, 0.0
+    with pytest.raises(DataError, match=r"of the \d+ synapses in plastic have a weight, the others have none: it is"):
+        Problem(**{**given_arrays, "plastic": mask})
+    found = Problem(**{**given_arrays, "plastic": mask, "fixed": np.zeros((12, 12))})
+    assert found.plastic.weight.tolist() == weights[mask].tolist()  # a plastic synapse may start at zero
+    outside = weights.copy()
+    outside[1, 1] = 2.0
+    with pytest.raises(DataError, match="weights has 1 non-zero entries outside of plastic, but fixed is given"):
+        Problem(**{**given_arrays, "weights": outside, "plastic": mask, "fixed": np.zeros((12, 12))})
+
+
+def without_targets(*neurons: int, none: bool = False) -> dict[str, Any]:
+    """Arguments of a problem in which some neurons are not trained and have no target."""
+    given_arrays = arrays(12, n_sets=2)
+    plastic, targets = given_arrays["plastic"], given_arrays["targets"]
+    plastic[list(neurons)], targets[:, list(neurons)] = False, np.nan
+    if none:
+        targets = [[None if k in neurons else list(row) for k, row in enumerate(part)] for part in targets][0]
+        return {**given_arrays, "targets": targets, "stimuli": given_arrays["stimuli"][0]}
+    return given_arrays
+
+
+def test_neurons_without_a_target_are_left_out_of_every_number_about_targets() -> None:
+    lacking = (2, 7)
+    made = Problem(**without_targets(*lacking), protocol=SHORT, stimulus_ms=20.0)
+    full = Problem(
+        **{**without_targets(*lacking), "targets": np.nan_to_num(made.targets, nan=0.5)},
+        protocol=SHORT,
+        stimulus_ms=20.0,
+    )
+    assert np.flatnonzero(~made.has_target[1]).tolist() == [2, 7]
+    assert "2 neurons without a target" in repr(made)
+    trained, other = hpcspike.train(made, Training(n_loops=2)), hpcspike.train(full, Training(n_loops=2))
+    np.testing.assert_array_equal(trained.simulation.weight, other.simulation.weight)  # they change nothing else
+    # with a constant target they count as correlation 0 among the twelve
+    np.testing.assert_allclose(trained.curve["correlation"], other.curve["correlation"] * 12 / 10)
+    found, counted = evaluate(trained), evaluate(other)
+    assert np.isnan(found.correlation[:, list(lacking)]).all()
+    assert found.scalars["correlation"] == pytest.approx(counted.scalars["correlation"] * 12 / 10)
+    assert found.scalars["population_rate"] == counted.scalars["population_rate"]
+    assert np.isnan(found.scalars["tracking_error"])  # clamping needs all targets
+    assert all(np.isfinite(found.scalars[name]) for name in ("correlation_trial_mean", "trial_sd", "spectral_index"))
+    np.testing.assert_allclose(recall(trained, trials=1).cued, recall(other, trials=1).cued * 12 / 10)
+    lesion = measure_lesions(trained, fractions=(0.0,), draws=1, trials=1).response
+    assert lesion[0, 0] == pytest.approx(np.nanmean(measure_performance(trained, trials=1).response))
+    for refuses in (clamped_split, measure_heterogeneity):
+        with pytest.raises(SpecError, match=r"needs the targets of all neurons, but 2 have none \(NaN\)"):
+            refuses(trained)
+
+
+def test_none_stands_for_the_target_of_a_neuron_without_one() -> None:
+    assert np.flatnonzero(~Problem(**without_targets(3, none=True)).has_target[0]).tolist() == [3]
+    rows: list[Any] = [None, *np.zeros((11, 100))]
+    given_arrays = {**without_targets(0), "targets": rows, "stimuli": np.zeros(12)}
+    assert Problem(**given_arrays).has_target.sum() == 11
+
+
+def test_a_trained_neuron_needs_a_target_and_a_target_is_whole() -> None:
+    plastic = arrays(12)["plastic"]
+    with pytest.raises(
+        DataError, match="targets of neuron 4 are NaN, but it has plastic synapses, which need a target"
+    ):
+        Problem(**{**without_targets(4), "plastic": plastic})
+    half = without_targets(4)
+    half["targets"][0, 4, 10:] = 0.0
+    with pytest.raises(DataError, match=r"targets holds NaN or infinite values \(neuron 4\)"):
+        Problem(**half)
+    with pytest.raises(DataError, match="targets are NaN for all neurons"):
+        Problem(**without_targets(*range(12)))
+
+
+def test_training_takes_the_rule_of_the_experiment_unless_another_is_given() -> None:
+    exp = experiment(training={"n_loops": 1, "ridge": 0.25}, measures={"diverged_drive": 0.5})
+    made = build_problem(exp)
+    trained = hpcspike.train(made)
+    assert trained.training == exp.training
+    assert trained.diverged_loop == 0
+    other = hpcspike.train(made, Training(n_loops=2), diverged_drive=1e6)
+    assert (len(other.curve["rate"]), other.training.ridge) == (2, 1.0)
+    assert hpcspike.train(Problem(**arrays(5), training=Training(n_loops=0))).training.n_loops == 0
+
+
+def test_experiments_of_other_learners_are_no_problem_of_rls() -> None:
+    exp = experiment(learner={"kind": "ebn_alemi"})
+    with pytest.raises(SpecError, match="learner.kind = ebn_alemi: hpcspike.train trains by rls only"):
+        hpcspike.build_problem(exp)
 
 
 @pytest.mark.parametrize("form", [csr_array, coo_array])

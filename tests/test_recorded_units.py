@@ -21,7 +21,7 @@ from hpcspike.exchange import weight_matrix
 from hpcspike.figures import point_overview, target_against_response
 from hpcspike.figures.recorded import data_beside_model
 from hpcspike.learners.interface import Rollout
-from hpcspike.measures.evaluate import judged_by
+from hpcspike.measures.evaluation import judged_by
 from hpcspike.measures.recorded import recorded_scalars
 from hpcspike.measures.status import silent_share
 from hpcspike.measures.verdict import judged, judged_points, remarks, verdict, verdict_of

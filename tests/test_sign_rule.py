@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import hpcspike
 from hpcspike.engine.trainer import Trainer
 from hpcspike.errors import SpecError
-from hpcspike.measures.signs import signs
+from hpcspike.measures.kept_signs import signs
 from hpcspike.rls import make_rls, reference
 from hpcspike.rls.sign_rule import SignedRls
 from hpcspike.spec import validate_experiment

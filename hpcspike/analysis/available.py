@@ -15,11 +15,13 @@ from hpcspike.analysis.mapping import performance
 from hpcspike.analysis.recorded import over_recorded
 from hpcspike.analysis.scaling import REGIMES, collapse
 from hpcspike.analysis.tuning import inverted_u
+from hpcspike.takes_results import takes_results
 
 THRESHOLDS = (0.6, 0.65, 0.7, 0.75, 0.8)
 """Thresholds at which `analyses_for` states the capacity."""
 
 
+@takes_results
 def analyses_for(sweep: xr.Dataset) -> dict[str, Callable[[], xr.Dataset]]:
     """The analyses that a sweep's varying parameters allow, by name; call one to get its Dataset.
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import xarray as xr
 
 from hpcspike.analysis.cells import by_replicate, condition, make_grid
 from hpcspike.analysis.tuning import vertex_inside
+from hpcspike.checks import array, choice, instance, number
 from hpcspike.errors import DataError
+from hpcspike.takes_results import refuse_other_sweeps
 
 Definition = Literal["balance", "optimum"]
 
@@ -59,6 +61,8 @@ def crossings(sweeps: xr.Dataset | Sequence[xr.Dataset], definition: Definition 
     DataError
         If no cell has a crossing.
     """
+    refuse_other_sweeps("sweeps", sweeps)
+    choice("definition", definition, get_args(Definition))
     found = []
     for sweep in [sweeps] if isinstance(sweeps, xr.Dataset) else sweeps:
         grid = make_grid(sweep, over=("n_neurons", "tau_corr_ms", "tau_syn_ms"))
@@ -109,6 +113,9 @@ def fit_law(crossing: Crossing, exponents: tuple[float, float] | None = None) ->
     exponents
         Of tau_c and N; None: fitted. An exponent whose parameter does not vary is 0.
     """
+    _require(crossing)
+    if exponents is not None:
+        exponents = tuple(array("exponents", exponents, shape=(2,), axes="two, of tau_c and of N"))
     predictors = np.column_stack([np.log(crossing.tau_corr_ms), np.log(crossing.n_neurons)])
     response = np.log(crossing.tau_syn_ms)
     constant, slopes = _fit(predictors, response, exponents)
@@ -137,10 +144,16 @@ def paper_law(crossing: Crossing, tau_ms: float = 10.0) -> Law:
     tau_ms
         Membrane time constant tau in ms.
     """
+    _require(crossing)
+    number("tau_ms", tau_ms, above=0.0, unit="ms")
     prefactor = (4.0 * np.pi) ** (2.0 / 3.0) * tau_ms ** (1.0 / 3.0)
     predicted = prefactor * crossing.tau_corr_ms ** THEORY[0] * crossing.n_neurons ** THEORY[1]
     error = _decades(np.log(crossing.tau_syn_ms / predicted))
     return Law(float(prefactor), THEORY, error, error)
+
+
+def _require(crossing: Crossing) -> None:
+    instance("crossing", crossing, Crossing, made_by="give what hpcspike.analysis.crossings returns")
 
 
 def _fit(

@@ -10,6 +10,7 @@ import xarray as xr
 
 from hpcspike.analysis.cells import Arrays, Grid, assemble, evaluate, finished, make_grid, statistics
 from hpcspike.errors import DataError
+from hpcspike.takes_results import takes_results
 from hpcspike.variables import POINT_RESULTS, STATUS
 
 MEASURES = (
@@ -26,6 +27,7 @@ MEASURES = (
 SPREAD = "_sd_over_networks"
 
 
+@takes_results
 def error_types(
     sweep: xr.Dataset,
     *,

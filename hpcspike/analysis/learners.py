@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from hpcspike.errors import DataError, HpcspikeError
+from hpcspike.errors import DataError
 from hpcspike.learners import LEARNERS, learner_class
 
 COLUMNS = (
@@ -127,7 +127,5 @@ def _carrier(value: Any) -> str:
 
 
 def _for_free(kind: str) -> str:
-    try:
-        return "; ".join(learner_class(kind).for_free)
-    except HpcspikeError:  # a user's own that cannot be imported here
-        return "unknown"
+    # a user's own would have to be run to be asked, and whose results these are is not known
+    return "; ".join(learner_class(kind).for_free) if kind in LEARNERS else "not stated: a learner of a user's own"

@@ -26,6 +26,7 @@ from hpcspike.analysis.intervals import percentile_ends
 from hpcspike.analysis.limits_fit import bootstrap_cells, bootstrap_replicates, line_fits, longest_learned
 from hpcspike.analysis.mapping import STATISTICS
 from hpcspike.errors import DataError
+from hpcspike.takes_results import takes_results
 
 CELL_RESULTS = ("longest_learned", "censoring", "non_monotone")
 FIT_RESULTS = ("capacity", "capacity_one_sided", "capacity_kind", "capacity_residual")
@@ -33,6 +34,7 @@ COUNTS = ("n_measured", "n_everything_learned", "n_nothing_learned")
 INTERVALS = ("capacity_low", "capacity_high", "capacity_one_sided_low", "capacity_one_sided_high")
 
 
+@takes_results
 def capacity(
     sweep: xr.Dataset,
     *,

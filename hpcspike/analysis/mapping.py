@@ -8,10 +8,12 @@ from functools import partial
 import xarray as xr
 
 from hpcspike.analysis.cells import assemble, evaluate, make_grid, measured, of_measure, statistics
+from hpcspike.takes_results import takes_results
 
 STATISTICS = ("performance", "performance_sd", "n_networks", "n_diverged", "n_finished")
 
 
+@takes_results
 def performance(
     sweep: xr.Dataset,
     *,

@@ -10,9 +10,11 @@ import xarray as xr
 from hpcspike.errors import DataError
 from hpcspike.measures.correlation import pearson
 from hpcspike.model.transfer import rate_of_noisy_input
+from hpcspike.takes_results import takes_results
 from hpcspike.variables import ANALYSIS
 
 
+@takes_results
 def neuron_correlation(trained: xr.Dataset) -> xr.Dataset:
     """Pearson correlation of response and target of every neuron, over the trained window.
 

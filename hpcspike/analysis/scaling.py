@@ -25,6 +25,7 @@ from hpcspike.analysis.cells import (
 from hpcspike.analysis.intervals import CONFIDENCE, Interval, percentile_ends, redrawn_means
 from hpcspike.analysis.mapping import STATISTICS
 from hpcspike.errors import DataError
+from hpcspike.takes_results import takes_results
 
 Regime = Literal["tracking", "sampling"]
 
@@ -45,6 +46,7 @@ REGIMES = {
 CONTROL = "tau_s alone"
 
 
+@takes_results
 def collapse(
     sweep: xr.Dataset,
     *,

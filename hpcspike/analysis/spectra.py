@@ -7,9 +7,11 @@ import xarray as xr
 
 from hpcspike.analysis.neurons import require_time_courses
 from hpcspike.errors import DataError
+from hpcspike.takes_results import takes_results
 from hpcspike.variables import ANALYSIS, ANALYSIS_COORDINATES
 
 
+@takes_results
 def power_spectrum(trained: xr.Dataset) -> xr.Dataset:
     """Power spectral density of target and response, averaged over neurons, target sets and trials.
 

@@ -10,6 +10,7 @@ import xarray as xr
 
 from hpcspike.analysis.cells import Arrays, Grid, assemble, evaluate, make_grid, measured, of_measure, statistics
 from hpcspike.analysis.mapping import STATISTICS
+from hpcspike.takes_results import takes_results
 
 OPTIMUM = (
     "optimum_tau_syn",
@@ -22,6 +23,7 @@ OPTIMUM = (
 )
 
 
+@takes_results
 def inverted_u(
     sweep: xr.Dataset,
     *,

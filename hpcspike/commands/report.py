@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpcspike.commands.common import is_sweep, refuse_unwritable, write_whole
-from hpcspike.errors import HpcspikeError, SpecError, StoreError
+from hpcspike.errors import HpcspikeError, StoreError
 from hpcspike.files import claimed
 from hpcspike.verification import reading
 
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from hpcspike.report.page import Picture
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """Which networks of a sweep are trained again: those that took less than so long, and whether by a user's code."""
+
+    below_minutes: float
+    run_user_code: bool
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -27,15 +36,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise StoreError(f"--out {path} is a folder; choose another path")
     refuse_unwritable(path)
     figures, captions = _folder("--figures", arguments.figures), _folder("--captions", arguments.captions)
+    retraining = Retraining(below_minutes=arguments.retrain_below, run_user_code=arguments.run_user_code)
     with claimed(path), reading(Path(arguments.store)):
-        _write(arguments, path, figures, captions)
+        page = _page(Path(arguments.store), figures, captions, retraining)
+        write_whole(path, lambda unfinished: unfinished.write_text(page, encoding="utf-8"))
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     return 0
-
-
-def _write(arguments: argparse.Namespace, path: Path, figures: Path | None, captions: Path | None) -> None:
-    page = _page(Path(arguments.store), figures, captions, retrain_below=arguments.retrain_below)
-    write_whole(path, lambda unfinished: unfinished.write_text(page, encoding="utf-8"))
 
 
 def _folder(option: str, text: str | None) -> Path | None:
@@ -44,7 +50,7 @@ def _folder(option: str, text: str | None) -> Path | None:
     return None if text is None else Path(text)
 
 
-def _page(store: Path, figures: Path | None, captions: Path | None, *, retrain_below: float) -> str:
+def _page(store: Path, figures: Path | None, captions: Path | None, retraining: Retraining) -> str:
     import xarray as xr
 
     from hpcspike.commands.plot import results_at
@@ -64,27 +70,27 @@ def _page(store: Path, figures: Path | None, captions: Path | None, *, retrain_b
         from hpcspike.report.network import page_of_network
 
         return page_of_network(results, drawn)
-    return _page_of_sweep(store, results.load(), drawn, captions, retrain_below)
+    return _page_of_sweep(store, results.load(), drawn, captions, retraining)
 
 
 def _page_of_sweep(
-    store: Path, sweep: xr.Dataset, drawn: list[Picture], captions: Path | None, retrain_below: float
+    store: Path, sweep: xr.Dataset, drawn: list[Picture], captions: Path | None, retraining: Retraining
 ) -> str:
     from hpcspike.report.sweep import exemplary, page_of_sweep
     from hpcspike.sweep.records import read_records
 
     took = sweep["wall_seconds"].values
-    chosen = {words: k for words, k in exemplary(sweep).items() if took[k] < 60.0 * retrain_below}
+    chosen = {words: k for words, k in exemplary(sweep).items() if took[k] < 60.0 * retraining.below_minutes}
     overviews = [
         picture
         for words, position in chosen.items()
-        for picture in _overview(store, words, int(sweep["point"][position]), captions)
+        for picture in _overview(store, words, int(sweep["point"][position]), captions, retraining)
     ]
     records = list(read_records(store).values())
     return page_of_sweep(sweep, drawn, store=str(store), records=records, overviews=overviews)
 
 
-def _overview(store: Path, words: str, point: int, captions: Path | None) -> list[Picture]:
+def _overview(store: Path, words: str, point: int, captions: Path | None, retraining: Retraining) -> list[Picture]:
     """A network trained again and drawn; none where there is no such network to be trained again."""
     from hpcspike.figures import point_overview
     from hpcspike.report.captions import as_html, caption_of
@@ -93,9 +99,7 @@ def _overview(store: Path, words: str, point: int, captions: Path | None) -> lis
     from hpcspike.sweep.retraining import retrain
 
     try:
-        network = retrain(store, point=point)
-    except SpecError:  # of another learner
-        return []
+        network = retrain(store, point=point, run_user_code=retraining.run_user_code)
     except HpcspikeError as error:  # too little memory, or a file of targets is gone: the page is worth having without
         print(f"hpcspike: the {words} network is not shown: {error}", file=sys.stderr)
         return []

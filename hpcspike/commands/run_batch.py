@@ -48,6 +48,7 @@ def _run(arguments: argparse.Namespace) -> int:
             world=world,
             on_point=on_point,
             waiting=say,
+            run_user_code=arguments.run_user_code,
         )
     if world.rank == 0:
         print(f"batch {report.batch}: {counted(report.computed, 'point')} computed, {report.already_done} done before")

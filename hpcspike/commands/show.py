@@ -18,10 +18,20 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+DIFFERENT = 3
+"""Exit code where a point that was trained again has other numbers than the sweep."""
+
+
 def run(arguments: argparse.Namespace) -> int:
-    """Train the point, compare it with the sweep, draw it, and write its Dataset if that was asked for."""
+    """Train the point, compare it with the sweep, draw it, and write its Dataset if that was asked for.
+
+    Returns
+    -------
+    int
+        `DIFFERENT` if its numbers are not those of the sweep.
+    """
     from hpcspike.measures.verdict import remarks_of, verdict_of
-    from hpcspike.sweep.retraining import retrain
+    from hpcspike.sweep.retraining import retrain_and_compare
     from hpcspike.sweep.selection import find_point
     from hpcspike.sweep.store import open_store
 
@@ -32,16 +42,19 @@ def run(arguments: argparse.Namespace) -> int:
     dataset = None if arguments.dataset is None else Path(arguments.dataset)
     _refuse(picture, dataset)
     with claimed(picture), nullcontext() if dataset is None else claimed(dataset):
-        network = retrain(store.path, point=row, states=arguments.states, threads=arguments.threads, progress=True)
+        network, comparison = retrain_and_compare(
+            store.path, point=row, states=arguments.states, threads=arguments.threads, progress=True,
+            run_user_code=arguments.run_user_code,
+        )  # fmt: skip
         if dataset is not None:
             _write(network, dataset)
         _draw(network, picture, arguments.dpi)
     values = (f"{name} = {value}" for name, value in json.loads(network.attrs["parameters"]).items())
     print(f"{picture}: {network.attrs['sweep']}, point {row} ({', '.join(values)})")
-    print(f"{network.attrs['network']}, {network.attrs['comparison']}")
+    print(f"{network.attrs['network']}, {comparison}")
     for words in (verdict_of(network), *remarks_of(network)):
         print(words)
-    return 0
+    return DIFFERENT if comparison.differences else 0
 
 
 def _refuse(picture: Path, dataset: Path | None) -> None:

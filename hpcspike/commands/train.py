@@ -163,4 +163,6 @@ def _times(record: dict[str, Any]) -> str:
     else:
         head = f"{record['wall_seconds']:.1f} s on {ranks} ranks (mean/longest)"
         parts = [f"{words} {mean[name]:.2f}/{longest[name]:.2f}" for name, words in PHASES.items()]
-    return f"{head}: {', '.join(parts)}"
+    compiled = record["compile_seconds"]
+    beside = f"; {compiled:.1f} s beside it for compiling and loading kernels" if compiled >= 0.1 else ""
+    return f"{head}: {', '.join(parts)}{beside}"

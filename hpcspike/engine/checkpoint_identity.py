@@ -12,6 +12,8 @@ import numpy as np
 
 from hpcspike.engine.communication import World
 from hpcspike.errors import StoreError
+from hpcspike.neurons import identity
+from hpcspike.spec.neurons import UserNeuron
 
 if TYPE_CHECKING:
     from hpcspike.engine.trainer import Trainer
@@ -47,10 +49,14 @@ def identify(trainer: Trainer, experiment: dict[str, Any] | None) -> dict[str, A
         **({} if problem.noise is None else {"noise": of(problem.noise.T)}),
         "filtered": hashlib.sha256(problem.filtered.tobytes()).hexdigest(),
     }
-    sections = ("neuron", "synapse", "protocol")
+    neuron = problem.neuron
+    model = neuron.model_dump(mode="json")
+    if isinstance(neuron, UserNeuron):
+        model = identity(neuron, problem.n_neurons)
     return {
         "network": {"n_neurons": problem.n_neurons},
-        **{name: getattr(problem, name).model_dump(mode="json") for name in sections},
+        "neuron": model,
+        "synapse": problem.synapse.model_dump(mode="json"), "protocol": problem.protocol.model_dump(mode="json"),
         "stimulus_ms": problem.stimulus_ms, "grid_ms": problem.grid_ms,
         "training": trainer.training.model_dump(mode="json"), "diverged_drive": trainer.diverged_drive,
         "arrays": arrays,

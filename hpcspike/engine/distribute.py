@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from hpcspike.checks import instance
 from hpcspike.engine.communication import World
 from hpcspike.engine.offsets import simulate_targets
 from hpcspike.engine.partition import balanced_bounds
-from hpcspike.errors import ResourceError
+from hpcspike.errors import ResourceError, SpecError
 from hpcspike.model.build import build_problem as build_arrays
 from hpcspike.model.build import recording_of
 from hpcspike.model.connectivity import in_degrees
@@ -47,5 +48,21 @@ def build_block(experiment: Experiment, world: World) -> Problem:
 
 
 def build_problem(experiment: Experiment) -> Problem:
-    """The arrays of all neurons of an experiment: what `hpcspike.train` takes."""
+    """The arrays of all neurons of an experiment: what `hpcspike.train` takes.
+
+    It carries the experiment's ``training`` section, by which `hpcspike.train` trains it unless told otherwise.
+
+    Raises
+    ------
+    TypeError
+        If it is given something else than an experiment.
+    SpecError
+        If the experiment names another learner than rls.
+    """
+    instance("experiment", experiment, Experiment, made_by="give what hpcspike.load(PATH) returns of one experiment")
+    if experiment.learner.kind != "rls":
+        raise SpecError(
+            f"learner.kind = {experiment.learner.kind}: hpcspike.train trains by rls only; for other learners see "
+            "hpcspike.learners"
+        )
     return build_block(experiment, World())

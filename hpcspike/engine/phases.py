@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from types import TracebackType
 
 import numpy as np
+
+from hpcspike.compiling import working_seconds
 
 PHASES = {
     "build": "building the network",
@@ -16,7 +17,8 @@ PHASES = {
     "write": "recorded trials and writing",
 }
 """The phases of a run, in their order. steps, exchange and update are those of training; what the loops spend beside
-them (learning curve, progress, checkpoints) is in none, and exchange includes the wait for slower ranks."""
+them (learning curve, progress, checkpoints) is in none, as is what the compiler takes; exchange includes the wait for
+slower ranks."""
 
 
 class Phases:
@@ -59,10 +61,10 @@ class _Span:
 
     def __enter__(self) -> None:
         self._exchanging = float(self._phases.exchanging[0])
-        self._began = time.perf_counter()
+        self._began = working_seconds()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        elapsed = time.perf_counter() - self._began
+        elapsed = working_seconds() - self._began
         seconds = self._phases.seconds
         if self._name == "steps":
             exchanging = float(self._phases.exchanging[0]) - self._exchanging

@@ -16,6 +16,7 @@ from hpcspike.errors import ResourceError
 from hpcspike.model.connectivity import Rows
 from hpcspike.model.neurons import initial_state, model_code, parameters, state_dtype, step_size, user_advance
 from hpcspike.model.problem import Problem
+from hpcspike.shown import short_repr
 from hpcspike.spec.experiment import Neuron, UserNeuron
 from hpcspike.state import StateArray, by_neuron, ragged
 
@@ -27,6 +28,9 @@ class Spikes(NamedTuple):
 
     step: np.ndarray
     neuron: np.ndarray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 class Live(NamedTuple):

@@ -7,18 +7,21 @@ from typing import Any
 
 import numpy as np
 
+from hpcspike.checks import number, whole_number
 from hpcspike.engine.communication import World
 from hpcspike.engine.rate_simulation import make_simulation
 from hpcspike.engine.simulation import Simulation, Spikes
 from hpcspike.engine.training_kernels import filter_spikes
+from hpcspike.errors import SpecError
 from hpcspike.model.problem import Problem
 from hpcspike.model.random_streams import uniform_by_neuron
 from hpcspike.rls import RlsEngine
-from hpcspike.spec.experiment import Training
+from hpcspike.shown import Shown
+from hpcspike.spec.experiment import Training, is_multiple, n_steps
 
 
-@dataclass(frozen=True)
-class Response:
+@dataclass(frozen=True, repr=False)
+class Response(Shown):
     """What a cue evoked, in ``trials`` trials from random initial conditions.
 
     drive (trials, n, samples): synaptic drive u; filtered (trials, n, samples): filtered spike trains r in spikes per
@@ -30,9 +33,15 @@ class Response:
     filtered: np.ndarray
     spikes: list[Spikes]
 
+    def _told(self) -> list[tuple[str, str]]:
+        trials, neurons, samples = self.drive.shape
+        spikes = sum(len(trial.step) for trial in self.spikes)
+        names = ("trials", "neurons", "samples", "spikes")
+        return [(name, f"{n:,}") for name, n in zip(names, (trials, neurons, samples, spikes), strict=True)]
 
-@dataclass(frozen=True)
-class Trained:
+
+@dataclass(frozen=True, repr=False)
+class Trained(Shown):
     """The outcome of `hpcspike.train`.
 
     Attributes
@@ -94,10 +103,18 @@ class Trained:
         first_trial
             Number of the first trial.
         beyond_ms
-            Record this much longer than the trained window.
+            Record this much longer than the trained window, a multiple of the targets' grid.
+
+        Raises
+        ------
+        SpecError
+            If there is no such target set, or a number is none that it can be.
         """
         problem = self.problem
-        n_samples = problem.n_samples + round(beyond_ms / problem.grid_ms)
+        self.check_set("stimulus", stimulus)
+        whole_number("trials", trials, least=1)
+        whole_number("first_trial", first_trial)
+        n_samples = problem.n_samples + self.check_beyond(beyond_ms)
         drive = np.empty((trials, problem.n_rows, n_samples))
         filtered = np.empty_like(drive)
         spikes = []
@@ -109,6 +126,51 @@ class Trained:
             simulation.set_state(phase, np.zeros(problem.n_neurons))
             spikes.append(self._run_trial(simulation, stimulus, drive[trial], filtered[trial]))
         return Response(drive, filtered, spikes)
+
+    def mean_over_targets(self, values: np.ndarray, target_set: int) -> float:
+        """Mean of the values (n,) of this block's neurons over all ranks' neurons with a target in ``target_set``.
+
+        All ranks must ask together.
+        """
+        whole = self.world.concatenate(values)
+        judged = self.judged(target_set)
+        return float((whole if judged.all() else whole[judged]).mean())
+
+    def judged(self, target_set: int) -> np.ndarray:
+        """Which neurons of all ranks have a target, (N,) bool. All ranks must ask together."""
+        return self.world.concatenate(self.problem.has_target[target_set].astype(np.uint8)) == 1
+
+    def check_set(self, name: str, target_set: int) -> int:
+        """``target_set`` if it is the number of a target set; ``name`` is the argument that gives it, for messages.
+
+        Raises
+        ------
+        SpecError
+            If there is no such set.
+        """
+        return whole_number(name, target_set, most=self.problem.n_sets - 1, of="number of a target set and its cue")
+
+    def check_beyond(self, beyond_ms: float) -> int:
+        """Samples in the time ``beyond_ms`` after the trained window.
+
+        Raises
+        ------
+        SpecError
+            If they are not a whole number.
+        """
+        grid_ms = self.problem.grid_ms
+        if not is_multiple(number("beyond_ms", beyond_ms, least=0.0, unit="ms"), grid_ms):
+            raise SpecError(f"beyond_ms = {beyond_ms:g} ms: must be a multiple of the grid of {grid_ms:g} ms")
+        return n_steps(beyond_ms, grid_ms)
+
+    def _told(self) -> list[tuple[str, str]]:
+        loops, last = self.curve["correlation"], self.diverged_loop
+        became = f", diverged in loop {last + 1}" if last >= 0 else ""
+        correlation = f", last correlation {loops[-1]:.3f}" if len(loops) else ""
+        return [
+            *self.problem._told(),
+            ("trained", f"{self.training.variable}, {len(loops)} loops{correlation}{became}"),
+        ]
 
     def copy_simulation(self) -> Simulation:
         """A fresh simulation with the trained weights."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
+from hpcspike.checks import whole_number
+from hpcspike.compiling import working_seconds
 from hpcspike.engine.communication import World
 from hpcspike.engine.rate_simulation import make_simulation
 from hpcspike.engine.stretch import intervals_at_once, take_intervals
@@ -87,6 +88,8 @@ class Trainer:
         stride = n_steps(interval, grid)
         # one contiguous row of targets per update: (sets, updates, n)
         self.goals = np.ascontiguousarray(problem.targets[:, :, stride - 1 :: stride].transpose(0, 2, 1))
+        if not problem.has_target.all():  # such neurons have no plastic synapses, which the zeros could change
+            self.goals = np.nan_to_num(self.goals)
         self._goal_mean, self._goal_variation = np.empty((2, problem.n_sets, problem.n_rows))
         for goals, mean, variation in zip(self.goals, self._goal_mean, self._goal_variation, strict=True):
             goal_statistics(goals, mean, variation)
@@ -110,7 +113,7 @@ class Trainer:
 
     def advance(self, most_steps: int = CHUNK_STEPS) -> int:
         """Run at most ``most_steps`` steps, never beyond the next weight update; returns how many."""
-        self._began = time.perf_counter()
+        self._began = working_seconds()
         cursor, problem = self.cursor, self.problem
         length = (problem.free_run_steps, problem.stimulus_steps, self.steps_per_update)[cursor.stage]
         stop = min(length, cursor.step + most_steps)
@@ -128,7 +131,7 @@ class Trainer:
         if cursor.step == length:
             self._end_interval()
         if self.cursor is cursor:
-            self.loop_seconds += time.perf_counter() - self._began
+            self.loop_seconds += working_seconds() - self._began
         return taken
 
     def advance_far(self, most_steps: int = CHUNK_STEPS) -> int:
@@ -136,14 +139,14 @@ class Trainer:
         n_updates = intervals_at_once(self, most_steps)
         if n_updates < 2:
             return self.advance(most_steps)
-        self._began = time.perf_counter()
+        self._began = working_seconds()
         cursor = self.cursor
         made = take_intervals(self, n_updates)
         cursor.update += made
         if cursor.update == self.goals.shape[1]:
             self._end_loop()
         if self.cursor is cursor:
-            self.loop_seconds += time.perf_counter() - self._began
+            self.loop_seconds += working_seconds() - self._began
         return made * self.steps_per_update
 
     def _noise(self, length: int) -> np.ndarray | None:
@@ -257,10 +260,10 @@ class Trainer:
         simulation, world = self.simulation, self.world
         with np.errstate(over="ignore", invalid="ignore"):  # of a network that diverges
             row = {
-                "correlation": float(np.mean(world.concatenate(self._window_correlation()))),
+                "correlation": self._mean_correlation(),
                 "rate": self._window_rate(),
                 "weight_change": self._weight_change(),
-                "seconds": self.loop_seconds + time.perf_counter() - self._began,
+                "seconds": self.loop_seconds + working_seconds() - self._began,
             }
         for name, value in row.items():
             self.curve[name].append(value)
@@ -272,6 +275,12 @@ class Trainer:
         self.weight_before = simulation.weight.copy()
         self.window_spikes = 0
         self.loop_seconds = 0.0
+
+    def _mean_correlation(self) -> float:
+        # over all neurons of all ranks that have a target
+        values = self.world.concatenate(self._window_correlation())
+        judged = self.world.concatenate(self.problem.has_target[self.target_set].astype(np.uint8)) == 1
+        return float(np.mean(values if judged.all() else values[judged]))
 
     def _window_correlation(self) -> np.ndarray:
         # of what the network did with plasticity on, before each update; (n,)
@@ -337,8 +346,7 @@ class Trainer:
 
 
 def _check(problem: Problem, training: Training, threads: int) -> None:
-    if threads < 1:  # the kernels would write beyond work arrays that are made for so many
-        raise SpecError(f"threads = {threads}: must be a whole number of at least 1; 1 is the default")
+    whole_number("threads", threads, least=1)  # the kernels would write beyond work arrays that are made for so many
     reason = why_untrainable(problem.neuron, training) or why_unconnectable(problem.neuron, problem.synapse)
     if reason is not None:
         raise SpecError(reason)

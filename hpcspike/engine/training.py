@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hpcspike.checks import function, instance, number
 from hpcspike.engine.checkpoint import Checkpoints
 from hpcspike.engine.checkpoint_identity import identify
 from hpcspike.engine.communication import World
@@ -28,7 +29,7 @@ def train(
     progress: bool = False,
     on_loop: OnLoop | None = None,
     on_update: Callable[[Trainer], None] | None = None,
-    diverged_drive: float = 1e6,
+    diverged_drive: float | None = None,
     world: World | None = None,
     checkpoints: Checkpoints | None = None,
     experiment: dict[str, Any] | None = None,
@@ -44,7 +45,8 @@ def train(
     problem
         Network, targets and starting state.
     training
-        Learning rule; default: the paper's.
+        Learning rule; default: that of the problem, which `hpcspike.build_problem` takes from the experiment, otherwise
+        the paper's.
     threads
         Threads over neurons; the result does not depend on it.
     progress
@@ -54,7 +56,8 @@ def train(
     on_update
         Called with the live `hpcspike.engine.trainer.Trainer` before every weight update.
     diverged_drive
-        A drive beyond this size, or not finite, ends training; `Trained.diverged_loop` tells when.
+        A drive beyond this size, or not finite, ends training; `Trained.diverged_loop` tells when. Default: that of the
+        problem, as its experiment has it, otherwise 10^6.
     world
         The ranks that hold the other blocks of the network; default: this process holds it whole.
     checkpoints
@@ -84,7 +87,17 @@ def train(
             f"hpcspike.train takes a problem, not {problem!r:.60}: give what build_problem(load(PATH)) returns, "
             "or use hpcspike.run(load(PATH)), which trains and tests"
         )
-    training = training or Training()
+    if training is not None:
+        instance("training", training, Training, made_by="hpcspike.Training(n_loops=30), or load(PATH).training")
+    training = training or problem.training or Training()
+    if diverged_drive is None:
+        diverged_drive = 1e6 if problem.diverged_drive is None else problem.diverged_drive
+    diverged_drive = number("diverged_drive", diverged_drive, above=0.0)
+    for name, called in (("on_loop", on_loop), ("on_update", on_update)):
+        if called is not None:
+            function(name, called)
+    if world is not None:
+        instance("world", world, World, made_by="give what hpcspike.engine.communication.connect() returns")
     world = world or World()
     with world.phases("build"):
         trainer = Trainer(

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpcspike.analysis.units import said_of, unit_coordinates
+from hpcspike.checks import shown
 from hpcspike.errors import DataError, ResourceError
 from hpcspike.exchange.spike_trains import recorded_span, trials
+from hpcspike.takes_results import takes_results
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
+@takes_results
 def to_neo(trained: xr.Dataset, *, neurons: Sequence[int] | None = None) -> Any:
     """The spikes of a trained network as a `neo.Block`.
 
@@ -53,6 +56,8 @@ def to_neo(trained: xr.Dataset, *, neurons: Sequence[int] | None = None) -> Any:
         raise ResourceError("to_neo needs Neo; install it with: pip install 'hpcspike[neo]'") from None
     n_neurons = trained.sizes.get("neuron", 0)
     chosen = list(range(n_neurons) if neurons is None else neurons)
+    if not all(isinstance(neuron, (int, np.integer)) for neuron in chosen):
+        raise DataError(f"neurons = {shown(neurons)}: must be a list of numbers of neurons")
     unknown = [neuron for neuron in chosen if not 0 <= neuron < n_neurons]
     if unknown:
         raise DataError(f"neurons = {unknown[0]}: the network has the neurons 0 to {n_neurons - 1}")

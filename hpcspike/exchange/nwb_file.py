@@ -14,6 +14,7 @@ from hpcspike.errors import ResourceError
 from hpcspike.exchange.spike_trains import Trial, recorded_span, trials
 from hpcspike.files import whole
 from hpcspike.hdf5_files import guarded
+from hpcspike.takes_results import takes_results
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,6 +29,7 @@ _TRIAL_COLUMNS = {
 }
 
 
+@takes_results
 def write_nwb(trained: xr.Dataset, path: str | Path) -> None:
     """Write the spikes of a trained network to an NWB file.
 

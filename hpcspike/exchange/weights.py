@@ -8,12 +8,14 @@ import numpy as np
 
 from hpcspike.analysis.units import unit_coordinates
 from hpcspike.errors import DataError, ResourceError
+from hpcspike.takes_results import takes_results
 from hpcspike.variables import TRAINED
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
+@takes_results
 def weights_csr(trained: xr.Dataset, *, initial: bool = False, fixed: bool = False) -> Any:
     """Recurrent weights as a scipy.sparse array.
 
@@ -51,6 +53,7 @@ def weights_csr(trained: xr.Dataset, *, initial: bool = False, fixed: bool = Fal
     return plastic + _fixed(trained) if fixed else plastic
 
 
+@takes_results
 def weight_matrix(trained: xr.Dataset, *, initial: bool = False, fixed: bool = False) -> xr.DataArray:
     """Recurrent weights as a labelled matrix; arguments as for `weights_csr`.
 

@@ -28,6 +28,7 @@ from hpcspike.figures.study_available import figures_of_study
 from hpcspike.figures.tuning import collapse_panels, inverted_u_curves
 from hpcspike.spec.experiment import Measures
 from hpcspike.spec.sweep import Sweep, axis_values
+from hpcspike.takes_results import refuse_other_results
 
 Figures = dict[str, Callable[[], Figure]]
 
@@ -49,6 +50,7 @@ def figures_for(dataset: xr.Dataset | xr.DataTree) -> Figures:
     DataError
         If it is none of these.
     """
+    refuse_other_results("dataset", dataset)
     if isinstance(dataset, xr.DataTree):
         return figures_of_study(dataset)
     if "point" in dataset.dims:

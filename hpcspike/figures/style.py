@@ -19,6 +19,8 @@ from hpcspike.notation import NAMES, name_of, tex, units_of
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+from hpcspike.takes_results import takes_results
+
 P = ParamSpec("P")
 
 # typed Any since the names that matplotlib knows differ between its versions
@@ -87,10 +89,12 @@ STATUS_COLOURS = {
 
 
 def styled(function: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Draw inside the settings of this module, without touching those of the caller.
+    """Draw inside the settings of this module, without touching those of the caller; other results are refused.
 
     A figure of a Dataset whose attribute ``stand_in`` says that its data are made up says so in its title.
     """
+
+    function = takes_results(function)
 
     @wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> Figure:

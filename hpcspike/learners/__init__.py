@@ -7,17 +7,17 @@ experiment,
 
     learner: { kind: user, path: "my_package.my_module:MyLearner", settings: { passes: 20 } }
 
-The module is imported when the learner is made, with the folder in which hpcspike was started on the import path. Its
-class is called with ``settings`` as a plain mapping.
+``path`` is a module that Python finds, with the folder in which hpcspike was started on the import path, or a file with
+a path from the YAML file, ``my_learner.py:MyLearner``. The class is called with ``settings`` as a plain mapping. See
+`hpcspike.plugins` for the code that belongs to the identity of an experiment.
 """
 
 from __future__ import annotations
 
 import importlib
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpcspike import plugins
 from hpcspike.errors import SpecError
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ LEARNERS = {
     "huh": "hpcspike.learners.huh:HuhLearner",
 }
 """Name -> where the class is; nothing of it is imported before it is asked for."""
+
+KEY = "learner.path"
+"""The YAML key that names a user's own."""
 
 
 def learner_class(name: str) -> type[Learner]:
@@ -48,35 +51,25 @@ def learner_class(name: str) -> type[Learner]:
             f"learner {name!r} is unknown: must be one of {', '.join(LEARNERS)}, or the import path "
             "'package.module:Class' of a learner of your own"
         )
-    module_name, _, class_name = LEARNERS.get(name, name).partition(":")
-    try:
-        found = getattr(_module(module_name), class_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not module_name.startswith(error.name):
-            raise
-        raise SpecError(
-            f"learner {name!r}: there is no module {error.name!r}; install it, or start hpcspike in the folder that "
-            "holds it"
-        ) from None
-    except AttributeError:
-        raise SpecError(f"learner {name!r}: module {module_name!r} has no class {class_name!r}") from None
+    if name in LEARNERS:
+        module, _, class_name = LEARNERS[name].partition(":")
+        found = getattr(importlib.import_module(module), class_name)
+    else:
+        found = plugins.find(name, key=KEY)
     if not (isinstance(found, type) and issubclass(found, Learner)):
-        raise SpecError(f"learner {name!r}: must be a class derived from hpcspike.learners.interface.Learner")
+        raise SpecError(f"{KEY} = {name}: must be a class derived from hpcspike.learners.interface.Learner")
     return found
+
+
+def identity(path: str) -> dict[str, Any]:
+    """What takes the place of a user's learner in the identity of an experiment: every file of the user's."""
+    found = learner_class(path)
+    files = plugins.files(path, key=KEY)
+    own = files.get(plugins.OWN) or plugins.code_digest(found)
+    imported = {name: digest for name, digest in files.items() if name != plugins.OWN}
+    return {"path": f"{own}:{plugins.split(path)[1]}", **({"imports": imported} if imported else {})}
 
 
 def make_learner(name: str, settings: Any = None) -> Learner:
     """A learner with its settings (a section of an experiment; None: the defaults)."""
     return learner_class(name)(settings)
-
-
-def _module(name: str) -> Any:
-    # a console script has its own folder on the path, not the one it was started in
-    here = str(Path.cwd())
-    if name.startswith("hpcspike.") or here in sys.path or "" in sys.path:
-        return importlib.import_module(name)
-    sys.path.insert(0, here)
-    try:
-        return importlib.import_module(name)
-    finally:
-        sys.path.remove(here)

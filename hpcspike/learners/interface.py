@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from hpcspike.compiling import compile_seconds
 from hpcspike.engine.stopping import keeping
 from hpcspike.errors import SpecError
 from hpcspike.learners.passes import Budget, History, OnPass, Passes
 from hpcspike.learners.trials import Kind, Stimulus, Task
 from hpcspike.progress import loop_reporter
+from hpcspike.shown import Shown
 
 if TYPE_CHECKING:
     from hpcspike.engine.checkpoint import Checkpoints
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
 OnLoop = Callable[[int, dict[str, float]], None]
 
 
-@dataclass(frozen=True)
-class Rollout:
+@dataclass(frozen=True, repr=False)
+class Rollout(Shown):
     """What a network did on its own.
 
     Attributes
@@ -203,10 +205,10 @@ class Learner(ABC):
         passes = Passes(self, budget)
         with keeping(passes, checkpoints, lambda: {"learner": name_of(self), **(identity or {})}) as keeper:
             while not passes.finished:
-                began, number = time.process_time(), len(self.history)
+                began, number = _working_cpu(), len(self.history)
                 row = dict(self.advance(number))
                 for name, spent in (
-                    ("cpu_seconds", time.process_time() - began),
+                    ("cpu_seconds", max(_working_cpu() - began, 0.0)),
                     ("simulated_seconds", row.get("simulated_seconds", 0.0)),
                 ):
                     row[name] = self.history.total(name) + spent
@@ -267,6 +269,11 @@ class Learner(ABC):
 def name_of(learner: Learner) -> str:
     """Where a learner's class is, as ``package.module:Class``."""
     return f"{type(learner).__module__}:{type(learner).__qualname__}"
+
+
+def _working_cpu() -> float:
+    """Seconds of CPU without those of numba's compiler, which works on one core."""
+    return time.process_time() - compile_seconds()
 
 
 def refuse_targets(stimulus: Stimulus) -> None:

@@ -12,6 +12,8 @@ from typing import Literal
 
 import numpy as np
 
+from hpcspike.shown import Shown, short_repr
+
 Kind = Literal["drive", "rate", "readout", "system"]
 """What carries the target: every neuron's drive, every neuron's rate, d readouts, or the state of a driven system."""
 
@@ -22,7 +24,7 @@ Score = Literal["correlation", "nmse", "error"]
 """What is reported: mean Pearson correlation, squared error over the target's power, share of wrong answers."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Stimulus:
     """What a network may see in one trial.
 
@@ -43,8 +45,11 @@ class Stimulus:
     input: np.ndarray
     phase: Phase = "test"
 
+    def __repr__(self) -> str:
+        return short_repr(self)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Trial:
     """A stimulus and what is wanted in answer.
 
@@ -62,13 +67,16 @@ class Trial:
     target: np.ndarray
     scored: np.ndarray
 
+    def __repr__(self) -> str:
+        return short_repr(self)
+
     def answers(self) -> list[tuple[int, int]]:
         """First sample and end of every stretch of scored samples."""
         edges = np.flatnonzero(np.diff(np.concatenate([[False], self.scored, [False]]).astype(np.int8)))
         return [(int(first), int(end)) for first, end in zip(edges[0::2], edges[1::2], strict=True)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Teacher:
     """A dynamical system dx/dt = f(x) + c whose state, read out as Z = C x + offset, is the target.
 
@@ -95,9 +103,12 @@ class Teacher:
     offset: np.ndarray
     scale: np.ndarray
 
+    def __repr__(self) -> str:
+        return short_repr(self)
 
-@dataclass(frozen=True)
-class Task:
+
+@dataclass(frozen=True, repr=False)
+class Task(Shown):
     """What is wanted, independent of who learns it.
 
     Attributes
@@ -137,6 +148,14 @@ class Task:
     n_trials: int | None = None
     teacher: Teacher | None = None
     background: Callable[[int], np.ndarray] | None = None
+
+    def _told(self) -> list[tuple[str, str]]:
+        trials = "new every time" if self.n_trials is None else str(self.n_trials)
+        return [
+            ("name", self.name), ("kind", self.kind), ("score", self.score),
+            ("window", f"{self.duration_ms:g} ms every {self.grid_ms:g} ms"),
+            ("outputs", str(self.n_outputs)), ("inputs", str(self.n_inputs)), ("trials", trials),
+        ]  # fmt: skip
 
     @property
     def duration_ms(self) -> float:

@@ -1,8 +1,6 @@
 """Measures of one trained network: plain functions, each with the equation of the paper that it computes.
 
-Functions and modules below are loaded when they are first used, so that importing this package compiles nothing. Of
-``eigenvalues``, ``evaluate``, ``recall`` and ``signs`` the name here is that of the module, which holds the function:
-``hpcspike.measures.recall.recall(trained)``. They have pages of their own.
+They are loaded when they are first used, so that importing this package compiles nothing.
 """
 
 from __future__ import annotations
@@ -11,15 +9,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hpcspike.measures import eigenvalues as eigenvalues
-    from hpcspike.measures import evaluate as evaluate
-    from hpcspike.measures import recall as recall
-    from hpcspike.measures import signs as signs
     from hpcspike.measures.altered import with_weights as with_weights
     from hpcspike.measures.clamped import clamped_split as clamped_split
     from hpcspike.measures.correlation import pearson as pearson
+    from hpcspike.measures.evaluation import evaluate as evaluate
     from hpcspike.measures.heterogeneity import correlation_time as correlation_time
     from hpcspike.measures.heterogeneity import measure_heterogeneity as measure_heterogeneity
+    from hpcspike.measures.kept_signs import signs as signs
     from hpcspike.measures.lesion import measure_lesions as measure_lesions
     from hpcspike.measures.lesion import without_neurons as without_neurons
     from hpcspike.measures.performance import measure_performance as measure_performance
@@ -31,14 +27,18 @@ if TYPE_CHECKING:
     from hpcspike.measures.shuffle import measure_shuffles as measure_shuffles
     from hpcspike.measures.spectrum import fast_share as fast_share
     from hpcspike.measures.spectrum import spectral_index as spectral_index
+    from hpcspike.measures.successive_recall import recall as recall
     from hpcspike.measures.theory import sampling_scale as sampling_scale
     from hpcspike.measures.theory import tracking_scale as tracking_scale
+    from hpcspike.measures.weight_eigenvalues import eigenvalues as eigenvalues
 
 _HOMES = {
     "binned_rates": "rates",
     "clamped_split": "clamped",
     "correlation_time": "heterogeneity",
     "delete_spike": "perturbation",
+    "eigenvalues": "weight_eigenvalues",
+    "evaluate": "evaluation",
     "fast_share": "spectrum",
     "measure_heterogeneity": "heterogeneity",
     "measure_lesions": "lesion",
@@ -47,22 +47,20 @@ _HOMES = {
     "pearson": "correlation",
     "predict_quasi_static": "quasi_static",
     "raster": "rates",
+    "recall": "successive_recall",
     "record_trial": "perturbation",
     "sampling_scale": "theory",
+    "signs": "kept_signs",
     "spectral_index": "spectrum",
     "tracking_scale": "theory",
     "with_weights": "altered",
     "without_neurons": "lesion",
 }
-# a module and a function cannot have the same name here: of these the module is the name, which holds the function
-_MODULES = ("eigenvalues", "evaluate", "recall", "signs")
 
-__all__ = sorted([*_HOMES, *_MODULES])
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return importlib.import_module(f"hpcspike.measures.{name}")
     if name in _HOMES:
         return getattr(importlib.import_module(f"hpcspike.measures.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'hpcspike.measures' has no attribute {name!r}")

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from hpcspike.checks import array, instance
 from hpcspike.engine.rate_simulation import make_simulation
 from hpcspike.engine.trained import Trained
-from hpcspike.errors import DataError
 
 
 def with_weights(trained: Trained, plastic: np.ndarray, *, static: np.ndarray | None = None) -> Trained:
@@ -28,12 +28,16 @@ def with_weights(trained: Trained, plastic: np.ndarray, *, static: np.ndarray | 
     Raises
     ------
     DataError
-        If there is not one weight per synapse.
+        If there is not one weight, a finite number, per synapse.
     """
+    instance("trained", trained, Trained, made_by="give what hpcspike.train returns")
     problem, live = trained.problem, trained.simulation
-    for name, given, there in (("plastic", plastic, live.weight), ("static", static, problem.static.weight)):
-        if given is not None and given.shape != there.shape:
-            raise DataError(f"{name} has shape {given.shape}: must be {there.shape}, one weight per synapse")
+    plastic = array(
+        "plastic", plastic, shape=(len(live.weight),), axes=f"{(len(live.weight),)}, one weight per synapse"
+    )
+    if static is not None:
+        fixed = len(problem.static.weight)
+        static = array("static", static, shape=(fixed,), axes=f"{(fixed,)}, one weight per synapse")
     if static is not None:
         problem = copy.copy(problem)
         problem.static = problem.static._replace(weight=static.astype(np.float64))

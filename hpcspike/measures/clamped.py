@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hpcspike.checks import instance, whole_number
 from hpcspike.engine.simulation import Simulation
 from hpcspike.engine.trained import Trained
 from hpcspike.measures.correlation import centred
@@ -40,8 +41,17 @@ def clamped_split(trained: Trained, *, target_set: int = 0, trials: int = 3) -> 
         Which targets to clamp to.
     trials
         Number of random initial conditions.
+
+    Raises
+    ------
+    SpecError
+        If there is no such target set, or a neuron without a target.
     """
+    instance("trained", trained, Trained, made_by="give what hpcspike.train returns")
+    trained.check_set("target_set", target_set)
+    whole_number("trials", trials, least=1)
     problem = trained.problem
+    problem.require_targets("the clamped split")
     targets = problem.targets[target_set]
     simulation = trained.copy_simulation()
     bias = problem.input
@@ -82,13 +92,15 @@ def clamped_split(trained: Trained, *, target_set: int = 0, trials: int = 3) -> 
 def can_be_clamped(trained: Trained) -> bool:
     """Whether the split means something.
 
-    It does for theta neurons with constant input, trained for their drive, all synapses with one decay time.
+    It does for theta neurons with constant input, trained for their drive, all synapses with one decay time, where all
+    have a target.
     """
-    if trained.problem.noise is not None:
+    problem, world = trained.problem, trained.world
+    if problem.noise is not None or world.any(not problem.has_target.all()):
         return False
-    synapse = trained.problem.synapse
+    synapse = problem.synapse
     same_decay = synapse.static_tau_syn_ms in (None, synapse.tau_syn_ms)
-    return trained.training.variable == "drive" and trained.problem.neuron.model == "theta" and same_decay
+    return trained.training.variable == "drive" and problem.neuron.model == "theta" and same_decay
 
 
 def _filtered(rates: np.ndarray, simulation: Simulation, every: int, lead_steps: int) -> np.ndarray:

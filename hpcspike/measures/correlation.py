@@ -12,7 +12,7 @@ def centred(values: np.ndarray, *, axis: int = -1) -> np.ndarray:
 
 
 def pearson(response: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Pearson correlation along the last axis; 0 where a time course is constant.
+    """Pearson correlation along the last axis; 0 where a time course is constant, NaN where there is no target (NaN).
 
     Parameters
     ----------
@@ -27,4 +27,6 @@ def pearson(response: np.ndarray, target: np.ndarray) -> np.ndarray:
     x, y = centred(response), centred(target)
     covariance = (x * y).sum(axis=-1)
     scale = np.sqrt((x * x).sum(axis=-1) * (y * y).sum(axis=-1))
-    return np.divide(covariance, scale, out=np.zeros_like(covariance), where=scale > 0)
+    missing = np.isnan(y).any(axis=-1)
+    without = np.where(np.broadcast_to(missing, covariance.shape), np.nan, 0.0)
+    return np.divide(covariance, scale, out=without, where=scale > 0)

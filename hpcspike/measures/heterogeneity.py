@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 
+from hpcspike.checks import array, choice, instance, number
 from hpcspike.engine.trained import Trained
 from hpcspike.errors import SpecError
 from hpcspike.measures.bins import binned_mean
 from hpcspike.measures.correlation import centred
 from hpcspike.model.connectivity import Rows
 from hpcspike.model.transfer import Transfer, rate_of_input
+from hpcspike.shown import short_repr
 
 
 class Heterogeneity(NamedTuple):
@@ -34,6 +36,9 @@ class Heterogeneity(NamedTuple):
     effective_rank: float
     maximal: bool
     residual: np.ndarray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def measure_heterogeneity(
@@ -74,9 +79,18 @@ def measure_heterogeneity(
     Raises
     ------
     SpecError
-        If the neurons are no theta neurons, or the window holds no whole bin.
+        If the neurons are no theta neurons, one has no target, or the window holds no whole bin.
     """
+    instance("trained", trained, Trained, made_by="give what hpcspike.train returns")
+    trained.check_set("target_set", target_set)
+    choice("transfer", transfer, get_args(Transfer))
+    number("tolerance", tolerance, least=0.0)
+    number("bin_fraction", bin_fraction, above=0.0)
+    for name, value in (("bin_ms", bin_ms), ("tau_corr_ms", tau_corr_ms), ("smoothing", smoothing)):
+        if value is not None:
+            number(name, value, above=0.0)
     problem, world = trained.problem, trained.world
+    problem.require_targets("heterogeneity")
     if problem.neuron.model != "theta":
         raise SpecError(
             f"heterogeneity needs neuron.model = theta, not {problem.neuron.model}: phi is the transfer function of "
@@ -124,7 +138,8 @@ def correlation_time(time_courses: np.ndarray, *, grid_ms: float) -> float:
     Each of the time_courses (n, samples), sampled every grid_ms (ms), loses its mean; C(k) = sum_t x(t) x(t + k) /
     sum_t x(t)^2, over all neurons, with the divisors of unequal numbers of products. Linear between samples.
     """
-    x = centred(np.asarray(time_courses, dtype=np.float64))
+    number("grid_ms", grid_ms, above=0.0, unit="ms")
+    x = centred(array("time_courses", time_courses, shape=(None, None), axes="(n, samples)"))
     samples = x.shape[-1]
     power = (np.abs(np.fft.rfft(x, 2 * samples, axis=-1)) ** 2).sum(axis=0)
     products = np.fft.irfft(power, 2 * samples)[:samples] / np.arange(samples, 0, -1)

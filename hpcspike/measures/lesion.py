@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
+from hpcspike.checks import array, choice, instance, neuron_numbers, number, whole_number
 from hpcspike.engine.trained import Trained
 from hpcspike.errors import SpecError
 from hpcspike.measures.altered import with_weights
 from hpcspike.measures.performance import MEASURES, measure_performance
 from hpcspike.model.connectivity import Rows
 from hpcspike.model.random_streams import stream
+from hpcspike.shown import short_repr
 
 Removed = Literal["all", "outgoing"]
 """Which synapses a lost neuron loses."""
@@ -32,6 +34,9 @@ class Lesion(NamedTuple):
     rate_of_drive: np.ndarray
     binned: np.ndarray
     rate: np.ndarray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def measure_lesions(
@@ -63,8 +68,14 @@ def measure_lesions(
         ``all``: incoming and outgoing synapses, as the paper says; ``outgoing``: only what others receive. Survivors do
         the same in both cases, as the lost neurons reach nobody.
     """
+    instance("trained", trained, Trained, made_by="give what hpcspike.train returns")
+    trained.check_set("target_set", target_set)
+    whole_number("draws", draws, least=1)
+    choice("removed", removed, get_args(Removed))
+    array("fractions", fractions, shape=(None,), axes="one or more shares of the neurons")
     counts = np.array([lost_count(trained.problem.n_neurons, fraction) for fraction in fractions])
     means = {name: np.empty((len(fractions), draws)) for name in (*MEASURES, "rate")}
+    judged = trained.judged(target_set)
     for draw in range(draws):
         for row, count in enumerate(counts):
             lost = lost_neurons(trained, int(count), draw=draw)
@@ -74,8 +85,13 @@ def measure_lesions(
             kept = np.ones(trained.problem.n_neurons, dtype=bool)
             kept[lost] = False
             for name, values in means.items():
-                values[row, draw] = trained.world.concatenate(getattr(measured, name))[kept].mean()
+                among = kept if name == "rate" else kept & judged
+                values[row, draw] = _mean(trained.world.concatenate(getattr(measured, name))[among])
     return Lesion(np.asarray(fractions, dtype=np.float64), counts, **means)
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else float("nan")  # no survivor has a target
 
 
 def lost_count(n_neurons: int, fraction: float) -> int:
@@ -86,6 +102,7 @@ def lost_count(n_neurons: int, fraction: float) -> int:
     SpecError
         If the share is none, or nobody would survive.
     """
+    fraction = number("fraction", fraction)
     count = round(fraction * n_neurons) if fraction >= 0 else -1
     if not 0 <= count < n_neurons:
         raise SpecError(f"fraction = {fraction:g} of neurons lost: must be at least 0, and leave one of {n_neurons}")
@@ -110,10 +127,17 @@ def without_neurons(trained: Trained, neurons: np.ndarray, *, removed: Removed =
         (lost,) numbers of the neurons.
     removed
         ``"all"``: synapses from and onto them; otherwise only those from them.
+
+    Raises
+    ------
+    SpecError
+        If there is no such neuron, or no such choice.
     """
+    instance("trained", trained, Trained, made_by="give what hpcspike.train returns")
+    choice("removed", removed, get_args(Removed))
     problem = trained.problem
     lost = np.zeros(problem.n_neurons, dtype=bool)
-    lost[neurons] = True
+    lost[neuron_numbers("neurons", neurons, problem.n_neurons)] = True
 
     def cut(rows: Rows, weight: np.ndarray) -> np.ndarray:
         gone = lost[rows.presynaptic]

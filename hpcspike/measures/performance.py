@@ -6,12 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hpcspike.checks import instance, number, whole_number
 from hpcspike.engine.simulation import Spikes
 from hpcspike.engine.trained import Trained
 from hpcspike.measures.bins import binned_duration, binned_mean
 from hpcspike.measures.correlation import pearson
 from hpcspike.measures.rates import binned_rates
 from hpcspike.model.transfer import rate_of_noisy_input
+from hpcspike.shown import short_repr
 
 
 class Performance(NamedTuple):
@@ -28,6 +30,9 @@ class Performance(NamedTuple):
     rate_of_drive: np.ndarray
     binned: np.ndarray
     rate: np.ndarray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 MEASURES = ("response", "trial_mean", "rate_of_drive", "binned")
@@ -50,6 +55,10 @@ def measure_performance(
     bin_ms
         Length of the bins of the spike count in ms, a multiple of the targets' grid; NaN if none fits the window.
     """
+    instance("trained", trained, Trained, made_by="give what hpcspike.train returns")
+    trained.check_set("target_set", target_set)
+    whole_number("trials", trials, least=1)
+    number("bin_ms", bin_ms, above=0.0, unit="ms")
     problem, rate = trained.problem, trained.training.variable == "rate"
     target = problem.targets[target_set]
     total, single, phi = np.zeros_like(target), np.zeros(len(target)), np.zeros(len(target))

@@ -7,11 +7,13 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from hpcspike.checks import choice, instance, number, whole_number
 from hpcspike.engine.simulation import Simulation
 from hpcspike.engine.trained import Trained
 from hpcspike.errors import SpecError
 from hpcspike.model.connectivity import Rows
 from hpcspike.model.random_streams import stream, uniform_by_neuron
+from hpcspike.shown import short_repr
 from hpcspike.spec.experiment import is_multiple, n_steps
 
 Formula = Literal["wrapped", "cosine"]
@@ -23,6 +25,9 @@ class StateRecord(NamedTuple):
     time_ms: np.ndarray
     phase: np.ndarray
     drive: np.ndarray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 class SpikeDeletion(NamedTuple):
@@ -39,6 +44,9 @@ class SpikeDeletion(NamedTuple):
     drive_deviation: np.ndarray
     deleted_ms: np.ndarray
     neuron: np.ndarray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def delete_spike(
@@ -87,11 +95,18 @@ def delete_spike(
     SpecError
         If neurons have no phase, or the deletion does not fall between the end of the cue and the end of the run.
     """
+    instance("trained", trained, Trained, made_by="give what hpcspike.train returns")
+    trained.check_set("stimulus", stimulus)
+    whole_number("repeats", repeats, least=1)
+    whole_number("first_trial", first_trial)
+    number("delay_ms", delay_ms, unit="ms")
+    choice("counted_from", counted_from, ("window", "cue"))
+    choice("formula", formula, _FORMULAS)
     problem = trained.problem
     if problem.neuron.model != "theta":
         raise SpecError(f"phases are compared of theta neurons only, not of neuron.model = {problem.neuron.model}")
-    if neuron is not None and not 0 <= neuron < problem.n_neurons:
-        raise SpecError(f"neuron = {neuron}: must be between 0 and {problem.n_neurons - 1}")
+    if neuron is not None:
+        whole_number("neuron", neuron, most=problem.n_neurons - 1, of="number of a neuron")
     every, samples = problem.steps_per_sample, _n_samples(trained, beyond_ms)
     delay = delay_ms - (problem.stimulus_ms if counted_from == "cue" else 0.0)
     if not is_multiple(delay, problem.neuron.step_ms) or not 0 <= delay < samples * problem.grid_ms:
@@ -145,6 +160,9 @@ def record_trial(trained: Trained, *, stimulus: int = 0, trial: int = 0, beyond_
     beyond_ms
         Record this much longer (ms) than the trained window.
     """
+    instance("trained", trained, Trained, made_by="give what hpcspike.train returns")
+    trained.check_set("stimulus", stimulus)
+    whole_number("trial", trial)
     problem, samples = trained.problem, _n_samples(trained, beyond_ms)
     simulation, every = trained.copy_simulation(), problem.steps_per_sample
     begin_trial(trained, simulation, stimulus, trial)
@@ -219,7 +237,7 @@ def _run(simulation: Simulation, begin: int, end: int, external: np.ndarray | No
 
 
 def _n_samples(trained: Trained, beyond_ms: float) -> int:
-    return trained.problem.n_samples + round(beyond_ms / trained.problem.grid_ms)
+    return trained.problem.n_samples + trained.check_beyond(beyond_ms)
 
 
 def _wrapped(difference: np.ndarray) -> np.ndarray:

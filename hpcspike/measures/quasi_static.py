@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from hpcspike.checks import choice, instance, number, whole_number
 from hpcspike.engine.trained import Trained
 from hpcspike.errors import SpecError
 from hpcspike.measures.bins import binned_duration, binned_mean
 from hpcspike.measures.correlation import pearson
 from hpcspike.measures.rates import binned_rates
 from hpcspike.model.transfer import Transfer, rate_of_input
+from hpcspike.shown import short_repr
 
 DriveEntered = Literal["single_trial", "trial_mean", "target"]
 """Which drive the prediction starts from; the paper does not say."""
@@ -36,6 +38,9 @@ class QuasiStatic(NamedTuple):
     rate_of_rates: np.ndarray
     correlation_rate_of_drive: np.ndarray
     correlation_rate_of_rates: np.ndarray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def predict_quasi_static(
@@ -78,6 +83,14 @@ def predict_quasi_static(
     SpecError
         If the neurons are no theta neurons, or drive targets are asked for after rate training.
     """
+    instance("trained", trained, Trained, made_by="give what hpcspike.train returns")
+    trained.check_set("stimulus", stimulus)
+    whole_number("trials", trials, least=1)
+    choice("drive", drive, get_args(DriveEntered))
+    choice("transfer", transfer, get_args(Transfer))
+    number("bin_ms", bin_ms, above=0.0, unit="ms")
+    if smoothing is not None:
+        number("smoothing", smoothing, above=0.0)
     problem = trained.problem
     _refuse(trained, drive)
     whole_ms = binned_duration(problem.duration_ms, bin_ms, unit_ms=problem.grid_ms)
@@ -145,3 +158,5 @@ def _refuse(trained: Trained, drive: DriveEntered) -> None:
         raise SpecError(
             "drive = target needs drive targets, but training.variable = rate; choose single_trial or trial_mean"
         )
+    if drive == "target":
+        trained.problem.require_targets("drive = target")

@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hpcspike.checks import instance, neuron_numbers, number
 from hpcspike.engine.simulation import Spikes
 from hpcspike.errors import SpecError
+from hpcspike.shown import short_repr
 from hpcspike.spec.experiment import is_multiple, n_steps
 
 
@@ -23,6 +25,9 @@ class BinnedRates(NamedTuple):
     rate: np.ndarray
     trial_sd: np.ndarray
 
+    def __repr__(self) -> str:
+        return short_repr(self)
+
 
 class Raster(NamedTuple):
     """Spikes of chosen neurons in all trials; arrays (spikes,): time_ms from the end of the cue, neuron, trial."""
@@ -30,6 +35,9 @@ class Raster(NamedTuple):
     time_ms: np.ndarray
     neuron: np.ndarray
     trial: np.ndarray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def binned_rates(
@@ -60,6 +68,12 @@ def binned_rates(
     SpecError
         If the bin is no multiple of the step, or does not divide the duration.
     """
+    _require_spikes(spikes)
+    if not spikes:
+        raise SpecError("spikes is empty: give one entry per trial, and one trial at least")
+    instance("neurons", neurons, range, made_by="give for example problem.neurons")
+    for name, value in (("step_ms", step_ms), ("duration_ms", duration_ms), ("bin_ms", bin_ms)):
+        number(name, value, above=0.0, unit="ms")
     if not (bin_ms > 0 and is_multiple(bin_ms, step_ms) and is_multiple(duration_ms, bin_ms)):
         raise SpecError(
             f"bin_ms = {bin_ms:g} ms must be a multiple of the step of {step_ms:g} ms and divide the duration of "
@@ -80,6 +94,13 @@ def binned_rates(
     return BinnedRates(bin_ms * (np.arange(bins) + 0.5), per_second * mean, per_second * np.sqrt(variance))
 
 
+def _require_spikes(spikes: Sequence[Spikes]) -> None:
+    made_by = "give what Trained.evoke returns as spikes, one entry per trial"
+    instance("spikes", spikes, (list, tuple), made_by=made_by)
+    for trial in spikes:
+        instance("spikes[...]", trial, Spikes, made_by=made_by)
+
+
 def raster(spikes: Sequence[Spikes], neurons: Sequence[int], *, step_ms: float) -> Raster:
     """The spikes of ``neurons`` in every trial, trial by trial; each at the end of its step, as files have it.
 
@@ -91,11 +112,19 @@ def raster(spikes: Sequence[Spikes], neurons: Sequence[int], *, step_ms: float) 
         Numbers of the neurons to keep.
     step_ms
         Length of a step in ms.
+
+    Raises
+    ------
+    SpecError
+        If a neuron has no number, or the step no length.
     """
+    _require_spikes(spikes)
+    number("step_ms", step_ms, above=0.0, unit="ms")
+    chosen_neurons = neuron_numbers("neurons", neurons)
     times, which, trials = [np.zeros(0)], [np.zeros(0, np.int32)], [np.zeros(0, np.int64)]
-    for number, trial in enumerate(spikes):
-        chosen = np.isin(trial.neuron, np.asarray(neurons))
+    for index, trial in enumerate(spikes):
+        chosen = np.isin(trial.neuron, chosen_neurons)
         times.append((trial.step[chosen] + 1.0) * step_ms)
         which.append(trial.neuron[chosen])
-        trials.append(np.full(int(chosen.sum()), number))
+        trials.append(np.full(int(chosen.sum()), index))
     return Raster(np.concatenate(times), np.concatenate(which), np.concatenate(trials))

@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hpcspike.checks import array, instance, whole_number
 from hpcspike.engine.trained import Trained
 from hpcspike.errors import SpecError
 from hpcspike.measures.altered import with_weights
 from hpcspike.measures.performance import MEASURES, measure_performance
 from hpcspike.model.random_streams import stream
+from hpcspike.shown import short_repr
 
 
 class Shuffle(NamedTuple):
@@ -29,6 +31,9 @@ class Shuffle(NamedTuple):
     rate_of_drive: np.ndarray
     binned: np.ndarray
     rate: np.ndarray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def measure_shuffles(
@@ -65,8 +70,13 @@ def measure_shuffles(
     SpecError
         If a share is none, or ``n_recorded`` does not fit the network.
     """
-    if not 1 <= n_recorded <= trained.problem.n_neurons:
-        raise SpecError(f"n_recorded = {n_recorded}: must be 1 to {trained.problem.n_neurons}, the size of the network")
+    instance("trained", trained, Trained, made_by="give what hpcspike.train returns")
+    trained.check_set("target_set", target_set)
+    whole_number("n_recorded", n_recorded, least=1, most=trained.problem.n_neurons, of="the size of the network")
+    whole_number("draws", draws, least=1)
+    array("fractions", fractions, shape=(None,), axes="one or more shares of the synapses")
+    if not trained.judged(target_set)[:n_recorded].all():
+        raise SpecError(f"n_recorded = {n_recorded}: some of these neurons have no target (NaN)")
     for fraction in fractions:
         if not 0 <= fraction <= 1:
             raise SpecError(f"fraction = {fraction:g} of synapses shuffled: must be 0 to 1")

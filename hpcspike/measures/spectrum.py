@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from hpcspike.checks import number
+from hpcspike.errors import DataError
 from hpcspike.measures.correlation import centred
 
 
@@ -48,6 +50,10 @@ def fast_share(time_courses: np.ndarray, *, grid_ms: float, fast_time_ms: float)
     fast_time_ms
         x of the cut-off 1 / (2 pi x) in ms.
     """
+    number("grid_ms", grid_ms, above=0.0, unit="ms")
+    number("fast_time_ms", fast_time_ms, above=0.0, unit="ms")
+    if not np.asarray(time_courses).size or not np.isfinite(time_courses).all():
+        raise DataError("time_courses must hold finite numbers, (..., samples), and one sample at least")
     return share_of(*band_powers(time_courses, grid_ms=grid_ms, fast_time_ms=fast_time_ms))
 
 

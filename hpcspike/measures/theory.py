@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from hpcspike.checks import number
+
 
 def tracking_scale(tau_syn_ms: float, tau_corr_ms: float) -> float:
     """eps_track = tau_s / (4 pi tau_c), the prefactor as printed in Methods.
@@ -15,6 +17,9 @@ def tracking_scale(tau_syn_ms: float, tau_corr_ms: float) -> float:
     tau_corr_ms
         Correlation time tau_c of the targets in ms.
     """
+    number("tau_syn_ms", tau_syn_ms, above=0.0, unit="ms")
+    if not (isinstance(tau_corr_ms, float) and math.isnan(tau_corr_ms)):  # targets of another kind have none
+        number("tau_corr_ms", tau_corr_ms, above=0.0, unit="ms")
     return tau_syn_ms / (4.0 * math.pi * tau_corr_ms)
 
 
@@ -30,4 +35,7 @@ def sampling_scale(n_neurons: int, tau_syn_ms: float, tau_ms: float) -> float:
     tau_ms
         Membrane time constant tau in ms.
     """
+    number("n_neurons", n_neurons, above=0)
+    number("tau_syn_ms", tau_syn_ms, above=0.0, unit="ms")
+    number("tau_ms", tau_ms, above=0.0, unit="ms")
     return 1.0 / math.sqrt(n_neurons * tau_syn_ms / tau_ms)

@@ -84,4 +84,6 @@ def build_problem(experiment: Experiment, *, block: tuple[int, int] | None = Non
         seed=experiment.seed,
         replicate=experiment.replicate,
         recording=recording,
+        training=experiment.training,
+        diverged_drive=experiment.measures.diverged_drive,
     )

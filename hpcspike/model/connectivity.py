@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hpcspike.model.random_streams import stream
+from hpcspike.shown import short_repr
 from hpcspike.spec.connectivity import BalancedConnectivity, Connectivity, DaleConnectivity, GaussianConnectivity
 from hpcspike.spec.experiment import Experiment
 
@@ -21,6 +22,9 @@ class Rows(NamedTuple):
     start: np.ndarray
     presynaptic: np.ndarray
     weight: np.ndarray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def build_rows(connectivity: Connectivity, n_neurons: int, neurons: range, *, seed: int, replicate: int) -> Rows:

@@ -21,6 +21,7 @@ from hpcspike.model.recording_table import (
     refused,
     unreadable,
 )
+from hpcspike.plugins import without_pickles
 from hpcspike.spec.recorded import RecordedTargets
 
 if TYPE_CHECKING:
@@ -54,9 +55,12 @@ def _read_dataset(
     import xarray as xr
 
     try:
-        with xr.open_dataset(
-            path, engine=engine, decode_times=False, mask_and_scale=False, chunks=None, **options
-        ) as opened:
+        with (
+            without_pickles(),
+            xr.open_dataset(
+                path, engine=engine, decode_times=False, mask_and_scale=False, chunks=None, **options
+            ) as opened,
+        ):
             dataset = _decoded(path, opened, kind)
             return _table(path, dataset, _chosen_array(path, dataset, targets.variable), targets, kind)
     except DataError:

@@ -6,16 +6,32 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpcspike.errors import DataError
+from hpcspike.checks import instance, number, shown, whole_number
+from hpcspike.errors import DataError, SpecError
 from hpcspike.model.connectivity import Rows, rows_from_dense
 from hpcspike.neurons import find_model
-from hpcspike.spec.experiment import Neuron, Protocol, Synapse, ThetaNeuron, UserNeuron, is_multiple, n_steps
+from hpcspike.shown import Shown
+from hpcspike.spec.experiment import (
+    IzhikevichNeuron,
+    LifNeuron,
+    Neuron,
+    Protocol,
+    Synapse,
+    TanhNeuron,
+    ThetaNeuron,
+    Training,
+    UserNeuron,
+    is_multiple,
+    n_steps,
+)
+
+NEURONS = (ThetaNeuron, LifNeuron, IzhikevichNeuron, TanhNeuron, UserNeuron)
 
 if TYPE_CHECKING:
     from hpcspike.model.recordings import Recording
 
 
-class Problem:
+class Problem(Shown):
     """A network, what its neurons are asked to do, and the state it starts from.
 
     This is the expert's door: anybody's arrays can be trained. `hpcspike.model.build.build_problem` makes one from
@@ -28,9 +44,13 @@ class Problem:
     plastic
         Boolean mask (N, N) of trained synapses; default: the non-zero weights. Non-zero weights outside the mask stay
         fixed.
+    fixed
+        Weights (N, N) of fixed synapses, where a pair may have one beside its plastic one; ``weights`` are then those
+        of the plastic synapses alone, and 0 outside of ``plastic``.
     targets
         (N, n_samples) or (n_sets, N, n_samples): drives (dimensionless) or rates (spikes per tau), sample m at time
-        (m + 1) ``grid_ms`` after the end of the cue.
+        (m + 1) ``grid_ms`` after the end of the cue. A neuron without plastic synapses needs none: NaN (or None) in its
+        whole row leaves it out of the learning curve and of all measures of how targets are followed.
     stimuli
         (N,) or (n_sets, N): external input during the cue of each target set.
     phase
@@ -46,12 +66,17 @@ class Problem:
         none.
     seed, replicate
         Key of the random initial phases of test trials.
+    training
+        How `hpcspike.train` trains it unless told otherwise; default: as the paper does.
 
     Raises
     ------
     DataError
-        If a shape is inconsistent or a value is not finite.
+        If a shape is inconsistent, a value is not finite, or it is unclear which synapses are fixed.
     """
+
+    training: Training | None = None
+    diverged_drive: float | None = None
 
     def __init__(
         self,
@@ -61,6 +86,7 @@ class Problem:
         stimuli: Any,
         phase: Any,
         plastic: Any = None,
+        fixed: Any = None,
         filtered: Any = None,
         neuron: Neuron | None = None,
         synapse: Synapse | None = None,
@@ -70,35 +96,47 @@ class Problem:
         noise: Any = None,
         seed: int = 1,
         replicate: int = 0,
+        training: Training | None = None,
     ) -> None:
-        dense = np.asarray(weights.toarray() if hasattr(weights, "toarray") else weights, dtype=np.float64)
-        if dense.ndim != 2 or dense.shape[0] != dense.shape[1]:
-            raise DataError(f"weights has shape {dense.shape}: must be (N, N)")
+        dense = _matrix("weights", weights)
         size = dense.shape[0]
-        mask = dense != 0 if plastic is None else _dense(plastic).astype(bool)
-        if mask.shape != dense.shape:
-            raise DataError(f"plastic has shape {mask.shape}: must be that of weights, {dense.shape}")
-        goals = np.asarray(targets, dtype=np.float64)
-        cues = np.asarray(stimuli, dtype=np.float64)
+        mask = dense != 0 if plastic is None else _mask(plastic, size)
+        outside = np.where(mask, 0.0, dense)
+        static = outside if fixed is None else _matrix("fixed", fixed, size)
+        if fixed is None and plastic is not None:
+            _refuse_ambiguous(dense, mask)
+        elif outside.any():
+            raise DataError(
+                f"weights has {np.count_nonzero(outside)} non-zero entries outside of plastic, but fixed is given, "
+                "which holds all fixed synapses: set them to 0, or add them to fixed"
+            )
+        for name, section, kind in (
+            ("neuron", neuron, NEURONS), ("synapse", synapse, Synapse), ("protocol", protocol, Protocol),
+            ("training", training, Training),
+        ):  # fmt: skip
+            if section is not None:
+                instance(name, section, kind, made_by=f"a section of an experiment, as in load(PATH).{name}")
+        goals, cues = _numbers("targets", _with_rows(targets)), _numbers("stimuli", stimuli)
         goals = goals[None] if goals.ndim == 2 else goals
         cues = cues[None] if cues.ndim == 1 else cues
         self._fill(
             n_neurons=size,
             first=0,
             plastic=rows_from_dense(dense, mask),
-            static=rows_from_dense(dense, (dense != 0) & ~mask),
+            static=rows_from_dense(static, static != 0),
             targets=goals,
             stimuli=cues,
-            phase=np.asarray(phase, dtype=np.float64),
-            filtered=np.zeros(size) if filtered is None else np.asarray(filtered, dtype=np.float64),
+            phase=_numbers("phase", phase),
+            filtered=np.zeros(size) if filtered is None else _numbers("filtered", filtered),
             neuron=neuron or ThetaNeuron(),
             synapse=synapse or Synapse(),
             protocol=protocol or Protocol(),
-            stimulus_ms=stimulus_ms,
-            grid_ms=grid_ms,
-            noise=None if noise is None else np.ascontiguousarray(noise, dtype=np.float64),
-            seed=seed,
-            replicate=replicate,
+            stimulus_ms=number("stimulus_ms", stimulus_ms, unit="ms"),
+            grid_ms=number("grid_ms", grid_ms, unit="ms"),
+            noise=None if noise is None else np.ascontiguousarray(_numbers("noise", noise)),
+            seed=whole_number("seed", seed),
+            replicate=whole_number("replicate", replicate),
+            training=training,
         )
 
     @classmethod
@@ -129,7 +167,10 @@ class Problem:
         input: np.ndarray | None = None,
         noise: np.ndarray | None = None,
         recording: Recording | None = None,
+        training: Training | None = None,
+        diverged_drive: float | None = None,
     ) -> None:
+        self.training, self.diverged_drive = training, diverged_drive
         self.n_neurons, self.first = n_neurons, first
         self.plastic, self.static = plastic, static
         self.targets, self.stimuli = targets, stimuli
@@ -158,13 +199,33 @@ class Problem:
         for name, (array, shape) in expected.items():
             if array.shape != shape:
                 raise DataError(f"{name} has shape {array.shape}: must be {shape}")
-        for name in ("targets", "stimuli", "phase", "filtered"):
+        self._check_targets()
+        for name in ("stimuli", "phase", "filtered"):
             if not np.isfinite(getattr(self, name)).all():
                 raise DataError(f"{name} holds NaN or infinite values: every entry must be a finite number")
         if not (np.isfinite(self.plastic.weight).all() and np.isfinite(self.static.weight).all()):
             raise DataError("weights holds NaN or infinite values: every entry must be a finite number")
         self._check_times()
         self._check_noise()
+
+    def _check_targets(self) -> None:
+        untargeted = np.isnan(self.targets).all(axis=2)
+        wrong = ~(np.isfinite(self.targets).all(axis=2) | untargeted)
+        if wrong.any():
+            neuron = self.first + int(np.argwhere(wrong)[0][1])
+            raise DataError(
+                f"targets holds NaN or infinite values (neuron {neuron}): every entry must be a finite number; a "
+                "neuron without plastic synapses may have NaN in its whole row, if it has no target"
+            )
+        trained = untargeted & (self.in_degree > 0)
+        if trained.any():
+            neuron = self.first + int(np.argwhere(trained)[0][1])
+            raise DataError(
+                f"targets of neuron {neuron} are NaN, but it has plastic synapses, which need a target: give it one, "
+                "or take its row out of plastic"
+            )
+        if self.n_rows == self.n_neurons and untargeted.all(axis=1).any():
+            raise DataError("targets are NaN for all neurons: at least one must have a target in every set")
 
     def _check_noise(self) -> None:
         if self.noise is None:
@@ -210,6 +271,30 @@ class Problem:
     def neurons(self) -> range:
         """The neurons of this block."""
         return range(self.first, self.first + self.n_rows)
+
+    def require_targets(self, what: str) -> None:
+        """A SpecError unless all neurons have a target; ``what`` begins it."""
+        if not self.has_target.all():
+            without = int((~self.has_target).any(axis=0).sum())
+            raise SpecError(f"{what} needs the targets of all neurons, but {without} have none (NaN)")
+
+    @property
+    def has_target(self) -> np.ndarray:
+        """Which neurons of the block have a target, (n_sets, n_rows) bool: all, but for untrained ones given as NaN."""
+        return np.asarray(~np.isnan(self.targets[:, :, 0]))
+
+    def _told(self) -> list[tuple[str, str]]:
+        block = (
+            "" if self.n_rows == self.n_neurons else f" (this block: {self.first} to {self.first + self.n_rows - 1})"
+        )
+        without = int((~self.has_target).any(axis=0).sum())
+        lacking = f", {without} neurons without a target" if without else ""
+        return [
+            ("neurons", f"{self.n_neurons} {self.neuron.model}{block}"),
+            ("synapses", f"{len(self.plastic.weight):,} plastic, {len(self.static.weight):,} fixed"),
+            ("targets", f"{self.n_sets} of {self.duration_ms:g} ms every {self.grid_ms:g} ms{lacking}"),
+            ("cue", f"{self.stimulus_ms:g} ms"),
+        ]
 
     @property
     def n_recorded(self) -> int:
@@ -257,5 +342,55 @@ class Problem:
         return n_steps(self.grid_ms, self.neuron.step_ms)
 
 
-def _dense(mask: Any) -> np.ndarray:
-    return np.asarray(mask.toarray() if hasattr(mask, "toarray") else mask)
+def _matrix(name: str, values: Any, size: int | None = None) -> np.ndarray:
+    dense = _numbers(name, _dense(values))
+    if dense.ndim != 2 or dense.shape[0] != dense.shape[1] or size not in (None, len(dense)) or not len(dense):
+        raise DataError(f"{name} has shape {dense.shape}: must be {'(N, N)' if size is None else (size, size)}")
+    return dense
+
+
+def _mask(plastic: Any, size: int) -> np.ndarray:
+    given = _dense(plastic)
+    if given.shape != (size, size):
+        raise DataError(f"plastic has shape {given.shape}: must be that of weights, {(size, size)}")
+    if given.dtype != bool and not np.isin(given, (0, 1)).all():
+        raise DataError(
+            "plastic must be a mask of True and False (or 0 and 1): which synapses are trained, not weights"
+        )
+    return given.astype(bool)
+
+
+def _refuse_ambiguous(weights: np.ndarray, mask: np.ndarray) -> None:
+    """Weights on some of the plastic synapses only: are they where these start, or fixed synapses beside them?"""
+    there = np.count_nonzero(weights[mask])
+    if 0 < there < np.count_nonzero(mask):
+        raise DataError(
+            f"{there} of the {np.count_nonzero(mask)} synapses in plastic have a weight, the others have none: it is "
+            "unclear whether these weights belong to fixed synapses beside the plastic ones (give them as fixed=, and "
+            "weights of 0 there), or are where training starts (then give the fixed ones as fixed=, zeros if there are "
+            "none)"
+        )
+
+
+def _numbers(name: str, values: Any) -> np.ndarray:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError(f"{name} = {shown(values)}: must be an array of numbers") from None
+
+
+def _with_rows(targets: Any) -> Any:
+    """A list of time courses in which None stands for a neuron without a target, with rows of NaN in their place."""
+    if not isinstance(targets, (list, tuple)) or not any(row is None for row in targets):
+        return targets
+    length = next((len(row) for row in targets if row is not None and np.ndim(row) == 1), 0)
+    return [np.full(length, np.nan) if row is None else row for row in targets]
+
+
+def _dense(values: Any) -> np.ndarray:
+    try:
+        return np.asarray(values.toarray() if hasattr(values, "toarray") else values)
+    except (TypeError, ValueError):
+        raise DataError(
+            f"{shown(type(values).__name__)} is no matrix: weights, plastic and fixed must be (N, N)"
+        ) from None

@@ -12,7 +12,7 @@ from hpcspike.engine.stopping import Interrupts
 from hpcspike.engine.training import OnLoop
 from hpcspike.learners.assignment import learner_of
 from hpcspike.learners.interface import Learner
-from hpcspike.measures.evaluate import Evaluation
+from hpcspike.measures.evaluation import Evaluation
 from hpcspike.runs.scores import evaluate_learner
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.identity import canonical

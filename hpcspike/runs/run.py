@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpcspike import provenance
+from hpcspike.checks import instance
+from hpcspike.compiling import compile_seconds, working_seconds
 from hpcspike.engine.communication import World, connect
 from hpcspike.engine.output import DatasetOutput, Output, StoreOutput, claimed_over_ranks, put, whole_over_ranks
 from hpcspike.engine.trained import Trained
 from hpcspike.hdf5_files import write_unfinished
 from hpcspike.learners.assignment import carrier_of
 from hpcspike.learners.interface import Learner
-from hpcspike.measures.evaluate import Evaluation
+from hpcspike.measures.evaluation import Evaluation
 from hpcspike.model.stand_in import stand_in_attributes
 from hpcspike.model.unit_labels import recording_time, unit_labels
 from hpcspike.runs.point import fit_and_evaluate
@@ -79,6 +80,8 @@ def run(
         what = repr(str(experiment)) if isinstance(experiment, (str, Path)) else f"a {type(experiment).__name__}"
         load = f"hpcspike.load({what})" if isinstance(experiment, (str, Path)) else "hpcspike.load(PATH)"
         raise TypeError(f"hpcspike.run takes one experiment, not {what}: give what {load} returns")
+    if world is not None:
+        instance("world", world, World, made_by="give what hpcspike.engine.communication.connect() returns")
     world = world or connect()
     learner, evaluation = fit_and_evaluate(
         experiment, threads=threads, progress=progress, on_loop=on_loop, world=world
@@ -133,7 +136,7 @@ def train_to_store(
         If it cannot be written, as on a full disk.
     """
     world = world or connect()
-    began = time.perf_counter()
+    began = working_seconds(), compile_seconds()
     world.phases.reset()
     with claimed_over_ranks(path, world):  # from the beginning: whoever comes second is told before it works
         learner, evaluation = fit_and_evaluate(
@@ -144,7 +147,7 @@ def train_to_store(
 
 def _written(
     experiment: Experiment, path: Path, learner: Learner, evaluation: Evaluation, *, world: World, threads: int,
-    began: float,
+    began: tuple[float, float],
 ) -> dict[str, Any]:  # fmt: skip
     """Write a trained network; what is known of where it comes from."""
     with whole_over_ranks(path, world) as unfinished:
@@ -155,7 +158,8 @@ def _written(
             output = StoreOutput(world, unfinished)
         with world.phases("write"):
             coordinates = _write(output, experiment, learner, evaluation)
-        record = provenance.of_ranks(world) | {"wall_seconds": time.perf_counter() - began}
+        spent = {"wall_seconds": working_seconds() - began[0], "compile_seconds": compile_seconds() - began[1]}
+        record = provenance.of_ranks(world) | spent
         if world.rank == 0:
             record = provenance.collect(n_ranks=world.size, n_threads=threads) | record
         output.finish({**_attributes(experiment), "provenance": json.dumps(record)}, coordinates)

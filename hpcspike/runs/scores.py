@@ -11,7 +11,7 @@ from hpcspike.learners.interface import Learner
 from hpcspike.learners.tasks import Tested, assess
 from hpcspike.learners.trials import Task, carrier_dimension
 from hpcspike.measures.correlation import centred, pearson
-from hpcspike.measures.evaluate import Evaluation, evaluate
+from hpcspike.measures.evaluation import Evaluation, evaluate
 from hpcspike.measures.spectrum import fast_share, spectral_index
 from hpcspike.measures.status import classify, silent_share
 from hpcspike.spec.experiment import Experiment, Measures
@@ -52,7 +52,7 @@ def evaluate_learner(learner: Learner, experiment: Experiment, *, tested: Tested
 def judge(
     task: Task, tested: Tested, measures: Measures
 ) -> tuple[dict[str, float | int], np.ndarray | None]:  # fmt: skip
-    """Measures of tests of a learner on its own, as `hpcspike.measures.evaluate` has them, and (d,) correlations.
+    """Measures of tests of a learner on its own, as `hpcspike.measures.evaluation` has them, and (d,) correlations.
 
     Of a task whose trials differ, only correlation and rate: the others compare answers to one and the same target.
     Where answers are right or wrong, only the rate and the share of silent neurons.

@@ -3,15 +3,61 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from hpcspike.shown import brief, html_table
 
 
 class Section(BaseModel):
     """A frozen part of an experiment; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
+
+    def changed(self, changes: Mapping[str, Any] | None = None, /, **more: Any) -> Self:
+        """A validated copy in which some keys have other values.
+
+        Parameters
+        ----------
+        changes, **more
+            Key -> value; a key of a section in this one has dots: ``experiment.changed({"training.n_loops": 3})``. A
+            whole section may be given as a mapping or as a section.
+
+        Raises
+        ------
+        SpecError
+            If a key is unknown, or a value cannot be; key, value and what is allowed are named.
+        """
+        from hpcspike.spec.load import changed
+
+        return changed(self, {**(changes or {}), **more})
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy; what ``update`` changes is validated, as by `changed`, for which pydantic would take anything."""
+        copy = super().model_copy(deep=deep)
+        return copy.changed(update) if update else copy
+
+    def __repr__(self) -> str:
+        """The keys that are not at their defaults, in one line."""
+        return f"{type(self).__name__}({', '.join(self._told())})"
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def _told(self) -> Iterator[str]:
+        # sections by their choice (kind or model) and what differs from its defaults
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            chosen = name in ("kind", "model")
+            if chosen or (value != field.get_default(call_default_factory=True)):
+                yield f"{name}={brief(value)}"
+
+    def _repr_html_(self) -> str:
+        """The same as a table, for notebooks."""
+        rows = [part.split("=", 1) for part in self._told()]
+        return html_table(type(self).__name__, rows)
 
 
 def quantity(default: Any = ..., *, unit: str = "", paper: str = "", doc: str = "", **bounds: Any) -> Any:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import inspect
 import json
 import os.path
 from pathlib import Path
@@ -29,15 +27,13 @@ def canonical(experiment: Experiment) -> dict[str, Any]:
         if document["targets"]["layout"] == "unit_by_time":  # the only order before there was a choice
             document["targets"]["layout"] = None
     if isinstance(experiment.neuron, UserNeuron):
-        from hpcspike.neurons import source_digest  # which imports this package
+        from hpcspike.neurons import identity as identity_of_model  # which imports this package
 
-        name = experiment.neuron.source.rpartition(":")[2]
-        document["neuron"]["source"] = f"sha256:{source_digest(experiment.neuron.source)}:{name}"
+        document["neuron"] = identity_of_model(experiment.neuron, experiment.network.n_neurons)
     if isinstance(experiment.learner, UserLearner):
-        from hpcspike.learners import learner_class  # which imports this package
+        from hpcspike.learners import identity as identity_of_learner  # which imports this package
 
-        path = experiment.learner.path
-        document["learner"]["path"] = f"sha256:{_class_digest(learner_class(path))}:{path.rpartition(':')[2]}"
+        document["learner"] |= identity_of_learner(experiment.learner.path)
     return document
 
 
@@ -66,15 +62,6 @@ def file_digest(path: Path) -> str:
         reason = error.strerror or error
         raise DataError(f"targets.path = {path}: cannot be read ({reason}); check path and permissions") from None
     return digest.hexdigest()
-
-
-@functools.cache
-def _class_digest(found: type) -> str:
-    """SHA-256 (hex) of the file in which a class is written; what that file imports does not count."""
-    try:
-        return hashlib.sha256(Path(inspect.getfile(found)).read_bytes()).hexdigest()
-    except (OSError, TypeError):  # a notebook
-        return hashlib.sha256(f"{found.__module__}:{found.__qualname__}".encode()).hexdigest()
 
 
 def _digest(document: Any) -> str:

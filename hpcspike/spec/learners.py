@@ -183,7 +183,8 @@ class UserLearner(_Other):
 
     kind: Literal["user"]
     path: str = quantity(
-        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", doc="Import path package.module:Class; see hpcspike.learners."
+        pattern=r"^([A-Za-z_][\w.]*|.+\.py):[A-Za-z_]\w*$",
+        doc="Where the class is: package.module:Class, or file.py:Class with a path from the YAML file.",
     )
     settings: dict[str, Any] = quantity({}, doc="What the class is called with.")
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from hpcspike import checks
 from hpcspike.errors import SpecError
 from hpcspike.paths import expanded, is_address
+from hpcspike.plugins import CODE
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.study import Study, StudyRun
 from hpcspike.spec.sweep import Linspace, Logspace, Sweep, set_dotted
 from hpcspike.spec.targets import GENERATED
 
 _MOST_HINTS = 3
+
+AnySection = TypeVar("AnySection", bound=BaseModel)
 
 
 def load(
@@ -40,6 +45,8 @@ def load(
         If the file is missing, not YAML, or says something that cannot be run.
     """
     path = expanded(path)
+    if changes is not None and not isinstance(changes, dict):
+        raise TypeError(f"changes = {checks.shown(changes)}: must map dotted keys to values")
     document = read_document(path, size=size)
     for dotted, value in (changes or {}).items():
         set_dotted(document, dotted, value)
@@ -162,24 +169,26 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def anchor_paths(document: Any, folder: Path) -> None:
-    """Make paths of recorded targets and of neuron models absolute, relative to the file that names them."""
+    """Make paths of recorded targets and of a user's code absolute, relative to the file that names them."""
     targets = document.get("targets") if isinstance(document, dict) else None
     if isinstance(targets, dict) and isinstance(targets.get("path"), str):
         targets["path"] = _anchored(targets["path"], folder)
-    neuron = document.get("neuron") if isinstance(document, dict) else None
-    if isinstance(neuron, dict) and "source" in neuron:
-        neuron["source"] = _anchored_source(neuron["source"], folder)
+    for name, key in CODE.items():
+        section = document.get(name) if isinstance(document, dict) else None
+        if isinstance(section, dict) and key in section:
+            section[key] = _anchored_source(section[key], folder)
 
 
 def anchor_axes(axes: Any, folder: Path) -> None:
-    """Make paths of recorded targets and of neuron models absolute where a sweep varies them."""
+    """Make paths of recorded targets and of a user's code absolute where a sweep varies them."""
     if not isinstance(axes, dict):
         return
     if isinstance(axes.get("targets.path"), list):
         axes["targets.path"] = [_anchored(path, folder) for path in axes["targets.path"]]
-    if isinstance(axes.get("neuron.source"), list):
-        axes["neuron.source"] = [_anchored_source(source, folder) for source in axes["neuron.source"]]
-    for section in ("targets", "neuron"):
+    for axis in map(".".join, CODE.items()):
+        if isinstance(axes.get(axis), list):
+            axes[axis] = [_anchored_source(source, folder) for source in axes[axis]]
+    for section in ("targets", *CODE):
         for value in axes[section] if isinstance(axes.get(section), list) else []:
             anchor_paths({section: value}, folder)
 
@@ -191,7 +200,7 @@ def _anchored(path: Any, folder: Path) -> Any:
 
 
 def _anchored_source(source: Any, folder: Path) -> Any:
-    """The source of a user's neuron model, the file in it made absolute if it names one."""
+    """The source of a user's code, the file in it made absolute if it names one."""
     place, colon, name = source.rpartition(":") if isinstance(source, str) else ("", "", "")
     return f"{_anchored(place, folder)}{colon}{name}" if place.endswith(".py") else source
 
@@ -202,6 +211,23 @@ def validate_experiment(document: dict[str, Any], *, source: str = "experiment")
         return Experiment.model_validate(document)
     except ValidationError as error:
         raise SpecError(_explained(error, Experiment, source)) from None
+
+
+def changed(section: AnySection, changes: Mapping[str, Any]) -> AnySection:
+    """A validated copy of a section, experiment or sweep with other values for some (dotted) keys."""
+    document = {name: getattr(section, name) for name in section.model_fields_set}
+    for dotted, value in changes.items():
+        top, dot, _ = dotted.partition(".")
+        below = document.get(top, getattr(section, top, {})) if dot else {}
+        if isinstance(below, BaseModel):
+            document[top] = below.model_dump(exclude_unset=True)
+        elif dot:
+            document[top] = copy.deepcopy(below)  # a free mapping, which stays what it was in the original
+        set_dotted(document, dotted, value)
+    try:
+        return type(section).model_validate(document)
+    except ValidationError as error:
+        raise SpecError(_explained(error, type(section), "changed")) from None
 
 
 def validate_sweep(document: dict[str, Any], *, source: str = "sweep") -> Sweep:

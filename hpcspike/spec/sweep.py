@@ -135,6 +135,11 @@ class Sweep(Section):
             count *= length
         return count
 
+    def _told(self) -> Iterator[str]:
+        yield f"name={self.name!r}"
+        yield f"points={self.n_points} = {' x '.join(f'{length} {key}' for key, length in self.shape.items())}"
+        yield from (part for part in super()._told() if part.startswith("experiment="))
+
     def columns(self) -> dict[str, Sequence[Any]]:
         """The values along every axis (dotted names), replicates last."""
         return {**{key: axis_values(axis) for key, axis in self.axes.items()}, "replicate": range(self.replicates)}

@@ -27,7 +27,7 @@ class Networks(NamedTuple):
 
 
 def _recall(networks: Networks, probe: sections.RecallProbe) -> Arrays:
-    from hpcspike.measures.recall import recall
+    from hpcspike.measures.successive_recall import recall
 
     found = recall(networks.trained, trials=probe.trials)
     sets = np.arange(networks.trained.problem.n_sets)
@@ -109,7 +109,7 @@ def _perturbation(networks: Networks, probe: sections.PerturbationProbe) -> Arra
 
 
 def _spectrum(networks: Networks, probe: sections.SpectrumProbe) -> Arrays:
-    from hpcspike.measures.eigenvalues import dale_divisor, eigenvalues
+    from hpcspike.measures.weight_eigenvalues import dale_divisor, eigenvalues
 
     connectivity = networks.experiment.connectivity
     divisor = dale_divisor(connectivity) if isinstance(connectivity, DaleConnectivity) else 1.0
@@ -136,7 +136,7 @@ def _heterogeneity(networks: Networks, probe: sections.HeterogeneityProbe) -> Ar
 
 
 def _signs(networks: Networks, probe: sections.SignsProbe) -> Arrays:
-    from hpcspike.measures.signs import signs
+    from hpcspike.measures.kept_signs import signs
 
     found = signs(networks.trained)
     return {

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hpcspike import provenance
+from hpcspike.compiling import compile_seconds, working_seconds
 from hpcspike.engine.trained import Trained
 from hpcspike.engine.training import OnLoop
 from hpcspike.errors import SpecError
@@ -54,7 +54,7 @@ def run_of_study(
         Scalars of `POINT_RESULTS`, the learning curve, the probes' variables and, for the first replicate, the time
         courses that ``shown`` asks for. The experiment and where the numbers come from are attributes.
     """
-    began = time.perf_counter()
+    began, compiled = working_seconds(), compile_seconds()
     experiment, asked = study.experiment_of(run), study.probes.of(run.variant)
     refuse_probes(asked, run, experiment)
     learner, trials = learner_of(experiment, threads=threads), experiment.measures.n_test_trials
@@ -80,7 +80,8 @@ def run_of_study(
     if run.replicate != 0:  # only numbers
         arrays = {name: array for name, array in arrays.items() if not SHOWN_DIMENSIONS & set(array[0])}
     dataset = _dataset(arrays, experiment)
-    record = provenance.collect(n_ranks=1, n_threads=threads) | {"wall_seconds": time.perf_counter() - began}
+    spent = {"wall_seconds": working_seconds() - began, "compile_seconds": compile_seconds() - compiled}
+    record = provenance.collect(n_ranks=1, n_threads=threads) | spent
     dataset.attrs |= {
         "study": study.name,
         "variant": run.variant,

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from hpcspike.compiling import compile_seconds, working_seconds
 from hpcspike.engine.communication import World
 from hpcspike.errors import HpcspikeError, Interrupted, ResourceError, StoreError
 from hpcspike.files import write_json
@@ -93,6 +94,7 @@ def run_batch(
     world: World | None = None,
     on_point: OnPoint | None = None,
     waiting: Callable[[str], None] | None = None,
+    run_user_code: bool = False,
 ) -> BatchReport:
     """Compute the missing points of one batch.
 
@@ -115,11 +117,13 @@ def run_batch(
         Called after each point, on rank 0.
     waiting
         Called with a message if another process holds the batch.
+    run_user_code
+        Whether a user's code that the store names may be run; without it points that need it are refused.
 
     Raises
     ------
     StoreError
-        If there is no such batch, or the store cannot be written.
+        If there is no such batch, or the store cannot be written, or code would be run that may not be.
     ResourceError
         If the disk is full.
     Interrupted
@@ -130,7 +134,9 @@ def run_batch(
     path, world, saving = Path(path), world or World(), saving or Saving()
     with ExitStack() as held:
         try:
-            book = world.agree(lambda: _open(path, batch, threads, world, held, waiting) if world.rank == 0 else None)
+            book = world.agree(
+                lambda: _open(path, batch, threads, world, held, waiting, run_user_code) if world.rank == 0 else None
+            )
             tasks: list[Task] = world.share(book.tasks if book else None)
             _compute(path, tasks, book, threads=threads, saving=saving, world=world, on_point=on_point)
             report = world.agree(lambda: book.finish() if book else None)
@@ -142,13 +148,13 @@ def run_batch(
 class _Book:
     """Rank 0's side of a batch: its tasks, its rows of the store, its provenance record and its report."""
 
-    def __init__(self, store: SweepStore, batch: int, *, threads: int, world: World) -> None:
+    def __init__(self, store: SweepStore, batch: int, *, threads: int, world: World, run_user_code: bool) -> None:
         self._store, self._threads, self._world = store, threads, world
         self._writer = BatchWriter(store, batch)
         missing = self._writer.missing()
         predicted = np.asarray(store.group["predicted_seconds"][:])[missing]
         seconds = predicted * calibration(store)(predicted)
-        experiments = store.experiments(missing)
+        experiments = store.experiments(missing, run_user_code=run_user_code)
         self.tasks = [Task(row, experiments[row], float(s)) for row, s in zip(missing, seconds, strict=True)]
         self.report = BatchReport(batch, already_done=len(self._writer.points) - len(missing))
         self._tracebacks: dict[str, str] = {}
@@ -190,7 +196,10 @@ class _Book:
         if self._record is not None:
             # libraries that do the work are loaded by now
             blas = provenance.blas_libraries()
-            self._record.save(blas=blas, finished=provenance.now(), computed=self.report.computed, **ranks)
+            self._record.save(
+                blas=blas, finished=provenance.now(), computed=self.report.computed,
+                compile_seconds=compile_seconds(), **ranks,
+            )  # fmt: skip
 
     def finish(self) -> BatchReport:
         """Write the receipt if every point is done."""
@@ -214,11 +223,12 @@ def _open(
     world: World,
     held: ExitStack,
     waiting: Callable[[str], None] | None,
+    run_user_code: bool,
 ) -> _Book:
     store = open_store(path, writable=True)
     store.batches.rows(batch)  # refused before its lock is made
     held.enter_context(batch_lock(path, batch, waiting=waiting))
-    return _Book(store, batch, threads=threads, world=world)
+    return _Book(store, batch, threads=threads, world=world, run_user_code=run_user_code)
 
 
 def _compute(
@@ -240,7 +250,7 @@ def _compute(
         stopped = world.share(_time_is_up(saving))
         if stopped:
             break
-        began = time.perf_counter()
+        began = working_seconds()
         checkpoints = world.agree(partial(checkpoints_of, path, task.experiment, task.seconds, saving, world=world))
         try:
             values = _point(task.experiment, threads=threads, world=world, checkpoints=checkpoints)
@@ -253,7 +263,7 @@ def _compute(
             if book is not None:
                 book.add_failure(task, error)
             continue
-        values["wall_seconds"] = seconds = time.perf_counter() - began
+        values["wall_seconds"] = seconds = working_seconds() - began
         values["peak_memory"] = float(world.concatenate(np.array([provenance.peak_memory_mib()])).max())
         if book is not None:
             book.add(task, values, at_once=checkpoints is not None)

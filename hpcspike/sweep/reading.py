@@ -76,7 +76,7 @@ def open_sweep(path: str | Path, *, complete_only: bool = True, provenance: bool
     store = open_store(path)
     # first: a point that is finished while the rest is opened is left out, never shown half
     finished = np.flatnonzero(store.done())
-    sweep = xr.open_zarr(str(path), consolidated=True, chunks={"point": _rows_per_task(store)})
+    sweep = xr.open_zarr(str(path), consolidated=True, zarr_format=3, chunks={"point": _rows_per_task(store)})
     sweep = _in_order(sweep)
     wanted = finished if complete_only else np.flatnonzero(sweep["batch"].values >= 0)
     if len(wanted) < sweep.sizes["point"]:
@@ -138,7 +138,7 @@ def open_network(path: str | Path) -> xr.Dataset:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Failed to open Zarr store", category=RuntimeWarning)
             if path.is_dir():
-                dataset = xr.open_zarr(path, chunks=None)
+                dataset = xr.open_zarr(path, chunks=None, zarr_format=3)
             else:
                 dataset = xr.open_dataset(path, engine="h5netcdf")
     except Exception:  # whatever it is, it is not ours

@@ -73,6 +73,7 @@ def retrain(
     states: str | Path | None = None,
     threads: int = 1,
     progress: bool = False,
+    run_user_code: bool = False,
 ) -> xr.Dataset:
     """Train one point of a sweep again and return everything about it, as `hpcspike.run` does.
 
@@ -94,6 +95,8 @@ def retrain(
         Threads over neurons; the numbers do not depend on it.
     progress
         Show a progress bar.
+    run_user_code
+        Whether a neuron model or learner of a user's own that the store names may be run; look at it before.
 
     Returns
     -------
@@ -104,7 +107,8 @@ def retrain(
     Raises
     ------
     StoreError
-        If there is no such store, or not exactly one such point; the message says which there are.
+        If there is no such store, or not exactly one such point; the message says which there are. Or if the point
+        needs a user's code that may not be run, or that has changed since.
     ResourceError
         If the network does not fit into memory.
 
@@ -114,13 +118,30 @@ def retrain(
     >>> network.attrs["comparison"]                                                           # doctest: +SKIP
     'equal to the sweep bit for bit (22 numbers, 3 learning curves)'
     """
+    return retrain_and_compare(
+        store, point=point, where=where, states=states, threads=threads, progress=progress, run_user_code=run_user_code
+    )[0]
+
+
+def retrain_and_compare(
+    store: str | Path,
+    *,
+    point: int | None = None,
+    where: Mapping[str, Any] | None = None,
+    states: str | Path | None = None,
+    threads: int = 1,
+    progress: bool = False,
+    run_user_code: bool = False,
+) -> tuple[xr.Dataset, Comparison]:
+    """The Dataset of `retrain`, and how its results compare with those of the sweep."""
     opened = open_store(store)
     row = find_point(opened, point=point, where=where)
-    experiment = opened.experiments([row])[row]
+    experiment = opened.experiments([row], run_user_code=run_user_code)[row]
     dataset = _trained(experiment, states, threads=threads, progress=progress)
     comparison = compare(opened, row, dataset)
     parameters = json.dumps(parameters_of(opened, row))
-    return dataset.assign_attrs(sweep=opened.name, point=row, parameters=parameters, comparison=str(comparison))
+    named = {"sweep": opened.name, "point": row, "parameters": parameters, "comparison": str(comparison)}
+    return dataset.assign_attrs(named), comparison
 
 
 def compare(store: SweepStore, row: int, trained: xr.Dataset) -> Comparison:

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from hpcspike import checks
 from hpcspike.errors import StoreError
+from hpcspike.plugins import refuse_unasked, sources
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.identity import experiment_hash
 from hpcspike.spec.load import validate_sweep
@@ -100,13 +102,20 @@ class SweepStore:
         rows = self.batches.rows(batch)
         return [row for row in rows if self.batch_of_row[row] >= 0]
 
-    def experiments(self, rows: list[int]) -> dict[int, Experiment]:
+    def experiments(self, rows: list[int], *, run_user_code: bool = False) -> dict[int, Experiment]:
         """The validated experiments of some rows.
+
+        Parameters
+        ----------
+        rows
+            Which.
+        run_user_code
+            Whether a user's code that the store names may be run, which is needed to know and to train them.
 
         Raises
         ------
         StoreError
-            If an experiment is no longer the one that was planned.
+            If an experiment is no longer the one that was planned, or needs code that may not be run.
         """
         if not rows:
             return {}
@@ -117,10 +126,11 @@ class SweepStore:
             generation, position, identity = (column[row - part.start] for column in columns)
             sweep = self.sweeps[int(generation)]
             experiment = sweep.point(sweep.parameters_at(int(position)))
+            if not run_user_code:
+                refuse_unasked(experiment, f"{self.path}: point {row}")
             if experiment_hash(experiment) != identity:
-                raise StoreError(
-                    f"{self.path}: point {row} is no longer the experiment that was planned: {_changed(self)}"
-                )
+                changed = _changed_code(experiment) or _changed(self)
+                raise StoreError(f"{self.path}: point {row} is no longer the experiment that was planned: {changed}")
             found[row] = experiment
         return found
 
@@ -142,11 +152,11 @@ def open_store(path: str | Path, *, writable: bool = False) -> SweepStore:
     """
     import zarr
 
-    path = Path(path)
+    path = checks.path("store", path)
     if not path.exists():
         raise StoreError(f"{path}: no such store; {_meant(path) or MAKE_IT}")
     try:
-        group = zarr.open_group(path, mode="r+" if writable else "r")
+        group = zarr.open_group(path, mode="r+" if writable else "r", zarr_format=3)
         attributes = dict(group.attrs)
     except Exception:  # zarr raises many kinds for a path that is not a group
         meant = _meant(path)
@@ -214,6 +224,14 @@ def _changed(store: SweepStore) -> str:
     return (
         "the sweep reads the same, but its points differ: a file of targets has changed since, or the defaults of "
         f"hpcspike have (the store was made by version {made_by}, this is {_version()})"
+    )
+
+
+def _changed_code(experiment: Experiment) -> str:
+    named = " or ".join(f"{key} = {source}" for key, source in sources(experiment).items())
+    return named and (
+        f"{named}, a file that it imports, or a parameter that it defines has changed since; put it back as it was, or "
+        "plan a sweep of another name (or in another store) for the new code"
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hpcspike.errors import SpecError
+from hpcspike.plugins import files, sources_in
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.identity import experiment_hash, sweep_hash
 from hpcspike.spec.load import load
@@ -36,15 +37,18 @@ class Jobs:
     store
         Folder of its store.
     identity
-        Changes when the sweep does.
+        Changes when the sweep does, or a user's code that it names.
     batches
         Predicted time, memory and ranks of every batch.
+    runs_user_code
+        Whether the sweep names such code.
     """
 
     sweep: Sweep
     store: Path
     identity: str
     batches: Batches
+    runs_user_code: bool = False
 
     @property
     def receipts(self) -> list[str]:
@@ -174,7 +178,9 @@ def plan_jobs(config: str | Path, *, size: str | None = None, results: str | Pat
     if isinstance(sweep, Experiment):
         raise SpecError(f"{config} is one experiment, not a sweep; train it with 'hpcspike train {config} --out PATH'")
     store = Path(results) / f"{sweep.name}.zarr"
-    return Jobs(sweep, store, sweep_hash(sweep), _planned(store, sweep) or _as_it_will_be(store, sweep))
+    batches = _planned(store, sweep) or _as_it_will_be(store, sweep)
+    code = [json.dumps(files(source, key=key)) for key, source in sources_in(sweep)]
+    return Jobs(sweep, store, "".join([sweep_hash(sweep), *code]), batches, runs_user_code=bool(code))
 
 
 def sweep_figures(sweep: Sweep) -> list[str]:

@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hpcspike.checks import instance, number
 from hpcspike.engine.trained import Trained
 from hpcspike.errors import ResourceError
+from hpcspike.shown import short_repr
 from hpcspike.spec.connectivity import DaleConnectivity
 
 LARGEST = 5000
@@ -21,6 +23,9 @@ class Eigenvalues(NamedTuple):
     before: np.ndarray
     after: np.ndarray
     divisor: float
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
     @property
     def radii(self) -> tuple[float, float]:
@@ -45,6 +50,8 @@ def eigenvalues(trained: Trained, *, divisor: float = 1.0) -> Eigenvalues:
     ResourceError
         If there are more than `LARGEST` neurons.
     """
+    instance("trained", trained, Trained, made_by="give what hpcspike.train returns")
+    number("divisor", divisor, above=0.0)
     problem, world = trained.problem, trained.world
     size = problem.n_neurons
     if size > LARGEST:

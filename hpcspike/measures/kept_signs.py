@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hpcspike.checks import instance
 from hpcspike.engine.trained import Trained
 from hpcspike.rls.sign_rule import SignedRls
+from hpcspike.shown import short_repr
 
 
 class Signs(NamedTuple):
@@ -18,12 +20,16 @@ class Signs(NamedTuple):
     excluded: np.ndarray
     flipped: float
 
+    def __repr__(self) -> str:
+        return short_repr(self)
+
 
 def signs(trained: Trained) -> Signs:
     """Share of excluded synapses after every loop, and of flipped weights at the end (paper, Fig 4: Dale's law).
 
     Without a sign rule none is excluded. All ranks must ask together.
     """
+    instance("trained", trained, Trained, made_by="give what hpcspike.train returns")
     problem, world = trained.problem, trained.world
     loops = len(trained.curve["correlation"])
     updates = round(problem.duration_ms / trained.training.update_interval_ms)

@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hpcspike.checks import instance, whole_number
 from hpcspike.engine.simulation import Simulation
 from hpcspike.engine.trained import Trained
 from hpcspike.engine.training_kernels import filter_spikes
 from hpcspike.measures.correlation import pearson
 from hpcspike.model.random_streams import uniform_by_neuron
+from hpcspike.shown import short_repr
 
 
 class Recall(NamedTuple):
@@ -21,6 +23,9 @@ class Recall(NamedTuple):
 
     cued: np.ndarray
     confused: np.ndarray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
 
 
 def recall(trained: Trained, *, trials: int = 3) -> Recall:
@@ -36,6 +41,8 @@ def recall(trained: Trained, *, trials: int = 3) -> Recall:
     trials
         Number of random initial conditions.
     """
+    instance("trained", trained, Trained, made_by="give what hpcspike.train returns")
+    whole_number("trials", trials, least=1)
     problem = trained.problem
     sets = problem.n_sets
     cued, confused = np.zeros((2, sets, sets))
@@ -48,8 +55,8 @@ def recall(trained: Trained, *, trials: int = 3) -> Recall:
                 )
                 response = _second_response(trained, simulation, phase, (preceding, judged))
                 for result, target_set in ((cued, judged), (confused, preceding)):
-                    per_neuron = trained.world.concatenate(pearson(response, problem.targets[target_set]))
-                    result[judged, preceding] += float(per_neuron.mean()) / trials
+                    per_neuron = pearson(response, problem.targets[target_set])
+                    result[judged, preceding] += trained.mean_over_targets(per_neuron, target_set) / trials
     return Recall(cued, confused)
 
 

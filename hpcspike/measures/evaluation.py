@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from hpcspike.checks import instance
 from hpcspike.engine.trained import Trained
 from hpcspike.measures.clamped import can_be_clamped, clamped_split
 from hpcspike.measures.correlation import centred, pearson
@@ -23,13 +24,14 @@ from hpcspike.measures.theory import sampling_scale, tracking_scale
 from hpcspike.measures.verdict import verdict
 from hpcspike.model.reach import reach_of
 from hpcspike.model.transfer import rate_of_noisy_input
+from hpcspike.shown import short_repr
 from hpcspike.spec.experiment import Measures
 from hpcspike.variables import POINT_RESULTS
 
 _UNMEASURED = {name: variable.fill for name, variable in POINT_RESULTS.items() if variable.dims == ("point",)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """Measures of one network.
 
@@ -54,6 +56,9 @@ class Evaluation:
             n_outputs=self.n_outputs,
         )  # fmt: skip
 
+    def __repr__(self) -> str:
+        return short_repr(self)
+
 
 def evaluate(trained: Trained, measures: Measures | None = None, *, tau_corr_ms: float = math.nan) -> Evaluation:
     """Test a trained network in trials from random initial conditions and judge it.
@@ -66,7 +71,12 @@ def evaluate(trained: Trained, measures: Measures | None = None, *, tau_corr_ms:
         Numbers of trials and thresholds; default: those of the spec.
     tau_corr_ms
         Correlation time of the targets in ms for the theory's eps_track; NaN where targets have none.
+
+    Neurons without a target (NaN) count in rates only; with any of them there is no clamped split, which needs all.
     """
+    instance("trained", trained, Trained, made_by="give what hpcspike.train returns")
+    if measures is not None:
+        instance("measures", measures, Measures, made_by="the section of an experiment, as in load(PATH).measures")
     measures = measures or Measures()
     problem = trained.problem
     theory: dict[str, float | int] = {
@@ -170,10 +180,14 @@ def _response_scalars(
 ) -> dict[str, float | int]:
     problem = trained.problem
     whole = {name: np.stack([trained.world.concatenate(column[name]) for column in columns]) for name in columns[0]}
+    population_spikes = float(whole["spikes"].sum())
+    judged = np.stack([trained.judged(target_set) for target_set in range(problem.n_sets)])
+    if not judged.all():
+        whole = {name: values[judged] for name, values in whole.items()}
     spread = _spread(whole["target_variance"])
     share, share_target = (share_of(whole[part], whole[every]) for part, every in SHARES.values())
     seconds = len(columns) * measures.n_test_trials * problem.duration_ms / 1000.0
-    population_rate = float(whole["spikes"].sum()) / problem.n_neurons / seconds
+    population_rate = population_spikes / problem.n_neurons / seconds
     rate, several = trained.training.variable == "rate", measures.n_test_trials > 1
     return {
         "correlation": float(whole["correlation"].mean()),
