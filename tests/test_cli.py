@@ -88,7 +88,9 @@ BAD_CHANGES = [
     ("targets.duration_ms=1", "targets.duration_ms = 1 ms is shorter than one update interval"),
     ("network.n_neurons=3000000", "network.n_neurons = 3,000,000 needs about"),
     ("synapse.tau_syn_ms", "must be KEY=VALUE"),
-    ("synapse.tau_syn_ms=[", "is not a YAML value"),
+    ("synapse.tau_syn_ms=[", "--set synapse.tau_syn_ms=[: not valid YAML"),
+    ("synapse.tau_syn_ms=020", "synapse.tau_syn_ms=020: 020: a number that begins with 0"),
+    ("seed=010", "--set seed=010: 010: a number that begins with 0 is octal to some; write 10"),
 ]
 
 

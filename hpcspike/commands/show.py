@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpcspike.commands.common import compressed, key_and_value, refuse_unwritable, whole
+from hpcspike.commands.common import compressed, keys_and_values, refuse_unwritable, whole
 from hpcspike.errors import StoreError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
     from hpcspike.sweep.store import open_store
 
     store = open_store(arguments.store)
-    where = dict(key_and_value(text, option="--where") for text in arguments.where)
+    where = keys_and_values(arguments.where, option="--where", as_text={"experiment_hash"})
     row = find_point(store, point=arguments.point, where=where)
     picture = Path(arguments.out or f"results/{store.name}_point_{row}.png")
     dataset = None if arguments.dataset is None else Path(arguments.dataset)

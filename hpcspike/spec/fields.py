@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+import operator
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict
 
 
 class Section(BaseModel):
-    """A frozen part of an experiment; unknown keys are refused."""
+    """A frozen part of an experiment; unknown keys are refused, and so are text and true or false for numbers."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True, strict=True)
+
+
+def _as_whole(value: Any) -> Any:
+    """A number as the integer it is; anything else as it is, to be refused."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return operator.index(value) if hasattr(value, "__index__") and not isinstance(value, (bool, int)) else value
+
+
+Whole = Annotated[int, BeforeValidator(_as_whole)]
+"""A whole number, which may be written 3, 3.0 or 3e0: the values of a linspace are of that kind."""
+
+Interval = Annotated[tuple[float, float], Strict(False)]
+"""[low, high]: a list of two numbers."""
 
 
 def quantity(default: Any = ..., *, unit: str = "", paper: str = "", doc: str = "", **bounds: Any) -> Any:
@@ -33,6 +48,9 @@ def quantity(default: Any = ..., *, unit: str = "", paper: str = "", doc: str = 
     extra: dict[str, Any] = {key: text for key, text in (("unit", unit), ("paper", paper)) if text}
     return Field(default, description=doc, json_schema_extra=extra, **bounds)
 
+
+FILE_NAME: dict[str, Any] = {"pattern": r"^[A-Za-z0-9][A-Za-z0-9._-]*$", "max_length": 100}
+"""Bounds of a name that files and folders are called by, in any shell and with what is appended to it."""
 
 LARGEST = 1e150
 """Numbers beyond this size are mistakes, and their squares and ranges could not be told from infinity."""
