@@ -11,6 +11,7 @@ import numpy as np
 from hpcspike.commands.common import counted, load_config, refuse_unwritable
 from hpcspike.engine.checkpoint import checkpoint_bytes
 from hpcspike.errors import ResourceError, SpecError, StoreError
+from hpcspike.model.facts import facts_of, refuse_idle_ranks, refuse_other_learners
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.load import sizes_of
 from hpcspike.spec.study import Study, StudyRun
@@ -108,15 +109,16 @@ def _refuse_too_large(grid: Grid, available: float, *, given: bool) -> None:
 
 
 def _print_experiment(experiment: Experiment, available: float, ranks: int) -> None:
-    cost, kind = predict(experiment), experiment.learner.kind
-    if kind != "rls" and ranks > 1:
-        raise SpecError(f"--ranks {ranks}: learner.kind = {kind} runs on one rank; leave the option out")
+    refuse_other_learners(experiment)
+    cost, facts = predict(experiment), facts_of(experiment)
+    refuse_idle_ranks(facts.n_neurons, ranks)
+    saved = checkpoint_bytes(experiment, n_neurons=facts.n_neurons)
     print(f"experiment {experiment.name}")
+    of_them = f", {facts.n_recorded:,} of them recorded" if facts.n_recorded else ""
+    print(f"network    {counted(facts.n_neurons, 'neuron')}{of_them}, {facts.duration_ms:g} ms")
     print(f"time       about {shown_seconds(cost.seconds)} on one core")
     _print_memory(cost.memory_mib, available)
-    if kind != "rls":  # its states are of another kind
-        return
-    print(f"checkpoint up to {shown_mib(checkpoint_bytes(experiment) / 2**20)} each")
+    print(f"checkpoint up to {shown_mib(saved / 2**20)} each")
     if ranks > 1:
         loop = loop_time(experiment, ranks)
         phases = ", ".join(f"{name} {shown_seconds(value)}" for name, value in asdict(loop).items())

@@ -13,8 +13,8 @@ from hpcspike.engine.distribute import build_block
 from hpcspike.engine.stopping import Interrupts
 from hpcspike.engine.trained import Trained
 from hpcspike.engine.training import OnLoop, train
-from hpcspike.errors import SpecError
 from hpcspike.measures.evaluate import Evaluation, evaluate
+from hpcspike.model.facts import refuse_other_learners
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.identity import canonical
 
@@ -46,11 +46,7 @@ def train_and_judge(
     SpecError
         If the experiment names another learner than rls: its network has no drives and weights of this kind.
     """
-    if experiment.learner.kind != "rls":
-        raise SpecError(
-            f"learner.kind = {experiment.learner.kind}: one network with its drives and weights is made for rls only; "
-            "give the experiment as a sweep of one point or as a study ('hpcspike study'), or use hpcspike.learners"
-        )
+    refuse_other_learners(experiment)
     world = world or World()
     with world.phases("build"):
         problem = build_block(experiment, world)

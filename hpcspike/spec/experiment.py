@@ -15,7 +15,7 @@ from hpcspike.spec.connectivity import (
 from hpcspike.spec.fields import Section, Whole, quantity, why_out_of_range
 from hpcspike.spec.fields import is_multiple as is_multiple
 from hpcspike.spec.fields import n_steps as n_steps
-from hpcspike.spec.learners import LearnerSection, RlsLearner
+from hpcspike.spec.learners import LearnerSection, RlsLearner, why_unlearnable
 from hpcspike.spec.neurons import IzhikevichNeuron as IzhikevichNeuron
 from hpcspike.spec.neurons import LifNeuron as LifNeuron
 from hpcspike.spec.neurons import Neuron as Neuron
@@ -182,6 +182,9 @@ class Experiment(Section):
         self._innate_is_possible()
         self._driven_is_possible()
         self._answers_are_possible()
+        reason = why_unlearnable(self.learner, self.targets, self.network.n_neurons, self.stimulus.duration_ms)
+        if reason is not None:
+            raise ValueError(reason)
         self._offset_is_possible()
         self._quasi_static_is_possible()
         return self

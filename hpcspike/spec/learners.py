@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from hpcspike.spec.fields import Section, Whole, quantity
+from hpcspike.spec.fields import Section, Whole, is_multiple, n_steps, quantity
+from hpcspike.spec.targets import ANSWERED, DelayedXorTargets, DrivenTargets, RecordedTargets, Targets
 
 
 class RlsLearner(Section):
@@ -17,6 +18,7 @@ class RlsLearner(Section):
 
 
 class _Other(Section):
+    kind: str
     variable: Literal["drive", "readout"] = quantity(
         "drive", doc="What carries the targets: every neuron's drive, or readouts of the network."
     )
@@ -192,3 +194,36 @@ LearnerSection = Annotated[
     RlsLearner | BourdoukanLearner | AlemiLearner | LsnnLearner | HuhLearner | UserLearner,
     Field(discriminator="kind"),
 ]
+
+
+def why_unlearnable(learner: LearnerSection, targets: Targets, n_neurons: int | None, cue_ms: float) -> str | None:
+    """What forbids a learner to take up targets in a network of so many neurons after such a cue, or None; rls can."""
+    if isinstance(learner, RlsLearner):
+        return None
+    recalled = not isinstance(targets, (DrivenTargets, *ANSWERED))
+    if recalled:
+        reason = _why_not_recalled(learner, targets, n_neurons, cue_ms)
+        if reason is not None:
+            return reason
+    # driven systems and store and recall have samples of 1 ms
+    grid_ms = targets.grid_ms if recalled or isinstance(targets, DelayedXorTargets) else 1.0
+    step_ms = getattr(learner, "step_ms", None)
+    if step_ms is not None and not is_multiple(grid_ms, step_ms):
+        return f"learner.step_ms = {step_ms:g} ms does not divide the sampling interval of the task, {grid_ms:g} ms"
+    return None
+
+
+def _why_not_recalled(learner: _Other, targets: Targets, n_neurons: int | None, cue_ms: float) -> str | None:
+    kind = learner.kind
+    if isinstance(targets, RecordedTargets) or n_neurons is None:
+        return f"targets.kind = {targets.kind}: learner.kind = {kind} recalls targets that are drawn; choose kind: rls"
+    if targets.n_sets != 1:
+        return f"targets.n_sets = {targets.n_sets}: learner.kind = {kind} recalls one target set; choose n_sets: 1"
+    if learner.variable == "readout" and (learner.n_readouts or 0) > n_neurons:
+        return f"learner.n_readouts = {learner.n_readouts}: must be at most network.n_neurons = {n_neurons}"
+    if isinstance(learner, _BalancedNetwork) and n_steps(cue_ms, targets.grid_ms) == 0:
+        return (
+            f"stimulus.duration_ms = {cue_ms:g} ms: learner.kind = {kind} recalls a trajectory after a cue; "
+            "give a cue of at least one sample"
+        )
+    return None
