@@ -22,8 +22,8 @@ def _as_whole(value: Any) -> Any:
     return operator.index(value) if hasattr(value, "__index__") and not isinstance(value, (bool, int)) else value
 
 
-Whole = Annotated[int, BeforeValidator(_as_whole)]
-"""A whole number, which may be written 3, 3.0 or 3e0: the values of a linspace are of that kind."""
+AS_WHOLE = BeforeValidator(_as_whole)
+"""A whole number may be written 3, 3.0 or 3e0: the values of a linspace are of that kind."""
 
 Interval = Annotated[tuple[float, float], Strict(False)]
 """[low, high]: a list of two numbers."""
@@ -47,6 +47,13 @@ def quantity(default: Any = ..., *, unit: str = "", paper: str = "", doc: str = 
     """
     extra: dict[str, Any] = {key: text for key, text in (("unit", unit), ("paper", paper)) if text}
     return Field(default, description=doc, json_schema_extra=extra, **bounds)
+
+
+def whole_number(default: Any = ..., **options: Any) -> Any:
+    """A `quantity` that counts: 3, 3.0 or 3e0, but neither text nor true or false."""
+    field = quantity(default, **options)
+    field.metadata.append(AS_WHOLE)  # behind its bounds, which would stand outside of it in an annotation
+    return field
 
 
 FILE_NAME: dict[str, Any] = {"pattern": r"^[A-Za-z0-9][A-Za-z0-9._-]*$", "max_length": 100}

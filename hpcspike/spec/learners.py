@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from hpcspike.spec.fields import Section, Whole, is_multiple, n_steps, quantity
+from hpcspike.spec.fields import Section, is_multiple, n_steps, quantity, whole_number
 from hpcspike.spec.targets import ANSWERED, DelayedXorTargets, DrivenTargets, RecordedTargets, Targets
 
 
@@ -22,10 +22,10 @@ class _Other(Section):
     variable: Literal["drive", "readout"] = quantity(
         "drive", doc="What carries the targets: every neuron's drive, or readouts of the network."
     )
-    n_readouts: Whole | None = quantity(
+    n_readouts: int | None = whole_number(
         None, ge=1, doc="With variable: readout, train the first so many targets only; default: all N."
     )
-    passes: Whole = quantity(100, ge=0, le=1_000_000, doc="Passes over the training trials.")
+    passes: int = whole_number(100, ge=0, le=1_000_000, doc="Passes over the training trials.")
 
 
 class _BalancedNetwork(_Other):
@@ -66,7 +66,7 @@ class BourdoukanLearner(_BalancedNetwork):
         None, gt=0, doc="Length of every neuron's input weights F_i; default: lambda J / (N 20 Hz)."
     )
     cost: float = quantity(1e-3, ge=0, doc="Quadratic cost mu of activity, in units of the square of that length.")
-    fast_passes: Whole = quantity(70, ge=0, doc="Passes of the fast rule before the slow one, not counted in passes.")
+    fast_passes: int = whole_number(70, ge=0, doc="Passes of the fast rule before the slow one, not counted in passes.")
     fast_pass_ms: float = quantity(2000.0, unit="ms", gt=0, doc="Simulated time of such a pass.")
     fast_rate: float = quantity(1e-2, ge=0, lt=1, doc="Step of the fast rule per spike in the first half of them.")
     fast_rate_last: float = quantity(1e-3, ge=0, lt=1, doc="Step of the fast rule per spike in the second half.")
@@ -102,11 +102,11 @@ class _Gradient(_Other):
     """Gradient descent through whole trials, with Adam."""
 
     variable: Literal["drive", "readout"] = quantity("readout", doc="What carries the targets.")
-    steps_per_pass: Whole = quantity(10, ge=1, le=100_000, doc="Steps of Adam in one pass.")
-    batch: Whole = quantity(4, ge=1, le=65_536, doc="Trials in the batch of every step.")
+    steps_per_pass: int = whole_number(10, ge=1, le=100_000, doc="Steps of Adam in one pass.")
+    batch: int = whole_number(4, ge=1, le=65_536, doc="Trials in the batch of every step.")
     learning_rate: float = quantity(0.01, gt=0, doc="Learning rate of Adam.")
     rate_decay: float = quantity(1.0, gt=0, le=1, doc="Factor of the learning rate after every rate_decay_every steps.")
-    rate_decay_every: Whole = quantity(100, ge=1, doc="Steps between two reductions of the learning rate.")
+    rate_decay_every: int = whole_number(100, ge=1, doc="Steps between two reductions of the learning rate.")
     gradient_norm: float | None = quantity(None, gt=0, doc="Longer gradients are shortened to this length.")
     training_noise: float = quantity(
         0.0, ge=0, doc="White noise on v in training, in distances from rest to threshold per square root of a second."
@@ -136,7 +136,7 @@ class LsnnLearner(_Gradient):
     weight_scale: float = quantity(1.0, ge=0, doc="S.d. of the initial recurrent weights, times the root of N.")
     bias: float = quantity(0.0, doc="Constant current of every neuron, in thresholds.")
     train_bias: bool = quantity(False, doc="Train a constant current of every neuron too.")
-    n_delays: Whole = quantity(1, ge=1, le=1000, doc="Delays are uniform over so many steps, the shortest 0.")
+    n_delays: int = whole_number(1, ge=1, le=1000, doc="Delays are uniform over so many steps, the shortest 0.")
     drive_unit: float = quantity(2.0, gt=0, doc="Filtered recurrent current, in thresholds, that counts as drive 1.")
     rate_hz: float = quantity(10.0, unit="Hz", ge=0, doc="Firing rate f0 that costs nothing.")
     rate_cost: float = quantity(0.01, ge=0, doc="Cost of squared deviations from it, in spikes per ms, per neuron.")

@@ -12,14 +12,14 @@ from pydantic import Discriminator, Field, Strict, Tag, field_validator, model_v
 
 from hpcspike.errors import SpecError
 from hpcspike.spec.experiment import Experiment
-from hpcspike.spec.fields import FILE_NAME, Section, Whole, quantity
+from hpcspike.spec.fields import AS_WHOLE, FILE_NAME, Section, quantity, whole_number
 from hpcspike.spec.validation import validate_experiment
 from hpcspike.spec.yaml_text import shown
 
 MAX_POINTS = 1_000_000
 """Most points of one sweep: what can still be validated and planned within a minute."""
 
-Count = Annotated[Whole, Field(ge=1, le=MAX_POINTS)]
+Count = Annotated[int, Field(ge=1, le=MAX_POINTS), AS_WHOLE]
 
 
 class _Spaced(Section):
@@ -90,11 +90,11 @@ class Batching(Section):
     """How points are grouped into jobs."""
 
     minutes: float = quantity(5.0, unit="min", gt=0, doc="Predicted length of a batch; a longer point is alone in one.")
-    max_points: Whole = quantity(500, ge=1, le=100_000, doc="Most points in a batch.")
+    max_points: int = whole_number(500, ge=1, le=100_000, doc="Most points in a batch.")
     mpi_minutes: float | None = quantity(
         None, unit="min", gt=0, doc="Points predicted to take longer on one core are computed by MPI ranks."
     )
-    mpi_ranks: Whole = quantity(2, ge=1, le=100_000, doc="MPI ranks of such a point.")
+    mpi_ranks: int = whole_number(2, ge=1, le=100_000, doc="MPI ranks of such a point.")
 
 
 class Sweep(Section):
@@ -103,7 +103,7 @@ class Sweep(Section):
     name: str = quantity("sweep", doc="Name used in files and figures.", **FILE_NAME)
     experiment: dict[str, Any] = quantity(doc="The experiment that the axes vary.")
     axes: dict[str, Axis] = quantity({}, doc="Dotted field name -> list of values, linspace or logspace.")
-    replicates: Whole = quantity(1, ge=1, le=MAX_POINTS, doc="Independent repetitions of every combination.")
+    replicates: int = whole_number(1, ge=1, le=MAX_POINTS, doc="Independent repetitions of every combination.")
     batching: Batching = quantity(Batching(), doc="How points are grouped into jobs.")
 
     @field_validator("axes")

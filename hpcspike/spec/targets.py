@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from hpcspike.spec.fields import Interval, Section, Whole, is_multiple, quantity
+from hpcspike.spec.fields import Interval, Section, is_multiple, quantity, whole_number
 
 GENERATED = "generated"
 """Path of recorded targets that are no file: a stand-in is generated."""
@@ -33,7 +33,9 @@ def _has_length(period: Interval) -> Interval:
 
 class _Targets(Section):
     duration_ms: float = quantity(1000.0, unit="ms", gt=0, paper="Methods", doc="Length T of the trained window.")
-    n_sets: Whole = quantity(1, ge=1, le=64, paper="Fig 2", doc="Number of target sets, each cued by its own stimulus.")
+    n_sets: int = whole_number(
+        1, ge=1, le=64, paper="Fig 2", doc="Number of target sets, each cued by its own stimulus."
+    )
     grid_ms: float = quantity(
         1.0, unit="ms", gt=0, doc="Sampling interval of the targets and of the recorded responses."
     )
@@ -156,7 +158,7 @@ class StoreRecallTargets(_Targets):
 
     kind: Literal["store_recall"]
     duration_ms: float = quantity(2400.0, unit="ms", gt=0, doc="Length of a trial, in whole slots.")
-    slot_ms: Whole = quantity(
+    slot_ms: int = whole_number(
         200, unit="ms", ge=1, doc="Length of a slot; in each a command comes with probability 1/7."
     )
 
@@ -184,7 +186,7 @@ class DelayedXorTargets(_Targets):
 
     kind: Literal["delayed_xor"]
     duration_ms: float = quantity(600.0, unit="ms", gt=0, doc="Length of a trial.")
-    longest_delay_ms: Whole = quantity(
+    longest_delay_ms: int = whole_number(
         170, unit="ms", ge=0, doc="Longest delay between pulses, and to the cue; geometric in steps of 10 ms."
     )
     null_share: float = quantity(0.2, ge=0, le=1, doc="Share of trials without the second pulse.")
@@ -227,7 +229,7 @@ class RecordedTargets(_Targets):
     layout: Literal["time_by_unit", "unit_by_time"] | None = quantity(
         None, doc="JLD2: dimensions in the order in which Julia shows them; default: time_by_unit."
     )
-    task: Whole | None = quantity(None, ge=1, doc="JLD2: which of several tasks, counted from 1 as in Julia.")
+    task: int | None = whole_number(None, ge=1, doc="JLD2: which of several tasks, counted from 1 as in Julia.")
     align: str | None = quantity(None, doc="NWB: column of the trials whose time counts as 0; required.")
     window_ms: Interval | None = quantity(
         None, unit="ms", doc="NWB: begin and end of the rates around that time; required."
@@ -240,7 +242,7 @@ class RecordedTargets(_Targets):
         {}, doc="NWB: only trials with these values, column: value; default: all trials."
     )
     min_rate_hz: float = quantity(5.0, unit="Hz", ge=0, paper="Fig 5", doc="Keep units with a mean rate above this.")
-    n_units: Whole | None = quantity(
+    n_units: int | None = whole_number(
         None, ge=1, paper="Fig 5", doc="Number of units kept, the first ones (paper: 227); null: all."
     )
     auxiliary_ratio: float = quantity(
