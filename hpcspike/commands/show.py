@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     store = open_store(arguments.store)
     where = keys_and_values(arguments.where, option="--where", as_text={"experiment_hash"})
     row = find_point(store, point=arguments.point, where=where)
-    picture = Path(arguments.out or f"results/{store.name}_point_{row}.png")
+    picture = Path(arguments.out or f"results/{store.sweep.name}_point_{row}.png")  # its checked name
     dataset = None if arguments.dataset is None else Path(arguments.dataset)
     _refuse(picture, dataset)
     network = retrain(store.path, point=row, states=arguments.states, threads=arguments.threads, progress=True)

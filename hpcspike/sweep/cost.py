@@ -23,6 +23,8 @@ SECONDS_PER_NEURON_STEP = {"theta": 1.5e-8, "lif": 1.5e-9, "izhikevich": 4.0e-9,
 """Advancing one neuron by one step, delivery of spikes included."""
 SECONDS_PER_POINT = 0.2
 """Building the network, the measures' fixed part and writing."""
+SECONDS_TO_START = 2.5
+"""Start of a process that trains, every batch: interpreter, libraries, kernels that were compiled before."""
 BYTES_PER_SYNAPSE = 60
 """Row-wise and delivery layouts, weights and their copies."""
 BYTES_PER_SAMPLE = 88
