@@ -213,6 +213,17 @@ def test_the_workflow_computes_analyses_and_draws(finished: Path) -> None:
 
 
 @pytest.mark.workflow
+def test_paths_stay_paths_whatever_a_shell_or_a_pattern_would_make_of_them(tmp_path: Path) -> None:
+    odd = 'it\'s $(touch here) *[a] "b" %c ;'
+    write(tmp_path / f"{odd}.yaml", sweep_document(replicates=1, axes={"synapse.tau_syn_ms": [10, 20]}))
+    settings = (f"sweep={odd}.yaml", f"results={odd}", f"keep_states={odd}/kept")
+    run = snakemake(tmp_path, "--until", "finalize", "--config", *settings)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert (tmp_path / odd / "little.zarr.receipts" / "finalized.json").is_file()
+    assert {path.name for path in tmp_path.iterdir()} == {odd, f"{odd}.yaml", ".snakemake"}
+
+
+@pytest.mark.workflow
 def test_the_report_holds_every_page_and_figure_and_needs_nothing_from_outside(finished: Path) -> None:
     run = snakemake(finished, *CONFIG, "--report", "results/report.html")
     assert run.returncode == 0, run.stdout + run.stderr
