@@ -16,6 +16,7 @@ from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.load import sizes_of
 from hpcspike.spec.study import Study, StudyRun
 from hpcspike.spec.sweep import Sweep
+from hpcspike.studies.feasible import check_study
 from hpcspike.sweep.calibration import calibration
 from hpcspike.sweep.cost import (
     BASE_MIB,
@@ -162,6 +163,7 @@ def _print_experiment(experiment: Experiment, available: float, ranks: int) -> N
 
 
 def _print_study(study: Study, available: float) -> None:
+    check_study(study)
     costs = {variant: predict(study.experiment_of(StudyRun(variant, 0))) for variant in study.variants}
     total = study.replicates * sum(cost.seconds + SECONDS_TO_START for cost in costs.values())
     print(f"study      {study.name}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from hpcspike.commands.common import counted, load_config, output_folder, write_whole
 from hpcspike.errors import SpecError
 from hpcspike.spec.study import Study, StudyRun
+from hpcspike.studies.feasible import check_study
 from hpcspike.sweep.cost import check_memory
 
 
@@ -17,6 +18,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not isinstance(study, Study):
         raise SpecError(f"{arguments.config} is not a study (it has no 'variants'); see 'hpcspike plan' or 'train'")
     folder = output_folder(arguments.out or f"results/{study.name}")
+    if not arguments.collect:
+        check_study(study)
     if arguments.only is not None:
         _train(study, _run_named(study, arguments.only), folder, arguments.threads)
         return 0
