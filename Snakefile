@@ -2,6 +2,7 @@
 # are batches of points. Settings: cluster/config/workflow.schema.json, for example
 #     snakemake --cores all --config sweep=cluster/config/fig7.yaml size=smoke
 import functools
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -13,12 +14,13 @@ from hpcspike.errors import HpcspikeError
 from hpcspike.report.captions import caption_file, caption_of
 from hpcspike.spec.load import read_document
 from hpcspike.sweep.records import workflow_lock
-from hpcspike.sweep.workflow import check_settings, plan_jobs, plan_networks, sweep_figures
+from hpcspike.sweep.workflow import check_settings, networks_beside, plan_jobs, plan_networks, sweep_figures
 
 min_version("9.27") # modules whose name is computed
 SETTINGS = "cluster/config/workflow.schema.json"
 try:
     check_settings(config, Path(workflow.basedir) / SETTINGS)
+    BESIDE = networks_beside(config)
 except HpcspikeError as error:
     raise WorkflowError(str(error)) from None
 validate(config, SETTINGS)
@@ -39,7 +41,7 @@ def found(path):
 SWEEP = found(config["sweep"])
 try:
     JOBS = plan_jobs(SWEEP, size=SIZE, results=RESULTS)
-    NETWORKS = plan_networks(map(found, config["networks"]), sweep=JOBS.sweep.name)
+    NETWORKS = plan_networks(map(found, BESIDE), sweep=JOBS.sweep.name)
     document = read_document(Path(SWEEP), size=SIZE)
 except HpcspikeError as error:
     raise WorkflowError(str(error)) from None
@@ -72,7 +74,7 @@ onstart:
 def figures_of_sweep():
     """Names of the figures; none in the Snakemake of a single batch, which would spend seconds on finding them."""
     only = workflow.dag_settings and workflow.dag_settings.allowed_rules  # none where nothing is to be run
-    return [] if only and set(only) <= {"batch", "mpi_batch"} else sweep_figures(JOBS.sweep)
+    return [] if only and set(only) <= {"batch", "mpi_batch"} else sweep_figures(JOBS.sweep, STORE)
 
 
 def drawn(folder, names, category):
@@ -98,7 +100,7 @@ report: "cluster/report/workflow.rst"
 
 
 wildcard_constraints:
-    network="|".join(NETWORKS) or "none",
+    network="|".join(map(re.escape, NETWORKS)) or "none",
 
 
 localrules: all, plan, finalize

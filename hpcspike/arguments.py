@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import math
 import re
 from collections.abc import Sequence
 from typing import NoReturn
+
+from hpcspike.errors import SpecError
+
+_LONGEST_CHOICE = 60
 
 
 def config_arguments(parser: argparse.ArgumentParser, kind: str) -> None:
@@ -77,13 +80,16 @@ def mebibytes(text: str) -> float:
 
 
 def _amount(text: str, words: str, *, or_0: bool = False) -> float:
+    from hpcspike.spec.yaml_text import parse_value  # whose package takes a while: only where an amount is given
+
     try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf or (value == 0 and not or_0):
-        raise argparse.ArgumentTypeError(f"must be a number of {words}, not {text!r}")
-    return value
+        value = parse_value(text)
+    except SpecError as error:
+        raise argparse.ArgumentTypeError(f"must be a number of {words}: {error}") from None
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or value < 0 or (value == 0 and not or_0):
+        raise argparse.ArgumentTypeError(f"must be a number of {words}, not {text[:_LONGEST_CHOICE]!r}")
+    return float(value)
 
 
 def positive(text: str) -> int:
@@ -96,13 +102,12 @@ def positive(text: str) -> int:
 
 def count(text: str) -> int:
     """A whole number from 0."""
-    try:
-        value = int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
-    if value < 0:
+    # decimal digits only, of which the first may be 0, as in the names of receipts
+    if not re.fullmatch(r"-?[0-9]{1,18}", text):
+        raise argparse.ArgumentTypeError(f"must be a whole number, not {text[:_LONGEST_CHOICE]!r}")
+    if int(text) < 0:
         raise argparse.ArgumentTypeError("must be 0 or more")
-    return value
+    return int(text)
 
 
 class Parser(argparse.ArgumentParser):
@@ -112,7 +117,7 @@ class Parser(argparse.ArgumentParser):
         """Say what is wrong, and end."""
         chosen = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
         if chosen is not None:
-            close = difflib.get_close_matches(chosen[1], re.findall(r"[\w.-]+", chosen[2]), n=1)
+            close = difflib.get_close_matches(chosen[1][:_LONGEST_CHOICE], re.findall(r"[\w.-]+", chosen[2]), n=1)
             message += f"; did you mean {close[0]!r}?" if close else ""
         if re.match(r"unrecognized arguments: (.* )?=", message):
             message += "; write no spaces around =, as in --set synapse.tau_syn_ms=30"

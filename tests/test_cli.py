@@ -88,7 +88,9 @@ BAD_CHANGES = [
     ("targets.duration_ms=1", "targets.duration_ms = 1 ms is shorter than one update interval"),
     ("network.n_neurons=3000000", "network.n_neurons = 3,000,000 needs about"),
     ("synapse.tau_syn_ms", "must be KEY=VALUE"),
-    ("synapse.tau_syn_ms=[", "is not a YAML value"),
+    ("synapse.tau_syn_ms=[", "--set synapse.tau_syn_ms=[: not valid YAML"),
+    ("synapse.tau_syn_ms=020", "synapse.tau_syn_ms=020: 020: a number that begins with 0"),
+    ("seed=010", "--set seed=010: 010: a number that begins with 0 is octal to some; write 10"),
 ]
 
 
@@ -282,9 +284,8 @@ def test_a_small_point_of_one_process_may_be_what_does_not_fit(hpcspike: Run, he
 
 def test_plan_predicts_ranks_for_the_learner_that_runs_on_them(hpcspike: Run, network: Path) -> None:
     assert "checkpoint up to" in hpcspike("plan", network, "--ranks", "2").out
-    other = ("--set", "learner={kind: huh}")
-    assert "checkpoint" not in hpcspike("plan", network, *other).out
-    refused(hpcspike("plan", network, *other, "--ranks", "2"), "--ranks 2: learner.kind = huh runs on one rank")
+    refused(hpcspike("plan", network, "--ranks", "1000"), "is less than the 1000 MPI ranks; start at most")
+    refused(hpcspike("plan", network, "--set", "learner={kind: huh}"), "is made for rls only")
 
 
 def test_a_receipt_that_cannot_be_written_is_said(hpcspike: Run, sweep: Path, here: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hpcspike.errors import ResourceError
+from hpcspike.errors import DataError, ResourceError
 from hpcspike.spec import Experiment, validate_experiment
 from hpcspike.spec.sweep import set_dotted
 from hpcspike.sweep.cost import BASE_MIB, available_memory_mib, check_memory, predict, shown_mib, shown_seconds
@@ -66,11 +66,14 @@ def test_a_network_of_fixed_in_degree_costs_by_its_plastic_synapses(tiny_documen
     assert predict(experiment_with(network, connectivity__plastic_in_degree=90)).memory_mib > 2 * memory
 
 
-def test_recordings_whose_size_is_in_the_file_are_estimated_without_reading_it() -> None:
-    targets = {"kind": "recorded", "path": "nowhere.nc", "n_units": 100, "auxiliary_ratio": 2.0}
+def test_recordings_cost_what_the_network_costs_that_is_made_of_them() -> None:
+    targets = {"kind": "recorded", "path": "generated", "n_units": 20, "auxiliary_ratio": 2.0}
     recorded = validate_experiment({"targets": targets, "training": {"variable": "rate"}})
-    same = validate_experiment({"targets": {"kind": "ou", "duration_ms": 5000.0}, "network": {"n_neurons": 300}})
-    assert predict(recorded).memory_mib == pytest.approx(predict(same).memory_mib, rel=0.01)
+    same = validate_experiment({"targets": {"kind": "ou", "duration_ms": 4600.0}, "network": {"n_neurons": 60}})
+    assert predict(recorded) == predict(same)
+    missing = validate_experiment({"targets": {**targets, "path": "nowhere.nc"}, "training": {"variable": "rate"}})
+    with pytest.raises(DataError, match="nowhere.nc"):
+        predict(missing)
 
 
 def test_what_cannot_fit_is_refused_with_its_size_and_what_there_is(tiny_document: dict[str, Any]) -> None:

@@ -112,7 +112,7 @@ def test_learning_curves_are_as_long_as_the_longest() -> None:
 def test_the_first_impossible_point_is_named() -> None:
     with pytest.raises(SpecError, match=r"point synapse\.tau_syn_ms = 0\.5, .* is larger than synapse\.tau_syn_ms"):
         grid_of(axes={"synapse.tau_syn_ms": [20.0, 0.5], "targets.tau_corr_ms": [50.0]})
-    with pytest.raises(SpecError, match="n_neurons = 100.5: must be a valid integer"):
+    with pytest.raises(SpecError, match="n_neurons = 100.5: must be a whole number"):
         grid_of(axes={"network.n_neurons": {"linspace": [100, 101, 3]}})
 
 

@@ -19,13 +19,20 @@ import xarray as xr
 import yaml
 from sweep_stub import sweep_document
 
-from hpcspike.errors import SpecError
+from hpcspike.errors import DataError, SpecError
 from hpcspike.spec import load, validate_sweep
 from hpcspike.sweep.grid import build_grid
 from hpcspike.sweep.growth import ensure_store, planned
 from hpcspike.sweep.reading import open_sweep
 from hpcspike.sweep.records import read_records
-from hpcspike.sweep.workflow import check_settings, plan_jobs, plan_network, plan_networks, sweep_figures
+from hpcspike.sweep.workflow import (
+    check_settings,
+    networks_beside,
+    plan_jobs,
+    plan_network,
+    plan_networks,
+    sweep_figures,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -84,6 +91,61 @@ def test_a_setting_that_does_not_exist_is_refused_in_one_line() -> None:
         check_settings({"sweep": "fig7.yaml", "siz": "laptop"}, schema)
     with pytest.raises(SpecError, match=r"^--config paper=false: must be True or False; Also know the figures"):
         check_settings({"paper": "false"}, schema)
+
+
+@pytest.mark.parametrize("text", ["-rf", "a{b}", "two\nlines", "nul\0"])
+def test_settings_that_would_be_read_as_patterns_or_options_are_refused(text: str) -> None:
+    schema = ROOT / "cluster" / "config" / "workflow.schema.json"
+    for settings in ({"results": text}, {"sweep": text}, {"size": text}, {"keep_states": text}, {"networks": [text]}):
+        with pytest.raises(SpecError, match=f"^--config {next(iter(settings))}=.*: must not begin with '-'"):
+            check_settings(settings, schema)
+    check_settings({"results": 'my results/it\'s $(here) "1" *', "networks": ["größe.yaml"]}, schema)
+    with pytest.raises(SpecError, match="--config save_minutes=True: must be a number"):
+        check_settings({"save_minutes": True}, schema)
+
+
+def test_the_networks_of_the_paper_are_trained_beside_the_default_sweep_only() -> None:
+    assert [Path(config).stem for config in networks_beside({})] == ["fig1_drive", "fig1_rate"]
+    assert networks_beside({"size": "smoke"}) == networks_beside({})
+    assert networks_beside({"sweep": "mine.yaml"}) == []
+    assert networks_beside({"sweep": "mine.yaml", "networks": ["one.yaml"]}) == ["one.yaml"]
+    assert networks_beside({"networks": []}) == []
+
+
+@pytest.mark.parametrize("name", ["../../evil", "two words", "$(x)", "-rf", "{network}", "größe", "x" * 101, ".."])
+def test_a_network_whose_name_is_none_of_a_file_is_refused(
+    tmp_path: Path, tiny_document: dict[str, Any], name: str
+) -> None:
+    config = str(write(tmp_path / "network.yaml", {**tiny_document, "name": name}))
+    with pytest.raises(SpecError, match=r"network\.yaml: name = .*: files are called by it here"):
+        plan_networks([config], sweep="little")
+
+
+def test_a_network_that_cannot_be_trained_is_refused_before_the_first_job(
+    tmp_path: Path, tiny_document: dict[str, Any]
+) -> None:
+    targets = {"kind": "recorded", "path": "absent.csv"}
+    document = {**tiny_document, "targets": targets, "training": {"variable": "rate"}, "network": {}}
+    with pytest.raises(DataError, match=r"absent\.csv"):
+        plan_network(str(write(tmp_path / "network.yaml", document)))
+
+
+def test_the_points_of_a_store_that_is_there_are_not_worked_out_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = write(tmp_path / "sweep.yaml", sweep_document())
+    jobs = plan_jobs(config, results=tmp_path)
+    figures = sweep_figures(jobs.sweep)
+    ensure_store(jobs.store, jobs.sweep)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("worked out again")
+
+    monkeypatch.setattr("hpcspike.sweep.grid.build_grid", refuse)
+    monkeypatch.setattr("hpcspike.sweep.growth.build_grid", refuse)
+    assert plan_jobs(config, results=tmp_path).receipts == jobs.receipts
+    assert sweep_figures(jobs.sweep, jobs.store) == figures
+    assert ensure_store(jobs.store, jobs.sweep)[1] == 0
 
 
 def test_two_results_of_one_name_are_refused(tmp_path: Path, tiny_document: dict[str, Any]) -> None:
@@ -148,6 +210,17 @@ def test_the_workflow_computes_analyses_and_draws(finished: Path) -> None:
         assert (results / figure).stat().st_size > 1000
     receipts = {path.name for path in (results / "little.zarr.receipts").iterdir()}
     assert receipts == {"plan.json", "batch-0000.json", "batch-0001.json", "finalized.json"}
+
+
+@pytest.mark.workflow
+def test_paths_stay_paths_whatever_a_shell_or_a_pattern_would_make_of_them(tmp_path: Path) -> None:
+    odd = 'it\'s $(touch here) *[a] "b" %c ;'
+    write(tmp_path / f"{odd}.yaml", sweep_document(replicates=1, axes={"synapse.tau_syn_ms": [10, 20]}))
+    settings = (f"sweep={odd}.yaml", f"results={odd}", f"keep_states={odd}/kept")
+    run = snakemake(tmp_path, "--until", "finalize", "--config", *settings)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert (tmp_path / odd / "little.zarr.receipts" / "finalized.json").is_file()
+    assert {path.name for path in tmp_path.iterdir()} == {odd, f"{odd}.yaml", ".snakemake"}
 
 
 @pytest.mark.workflow

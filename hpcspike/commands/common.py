@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.load import load
 from hpcspike.spec.study import Study
 from hpcspike.spec.sweep import Sweep
+from hpcspike.spec.yaml_text import parse_value, shown_text
 from hpcspike.wording import counted as counted
 
 if TYPE_CHECKING:
@@ -23,20 +24,29 @@ if TYPE_CHECKING:
 
 def load_config(arguments: argparse.Namespace) -> Experiment | Sweep | Study:
     """CONFIG with ``--size`` and ``--set`` applied."""
-    return load(arguments.config, size=arguments.size, changes=dict(key_and_value(text) for text in arguments.changes))
+    return load(arguments.config, size=arguments.size, changes=keys_and_values(arguments.changes, option="--set"))
 
 
-def key_and_value(text: str, *, option: str = "--set") -> tuple[str, Any]:
-    """What KEY=VALUE says, the value in YAML; ``option`` is named in errors."""
-    import yaml
+def keys_and_values(texts: Iterable[str], *, option: str, as_text: Container[str] = ()) -> dict[str, Any]:
+    """What several KEY=VALUE say, each value read as in a config, but for those of the keys ``as_text``.
 
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise SpecError(f"{option} {text}: must be KEY=VALUE, for example synapse.tau_syn_ms=30")
-    try:
-        return key, yaml.safe_load(value)
-    except (yaml.YAMLError, ValueError):  # ValueError: what looks like a date or a number, but is none
-        raise SpecError(f"{option} {text}: {value!r} is not a YAML value; quote it") from None
+    Raises
+    ------
+    SpecError
+        Naming ``option``, if one is no KEY=VALUE, its value can be read in several ways, or a key is given twice.
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise SpecError(f"{option} {shown_text(text)}: must be KEY=VALUE, for example synapse.tau_syn_ms=30")
+        if key in found:
+            raise SpecError(f"{option} {shown_text(key)}=... is given twice; leave one of them out")
+        try:
+            found[key] = value if key in as_text else parse_value(value)
+        except SpecError as error:
+            raise SpecError(f"{option} {shown_text(text)}: {error}") from None
+    return found
 
 
 def use_one_thread_per_library() -> None:

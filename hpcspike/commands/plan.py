@@ -11,13 +11,25 @@ import numpy as np
 from hpcspike.commands.common import counted, load_config, refuse_unwritable
 from hpcspike.engine.checkpoint import checkpoint_bytes
 from hpcspike.errors import ResourceError, SpecError, StoreError
+from hpcspike.model.facts import facts_of, refuse_idle_ranks
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.load import sizes_of
 from hpcspike.spec.study import Study, StudyRun
+from hpcspike.spec.sweep import Sweep
+from hpcspike.studies.feasible import check_study
 from hpcspike.sweep.calibration import calibration
-from hpcspike.sweep.cost import BASE_MIB, available_memory_mib, check_memory, predict, shown_mib, shown_seconds
+from hpcspike.sweep.cost import (
+    BASE_MIB,
+    SECONDS_TO_START,
+    available_memory_mib,
+    check_memory,
+    predict,
+    shown_mib,
+    shown_seconds,
+)
 from hpcspike.sweep.grid import Grid, build_grid
 from hpcspike.sweep.growth import ensure_store, grown, planned
+from hpcspike.sweep.held import Points, memory_per_process, points_in, points_of
 from hpcspike.sweep.layout import Table
 from hpcspike.sweep.records import write_receipt
 from hpcspike.sweep.scaling import loop_time
@@ -39,26 +51,43 @@ def run(arguments: argparse.Namespace) -> int:
             raise SpecError(f"{arguments.config} is a study, it has no store; run it with 'hpcspike study'")
         _print_study(config, available)
         return 0
-    grid = build_grid(config)
     path = Path(arguments.store or f"results/{config.name}.zarr")
     if not arguments.create:
-        _preview(grid, path, available)
+        _preview(config, path, available)
         return 0
     existed = path.exists() or path.is_symlink()
+    points, grid = _points(config, _ours(path)), None
+    if points is None:
+        grid = build_grid(config)
+        points = points_of(grid)
     if not existed:
-        _print_sweep(grid, planned(grid), available)
+        assert grid is not None
+        _print_sweep(config, points, planned(grid), available)
         _refuse_too_large(grid, available, given=arguments.memory is not None)
     refuse_unwritable(path)
     if arguments.receipt:
         refuse_unwritable(Path(arguments.receipt))
     store, added = ensure_store(path, config, grid=grid)
     if existed:
-        _print_sweep(grid, None, available, store)
+        _print_sweep(config, points, None, available, store)
     print(f"store      {path} ({_became(store, added, existed)})")
     if arguments.receipt:
-        receipt = {"name": config.name, "points": grid.n_points, "points_hash": grid.identity}
+        receipt = {"name": config.name, "points": points.n_points, "points_hash": points.identity}
         write_receipt(Path(arguments.receipt), receipt)
     return 0
+
+
+def _ours(path: Path) -> SweepStore | None:
+    """The store of a sweep at a path; None if there is none, or something else."""
+    try:
+        return open_store(path)
+    except StoreError:
+        return None
+
+
+def _points(sweep: Sweep, store: SweepStore | None) -> Points | None:
+    """What a store says of the points of a sweep; None if they must be worked out."""
+    return None if store is None else points_in(store, sweep)
 
 
 def _print_size(arguments: argparse.Namespace) -> None:
@@ -70,19 +99,27 @@ def _print_size(arguments: argparse.Namespace) -> None:
         print(f"size       {size} ({f'others: {others}; choose with --size' if others else 'the only one'})")
 
 
-def _preview(grid: Grid, path: Path, available: float) -> None:
+def _preview(sweep: Sweep, path: Path, available: float) -> None:
+    store = _ours(path)
+    points = _points(sweep, store)
+    if points is not None:
+        _print_sweep(sweep, points, None, available, store)
+        print(f"store      {path} (exists)")
+        return
+    grid = build_grid(sweep)
+    points = points_of(grid)
     if not (path.exists() or path.is_symlink()):
-        _print_sweep(grid, planned(grid), available)
+        _print_sweep(sweep, points, planned(grid), available)
         print(f"store      {path} (not made yet; make it with --create)")
         return
     try:
         store = open_store(path)
         table = grown(store, grid)
     except StoreError:
-        _print_sweep(grid, planned(grid), available)
+        _print_sweep(sweep, points, planned(grid), available)
         print(f"store      {path} (holds something else; --create will say what differs)")
         return
-    _print_sweep(grid, table, available, store)
+    _print_sweep(sweep, points, table, available, store)
     new = 0 if table is None else table.n_points - store.n_points
     became = f"{counted(new, 'point')} to be added; add with --create" if new else "exists"
     print(f"store      {path} ({became})")
@@ -97,7 +134,7 @@ def _became(store: SweepStore, added: int, existed: bool) -> str:
 
 def _refuse_too_large(grid: Grid, available: float, *, given: bool) -> None:
     """A ResourceError if the point that takes the most memory in one process does not fit; given: with ``--memory``."""
-    sweep, needed = grid.sweep, _memory_per_process(grid)
+    sweep, needed = grid.sweep, memory_per_process(grid)
     index = int(np.argmax(needed))
     ranks = grid.memory_mib[index] / needed[index]
     try:
@@ -108,15 +145,15 @@ def _refuse_too_large(grid: Grid, available: float, *, given: bool) -> None:
 
 
 def _print_experiment(experiment: Experiment, available: float, ranks: int) -> None:
-    cost, kind = predict(experiment), experiment.learner.kind
-    if kind != "rls" and ranks > 1:
-        raise SpecError(f"--ranks {ranks}: learner.kind = {kind} runs on one rank; leave the option out")
+    cost, facts = predict(experiment), facts_of(experiment)
+    refuse_idle_ranks(facts.n_neurons, ranks)
+    saved = checkpoint_bytes(experiment, n_neurons=facts.n_neurons)
     print(f"experiment {experiment.name}")
-    print(f"time       about {shown_seconds(cost.seconds)} on one core")
+    of_them = f", {facts.n_recorded:,} of them recorded" if facts.n_recorded else ""
+    print(f"network    {counted(facts.n_neurons, 'neuron')}{of_them}, {facts.duration_ms:g} ms")
+    print(f"time       about {shown_seconds(cost.seconds + SECONDS_TO_START)} on one core")
     _print_memory(cost.memory_mib, available)
-    if kind != "rls":  # its states are of another kind
-        return
-    print(f"checkpoint up to {shown_mib(checkpoint_bytes(experiment) / 2**20)} each")
+    print(f"checkpoint up to {shown_mib(saved / 2**20)} each")
     if ranks > 1:
         loop = loop_time(experiment, ranks)
         phases = ", ".join(f"{name} {shown_seconds(value)}" for name, value in asdict(loop).items())
@@ -125,8 +162,9 @@ def _print_experiment(experiment: Experiment, available: float, ranks: int) -> N
 
 
 def _print_study(study: Study, available: float) -> None:
+    check_study(study)
     costs = {variant: predict(study.experiment_of(StudyRun(variant, 0))) for variant in study.variants}
-    total = study.replicates * sum(cost.seconds for cost in costs.values())
+    total = study.replicates * sum(cost.seconds + SECONDS_TO_START for cost in costs.values())
     print(f"study      {study.name}")
     print(f"networks   {len(study.runs)} = {counted(len(costs), 'variant')} x {counted(study.replicates, 'replicate')}")
     print(f"time       about {shown_seconds(total)} on one core, and what the probes take")
@@ -135,27 +173,30 @@ def _print_study(study: Study, available: float) -> None:
     _print_memory(max(cost.memory_mib for cost in costs.values()), available)
 
 
-def _print_sweep(grid: Grid, table: Table | None, available: float, store: SweepStore | None = None) -> None:
+def _print_sweep(
+    sweep: Sweep, points: Points, table: Table | None, available: float, store: SweepStore | None = None
+) -> None:
     """table: what the store will be; None: the store is what it will be."""
-    sweep = grid.sweep
     shape = " x ".join(f"{length} {key}" for key, length in sweep.shape.items())
-    seconds = grid.seconds if store is None else grid.seconds * calibration(store)(grid.seconds)
+    seconds = points.seconds if store is None else points.seconds * calibration(store)(points.seconds)
     basis = 0 if store is None else int(store.done().sum())
     corrected = f", corrected by {counted(basis, 'point')} done" if basis else ""
     print(f"sweep      {sweep.name}")
-    print(f"points     {grid.n_points:,} = {shape}")
-    print(f"time       about {shown_seconds(float(seconds.sum()))} on one core ({_span(seconds)} per point{corrected})")
+    print(f"points     {points.n_points:,} = {shape}")
     if table is not None:
         batches, owned = table.batches, table.columns["batch"].values
     elif store is not None:
         batches, owned = store.batches, store.batch_of_row
+    total = float(seconds.sum()) + SECONDS_TO_START * len(batches)
+    per_job = f"{shown_seconds(SECONDS_TO_START)} to start each batch"
+    print(f"time       about {shown_seconds(total)} on one core ({_span(seconds)} per point{corrected}, {per_job})")
     most = int(np.bincount(owned[owned >= 0]).max())
     by_mpi = sum(ranks > 1 for ranks in batches.ranks)
     mpi = f", {by_mpi:,} of them on {max(batches.ranks)} MPI ranks" if by_mpi else ""
     print(
         f"batches    {len(batches):,} of up to {counted(most, 'point')} ({_span(np.array(batches.seconds))} each){mpi}"
     )
-    _print_memory(float(_memory_per_process(grid).max()), available)
+    _print_memory(points.memory_mib, available)
     if table is not None:
         megabytes = max(table.predicted_bytes() / 1e6, 0.1)
         print(f"disk       up to {megabytes:,.1f} MB in about {table.predicted_files():,} files")
@@ -164,14 +205,6 @@ def _print_sweep(grid: Grid, table: Table | None, available: float, store: Sweep
 def _span(seconds: np.ndarray) -> str:
     shortest, longest = (shown_seconds(float(value)) for value in (seconds.min(), seconds.max()))
     return shortest if shortest == longest else f"{shortest} to {longest}"
-
-
-def _memory_per_process(grid: Grid) -> np.ndarray:
-    """(points,) MiB; a network is spread evenly over its MPI ranks."""
-    batching = grid.sweep.batching
-    if batching.mpi_minutes is None:
-        return grid.memory_mib
-    return np.where(grid.seconds > 60.0 * batching.mpi_minutes, grid.memory_mib / batching.mpi_ranks, grid.memory_mib)
 
 
 def _print_memory(needed: float, available: float) -> None:

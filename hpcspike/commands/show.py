@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpcspike.commands.common import key_and_value, refuse_unwritable
+from hpcspike.commands.common import keys_and_values, refuse_unwritable
 from hpcspike.errors import StoreError
 from hpcspike.files import claimed, whole
 from hpcspike.hdf5_files import write_unfinished
@@ -36,9 +36,9 @@ def run(arguments: argparse.Namespace) -> int:
     from hpcspike.sweep.store import open_store
 
     store = open_store(arguments.store)
-    where = dict(key_and_value(text, option="--where") for text in arguments.where)
+    where = keys_and_values(arguments.where, option="--where", as_text={"experiment_hash"})
     row = find_point(store, point=arguments.point, where=where)
-    picture = Path(arguments.out or f"results/{store.name}_point_{row}.png")
+    picture = Path(arguments.out or f"results/{store.sweep.name}_point_{row}.png")  # its checked name
     dataset = None if arguments.dataset is None else Path(arguments.dataset)
     _refuse(picture, dataset)
     with claimed(picture), nullcontext() if dataset is None else claimed(dataset):

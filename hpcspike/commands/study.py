@@ -10,6 +10,7 @@ from hpcspike.errors import SpecError
 from hpcspike.files import claimed
 from hpcspike.hdf5_files import write_netcdf
 from hpcspike.spec.study import Study, StudyRun
+from hpcspike.studies.feasible import check_study
 from hpcspike.sweep.cost import check_memory
 
 
@@ -19,6 +20,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not isinstance(study, Study):
         raise SpecError(f"{arguments.config} is not a study (it has no 'variants'); see 'hpcspike plan' or 'train'")
     folder = output_folder(arguments.out or f"results/{study.name}")
+    if not arguments.collect:
+        check_study(study)
     if arguments.only is not None:
         _train(study, _run_named(study, arguments.only), folder, arguments.threads)
         return 0

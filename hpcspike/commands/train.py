@@ -17,6 +17,7 @@ from hpcspike.engine.communication import World, connect
 from hpcspike.engine.output import claimed_over_ranks
 from hpcspike.engine.phases import PHASES
 from hpcspike.errors import SpecError, StoreError
+from hpcspike.model.facts import facts_of
 from hpcspike.model.reach import remark_on_reach
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.identity import experiment_hash
@@ -105,6 +106,7 @@ def _prepare(arguments: argparse.Namespace, path: Path, world: World) -> tuple[E
     if not isinstance(experiment, Experiment):
         what = "study" if isinstance(experiment, Study) else "sweep"
         raise SpecError(f"{arguments.config} is a {what}; see 'hpcspike plan', or give the config of one experiment")
+    facts_of(experiment)
     is_there = _is_there(path, experiment_hash(experiment))
     if not is_there:
         # a network is spread evenly over the ranks, of which so many share the memory of this machine

@@ -8,10 +8,11 @@ from hpcspike.checks import instance
 from hpcspike.engine.communication import World
 from hpcspike.engine.offsets import simulate_targets
 from hpcspike.engine.partition import balanced_bounds
-from hpcspike.errors import ResourceError, SpecError
+from hpcspike.errors import SpecError
 from hpcspike.model.build import build_problem as build_arrays
 from hpcspike.model.build import recording_of
 from hpcspike.model.connectivity import in_degrees
+from hpcspike.model.facts import refuse_idle_ranks
 from hpcspike.model.problem import Problem
 from hpcspike.model.targets import n_neurons_of
 from hpcspike.spec.experiment import Experiment
@@ -29,8 +30,7 @@ def block_bounds(experiment: Experiment, world: World) -> np.ndarray:
 
 def _share_of_in_degrees(experiment: Experiment, world: World) -> np.ndarray:
     size = n_neurons_of(experiment, recording_of(experiment))
-    if size < world.size:
-        raise ResourceError(f"network.n_neurons = {size} is less than the {world.size} MPI ranks; start at most {size}")
+    refuse_idle_ranks(size, world.size)
     even = np.linspace(0, size, world.size + 1).astype(int)
     share = range(even[world.rank], even[world.rank + 1])
     return in_degrees(experiment.connectivity, size, share, seed=experiment.seed, replicate=experiment.replicate)

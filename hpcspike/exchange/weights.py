@@ -104,7 +104,7 @@ def _fixed(trained: xr.Dataset) -> Any:
 
     from hpcspike.analysis.neurons import experiment_of
     from hpcspike.model.connectivity import build_static_rows
-    from hpcspike.spec.load import validate_experiment
+    from hpcspike.spec.validation import validate_experiment
 
     document = experiment_of(trained)
     if not document:

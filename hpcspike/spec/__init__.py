@@ -2,7 +2,8 @@
 
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.identity import experiment_hash, sweep_hash
-from hpcspike.spec.load import load, validate_experiment, validate_sweep
+from hpcspike.spec.load import load, validate_sweep
 from hpcspike.spec.sweep import Sweep
+from hpcspike.spec.validation import validate_experiment
 
 __all__ = ["Experiment", "Sweep", "experiment_hash", "load", "sweep_hash", "validate_experiment", "validate_sweep"]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hpcspike.spec.fields import Section, quantity
+from hpcspike.spec.fields import Section, quantity, whole_number
 
 
 class GaussianConnectivity(Section):
@@ -35,12 +35,12 @@ class BalancedConnectivity(Section):
 
     kind: Literal["balanced"]
     excitatory_fraction: float = quantity(0.5, gt=0, lt=1, doc="Share f of excitatory neurons.")
-    static_in_degree: int = quantity(512, ge=0, doc="Fixed synapses from each population.")
+    static_in_degree: int = whole_number(512, ge=0, doc="Fixed synapses from each population.")
     static_ee: float = quantity(0.0, ge=0, doc="Fixed weight onto excitatory from excitatory neurons.")
     static_ei: float = quantity(0.0, le=0, doc="Fixed weight onto excitatory from inhibitory neurons.")
     static_ie: float = quantity(0.0, ge=0, doc="Fixed weight onto inhibitory from excitatory neurons.")
     static_ii: float = quantity(0.0, le=0, doc="Fixed weight onto inhibitory from inhibitory neurons.")
-    plastic_in_degree: int = quantity(45, ge=1, doc="Plastic synapses from each population.")
+    plastic_in_degree: int = whole_number(45, ge=1, doc="Plastic synapses from each population.")
     plastic_excitatory: float = quantity(0.0, ge=0, doc="Initial plastic weight from excitatory neurons.")
     plastic_inhibitory: float = quantity(0.0, le=0, doc="Initial plastic weight from inhibitory neurons.")
     input_excitatory: float = quantity(0.0, doc="Constant external input of excitatory neurons.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from hpcspike.spec.connectivity import (
     BalancedConnectivity,
@@ -12,10 +12,10 @@ from hpcspike.spec.connectivity import (
     ZeroConnectivity,
     why_undrawable,
 )
-from hpcspike.spec.fields import Section, quantity, why_out_of_range
+from hpcspike.spec.fields import Section, quantity, whole_number, why_out_of_range
 from hpcspike.spec.fields import is_multiple as is_multiple
 from hpcspike.spec.fields import n_steps as n_steps
-from hpcspike.spec.learners import LearnerSection, RlsLearner
+from hpcspike.spec.learners import LearnerSection, RlsLearner, why_unlearnable
 from hpcspike.spec.neurons import IzhikevichNeuron as IzhikevichNeuron
 from hpcspike.spec.neurons import LifNeuron as LifNeuron
 from hpcspike.spec.neurons import Neuron as Neuron
@@ -42,7 +42,7 @@ class Synapse(Section):
 class Network(Section):
     """Size of the network; who is connected to whom is in ``connectivity``."""
 
-    n_neurons: int | None = quantity(
+    n_neurons: int | None = whole_number(
         None, ge=2, le=100_000_000, doc="Number of neurons N; may be left out for recorded targets, which decide it."
     )
 
@@ -83,7 +83,7 @@ class Training(Section):
     )
     ridge: float = quantity(1.0, gt=0, paper="Eq 9", doc="Penalty lambda on the weights; P(0) = I / lambda.")
     update_interval_ms: float = quantity(2.0, unit="ms", gt=0, paper="Methods", doc="Interval Delta t between updates.")
-    n_loops: int = quantity(30, ge=0, le=1_000_000, paper="Figs 3, 6, 7", doc="Training loops per target set.")
+    n_loops: int = whole_number(30, ge=0, le=1_000_000, paper="Figs 3, 6, 7", doc="Training loops per target set.")
     smoothing: float = quantity(
         0.1, gt=0, paper="Eq 14", doc="c of the noisy transfer function phi_2 used in rate training."
     )
@@ -116,8 +116,8 @@ class Training(Section):
 class Measures(Section):
     """How a trained network is judged."""
 
-    n_test_trials: int = quantity(3, ge=1, le=100_000, doc="Test trials from random initial conditions.")
-    n_clamped_trials: int = quantity(3, ge=1, le=100_000, doc="Initial conditions of the clamped error split.")
+    n_test_trials: int = whole_number(3, ge=1, le=100_000, doc="Test trials from random initial conditions.")
+    n_clamped_trials: int = whole_number(3, ge=1, le=100_000, doc="Initial conditions of the clamped error split.")
     learned_correlation: float = quantity(0.7, gt=-1, lt=1, doc="At least this mean correlation counts as learned.")
     silent_rate_hz: float = quantity(0.1, unit="Hz", ge=0, doc="A network below this population rate is silent.")
     diverged_drive: float = quantity(1e6, gt=0, doc="A drive beyond this size counts as diverged.")
@@ -132,9 +132,9 @@ class Measures(Section):
 class Experiment(Section):
     """Everything that determines one trained network and its measures."""
 
-    name: str = quantity("experiment", doc="Name used in files and figures.")
-    seed: int = quantity(1, ge=0, lt=2**63, doc="Seed of every random stream.")
-    replicate: int = quantity(0, ge=0, lt=2**31, doc="Independent repetition of the same experiment.")
+    name: str = quantity("experiment", doc="Name used in files and figures.", max_length=250)
+    seed: int = whole_number(1, ge=0, lt=2**63, doc="Seed of every random stream.")
+    replicate: int = whole_number(0, ge=0, lt=2**31, doc="Independent repetition of the same experiment.")
     neuron: Neuron = quantity(ThetaNeuron(), doc="Neuron model.")
     network: Network = quantity(Network(), doc="Size of the network.")
     synapse: Synapse = quantity(Synapse(), doc="Synapses.")
@@ -146,6 +146,13 @@ class Experiment(Section):
     training: Training = quantity(Training(), doc="Learning rule.")
     learner: LearnerSection = quantity(RlsLearner(), doc="Who learns; all but rls are in hpcspike.learners.")
     measures: Measures = quantity(Measures(), doc="Tests after training.")
+
+    @field_validator("name")
+    @classmethod
+    def _one_line(cls, name: str) -> str:
+        if not name.strip() or not name.isprintable():
+            raise ValueError("must be one line of printable text")
+        return name
 
     @model_validator(mode="before")
     @classmethod
@@ -175,6 +182,9 @@ class Experiment(Section):
         self._innate_is_possible()
         self._driven_is_possible()
         self._answers_are_possible()
+        reason = why_unlearnable(self.learner, self.targets, self.network.n_neurons, self.stimulus.duration_ms)
+        if reason is not None:
+            raise ValueError(reason)
         self._offset_is_possible()
         self._quasi_static_is_possible()
         return self

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict
 
 from hpcspike.shown import brief, html_table
 
 
 class Section(BaseModel):
-    """A frozen part of an experiment; unknown keys are refused."""
+    """A frozen part of an experiment; unknown keys are refused, and so are text and true or false for numbers."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True, strict=True)
 
     def changed(self, changes: Mapping[str, Any] | None = None, /, **more: Any) -> Self:
         """A validated copy in which some keys have other values.
@@ -60,6 +61,20 @@ class Section(BaseModel):
         return html_table(type(self).__name__, rows)
 
 
+def _as_whole(value: Any) -> Any:
+    """A number as the integer it is; anything else as it is, to be refused."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return operator.index(value) if hasattr(value, "__index__") and not isinstance(value, (bool, int)) else value
+
+
+AS_WHOLE = BeforeValidator(_as_whole)
+"""A whole number may be written 3, 3.0 or 3e0: the values of a linspace are of that kind."""
+
+Interval = Annotated[tuple[float, float], Strict(False)]
+"""[low, high]: a list of two numbers."""
+
+
 def quantity(default: Any = ..., *, unit: str = "", paper: str = "", doc: str = "", **bounds: Any) -> Any:
     """A field with its unit and the section of Kim & Chow 2018 (as numbered in the docs) it comes from.
 
@@ -80,14 +95,20 @@ def quantity(default: Any = ..., *, unit: str = "", paper: str = "", doc: str = 
     return Field(default, description=doc, json_schema_extra=extra, **bounds)
 
 
-Interval = tuple[float, float]
+def whole_number(default: Any = ..., **options: Any) -> Any:
+    """A `quantity` that counts: 3, 3.0 or 3e0, but neither text nor true or false."""
+    field = quantity(default, **options)
+    field.metadata.append(AS_WHOLE)  # behind its bounds, which would stand outside of it in an annotation
+    return field
 
 
 class TargetsSection(Section):
     """What all target functions have in common."""
 
     duration_ms: float = quantity(1000.0, unit="ms", gt=0, paper="Methods", doc="Length T of the trained window.")
-    n_sets: int = quantity(1, ge=1, le=64, paper="Fig 2", doc="Number of target sets, each cued by its own stimulus.")
+    n_sets: int = whole_number(
+        1, ge=1, le=64, paper="Fig 2", doc="Number of target sets, each cued by its own stimulus."
+    )
     grid_ms: float = quantity(
         1.0, unit="ms", gt=0, doc="Sampling interval of the targets and of the recorded responses."
     )
@@ -98,6 +119,9 @@ class TargetsSection(Section):
         2000.0, unit="ms", gt=0, doc="Length of that untrained run, the second half of which is averaged."
     )
 
+
+FILE_NAME: dict[str, Any] = {"pattern": r"^[A-Za-z0-9][A-Za-z0-9._-]*$", "max_length": 100}
+"""Bounds of a name that files and folders are called by, in any shell and with what is appended to it."""
 
 LARGEST = 1e150
 """Numbers beyond this size are mistakes, and their squares and ranges could not be told from infinity."""

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from hpcspike.spec.fields import Section, quantity
+from hpcspike.spec.fields import Section, is_multiple, n_steps, quantity, whole_number
+from hpcspike.spec.targets import ANSWERED, DelayedXorTargets, DrivenTargets, RecordedTargets, Targets
 
 
 class RlsLearner(Section):
@@ -17,13 +18,14 @@ class RlsLearner(Section):
 
 
 class _Other(Section):
+    kind: str
     variable: Literal["drive", "readout"] = quantity(
         "drive", doc="What carries the targets: every neuron's drive, or readouts of the network."
     )
-    n_readouts: int | None = quantity(
+    n_readouts: int | None = whole_number(
         None, ge=1, doc="With variable: readout, train the first so many targets only; default: all N."
     )
-    passes: int = quantity(100, ge=0, le=1_000_000, doc="Passes over the training trials.")
+    passes: int = whole_number(100, ge=0, le=1_000_000, doc="Passes over the training trials.")
 
 
 class _BalancedNetwork(_Other):
@@ -64,7 +66,7 @@ class BourdoukanLearner(_BalancedNetwork):
         None, gt=0, doc="Length of every neuron's input weights F_i; default: lambda J / (N 20 Hz)."
     )
     cost: float = quantity(1e-3, ge=0, doc="Quadratic cost mu of activity, in units of the square of that length.")
-    fast_passes: int = quantity(70, ge=0, doc="Passes of the fast rule before the slow one, not counted in passes.")
+    fast_passes: int = whole_number(70, ge=0, doc="Passes of the fast rule before the slow one, not counted in passes.")
     fast_pass_ms: float = quantity(2000.0, unit="ms", gt=0, doc="Simulated time of such a pass.")
     fast_rate: float = quantity(1e-2, ge=0, lt=1, doc="Step of the fast rule per spike in the first half of them.")
     fast_rate_last: float = quantity(1e-3, ge=0, lt=1, doc="Step of the fast rule per spike in the second half.")
@@ -100,11 +102,11 @@ class _Gradient(_Other):
     """Gradient descent through whole trials, with Adam."""
 
     variable: Literal["drive", "readout"] = quantity("readout", doc="What carries the targets.")
-    steps_per_pass: int = quantity(10, ge=1, le=100_000, doc="Steps of Adam in one pass.")
-    batch: int = quantity(4, ge=1, le=65_536, doc="Trials in the batch of every step.")
+    steps_per_pass: int = whole_number(10, ge=1, le=100_000, doc="Steps of Adam in one pass.")
+    batch: int = whole_number(4, ge=1, le=65_536, doc="Trials in the batch of every step.")
     learning_rate: float = quantity(0.01, gt=0, doc="Learning rate of Adam.")
     rate_decay: float = quantity(1.0, gt=0, le=1, doc="Factor of the learning rate after every rate_decay_every steps.")
-    rate_decay_every: int = quantity(100, ge=1, doc="Steps between two reductions of the learning rate.")
+    rate_decay_every: int = whole_number(100, ge=1, doc="Steps between two reductions of the learning rate.")
     gradient_norm: float | None = quantity(None, gt=0, doc="Longer gradients are shortened to this length.")
     training_noise: float = quantity(
         0.0, ge=0, doc="White noise on v in training, in distances from rest to threshold per square root of a second."
@@ -134,7 +136,7 @@ class LsnnLearner(_Gradient):
     weight_scale: float = quantity(1.0, ge=0, doc="S.d. of the initial recurrent weights, times the root of N.")
     bias: float = quantity(0.0, doc="Constant current of every neuron, in thresholds.")
     train_bias: bool = quantity(False, doc="Train a constant current of every neuron too.")
-    n_delays: int = quantity(1, ge=1, le=1000, doc="Delays are uniform over so many steps, the shortest 0.")
+    n_delays: int = whole_number(1, ge=1, le=1000, doc="Delays are uniform over so many steps, the shortest 0.")
     drive_unit: float = quantity(2.0, gt=0, doc="Filtered recurrent current, in thresholds, that counts as drive 1.")
     rate_hz: float = quantity(10.0, unit="Hz", ge=0, doc="Firing rate f0 that costs nothing.")
     rate_cost: float = quantity(0.01, ge=0, doc="Cost of squared deviations from it, in spikes per ms, per neuron.")
@@ -193,3 +195,36 @@ LearnerSection = Annotated[
     RlsLearner | BourdoukanLearner | AlemiLearner | LsnnLearner | HuhLearner | UserLearner,
     Field(discriminator="kind"),
 ]
+
+
+def why_unlearnable(learner: LearnerSection, targets: Targets, n_neurons: int | None, cue_ms: float) -> str | None:
+    """What forbids a learner to take up targets in a network of so many neurons after such a cue, or None; rls can."""
+    if isinstance(learner, RlsLearner):
+        return None
+    recalled = not isinstance(targets, (DrivenTargets, *ANSWERED))
+    if recalled:
+        reason = _why_not_recalled(learner, targets, n_neurons, cue_ms)
+        if reason is not None:
+            return reason
+    # driven systems and store and recall have samples of 1 ms
+    grid_ms = targets.grid_ms if recalled or isinstance(targets, DelayedXorTargets) else 1.0
+    step_ms = getattr(learner, "step_ms", None)
+    if step_ms is not None and not is_multiple(grid_ms, step_ms):
+        return f"learner.step_ms = {step_ms:g} ms does not divide the sampling interval of the task, {grid_ms:g} ms"
+    return None
+
+
+def _why_not_recalled(learner: _Other, targets: Targets, n_neurons: int | None, cue_ms: float) -> str | None:
+    kind = learner.kind
+    if isinstance(targets, RecordedTargets) or n_neurons is None:
+        return f"targets.kind = {targets.kind}: learner.kind = {kind} recalls targets that are drawn; choose kind: rls"
+    if targets.n_sets != 1:
+        return f"targets.n_sets = {targets.n_sets}: learner.kind = {kind} recalls one target set; choose n_sets: 1"
+    if learner.variable == "readout" and (learner.n_readouts or 0) > n_neurons:
+        return f"learner.n_readouts = {learner.n_readouts}: must be at most network.n_neurons = {n_neurons}"
+    if isinstance(learner, _BalancedNetwork) and n_steps(cue_ms, targets.grid_ms) == 0:
+        return (
+            f"stimulus.duration_ms = {cue_ms:g} ms: learner.kind = {kind} recalls a trajectory after a cue; "
+            "give a cue of at least one sample"
+        )
+    return None

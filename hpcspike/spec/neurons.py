@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, Strict, field_validator, model_validator
 
 from hpcspike.spec.fields import Section, is_multiple, quantity
 
@@ -65,7 +65,7 @@ class IzhikevichNeuron(Section):
     step_ms: float = quantity(1.0, unit="ms", gt=0, le=1, doc="Integration step dt.")
     bias: float = quantity(0.0, paper="1.7", doc="Constant external input I of every neuron, in mV / ms.")
     drive_gain: float = quantity(1.0, gt=0, doc="Factor of the synaptic drive u in the membrane equation, mV / ms.")
-    cell_types: tuple[CellType, ...] = quantity(
+    cell_types: Annotated[tuple[CellType, ...], Strict(False)] = quantity(
         CELL_TYPES, paper="1.7", doc="Types in turn: RS, IB, CH, FS, LTS.", min_length=1
     )
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, SerializerFunctionWrapHandler, WithJsonSchema, model_serializer, model_validator
 
-from hpcspike.spec.fields import Interval, TargetsSection, is_multiple, quantity
+from hpcspike.spec.fields import Interval, TargetsSection, is_multiple, quantity, whole_number
 
 GENERATED = "generated"
 """Path of recorded targets that are no file: a stand-in is generated."""
@@ -99,7 +99,7 @@ class RecordedTargets(TargetsSection):
         doc="NPY, NPZ, MATLAB, JLD2: order of the dimensions as the language that wrote the file (Python, MATLAB, "
         "Julia) shows them; required unless only one is possible.",
     )
-    task: int | None = quantity(None, ge=1, doc="JLD2: which of several tasks, counted from 1 as in Julia.")
+    task: int | None = whole_number(None, ge=1, doc="JLD2: which of several tasks, counted from 1 as in Julia.")
     align: str | None = quantity(None, doc="NWB: column of the trials whose time counts as 0; required.")
     window_ms: Interval | None = quantity(
         None, unit="ms", doc="NWB: begin and end of the rates around that time; required."
@@ -120,7 +120,7 @@ class RecordedTargets(TargetsSection):
         "example quality: good; default: all units.",
     )
     min_rate_hz: float = quantity(5.0, unit="Hz", ge=0, paper="Fig 5", doc="Keep units with a mean rate above this.")
-    n_units: int | None = quantity(
+    n_units: int | None = whole_number(
         None, ge=1, paper="Fig 5", doc="Number of units kept, the first ones (paper: 227); null: all."
     )
     auxiliary_ratio: float = quantity(

@@ -9,7 +9,8 @@ from pydantic import Field, field_validator, model_validator
 
 from hpcspike.errors import SpecError
 from hpcspike.spec.experiment import Experiment
-from hpcspike.spec.fields import Section, quantity
+from hpcspike.spec.fields import AS_WHOLE, FILE_NAME, Section, quantity, whole_number
+from hpcspike.spec.validation import validate_experiment
 
 Share = Annotated[float, Field(ge=0, le=1)]
 NAME = r"^[A-Za-z0-9][A-Za-z0-9.-]*$"
@@ -24,7 +25,7 @@ class Probe(Section):
 class QuasiStaticProbe(Probe):
     """Quasi-static prediction of drives and rates (paper Eqs 1, 2)."""
 
-    trials: int = quantity(40, ge=1, le=100_000, paper="Fig 3b", doc="Trials of which rates are averages.")
+    trials: int = whole_number(40, ge=1, le=100_000, paper="Fig 3b", doc="Trials of which rates are averages.")
     bin_ms: float = quantity(50.0, unit="ms", gt=0, paper="Fig 3b", doc="Length of the bins of the rates.")
 
 
@@ -34,22 +35,22 @@ class LesionProbe(Probe):
     fractions: list[Share] = quantity(
         [0.0, 0.05, 0.1, 0.4], min_length=1, paper="Fig 3d", doc="Shares of neurons lost."
     )
-    draws: int = quantity(3, ge=1, le=1000, doc="Random choices of the lost neurons.")
+    draws: int = whole_number(3, ge=1, le=1000, doc="Random choices of the lost neurons.")
 
 
 class ShuffleProbe(Probe):
     """Performance after synapses among recorded neurons are shuffled (paper, Fig 5f)."""
 
     fractions: list[Share] = quantity([0.0, 0.25, 0.5, 0.75, 1.0], min_length=1, doc="Shares of synapses shuffled.")
-    draws: int = quantity(10, ge=1, le=1000, paper="Fig 5f", doc="Random shuffles.")
-    trials: int = quantity(10, ge=1, le=1000, doc="Test trials after each shuffle.")
+    draws: int = whole_number(10, ge=1, le=1000, paper="Fig 5f", doc="Random shuffles.")
+    trials: int = whole_number(10, ge=1, le=1000, doc="Test trials after each shuffle.")
 
 
 class PerturbationProbe(Probe):
     """Phase deviation after one spike is deleted (paper, Fig 4 c, f, g)."""
 
     delay_ms: float = quantity(200.0, unit="ms", ge=0, paper="Fig 4", doc="When a spike is deleted, after the cue.")
-    repeats: int = quantity(5, ge=1, le=1000, doc="Trials in each of which one spike is deleted.")
+    repeats: int = whole_number(5, ge=1, le=1000, doc="Trials in each of which one spike is deleted.")
     beyond_ms: float = quantity(1000.0, unit="ms", ge=0, doc="Time shown after the trained window.")
 
 
@@ -66,7 +67,7 @@ class HeterogeneityProbe(Probe):
 class RecallProbe(Probe):
     """Recall of every target set after every other one (paper, Fig 2)."""
 
-    trials: int = quantity(3, ge=1, le=1000, doc="Trials from random initial conditions.")
+    trials: int = whole_number(3, ge=1, le=1000, doc="Trials from random initial conditions.")
 
 
 class SignsProbe(Probe):
@@ -79,7 +80,7 @@ class DamageProbe(Probe):
     fractions: list[Share] = quantity(
         [0.0, 0.05, 0.1, 0.2, 0.4], min_length=1, doc="Shares of neurons that are silent."
     )
-    trials: int = quantity(3, ge=1, le=1000, doc="Test trials with each of them, and with the deleted spike.")
+    trials: int = whole_number(3, ge=1, le=1000, doc="Test trials with each of them, and with the deleted spike.")
 
 
 class Probes(Section):
@@ -104,11 +105,11 @@ class Probes(Section):
 class Shown(Section):
     """Whose time courses are kept for figures, of the first replicate."""
 
-    neurons: int = quantity(10, ge=1, le=10_000, paper="Fig 1b", doc="Example neurons, evenly spread over all.")
-    raster_neurons: int = quantity(100, ge=0, le=100_000, paper="Fig 1b", doc="Neurons whose spikes are kept.")
-    trials: int = quantity(3, ge=1, le=1000, doc="Test trials kept.")
+    neurons: int = whole_number(10, ge=1, le=10_000, paper="Fig 1b", doc="Example neurons, evenly spread over all.")
+    raster_neurons: int = whole_number(100, ge=0, le=100_000, paper="Fig 1b", doc="Neurons whose spikes are kept.")
+    trials: int = whole_number(3, ge=1, le=1000, doc="Test trials kept.")
     before: bool = quantity(True, doc="Also show the network before training.")
-    loops: list[Annotated[int, Field(ge=1)]] = quantity(
+    loops: list[Annotated[int, Field(ge=1), AS_WHOLE]] = quantity(
         [], doc="Training loops (1 is the first) in which the response is shown while weights change."
     )
     beyond_ms: float = quantity(0.0, unit="ms", ge=0, doc="Time shown after the trained window.")
@@ -129,12 +130,12 @@ class StudyRun(NamedTuple):
 class Study(Section):
     """Trained networks of several variants, each repeated ``replicates`` times, probed and kept for figures."""
 
-    name: str = quantity("study", doc="Name used in files and figures.", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = quantity("study", doc="Name used in files and figures.", **FILE_NAME)
     experiment: dict[str, Any] = quantity(doc="What the variants have in common.")
-    variants: dict[Annotated[str, Field(pattern=NAME)], dict[str, Any]] = quantity(
+    variants: dict[Annotated[str, Field(pattern=NAME, max_length=100)], dict[str, Any]] = quantity(
         min_length=1, doc="Name -> sections laid over the experiment."
     )
-    replicates: int = quantity(1, ge=1, le=10_000, doc="Independent repetitions of every variant.")
+    replicates: int = whole_number(1, ge=1, le=10_000, doc="Independent repetitions of every variant.")
     probes: Probes = quantity(Probes(), doc="What is measured beside the performance.")
     shown: Shown = quantity(Shown(), doc="Time courses kept for figures.")
 
@@ -162,7 +163,7 @@ class Study(Section):
 
     def experiment_of(self, run: StudyRun) -> Experiment:
         """The validated experiment of one network."""
-        from hpcspike.spec.load import merged, validate_experiment
+        from hpcspike.spec.load import merged
 
         if run.variant not in self.variants:
             raise SpecError(f"variant {run.variant!r} is unknown; choose one of {', '.join(self.variants)}")

@@ -6,24 +6,30 @@ import copy
 import itertools
 import json
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, Strict, Tag, field_validator, model_validator
 
 from hpcspike.errors import SpecError
 from hpcspike.spec.experiment import Experiment
-from hpcspike.spec.fields import Section, quantity
+from hpcspike.spec.fields import AS_WHOLE, FILE_NAME, Section, quantity, whole_number
+from hpcspike.spec.validation import validate_experiment
+from hpcspike.spec.yaml_text import shown
 
 MAX_POINTS = 1_000_000
 """Most points of one sweep: what can still be validated and planned within a minute."""
 
-Count = Annotated[int, Field(ge=1, le=MAX_POINTS)]
+Count = Annotated[int, Field(ge=1, le=MAX_POINTS), AS_WHOLE]
 
 
-class Linspace(Section):
+class _Spaced(Section):
+    PLACES: ClassVar[tuple[str, ...]] = ("first", "last", "count")
+
+
+class Linspace(_Spaced):
     """``linspace: [first value, last value, count]``, evenly spaced."""
 
-    linspace: tuple[float, float, Count]
+    linspace: Annotated[tuple[float, float, Count], Strict(False)]
     round_to: float | None = quantity(None, gt=0, doc="Round every value to a multiple of this.")
 
     def values(self) -> list[float]:
@@ -31,10 +37,10 @@ class Linspace(Section):
         return _rounded([first + (last - first) * k / max(count - 1, 1) for k in range(count)], self.round_to)
 
 
-class Logspace(Section):
+class Logspace(_Spaced):
     """``logspace: [first value, last value, count]``, evenly spaced in the logarithm."""
 
-    logspace: tuple[float, float, Count]
+    logspace: Annotated[tuple[float, float, Count], Strict(False)]
     round_to: float | None = quantity(None, gt=0, doc="Round every value to a multiple of this, at least to this.")
 
     @model_validator(mode="after")
@@ -84,20 +90,20 @@ class Batching(Section):
     """How points are grouped into jobs."""
 
     minutes: float = quantity(5.0, unit="min", gt=0, doc="Predicted length of a batch; a longer point is alone in one.")
-    max_points: int = quantity(500, ge=1, le=100_000, doc="Most points in a batch.")
+    max_points: int = whole_number(500, ge=1, le=100_000, doc="Most points in a batch.")
     mpi_minutes: float | None = quantity(
         None, unit="min", gt=0, doc="Points predicted to take longer on one core are computed by MPI ranks."
     )
-    mpi_ranks: int = quantity(2, ge=1, le=100_000, doc="MPI ranks of such a point.")
+    mpi_ranks: int = whole_number(2, ge=1, le=100_000, doc="MPI ranks of such a point.")
 
 
 class Sweep(Section):
     """Every combination of the axes' values, repeated ``replicates`` times."""
 
-    name: str = quantity("sweep", doc="Name used in files and figures.", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = quantity("sweep", doc="Name used in files and figures.", **FILE_NAME)
     experiment: dict[str, Any] = quantity(doc="The experiment that the axes vary.")
     axes: dict[str, Axis] = quantity({}, doc="Dotted field name -> list of values, linspace or logspace.")
-    replicates: int = quantity(1, ge=1, le=MAX_POINTS, doc="Independent repetitions of every combination.")
+    replicates: int = whole_number(1, ge=1, le=MAX_POINTS, doc="Independent repetitions of every combination.")
     batching: Batching = quantity(Batching(), doc="How points are grouped into jobs.")
 
     @field_validator("axes")
@@ -112,7 +118,7 @@ class Sweep(Section):
                 raise ValueError(f"{key} has no values, so the sweep has zero points; give at least one value")
             repeated = first_repeated(values)
             if repeated is not None:
-                raise ValueError(f"{key} has the value {repeated!r} twice; give every value once")
+                raise ValueError(f"{key} has the value {shown(repeated)} twice; give every value once")
         return axes
 
     @model_validator(mode="after")
@@ -161,8 +167,6 @@ class Sweep(Section):
 
     def point(self, parameters: dict[str, Any]) -> Experiment:
         """The validated experiment of one point."""
-        from hpcspike.spec.load import validate_experiment
-
         document = copy.deepcopy(self.experiment)
         document.setdefault("name", self.name)
         for dotted, value in parameters.items():
@@ -198,4 +202,4 @@ def set_dotted(document: dict[str, Any], dotted: str, value: Any) -> None:
 
 
 def _shown(parameters: dict[str, Any]) -> str:
-    return ", ".join(f"{key} = {value!r}" for key, value in parameters.items())
+    return ", ".join(f"{key} = {shown(value)}" for key, value in parameters.items())

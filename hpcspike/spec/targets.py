@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from hpcspike.spec.fields import Interval, TargetsSection, is_multiple, quantity
+from hpcspike.spec.fields import Interval, TargetsSection, is_multiple, quantity, whole_number
 from hpcspike.spec.recorded import GENERATED as GENERATED
 from hpcspike.spec.recorded import NO_FILE_REMEDY as NO_FILE_REMEDY
 from hpcspike.spec.recorded import RecordedTargets as RecordedTargets
@@ -135,7 +135,9 @@ class StoreRecallTargets(TargetsSection):
 
     kind: Literal["store_recall"]
     duration_ms: float = quantity(2400.0, unit="ms", gt=0, doc="Length of a trial, in whole slots.")
-    slot_ms: int = quantity(200, unit="ms", ge=1, doc="Length of a slot; in each a command comes with probability 1/7.")
+    slot_ms: int = whole_number(
+        200, unit="ms", ge=1, doc="Length of a slot; in each a command comes with probability 1/7."
+    )
 
     @model_validator(mode="after")
     def _whole_slots(self) -> StoreRecallTargets:
@@ -161,7 +163,7 @@ class DelayedXorTargets(TargetsSection):
 
     kind: Literal["delayed_xor"]
     duration_ms: float = quantity(600.0, unit="ms", gt=0, doc="Length of a trial.")
-    longest_delay_ms: int = quantity(
+    longest_delay_ms: int = whole_number(
         170, unit="ms", ge=0, doc="Longest delay between pulses, and to the cue; geometric in steps of 10 ms."
     )
     null_share: float = quantity(0.2, ge=0, le=1, doc="Share of trials without the second pulse.")

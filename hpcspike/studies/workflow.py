@@ -9,6 +9,7 @@ from pathlib import Path
 from hpcspike.errors import SpecError
 from hpcspike.spec.load import load
 from hpcspike.spec.study import Study
+from hpcspike.studies.feasible import check_study
 from hpcspike.studies.identity import run_hash
 from hpcspike.sweep.cost import predict
 
@@ -48,6 +49,7 @@ def plan_study(config: str | Path, *, size: str | None = None) -> StudyJobs:
     study = load(config, size=size)
     if not isinstance(study, Study):
         raise SpecError(f"{config} is not a study: it has no 'variants'")
+    check_study(study)
     costs = {run.label: predict(study.experiment_of(run)) for run in study.runs}
     return StudyJobs(
         name=study.name,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from hpcspike.errors import ResourceError
+from hpcspike.model.facts import facts_of
 from hpcspike.rls.capacity import best_capacity, padded_width
 from hpcspike.spec.connectivity import BalancedConnectivity, DaleConnectivity
 from hpcspike.spec.experiment import Experiment
-from hpcspike.spec.targets import RecordedTargets
 from hpcspike.sweep.learner_cost import predict_learner
 
 # Measured on one core of a server CPU (2025, AVX2 BLAS); a prediction is meant to be right within a factor of two.
@@ -24,6 +23,8 @@ SECONDS_PER_NEURON_STEP = {"theta": 1.5e-8, "lif": 1.5e-9, "izhikevich": 4.0e-9,
 """Advancing one neuron by one step, delivery of spikes included."""
 SECONDS_PER_POINT = 0.2
 """Building the network, the measures' fixed part and writing."""
+SECONDS_TO_START = 2.5
+"""Start of a process that trains, every batch: interpreter, libraries, kernels that were compiled before."""
 BYTES_PER_SYNAPSE = 60
 """Row-wise and delivery layouts, weights and their copies."""
 BYTES_PER_SAMPLE = 88
@@ -32,12 +33,6 @@ BYTES_PER_KEPT_SAMPLE = 24
 """A sample of a neuron in every trial that is kept with its time courses (one network, not a point of a sweep)."""
 BASE_MIB = 225.0
 """Interpreter, compiled kernels and libraries."""
-
-RECORDED_LENGTH_MS = 5000.0
-"""Assumed length of recorded targets whose experiment leaves it to the file."""
-
-RECORDED_UNITS = 227
-"""Assumed number of recorded units if all of a file are taken: the paper's."""
 
 _MIB = 2.0**20
 _CONTROL_GROUP = Path("/sys/fs/cgroup")
@@ -58,14 +53,19 @@ def predict(experiment: Experiment) -> Cost:
     ``updates * N * (c0 + c1 K^2) + steps * N * c2``; the matrices P take ``N K^2`` numbers. Both are what every
     neuron's own least-squares problem of size K asks for. Other learners have their own costs
     (`hpcspike.sweep.learner_cost`); those of a user are predicted as rls.
+
+    Raises
+    ------
+    HpcspikeError
+        If the network cannot be built, see `hpcspike.model.facts.facts_of`.
     """
-    n = expected_neurons(experiment)
+    facts = facts_of(experiment)
+    n, duration = facts.n_neurons, facts.duration_ms
     learner = predict_learner(experiment, n)
     if learner is not None:
         return Cost(SECONDS_PER_POINT + learner.seconds, BASE_MIB + learner.memory_mib)
     k, fixed = in_degrees(experiment, n)
     training, targets = experiment.training, experiment.targets
-    duration = targets.duration_ms or RECORDED_LENGTH_MS
     single = training.dtype == "float32"
     updates = duration / training.update_interval_ms
     trial_steps = (
@@ -105,26 +105,14 @@ def in_degrees(experiment: Experiment, n: int) -> tuple[float, float]:
     return connectivity.probability * (n - 1), 0.0
 
 
-def expected_neurons(experiment: Experiment) -> int:
-    """N, estimated where a file of recordings decides it (nothing is read here)."""
-    n = experiment.network.n_neurons
-    if n is not None:
-        return n
-    targets = experiment.targets
-    if isinstance(targets, RecordedTargets):
-        units = RECORDED_UNITS if targets.n_units is None else targets.n_units
-        return math.ceil(units * (1.0 + targets.auxiliary_ratio))
-    return 2
-
-
 def time_courses_mib(experiment: Experiment) -> float:
     """MiB of the test trials of one network whose Dataset is held in memory, and not written trial by trial (zarr)."""
     from hpcspike.runs.run import RECORDED_TRIALS
 
-    targets = experiment.targets
-    samples = (targets.duration_ms or RECORDED_LENGTH_MS) / targets.grid_ms * targets.n_sets
+    facts, targets = facts_of(experiment), experiment.targets
+    samples = facts.duration_ms / targets.grid_ms * targets.n_sets
     trials = min(experiment.measures.n_test_trials, RECORDED_TRIALS)
-    return expected_neurons(experiment) * samples * trials * BYTES_PER_KEPT_SAMPLE / _MIB
+    return facts.n_neurons * samples * trials * BYTES_PER_KEPT_SAMPLE / _MIB
 
 
 def check_memory(experiment: Experiment, *, available_mib: float | None = None, keeps_trials: bool = False) -> None:
@@ -155,7 +143,7 @@ def check_memory(experiment: Experiment, *, available_mib: float | None = None, 
             "them one by one"
         )
     if needed > available:
-        n = expected_neurons(experiment)
+        n = facts_of(experiment).n_neurons
         if experiment.learner.kind != "rls":
             raise ResourceError(
                 f"network.n_neurons = {n:,} needs about {shown_mib(needed)} of memory with learner.kind = "

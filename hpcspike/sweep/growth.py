@@ -19,6 +19,7 @@ from hpcspike.files import claimed, put_in_place, remove, unfinished_beside, wri
 from hpcspike.spec.sweep import Sweep
 from hpcspike.sweep.calibration import calibration
 from hpcspike.sweep.grid import PLANNED, Coordinate, Grid, build_grid
+from hpcspike.sweep.held import points_in
 from hpcspike.sweep.layout import (
     Table,
     check_room,
@@ -60,12 +61,14 @@ def ensure_store(path: str | Path, sweep: Sweep, *, grid: Grid | None = None) ->
         If the disk has no room for the finished store.
     """
     path = Path(path)
-    grid = build_grid(sweep) if grid is None else grid
     if not (path.exists() or path.is_symlink()):
+        grid = build_grid(sweep) if grid is None else grid
         create_store(path, planned(grid))
         return open_store(path), grid.n_points
     store = open_store(path)
-    if grown(store, grid) is None:
+    held = grid is None and points_in(store, sweep) is not None
+    grid = build_grid(sweep) if grid is None and not held else grid
+    if grid is None or grown(store, grid) is None:
         if _left_behind(store):
             with planning_lock(path):
                 _align(store)

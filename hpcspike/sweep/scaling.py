@@ -19,13 +19,12 @@ import math
 from dataclasses import dataclass
 
 from hpcspike.engine.communication import SPIKE_BUFFER
+from hpcspike.model.facts import facts_of
 from hpcspike.spec.experiment import Experiment
 from hpcspike.sweep.cost import (
-    RECORDED_LENGTH_MS,
     SECONDS_PER_ENTRY,
     SECONDS_PER_ROW_UPDATE,
     SINGLE_PRECISION_FACTOR,
-    expected_neurons,
     in_degrees,
 )
 
@@ -62,10 +61,10 @@ class LoopTime:
 
 def loop_time(experiment: Experiment, ranks: int, *, rate_hz: float = FIRING_RATE_HZ) -> LoopTime:
     """Predicted seconds of one training loop on ``ranks`` ranks with one thread each."""
-    n = expected_neurons(experiment)
+    facts = facts_of(experiment)
+    n, duration = facts.n_neurons, facts.duration_ms
     k, fixed = in_degrees(experiment, n)
-    training, targets, step_ms = experiment.training, experiment.targets, experiment.neuron.step_ms
-    duration = targets.duration_ms or RECORDED_LENGTH_MS
+    training, step_ms = experiment.training, experiment.neuron.step_ms
     steps = (experiment.protocol.free_run_ms + experiment.stimulus.duration_ms + duration) / step_ms
     updates = duration / training.update_interval_ms
     own, spikes = n / ranks, n * rate_hz * step_ms / 1000.0

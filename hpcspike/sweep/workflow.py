@@ -5,18 +5,22 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hpcspike.errors import SpecError
+from hpcspike.model.facts import facts_of
 from hpcspike.plugins import files, sources_in
 from hpcspike.spec.experiment import Experiment
+from hpcspike.spec.fields import FILE_NAME
 from hpcspike.spec.identity import experiment_hash, sweep_hash
 from hpcspike.spec.load import load
 from hpcspike.spec.study import Study
 from hpcspike.spec.sweep import Sweep
+from hpcspike.spec.yaml_text import shown, shown_text
 from hpcspike.sweep.cost import BASE_MIB
 from hpcspike.sweep.layout import SCHEMA
 from hpcspike.sweep.plan import Batches
@@ -79,6 +83,11 @@ class Jobs:
         return math.ceil(self.memory(batch, attempt=attempt) / self.ranks(batch))
 
 
+DEFAULT_NETWORKS = ("cluster/config/fig1_drive.yaml", "cluster/config/fig1_rate.yaml")
+"""Trained beside the default sweep, and only beside that."""
+
+_LONGEST_SETTING = 60
+
 _KINDS: dict[str, tuple[type | tuple[type, ...], str]] = {
     "string": (str, "text"), "number": ((int, float), "a number"), "boolean": (bool, "True or False"),
     "array": (list, "a list"),
@@ -96,12 +105,29 @@ def check_settings(settings: Mapping[str, Any], schema: Path) -> None:
     known = json.loads(schema.read_text())["properties"]
     for key, value in settings.items():
         if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
+            close = difflib.get_close_matches(key[:_LONGEST_SETTING], known, n=1)
             hint = f"did you mean {close[0]}? Known" if close else "known"
-            raise SpecError(f"--config {key}: unknown setting; {hint} settings: {', '.join(known)}")
+            raise SpecError(f"--config {shown_text(key)}: unknown setting; {hint} settings: {', '.join(known)}")
         kind, words = _KINDS[known[key]["type"]]
-        if not isinstance(value, kind):
-            raise SpecError(f"--config {key}={value}: must be {words}; {known[key]['description']}")
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise SpecError(f"--config {key}={shown_text(str(value))}: must be {words}; {known[key]['description']}")
+        for text in value if isinstance(value, list) else [value]:
+            _refuse_marks(key, text)
+
+
+def _refuse_marks(key: str, text: Any) -> None:
+    """Paths and names stand in Snakemake's patterns and on command lines, where some characters mean something else."""
+    if isinstance(text, str) and (text.startswith("-") or not text.isprintable() or set(text) & set("{}")):
+        raise SpecError(
+            f"--config {key}={shown(text)}: must not begin with '-', nor hold braces or what cannot be printed; "
+            "choose another name"
+        )
+
+
+def networks_beside(settings: Mapping[str, Any]) -> list[str]:
+    """The experiments that are trained beside a sweep: those asked for, two of the paper beside the default sweep."""
+    given = settings.get("networks")
+    return list(given) if given is not None else [] if "sweep" in settings else list(DEFAULT_NETWORKS)
 
 
 @dataclass(frozen=True)
@@ -130,6 +156,11 @@ def plan_networks(configs: Iterable[str], *, sweep: str) -> dict[str, Network]:
     """
     networks: dict[str, Network] = {}
     for network in map(plan_network, configs):
+        if not re.fullmatch(FILE_NAME["pattern"], network.name) or len(network.name) > FILE_NAME["max_length"]:
+            raise SpecError(
+                f"{network.config}: name = {shown(network.name)}: files are called by it here, so it must be letters, "
+                f"digits, '.', '_' and '-', a letter or digit first, and have at most {FILE_NAME['max_length']} of them"
+            )
         taken = networks[network.name].config if network.name in networks else "the sweep"
         if network.name in networks or network.name == sweep:
             raise SpecError(f"{network.config}: name = {network.name!r} is that of {taken}, too; choose another name")
@@ -148,6 +179,7 @@ def plan_network(config: str) -> Network:
     experiment = load(config)
     if not isinstance(experiment, Experiment):
         raise SpecError(f"{config} is no single experiment; give a sweep as 'sweep', single experiments as 'networks'")
+    facts_of(experiment)
     return Network(experiment.name, config, experiment_hash(experiment))
 
 
@@ -183,25 +215,39 @@ def plan_jobs(config: str | Path, *, size: str | None = None, results: str | Pat
     return Jobs(sweep, store, "".join([sweep_hash(sweep), *code]), batches, runs_user_code=bool(code))
 
 
-def sweep_figures(sweep: Sweep) -> list[str]:
-    """Names of the figures that the results of a sweep will allow."""
+def sweep_figures(sweep: Sweep, store: Path | None = None) -> list[str]:
+    """Names of the figures that the results of a sweep will allow; points are read from its store, if there is one."""
     import numpy as np
     import xarray as xr
 
     from hpcspike.figures import figures_for
-    from hpcspike.sweep.grid import build_grid
     from hpcspike.variables import POINT_RESULTS
 
-    grid = build_grid(sweep.model_copy(update={"replicates": 1}))
-    sizes = {"point": grid.n_points, "loop": grid.n_loops}
+    coordinates, n_loops = _coordinates(sweep, store)
+    sizes = {"point": len(next(iter(coordinates.values()))), "loop": n_loops}
     blank = {
         name: (variable.dims, np.broadcast_to(np.nan, tuple(sizes[dim] for dim in variable.dims)))
         for name, variable in POINT_RESULTS.items()
     }
-    coordinates = {name: ("point", item.values) for name, item in grid.coordinates.items()}
+    columns = {name: ("point", part) for name, part in coordinates.items()}
     # the document says what was asked for; with all replicates, since figures of a part of a sweep are the same ones
     document = {"sweep": sweep.model_dump_json()}
-    return list(figures_for(xr.Dataset(blank, coords=coordinates, attrs=document)))
+    return list(figures_for(xr.Dataset(blank, coords=columns, attrs=document)))
+
+
+def _coordinates(sweep: Sweep, store: Path | None) -> tuple[dict[str, Any], int]:
+    """(points,) values of every parameter, and the longest learning curve."""
+    from hpcspike.sweep.grid import PLANNED, build_grid
+    from hpcspike.sweep.store import open_store
+
+    if store is None or _planned(store, sweep) is None:
+        grid = build_grid(sweep.model_copy(update={"replicates": 1}))
+        return {name: item.values for name, item in grid.coordinates.items()}, grid.n_loops
+    there = open_store(store)
+    names = [name for name in str(there.attributes["coordinates"]).split() if name not in (*PLANNED, "loop")]
+    rows = there.planned
+    first = rows & (there.group["replicate"][:] == 0)
+    return {name: there.group[name][:][first] for name in names}, int(there.group["curve_correlation"].shape[1])
 
 
 def _planned(store: Path, sweep: Sweep) -> Batches | None:

@@ -1,0 +1,126 @@
+"""What can be known of a network before it is built, and whatever speaks against building it.
+
+Every command asks here before its work: what `hpcspike plan` lets pass, training does not refuse.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hpcspike.errors import ResourceError
+from hpcspike.spec.experiment import Experiment, UserNeuron
+from hpcspike.spec.learners import HuhLearner, LsnnLearner, UserLearner
+from hpcspike.spec.targets import RecordedTargets
+
+_NEURONS_TRIED = 10_000
+"""A user's neuron model is asked for the initial state of at most so many neurons."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Sizes that an experiment may leave to its recording.
+
+    Attributes
+    ----------
+    n_neurons
+        Number of neurons N.
+    duration_ms
+        Length T of the trained window in ms.
+    n_recorded
+        Number of neurons whose targets were recorded; they come first.
+    """
+
+    n_neurons: int
+    duration_ms: float
+    n_recorded: int = 0
+
+
+def facts_of(experiment: Experiment) -> Facts:
+    """The sizes of the network that an experiment makes; its recording and its user's code are read, nothing is built.
+
+    Raises
+    ------
+    SpecError, DataError
+        If the network cannot be built: a recording that does not fit, a neuron model or learner that is not there.
+    ResourceError
+        If a package that its learner needs is missing.
+    """
+    _check_learner(experiment)
+    targets = experiment.targets
+    if not isinstance(targets, RecordedTargets):
+        assert experiment.network.n_neurons is not None
+        assert targets.duration_ms is not None
+        return _checked(experiment, Facts(experiment.network.n_neurons, targets.duration_ms))
+    key = _what_decides(experiment, targets)
+    if key not in _KNOWN:
+        _KNOWN[key] = _of_recording(experiment)
+    return _checked(experiment, _KNOWN[key])
+
+
+def refuse_idle_ranks(n_neurons: int, ranks: int) -> None:
+    """A ResourceError if there are more MPI ranks than neurons."""
+    if n_neurons < ranks:
+        raise ResourceError(
+            f"network.n_neurons = {n_neurons} is less than the {ranks} MPI ranks; start at most {n_neurons}"
+        )
+
+
+_KNOWN: dict[tuple[Any, ...], Facts] = {}
+"""What is known of recordings: a sweep asks for each of its points."""
+
+
+def _what_decides(experiment: Experiment, targets: RecordedTargets) -> tuple[Any, ...]:
+    """All that the facts of a recording depend on, its file as it is now included."""
+    try:
+        status = os.stat(targets.path)
+        version = (status.st_ino, status.st_mtime_ns, status.st_size)
+    except OSError:  # a stand-in, or refused when it is read
+        version = None
+    sections = (targets, experiment.connectivity, experiment.network)
+    return (
+        *(section.model_dump_json() for section in sections), experiment.neuron.tau_ms, experiment.neuron.step_ms,
+        experiment.training.update_interval_ms, experiment.seed if targets.is_stand_in else None, version,
+    )  # fmt: skip
+
+
+def _of_recording(experiment: Experiment) -> Facts:
+    from hpcspike.model.build import recording_of
+    from hpcspike.model.targets import duration_of, n_neurons_of
+
+    recording = recording_of(experiment)
+    assert recording is not None
+    return Facts(
+        n_neurons_of(experiment, recording), duration_of(experiment, recording), n_recorded=len(recording.values)
+    )
+
+
+def _checked(experiment: Experiment, facts: Facts) -> Facts:
+    if isinstance(experiment.neuron, UserNeuron):
+        _check_neuron(experiment.neuron.model_dump_json(), min(facts.n_neurons, _NEURONS_TRIED))
+    return facts
+
+
+@functools.lru_cache(maxsize=1024)
+def _check_neuron(section: str, n: int) -> None:
+    from hpcspike.model.neurons import initial_state, user_advance
+
+    neuron = UserNeuron.model_validate_json(section)
+    initial_state(neuron, np.linspace(0.0, 6.0, n), range(n))
+    user_advance(neuron)
+
+
+def _check_learner(experiment: Experiment) -> None:
+    section = experiment.learner
+    if isinstance(section, UserLearner):
+        from hpcspike.learners import learner_class
+
+        learner_class(section.path)
+    elif isinstance(section, LsnnLearner | HuhLearner):
+        from hpcspike.learners.gradient import require_jax
+
+        require_jax(section.kind)

@@ -1,0 +1,69 @@
+"""Whether a study can be carried out: asked before its first network is trained, not after hours of it."""
+
+from __future__ import annotations
+
+from hpcspike.errors import SpecError
+from hpcspike.model.facts import Facts, facts_of
+from hpcspike.spec.experiment import Experiment, is_multiple
+from hpcspike.spec.study import (
+    HeterogeneityProbe,
+    LesionProbe,
+    PerturbationProbe,
+    Probe,
+    QuasiStaticProbe,
+    ShuffleProbe,
+    Study,
+    StudyRun,
+)
+
+_OF_THETA_NEURONS = (QuasiStaticProbe, PerturbationProbe, HeterogeneityProbe)
+
+
+def check_study(study: Study) -> None:
+    """Refuse a study of which a network cannot be built, or a measure cannot be taken.
+
+    Raises
+    ------
+    HpcspikeError
+        Naming the variant, or the probe.
+    """
+    for variant in study.variants:
+        experiment = study.experiment_of(StudyRun(variant, 0))
+        facts, probes = facts_of(experiment), study.probes.of(variant)
+        if experiment.learner.kind != "rls" or "damage" in probes:  # judged as learners are, without these measures
+            continue
+        for name, probe in probes.items():
+            reason = why_not_taken(probe, experiment, facts)
+            if reason is not None:
+                raise SpecError(
+                    f"study {study.name!r}: probes.{name}{reason}, in variant {variant!r}; change it, or name in "
+                    f"probes.{name}.variants those that are to be measured"
+                )
+
+
+def why_not_taken(probe: Probe, experiment: Experiment, facts: Facts) -> str | None:
+    """What forbids to take a measure of a network, as it follows the probe's key; None if nothing does."""
+    if isinstance(probe, _OF_THETA_NEURONS) and experiment.neuron.model != "theta":
+        return f" needs neuron.model = theta, not {experiment.neuron.model}"
+    if isinstance(probe, QuasiStaticProbe | HeterogeneityProbe) and probe.bin_ms > facts.duration_ms * (1 + 1e-9):
+        return f".bin_ms = {probe.bin_ms:g} ms is longer than the window of {facts.duration_ms:g} ms"
+    if isinstance(probe, QuasiStaticProbe) and not is_multiple(probe.bin_ms, experiment.targets.grid_ms):
+        return f".bin_ms = {probe.bin_ms:g} ms is not a multiple of targets.grid_ms = {experiment.targets.grid_ms:g} ms"
+    if isinstance(probe, PerturbationProbe):
+        return _why_not_deleted(probe, experiment, facts)
+    if isinstance(probe, ShuffleProbe) and facts.n_recorded == 0:
+        return " needs targets.kind = recorded: it shuffles the synapses of recorded neurons"
+    if isinstance(probe, LesionProbe):
+        lost = max(probe.fractions)
+        if round(lost * facts.n_neurons) >= facts.n_neurons:
+            return f".fractions: {lost:g} leaves none of {facts.n_neurons} neurons"
+    return None
+
+
+def _why_not_deleted(probe: PerturbationProbe, experiment: Experiment, facts: Facts) -> str | None:
+    step, end = experiment.neuron.step_ms, facts.duration_ms + probe.beyond_ms
+    if not is_multiple(probe.delay_ms, step):
+        return f".delay_ms = {probe.delay_ms:g} ms is not a multiple of neuron.step_ms = {step:g} ms"
+    if probe.delay_ms >= end:
+        return f".delay_ms = {probe.delay_ms:g} ms: must be below {end:g} ms, the end of window and beyond_ms"
+    return None
