@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from hpcspike.accelerate import check_threads
 from hpcspike.engine.communication import World
 from hpcspike.engine.rate_simulation import make_simulation
 from hpcspike.engine.state import StateArray, by_neuron, prefixed, ragged
@@ -283,6 +284,7 @@ class Trainer:
 def _check(problem: Problem, training: Training, threads: int) -> None:
     if threads < 1:  # the kernels would write beyond work arrays that are made for so many
         raise SpecError(f"threads = {threads}: must be a whole number of at least 1; 1 is the default")
+    check_threads(threads)
     reason = why_untrainable(problem.neuron, training) or why_unconnectable(problem.neuron, problem.synapse)
     if reason is not None:
         raise SpecError(reason)
