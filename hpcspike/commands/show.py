@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpcspike.commands.common import compressed, key_and_value, refuse_unwritable, whole
+from hpcspike.commands.ranks import refuse_ranks
 from hpcspike.errors import StoreError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train the point, compare it with the sweep, draw it, and write its Dataset if that was asked for."""
+    refuse_ranks("show")
     from hpcspike.sweep.retraining import retrain
     from hpcspike.sweep.selection import find_point
     from hpcspike.sweep.store import open_store

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpcspike import provenance
+from hpcspike.engine.agreement import agree_on, same_checkpoints, same_experiment
 from hpcspike.engine.communication import World, connect
 from hpcspike.engine.output import DatasetOutput, Output, StoreOutput, put, whole_over_ranks
 from hpcspike.engine.point import train_and_judge
@@ -70,12 +71,17 @@ def run(
     ------
     TypeError
         If it is given something else, such as a path or a sweep.
+    SpecError
+        If the ranks are given different experiments or threads; on all of them.
+    ResourceError
+        If not all ranks call this within a minute (``HPCSPIKE_WAIT_SECONDS``).
     """
     if not isinstance(experiment, Experiment):
         what = repr(str(experiment)) if isinstance(experiment, (str, Path)) else f"a {type(experiment).__name__}"
         load = f"hpcspike.load({what})" if isinstance(experiment, (str, Path)) else "hpcspike.load(PATH)"
         raise TypeError(f"hpcspike.run takes one experiment, not {what}: give what {load} returns")
     world = world or connect()
+    agree_on(world, "hpcspike.run", lambda: {**same_experiment(experiment), "threads": threads})
     trained, evaluation = train_and_judge(
         experiment, threads=threads, progress=progress, on_loop=on_loop, world=world
     )  # fmt: skip
@@ -122,6 +128,8 @@ def train_to_store(
     world = world or connect()
     began = time.perf_counter()
     world.phases.reset()
+    own = {"path": str(path.absolute()), "threads": threads, **same_checkpoints(checkpoints)}
+    agree_on(world, "train_to_store", lambda: same_experiment(experiment) | own)
     trained, evaluation = train_and_judge(
         experiment, threads=threads, progress=progress, on_loop=on_loop, world=world, checkpoints=checkpoints
     )
