@@ -40,7 +40,8 @@ def run_on_ranks(
     Raises
     ------
     ResourceError
-        If not all ranks come, or launcher and MPI library do not fit each other, see `hpcspike.engine.communication.connect`.
+        If not all ranks come, or launcher and MPI library do not fit each other, see
+        `hpcspike.engine.communication.connect`.
     SpecError
         If the ranks were given different work, see `hpcspike.engine.agreement.agree_on`.
     """
