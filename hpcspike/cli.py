@@ -33,7 +33,6 @@ exit codes: 0 done, 2 bad input or a step that could not be finished (the messag
 with its state saved (the same command goes on), 1 a bug.
 A whole sweep with its figures: snakemake --cores all --config sweep=CONFIG size=SIZE"""
 
-# what every command needs, and nothing that takes long to import: --help must answer at once
 _Raw = argparse.RawDescriptionHelpFormatter
 
 

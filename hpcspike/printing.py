@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import io
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from hpcspike.errors import ResourceError
+
+_NOT_TAKEN = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 def let_all_letters_be_printed() -> None:
@@ -26,7 +30,7 @@ def printed_to_the_end() -> Iterator[None]:
     Raises
     ------
     ResourceError
-        If it cannot be written, as on a full disk.
+        If it cannot be written, as on a full disk, at the end or within the block.
     BrokenPipeError
         If nobody reads it.
     """
@@ -35,6 +39,10 @@ def printed_to_the_end() -> Iterator[None]:
     except SystemExit:  # of --help
         _flush()
         raise
+    except OSError as error:
+        if error.errno not in _NOT_TAKEN:
+            raise
+        _refuse(error)
     _flush()
 
 
@@ -46,8 +54,12 @@ def _flush() -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        drop_output()
-        raise ResourceError(f"what was printed could not be written ({error.strerror or error})") from None
+        _refuse(error)
+
+
+def _refuse(error: OSError) -> NoReturn:
+    drop_output()
+    raise ResourceError(f"the output could not be written ({error.strerror or error}); make room and run it again")
 
 
 def drop_output() -> None:
