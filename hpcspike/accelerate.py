@@ -6,7 +6,8 @@ written out with `fma`, so that every rounding is stated in the source.
 
 from __future__ import annotations
 
-import hashlib
+import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType
@@ -18,27 +19,28 @@ from numba.core import cgutils, types
 from numba.core.dispatcher import Dispatcher
 from numba.extending import intrinsic
 
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "cache": True}
+from hpcspike.errors import ResourceError
+from hpcspike.kernel_cache import cache_of, generation
 
+logger = logging.getLogger(__name__)
 
-def _generation() -> str:
-    """Digest of all kernel sources: numba's cache looks at the file of a kernel only, not at those it calls."""
-    digest = hashlib.sha256()
-    package = Path(__file__).resolve().parent
-    for source in sorted([*package.rglob("*_kernels.py"), Path(__file__).resolve()]):
-        digest.update(source.read_bytes())
-    return digest.hexdigest()[:8]
+if numba.config.DISABLE_JIT:
+    raise ResourceError(
+        "NUMBA_DISABLE_JIT is set: kernels cannot run uncompiled, since they use machine operations that Python does "
+        "not have; unset it"
+    )
 
-
-_GENERATION = _generation()
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
 
 def _compiled(function: Callable[..., Any], suffix: str = "", **options: Any) -> Any:
     """Compile under a name that numba's cache on disk cannot confuse with another kernel or an older generation."""
     copy = FunctionType(function.__code__, function.__globals__, f"{function.__name__}{suffix}", function.__defaults__)
-    copy.__qualname__ = f"{function.__name__}{suffix}_{_GENERATION}"
+    copy.__qualname__ = f"{function.__name__}{suffix}_{generation(Path(function.__code__.co_filename))}"
     copy.__doc__, copy.__module__ = function.__doc__, function.__module__
-    return numba.njit(**_OPTIONS, **options)(copy)
+    compiled = numba.njit(**_OPTIONS, **options)(copy)
+    compiled._cache = cache_of(copy)  # what cache=True does, with a cache that can be damaged or absent
+    return compiled
 
 
 def kernel(function: Callable[..., Any]) -> Any:
@@ -64,15 +66,43 @@ def respecialised(compiled: Any, **replacements: Any) -> Any:
     """
     source = compiled.py_func
     copy = FunctionType(source.__code__, {**source.__globals__, **replacements}, source.__name__, source.__defaults__)
-    options = {key: value for key, value in _OPTIONS.items() if key != "cache"}
-    return numba.njit(**options)(copy)
+    return numba.njit(**_OPTIONS)(copy)
 
 
 def compiled_stranger(function: Callable[..., Any]) -> Any:
     """A user's function compiled as kernels are, but not cached on disk; as it is if numba has compiled it already."""
     if isinstance(function, Dispatcher):
         return function
-    return numba.njit(**{key: value for key, value in _OPTIONS.items() if key != "cache"})(function)
+    return numba.njit(**_OPTIONS)(function)
+
+
+def check_threads(threads: int) -> None:
+    """Load what runs kernels on several threads, so that what is missing is told before work starts.
+
+    Raises
+    ------
+    ResourceError
+        If numba has no usable threading layer.
+    """
+    if threads == 1:
+        return
+    from numba.np.ufunc import parallel
+
+    asked = os.environ.get("NUMBA_THREADING_LAYER")
+    try:
+        parallel._launch_threads()
+    except (ValueError, ImportError) as error:
+        because = "" if asked is None else f"NUMBA_THREADING_LAYER = {asked}: "
+        raise ResourceError(
+            f"{because}numba cannot run {threads} threads ({' '.join(str(error).split())}); unset "
+            "NUMBA_THREADING_LAYER, or use one thread (the numbers are the same)"
+        ) from None
+    if numba.config.NUMBA_NUM_THREADS < threads:
+        logger.warning(
+            "%d threads were asked for, but numba uses %d (NUMBA_NUM_THREADS, or the cores there are): the numbers are "
+            "the same, the time is that of fewer threads",
+            threads, numba.config.NUMBA_NUM_THREADS,
+        )  # fmt: skip
 
 
 @intrinsic

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 import re
 from collections.abc import Sequence
 from typing import NoReturn
@@ -19,6 +20,7 @@ def config_arguments(parser: argparse.ArgumentParser, kind: str) -> None:
     parser.add_argument("--size", metavar="NAME", help="entry of the file's 'sizes' section (default: its first)")
     parser.add_argument(
         "--set",
+        type=as_typed,
         action="append",
         default=[],
         metavar="KEY=VALUE",
@@ -54,6 +56,15 @@ def checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--time-limit", type=minutes, metavar="MINUTES", help="save and stop (exit code 75) before so much time is up"
     )
+
+
+def as_typed(text: str) -> str:
+    """KEY=VALUE in the letters that were typed, in UTF-8, also where the locale does not know them."""
+    try:
+        text.encode()
+        return text
+    except UnicodeEncodeError:  # bytes that stand for themselves
+        return os.fsencode(text).decode("utf-8", errors="replace")
 
 
 def minutes(text: str) -> float:

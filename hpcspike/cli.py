@@ -13,6 +13,7 @@ from hpcspike.arguments import (
     HelpWithFields,
     Parser,
     Version,
+    as_typed,
     checkpoint_arguments,
     config_arguments,
     count,
@@ -33,40 +34,41 @@ exit codes: 0 done, 2 bad input or a step that could not be finished (the messag
 with its state saved (the same command goes on), 3 'show' found other numbers than the sweep holds, 1 a bug.
 A whole sweep with its figures: snakemake --cores all --config sweep=CONFIG size=SIZE"""
 
-# what every command needs, and nothing that takes long to import: --help must answer at once
 _Raw = argparse.RawDescriptionHelpFormatter
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    from hpcspike.environment import prepare_environment
     from hpcspike.errors import INTERRUPTED, HpcspikeError
     from hpcspike.launcher import launched_rank, let_first_speak
     from hpcspike.paths import resolve_arguments
+    from hpcspike.printing import drop_output, let_all_letters_be_printed, printed_to_the_end
 
-    arguments = _parse(argv)
+    let_all_letters_be_printed()
+    module = ""
     try:
-        resolve_arguments(arguments)
-    except HpcspikeError as error:  # the same on all ranks
-        if launched_rank():
-            let_first_speak()
-        else:
-            print(f"hpcspike: error: {error}", file=sys.stderr)
-        return error.exit_code
-    if arguments.module in ("train", "run_batch", "show", "study", "report"):
-        # before MPI is spoken to, which takes numpy, which takes as many threads as it finds cores
-        importlib.import_module("hpcspike.commands.common").use_one_thread_per_library()
-    try:
-        command = importlib.import_module(f"hpcspike.commands.{arguments.module}")
-        return int(command.run(arguments) or 0)
+        with printed_to_the_end():
+            arguments = _parse(argv)
+            module = arguments.module
+            try:
+                resolve_arguments(arguments)
+            except HpcspikeError as error:  # the same on all ranks
+                if launched_rank():
+                    let_first_speak()
+                    return error.exit_code
+                raise
+            prepare_environment(module)
+            return int(importlib.import_module(f"hpcspike.commands.{module}").run(arguments) or 0)
     except HpcspikeError as error:
         print(f"hpcspike: error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt as stop:
-        words = stop.args[0] if stop.args else INTERRUPTED.get(arguments.module, "interrupted")
+        words = stop.args[0] if stop.args else INTERRUPTED.get(module, "interrupted")
         print(f"hpcspike: {words}", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone: say nothing at exit
+        drop_output()  # the reader has gone: say nothing at exit
         return 141
 
 
@@ -218,7 +220,7 @@ def _show(commands: _Commands) -> None:
         help="number of the point: the coordinate 'point' of hpcspike.open_sweep and of exports, as in messages",
     )  # fmt: skip
     which.add_argument(
-        "--where", nargs="+", default=[], metavar="KEY=VALUE",
+        "--where", type=as_typed, nargs="+", default=[], metavar="KEY=VALUE",
         help="values of its parameters, for example synapse.tau_syn_ms=20 replicate=0",
     )  # fmt: skip
     parser.add_argument("--out", metavar="PNG", help="figure to write (default: results/NAME_point_K.png)")

@@ -49,14 +49,6 @@ def keys_and_values(texts: Iterable[str], *, option: str, as_text: Container[str
     return found
 
 
-def use_one_thread_per_library() -> None:
-    """Keep BLAS and OpenMP to one thread, before they are loaded: threads go over neurons here. What is set stays."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
-    # threads that wait in a spin take the core from those that work: seconds per loop where cores are shared
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
-
 def refuse_unwritable(path: Path) -> None:
     """Refuse an output path that cannot be made, before work starts."""
     folder = path.absolute().parent

@@ -9,20 +9,29 @@ import time
 import traceback
 from collections.abc import Callable
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 
+from hpcspike.engine.agreement import agree_on, same_program
 from hpcspike.engine.communication import World, connect
-from hpcspike.errors import HpcspikeError
-from hpcspike.launcher import launched_rank, launched_ranks, let_first_speak
+from hpcspike.errors import HpcspikeError, ResourceError
+from hpcspike.launcher import ALONE, launched_rank, launched_ranks, let_first_speak
 
 _PATIENCE_SECONDS = 1.0
 _MOST_CORES = 4096
 _TO_ARRIVE_SECONDS = 0.5  # for the message: the launcher, which passes it on, ends as soon as it hears of the abort
 
 
-def run_on_ranks(command: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
+def run_on_ranks(
+    command: Callable[[argparse.Namespace], int],
+    arguments: argparse.Namespace,
+    *,
+    given: Callable[[], dict[str, Any]] = dict,
+) -> int:
     """Run a command on every rank and return its exit code; with one rank, just run it.
+
+    Before it begins, the ranks compare what they were given: command line, program, working folder, and ``given``.
 
     MPI by itself waits for ever for a rank that has raised or left. Here a rank that fails waits a second for the
     others: if all have failed, rank 0 raises its error and the others keep quiet; otherwise it tells its error and
@@ -31,7 +40,10 @@ def run_on_ranks(command: Callable[[argparse.Namespace], int], arguments: argpar
     Raises
     ------
     ResourceError
-        If launcher and MPI library do not fit each other, see `hpcspike.engine.communication.connect`.
+        If not all ranks come, or launcher and MPI library do not fit each other, see
+        `hpcspike.engine.communication.connect`.
+    SpecError
+        If the ranks were given different work, see `hpcspike.engine.agreement.agree_on`.
     """
     if launched_ranks() == 1:
         return command(arguments)
@@ -43,6 +55,8 @@ def run_on_ranks(command: Callable[[argparse.Namespace], int], arguments: argpar
         let_first_speak()
         return error.exit_code
     try:
+        call = f"hpcspike {arguments.module.replace('_', '-')}"
+        agree_on(world, call, lambda: given() | _options(arguments) | same_program())
         return command(arguments)
     except BaseException as error:  # interrupts and sys.exit on one rank must not leave the others waiting either
         code, text = _told(error)
@@ -54,6 +68,32 @@ def run_on_ranks(command: Callable[[argparse.Namespace], int], arguments: argpar
         time.sleep(_TO_ARRIVE_SECONDS)
         world.abort(code or 1)
         raise
+
+
+def _options(arguments: argparse.Namespace) -> dict[str, str]:
+    """What the command line says, but for what changes an experiment: that is compared when it has been read."""
+    given = {key: value for key, value in vars(arguments).items() if key not in ("module", "config", "size", "changes")}
+    return {f"--{key.replace('_', '-')}": str(value) for key, value in given.items()}
+
+
+def refuse_ranks(command: str) -> None:
+    """Refuse to run a command that knows nothing of other ranks on several of them.
+
+    Raises
+    ------
+    ResourceError
+        If a launcher has started several; the ranks but the first end without a word.
+    """
+    ranks = launched_ranks()
+    if ranks == 1:
+        return
+    if launched_rank() != 0:
+        let_first_speak()
+        raise SystemExit(ResourceError.exit_code)
+    raise ResourceError(
+        f"hpcspike {command} works in one process, but {ranks} ranks were started, which would all do the same: start "
+        f"it without mpiexec or srun; set {ALONE}=1 where every process is given work of its own"
+    )
 
 
 def too_few_cores(world: World, threads: int) -> str | None:

@@ -64,17 +64,20 @@ def _age() -> float:
 
 @contextmanager
 def _stopped_by_signal(*, alone: bool) -> Iterator[None]:
-    """SIGTERM stops the batch after finished points are written; ranks leave that to checkpoints, where they agree."""
+    """Signals stop the batch after finished points are written; ranks leave that to checkpoints, where they agree."""
+    from hpcspike.engine.stopping import heeded, leave_lost_terminal
 
-    def stop(*_: Any) -> None:
-        raise Interrupted("stopped by SIGTERM; finished points are kept, run the batch again")
+    def stop(number: int, _: Any) -> None:
+        leave_lost_terminal(number)
+        name = signal.Signals(number).name
+        raise Interrupted(f"stopped by {name}; finished points are kept, run the batch again")
 
-    before = signal.signal(signal.SIGTERM, stop) if alone else None
+    before = {number: signal.signal(number, stop) for number in heeded()} if alone else {}
     try:
         yield
     finally:
-        if alone:
-            signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hpcspike.commands.common import load_config, refuse_unwritable
 from hpcspike.commands.ranks import run_on_ranks, too_few_cores
 from hpcspike.commands.states import leftover, what_is_saved
+from hpcspike.engine.agreement import same_experiment
 from hpcspike.engine.communication import World, connect
 from hpcspike.engine.output import claimed_over_ranks
 from hpcspike.engine.phases import PHASES
@@ -31,13 +32,14 @@ if TYPE_CHECKING:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, write, and say how it went."""
-    return run_on_ranks(_run, arguments)
+    return run_on_ranks(_run, arguments, given=lambda: same_experiment(_experiment(arguments)))
 
 
 def _run(arguments: argparse.Namespace) -> int:
     world = connect()
     path = Path(arguments.out)
-    experiment, is_there = world.agree(lambda: _prepare(arguments, path, world))
+    experiment = world.agree(lambda: _experiment(arguments))
+    is_there = world.agree(lambda: _prepare(arguments, experiment, path, world))
     if world.share(is_there):
         if world.rank == 0:
             print(f"{path} holds this experiment already; nothing to do")
@@ -100,19 +102,23 @@ def _train(
         print(_times(record))
 
 
-def _prepare(arguments: argparse.Namespace, path: Path, world: World) -> tuple[Experiment, bool]:
-    """The experiment, and whether its result is there already; whatever speaks against training it is an error."""
+def _experiment(arguments: argparse.Namespace) -> Experiment:
     experiment = load_config(arguments)
     if not isinstance(experiment, Experiment):
         what = "study" if isinstance(experiment, Study) else "sweep"
         raise SpecError(f"{arguments.config} is a {what}; see 'hpcspike plan', or give the config of one experiment")
+    return experiment
+
+
+def _prepare(arguments: argparse.Namespace, experiment: Experiment, path: Path, world: World) -> bool:
+    """Whether the result is there already; whatever speaks against training it is an error."""
     facts_of(experiment)
     is_there = _is_there(path, experiment_hash(experiment))
     if not is_there:
         # a network is spread evenly over the ranks, of which so many share the memory of this machine
         available = available_memory_mib() * world.size / world.local_size
         check_memory(experiment, available_mib=available, keeps_trials=path.suffix == ".nc")
-    return experiment, is_there
+    return is_there
 
 
 def _is_there(path: Path, identity: str) -> bool:

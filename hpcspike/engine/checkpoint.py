@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Where and when training saves its state; SIGTERM, SIGUSR1 and Ctrl-C make it save and stop in any case.
+    """Where and when training saves its state; SIGTERM, SIGUSR1, SIGHUP and Ctrl-C make it save and stop in any case.
 
     Attributes
     ----------

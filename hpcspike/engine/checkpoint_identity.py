@@ -13,6 +13,7 @@ import numpy as np
 from hpcspike.engine.communication import World
 from hpcspike.errors import StoreError
 from hpcspike.neurons import identity
+from hpcspike.spec.identity import flat
 from hpcspike.spec.neurons import UserNeuron
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _digest_rows(world: World, rows: Iterable[bytes]) -> str:
 
 def refuse_another(folder: Path, saved: dict[str, Any], now: dict[str, Any]) -> None:
     """A `StoreError` that names what differs, unless it is that there are more loops now."""
-    there, here = _flat(saved), _flat(json.loads(json.dumps(now)))
+    there, here = flat(saved), flat(json.loads(json.dumps(now)))
     loops = "training.n_loops"
     more_loops = there.get(loops, 0) <= here.get(loops, 0)
     parts = []
@@ -90,12 +91,5 @@ def refuse_another(folder: Path, saved: dict[str, Any], now: dict[str, Any]) -> 
         )
 
 
-def _flat(document: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in document.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
-
-
-def _shown(flat: dict[str, Any], key: str) -> str:
-    return json.dumps(flat[key]) if key in flat else "absent"
+def _shown(document: dict[str, Any], key: str) -> str:
+    return json.dumps(document[key]) if key in document else "absent"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import os
 import pickle
+import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hpcspike.engine.phases import Phases
-from hpcspike.errors import ResourceError
-from hpcspike.launcher import launched_ranks
+from hpcspike.errors import HpcspikeError, ResourceError
+from hpcspike.launcher import ALONE, WAIT_SECONDS, launched_rank, launched_ranks, leftover, seconds_to_wait
 
 SPIKE_BUFFER = 63
 """Spikes per rank and step that travel in the first message (256 bytes with their count)."""
@@ -84,6 +86,14 @@ class World:
         """Whether all ranks call this within ``seconds``; possible whatever else the others are doing."""
         return True
 
+    def meet(self, seconds: float) -> bool:
+        """Whether all ranks come to work together within ``seconds``; apart from `arrive`, where failures meet."""
+        return True
+
+    def gather(self, thing: Any) -> list[Any]:
+        """The things of all ranks, in their order, on every rank."""
+        return [thing]
+
     def abort(self, code: int) -> None:
         """End all ranks at once."""
         raise SystemExit(code)
@@ -95,7 +105,7 @@ class MpiWorld(World):
     def __init__(self) -> None:
         super().__init__()
         try:
-            from mpi4py import MPI
+            MPI = _initialised()
         except (ImportError, RuntimeError) as error:  # RuntimeError: mpi4py without an MPI library
             raise ResourceError(
                 f"several ranks were started, but MPI cannot be used ({' '.join(str(error).split())}); "
@@ -108,8 +118,8 @@ class MpiWorld(World):
         neighbours = self._world.Split_type(MPI.COMM_TYPE_SHARED)
         self.local_size = neighbours.Get_size()
         neighbours.Free()
-        # for `arrive`: what happens there cannot be taken for a part of anything else
-        self._aside = self._world.Dup()
+        # for `arrive` and `meet`: what happens there cannot be taken for a part of anything else
+        self._aside, self._door = self._world.Dup(), self._world.Dup()
 
     def exchange(self) -> Exchange:
         import ctypes
@@ -173,22 +183,78 @@ class MpiWorld(World):
             result = work()
         except Exception as error:  # handed to every rank, whichever it happened on
             failure = _that_can_travel(error)
-        failures = [error for error in self._world.allgather(failure) if error is not None]
+        failures = {rank: error for rank, error in enumerate(self._world.allgather(failure)) if error is not None}
         if failures:
-            raise failures[0]
+            raise _of_ranks(failures, self.size)
         return result
 
     def arrive(self, seconds: float) -> bool:
-        request, end = self._aside.Ibarrier(), time.monotonic() + seconds
-        while not request.Test():
-            if time.monotonic() > end:
-                return False
-            time.sleep(0.005)
-        return True
+        return _all_came(self._aside, seconds)
+
+    def meet(self, seconds: float) -> bool:
+        return _all_came(self._door, seconds)
+
+    def gather(self, thing: Any) -> list[Any]:
+        return list(self._world.allgather(thing))
 
     def abort(self, code: int) -> None:
         self._world.Abort(code)
         os._exit(code)  # MPICH may come back before its launcher has ended this rank, too
+
+
+def _initialised() -> Any:
+    """MPI, started; if the other ranks never start it, this process says so and ends.
+
+    The library waits for all ranks of the launcher there, also for those that have ended, and cannot be told how long.
+    """
+    import ctypes
+
+    import mpi4py
+
+    mpi4py.rc.initialize, mpi4py.rc.finalize = False, True  # as it does by itself, but with a limit of time
+    from mpi4py import MPI
+
+    if MPI.Is_initialized():
+        return MPI
+    seconds = seconds_to_wait()
+    watchdog = threading.Timer(min(seconds, threading.TIMEOUT_MAX), _give_up, [seconds])
+    watchdog.daemon = True
+    watchdog.start()
+    library = ctypes.CDLL(MPI.__file__)  # whose calls, unlike mpi4py's, let the watchdog run
+    code = library.MPI_Init_thread(None, None, MPI.THREAD_MULTIPLE, ctypes.byref(ctypes.c_int()))
+    watchdog.cancel()
+    if code != MPI.SUCCESS:
+        raise RuntimeError(f"MPI_Init_thread gave the code {code}")
+    for communicator in (MPI.COMM_WORLD, MPI.COMM_SELF):
+        communicator.Set_errhandler(MPI.ERRORS_RETURN)  # errors become exceptions
+    return MPI
+
+
+def _give_up(seconds: float) -> None:
+    text = (
+        f"rank {launched_rank()}: hpcspike: error: waited {seconds:g} s for the other ranks to start, and not all "
+        f"have: one has ended, failed or runs something else; give all {launched_ranks()} the same command. If one "
+        f"only takes longer, set {WAIT_SECONDS} to more seconds (0: wait for ever)"
+    )
+    print(text, file=sys.stderr, flush=True)
+    os._exit(ResourceError.exit_code)
+
+
+def _all_came(communicator: Any, seconds: float) -> bool:
+    request, end = communicator.Ibarrier(), time.monotonic() + seconds
+    while not request.Test():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def _of_ranks(failures: dict[int, Exception], size: int) -> Exception:
+    """What all ranks raise: the first error, with the rank it happened on if others had none."""
+    rank, error = next(iter(failures.items()))
+    if len(failures) == size or not isinstance(error, HpcspikeError) or len(error.args) != 1:
+        return error
+    return type(error)(f"{error} (so on rank {rank}, not on all {size} ranks)")
 
 
 def _that_can_travel(error: Exception) -> Exception:
@@ -221,11 +287,14 @@ def connect() -> World:
     launched = launched_ranks()
     if launched == 1:
         return World()
+    stale = leftover()
+    if stale is not None:
+        raise ResourceError(stale)
     world = _mpi_world()
     if world.size != launched:
         raise ResourceError(
             f"the launcher started {launched} ranks, but MPI sees {world.size}: launcher and library belong to "
             "different MPIs; use the mpiexec that lies beside this Python (python -m site tells where), "
-            "or srun --mpi=pmi2"
+            f"or srun --mpi=pmi2; {ALONE}=1 lets every process work alone"
         )
     return world

@@ -5,7 +5,9 @@ Ctrl-C is `KeyboardInterrupt` whatever is saved before; other reasons to stop ar
 
 from __future__ import annotations
 
+import os
 import signal
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,8 +23,28 @@ from hpcspike.engine.communication import World
 from hpcspike.engine.resumable import Resumable
 from hpcspike.errors import Interrupted, ResourceError
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
-"""Signals that ask training to save and stop; schedulers send one of them before the time is up."""
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
+"""Signals that ask training to save and stop: schedulers send one before the time is up, a lost connection SIGHUP."""
+
+
+def heeded(numbers: tuple[signal.Signals, ...] = STOP_SIGNALS) -> list[signal.Signals]:
+    """Those of the signals that count: SIGHUP only where it would end the program, which ``nohup`` prevents."""
+    return [n for n in numbers if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
+
+
+def leave_lost_terminal(number: int) -> None:
+    """After SIGHUP write what is said nowhere: the terminal is gone, and writing to it would be an error."""
+    if number != signal.SIGHUP:
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        try:
+            is_terminal = stat.S_ISCHR(os.fstat(descriptor).st_mode)  # a lost one does not say so to isatty
+        except OSError:
+            continue
+        if is_terminal:
+            os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 class Signals:
@@ -39,7 +61,7 @@ class Signals:
 
     def __enter__(self) -> Signals:
         if threading.current_thread() is threading.main_thread():
-            numbers = (*STOP_SIGNALS, signal.SIGINT) if self._interrupt and _interrupts_raise() else STOP_SIGNALS
+            numbers = [*heeded(), *([signal.SIGINT] if self._interrupt and _interrupts_raise() else [])]
             self._before = {number: signal.signal(number, self._note) for number in numbers}
         return self
 
@@ -53,6 +75,7 @@ class Signals:
     def _note(self, number: int, frame: FrameType | None) -> None:
         if number == self.received == signal.SIGINT:
             raise KeyboardInterrupt
+        leave_lost_terminal(number)
         self.received = number
 
 

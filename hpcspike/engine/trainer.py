@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from hpcspike.accelerate import check_threads
 from hpcspike.checks import whole_number
 from hpcspike.compiling import working_seconds
 from hpcspike.engine.communication import World
@@ -347,6 +348,7 @@ class Trainer:
 
 def _check(problem: Problem, training: Training, threads: int) -> None:
     whole_number("threads", threads, least=1)  # the kernels would write beyond work arrays that are made for so many
+    check_threads(threads)
     reason = why_untrainable(problem.neuron, training) or why_unconnectable(problem.neuron, problem.synapse)
     if reason is not None:
         raise SpecError(reason)

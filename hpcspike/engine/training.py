@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hpcspike.checks import function, instance, number
+from hpcspike.engine.agreement import agree_on, same_checkpoints
 from hpcspike.engine.checkpoint import Checkpoints
 from hpcspike.engine.checkpoint_identity import identify
 from hpcspike.engine.communication import World
@@ -74,11 +75,14 @@ def train(
     TypeError
         If it is given something else than a problem, such as a path or an experiment.
     SpecError
-        If the update interval does not fit the problem's step, grid or window, or ``threads`` is less than 1.
+        If the update interval does not fit the problem's step, grid or window, ``threads`` is less than 1, or the ranks
+        were given different problems or settings.
     Interrupted
         If it stopped early, because of a signal or its time limit, and saved its state; on all ranks.
     KeyboardInterrupt
         At Ctrl-C; with ``checkpoints`` the state is saved first, unless Ctrl-C comes a second time.
+    ResourceError
+        If not all ranks of ``world`` call this within a minute (``HPCSPIKE_WAIT_SECONDS``).
     StoreError
         If the folder of the checkpoints holds those of another training, or another process trains with it now.
     """
@@ -99,6 +103,7 @@ def train(
     if world is not None:
         instance("world", world, World, made_by="give what hpcspike.engine.communication.connect() returns")
     world = world or World()
+    agree_on(world, "hpcspike.train", lambda: _shared(problem, training, threads, checkpoints, experiment))
     with world.phases("build"):
         trainer = Trainer(
             problem, training, threads=threads, diverged_drive=diverged_drive, world=world, on_update=on_update
@@ -141,3 +146,17 @@ def as_it_is(trainer: Trainer) -> Trained:
         diverged_loop=trainer.diverged_loop,
         world=trainer.world,
     )
+
+
+def _shared(
+    problem: Problem,
+    training: Training,
+    threads: int,
+    checkpoints: Checkpoints | None,
+    experiment: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """What the ranks must have in common although each holds a block of its own."""
+    sections = {name: getattr(problem, name).model_dump(mode="json") for name in ("neuron", "synapse", "protocol")}
+    sizes = {name: getattr(problem, name) for name in ("n_neurons", "n_sets", "n_samples", "grid_ms", "stimulus_ms")}
+    settings = {"training": training.model_dump(mode="json"), "threads": threads, **same_checkpoints(checkpoints)}
+    return {"problem": {**sections, **sizes}, **settings, "experiment": experiment or {}}

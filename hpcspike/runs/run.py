@@ -12,6 +12,7 @@ import numpy as np
 from hpcspike import provenance
 from hpcspike.checks import instance
 from hpcspike.compiling import compile_seconds, working_seconds
+from hpcspike.engine.agreement import agree_on, same_checkpoints, same_experiment
 from hpcspike.engine.communication import World, connect
 from hpcspike.engine.output import DatasetOutput, Output, StoreOutput, claimed_over_ranks, put, whole_over_ranks
 from hpcspike.engine.trained import Trained
@@ -75,6 +76,10 @@ def run(
     ------
     TypeError
         If it is given something else, such as a path or a sweep.
+    SpecError
+        If the ranks are given different experiments or threads; on all of them.
+    ResourceError
+        If not all ranks call this within a minute (``HPCSPIKE_WAIT_SECONDS``).
     """
     if not isinstance(experiment, Experiment):
         what = repr(str(experiment)) if isinstance(experiment, (str, Path)) else f"a {type(experiment).__name__}"
@@ -83,6 +88,7 @@ def run(
     if world is not None:
         instance("world", world, World, made_by="give what hpcspike.engine.communication.connect() returns")
     world = world or connect()
+    agree_on(world, "hpcspike.run", lambda: {**same_experiment(experiment), "threads": threads})
     learner, evaluation = fit_and_evaluate(
         experiment, threads=threads, progress=progress, on_loop=on_loop, world=world
     )  # fmt: skip
@@ -138,6 +144,8 @@ def train_to_store(
     world = world or connect()
     began = working_seconds(), compile_seconds()
     world.phases.reset()
+    own = {"path": str(path.absolute()), "threads": threads, **same_checkpoints(checkpoints)}
+    agree_on(world, "train_to_store", lambda: same_experiment(experiment) | own)
     with claimed_over_ranks(path, world):  # from the beginning: whoever comes second is told before it works
         learner, evaluation = fit_and_evaluate(
             experiment, threads=threads, progress=progress, on_loop=on_loop, world=world, checkpoints=checkpoints

@@ -64,6 +64,14 @@ def file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
+def flat(document: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested sections as one, keys joined by dots: ``{"a": {"b": 1}}`` is ``{"a.b": 1}``."""
+    found: dict[str, Any] = {}
+    for key, value in document.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return found
+
+
 def _digest(document: Any) -> str:
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from hpcspike.compiling import compile_seconds, working_seconds
+from hpcspike.engine.agreement import agree_on
 from hpcspike.engine.communication import World
 from hpcspike.errors import HpcspikeError, Interrupted, ResourceError, StoreError
 from hpcspike.files import write_json
@@ -124,14 +125,17 @@ def run_batch(
     ------
     StoreError
         If there is no such batch, or the store cannot be written, or code would be run that may not be.
+    SpecError
+        If the ranks are given different batches, stores or settings.
     ResourceError
-        If the disk is full.
+        If the disk is full, or not all ranks call this within a minute (``HPCSPIKE_WAIT_SECONDS``).
     Interrupted
         If it was asked to stop, or its time is up; finished points and the state of the one in work are kept.
     HpcspikeError
         If a point failed, after all others were computed.
     """
     path, world, saving = Path(path), world or World(), saving or Saving()
+    agree_on(world, "run_batch", lambda: _shared(path, batch, threads, saving))
     with ExitStack() as held:
         try:
             book = world.agree(
@@ -143,6 +147,12 @@ def run_batch(
         except OSError as error:
             raise _explained(path, error) from error
     return report or BatchReport(batch)
+
+
+def _shared(path: Path, batch: int, threads: int, saving: Saving) -> dict[str, Any]:
+    """What all ranks must be given alike."""
+    own = {"store": str(path.absolute()), "batch": batch, "threads": threads, "save minutes": saving.minutes}
+    return {**own, "keep states": str(saving.keep), "time limit": saving.time_limit_minutes}
 
 
 class _Book:
