@@ -181,6 +181,9 @@ def test_messages_are_bounded_however_long_a_key_or_many_the_mistakes(document: 
         validate_experiment({**document, **many})
     assert len(str(caught.value)) < 20_000
     assert "and more: 100 in all; mend these first" in str(caught.value)
+    with pytest.raises(SpecError) as caught:
+        validate_sweep({"experiment": document, "axes": {key: [1] for key in many}})
+    assert len(str(caught.value)) < 20_000
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,13 @@ from hpcspike.errors import SpecError
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.fields import AS_WHOLE, FILE_NAME, Section, quantity, whole_number
 from hpcspike.spec.validation import validate_experiment
-from hpcspike.spec.yaml_text import shown
+from hpcspike.spec.yaml_text import shown, shown_text
 
 MAX_POINTS = 1_000_000
 """Most points of one sweep: what can still be validated and planned within a minute."""
+
+_MOST_SHOWN = 12
+"""Most parameters in a message."""
 
 Count = Annotated[int, Field(ge=1, le=MAX_POINTS), AS_WHOLE]
 
@@ -124,7 +127,7 @@ class Sweep(Section):
     @model_validator(mode="after")
     def _feasible(self) -> Sweep:
         if self.n_points > MAX_POINTS:
-            shape = " x ".join(f"{length} {key}" for key, length in self.shape.items())
+            shape = " x ".join(f"{length} {shown_text(key)}" for key, length in [*self.shape.items()][-_MOST_SHOWN:])
             raise ValueError(f"the sweep has {self.n_points:,} points ({shape}); at most {MAX_POINTS:,} are possible")
         return self
 
@@ -171,7 +174,7 @@ class Sweep(Section):
         document.setdefault("name", self.name)
         for dotted, value in parameters.items():
             set_dotted(document, dotted, value)
-        return validate_experiment(document, source=f"point {_shown(parameters)}")
+        return validate_experiment(document, source=f"point {shown_point(parameters)}")
 
 
 def axis_values(axis: Axis) -> list[Any]:
@@ -201,5 +204,7 @@ def set_dotted(document: dict[str, Any], dotted: str, value: Any) -> None:
     document[key] = value
 
 
-def _shown(parameters: dict[str, Any]) -> str:
-    return ", ".join(f"{key} = {shown(value)}" for key, value in parameters.items())
+def shown_point(parameters: dict[str, Any]) -> str:
+    """The parameters of a point for a message, the first of them where there are many."""
+    pairs = [f"{shown_text(key)} = {shown(value)}" for key, value in itertools.islice(parameters.items(), _MOST_SHOWN)]
+    return ", ".join([*pairs, "..."] if len(parameters) > _MOST_SHOWN else pairs)

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from hpcspike.errors import SpecError
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.identity import experiment_hash
-from hpcspike.spec.sweep import Sweep
+from hpcspike.spec.sweep import Sweep, shown_point
 from hpcspike.sweep.cost import Cost, predict
 from hpcspike.variables import POINT_PARAMETERS, POINT_PROVENANCE, POINT_RESULTS, Variable
 
@@ -138,8 +138,9 @@ def _refuse_equal_points(sweep: Sweep, hashes: list[str]) -> None:
     for index, key in enumerate(hashes):
         if seen.setdefault(key, index) != index:
             raise SpecError(
-                f"sweep {sweep.name!r}: points {sweep.parameters_at(seen[key])} and {sweep.parameters_at(index)} are "
-                "the same experiment; leave out the axis that makes no difference"
+                f"sweep {sweep.name!r}: points {shown_point(sweep.parameters_at(seen[key]))} and "
+                f"{shown_point(sweep.parameters_at(index))} are the same experiment; leave out the axis that makes no "
+                "difference"
             )
 
 
