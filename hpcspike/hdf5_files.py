@@ -3,38 +3,26 @@
 HDF5 ends the process when it cannot flush a file, so on a full disk no error reaches Python. Here it writes through
 `GuardedFile`, which never fails as long as HDF5 is at work, and says afterwards what the disk said.
 
-Every file carries the attribute `DIGESTS`: a SHA-256 of every variable and of the attributes of every group. In netCDF
-files the chunks of numbers carry checksums (Fletcher-32) besides, so that a reader who looks at a part of a large file
-notices what is damaged there; all else, which is small, is compared with its digest when a file is opened.
+Every file ends with checksums of all that is before (`hpcspike.seals`). In netCDF files the chunks of numbers carry
+checksums of their own besides (Fletcher-32), which every reader compares, also one that reads a part of a large file.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from hpcspike import seals
 from hpcspike.files import whole
 
 if TYPE_CHECKING:
     import xarray as xr
 
-DIGESTS = "hpcspike_digests"
-"""Attribute of a file's root: JSON, SHA-256 of the attributes (with type and shape) and of the values of everything."""
-
-_PIECE_BYTES = 64 << 20
 _REMEMBERED_BYTES = 64 << 20
-# what HDF5 keeps for itself, and where things lie in the file
-_OF_THE_LIBRARY = ("REFERENCE_LIST", "_Netcdf4Dimid", "_Netcdf4Coordinates", "_NCProperties", DIGESTS)
-
 
 # ---- writing ---------------------------------------------------------------------------------------------------------
 
@@ -131,7 +119,7 @@ class GuardedFile(io.RawIOBase):
 
 @contextmanager
 def guarded(path: Path) -> Iterator[GuardedFile]:
-    """A new file for HDF5 that gets its digests when the block ends.
+    """A new file for HDF5 that is sealed when the block ends.
 
     Raises
     ------
@@ -144,8 +132,9 @@ def guarded(path: Path) -> Iterator[GuardedFile]:
     try:
         yield file
         if file._failure is None:
-            with h5py.File(file, "r+") as opened:
-                opened.attrs[DIGESTS] = json.dumps(digests(opened))
+            with h5py.File(file, "r") as opened:
+                extents = _extents(opened)
+            seals.seal(file, extents)
     except Exception:
         file.finish()  # what the disk refused goes first
         raise
@@ -159,7 +148,7 @@ def write_netcdf(
     compress: bool = False,
     encoding: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
-    """Write a Dataset, or a tree of them, as netCDF-4: whole or absent, with checksums and digests.
+    """Write a Dataset, or a tree of them, as netCDF-4: whole or absent, with checksums.
 
     Parameters
     ----------
@@ -217,110 +206,41 @@ def _encoding(dataset: xr.Dataset, compress: bool, more: Mapping[str, Mapping[st
     return encoding
 
 
-# ---- digests ---------------------------------------------------------------------------------------------------------
+# ---- what lies where -------------------------------------------------------------------------------------------------
 
 
-def digests(file: Any) -> dict[str, str]:
-    """SHA-256 of everything in an open h5py file, by what it is of."""
-    return {name: compute() for name, compute, _ in _parts(file)}
-
-
-def _parts(file: Any) -> list[tuple[str, Callable[[], str], bool]]:
-    """What a file consists of: name, how its digest is computed, and whether checksums of its own protect it."""
+def _extents(file: Any) -> dict[str, list[tuple[int, int]]]:
+    """Where (first byte, length) the values of every dataset of an open h5py file lie."""
     import h5py
 
-    parts: list[tuple[str, Callable[[], str], bool]] = [("attributes of the file", partial(_of_header, file), False)]
+    found: dict[str, list[tuple[int, int]]] = {}
 
     def visit(name: str, item: Any) -> None:
-        parts.append((f"attributes of {name}", partial(_of_header, item), False))
-        if isinstance(item, h5py.Dataset):
-            parts.append((name, partial(_of_values, item), bool(item.fletcher32)))
+        if not isinstance(item, h5py.Dataset):
+            return
+        pieces = found.setdefault(name, [])
+        if item.chunks:
+            item.id.chunk_iter(lambda chunk: pieces.append((chunk.byte_offset, chunk.size)))
+        elif item.id.get_offset() is not None:
+            pieces.append((item.id.get_offset(), item.id.get_storage_size()))
 
     file.visititems(visit)
-    return parts
-
-
-def _of_header(item: Any) -> str:
-    digest = hashlib.sha256()
-    if hasattr(item, "shape"):
-        digest.update(f"{item.dtype.str} {item.shape}".encode())
-    for name in sorted(set(item.attrs) - set(_OF_THE_LIBRARY)):
-        digest.update(f"{name}=".encode())
-        _add(digest, item.file, item.attrs[name])
-    return digest.hexdigest()
-
-
-def _of_values(item: Any) -> str:
-    digest = hashlib.sha256()
-    if not item.shape:
-        _add(digest, item.file, item[()])
-        return digest.hexdigest()
-    row_bytes = max(item.dtype.itemsize * int(np.prod(item.shape[1:], dtype=np.int64)), 1)
-    step = max(_PIECE_BYTES // row_bytes, 1)
-    step = max(step // item.chunks[0], 1) * item.chunks[0] if item.chunks else step  # no chunk is read twice
-    for low in range(0, item.shape[0], step):
-        _add(digest, item.file, item[low : low + step])
-    return digest.hexdigest()
-
-
-def _add(digest: Any, file: Any, value: Any) -> None:
-    import h5py
-
-    if isinstance(value, h5py.Reference):
-        digest.update(((file[value].name if value else None) or "").encode() + b"\0")
-    elif isinstance(value, (str, bytes)):
-        digest.update((value.encode() if isinstance(value, str) else value) + b"\0")
-    elif isinstance(value, np.ndarray) and value.dtype.kind == "O":
-        for one in value.ravel():
-            _add(digest, file, one)
-    elif isinstance(value, (np.ndarray, np.void)) and value.dtype.names:
-        for name in value.dtype.names:
-            _add(digest, file, value[name])
-    elif isinstance(value, h5py.Empty):
-        digest.update(b"empty\0")
-    else:
-        digest.update(np.ascontiguousarray(value).tobytes())
+    return found
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------------
 
 
-def faults(path: Path, *, everything: bool = True) -> list[str] | None:
-    """What is not as it was written, in words that begin with the variable's name; None if the file has no digests.
-
-    Parameters
-    ----------
-    path
-        The file.
-    everything
-        Whether to read all of it, or only what no checksum of its own protects.
-    """
+def faults(path: Path) -> list[str] | None:
+    """What is not as it was written, in words that begin with the variable's name; None if nothing vouches for it."""
     import h5py
 
-    # by way of Python: HDF5 minds what else in this process has the file open
-    with path.open("rb") as opened:
-        try:
-            with h5py.File(opened, "r") as file:
-                if DIGESTS not in file.attrs:
-                    return None
-                return _compared(file, json.loads(file.attrs[DIGESTS]), everything)
-        except Exception as error:  # HDF5 has many; whatever it is, the list of what is there cannot be read
-            return [f"its structure cannot be read ({_words(error)})"]
-
-
-def _compared(file: Any, written: dict[str, str], everything: bool) -> list[str]:
-    parts = _parts(file)
-    found = [f"{name} is missing" for name in written.keys() - {name for name, _, _ in parts}]
-    for name, compute, protected in parts:
-        if protected and not everything:
-            continue
-        try:
-            if compute() != written.get(name):
-                found.append(f"{name} is not as it was written")
-        except Exception as error:  # as above, of this part
-            found.append(f"{name} cannot be read ({_words(error)})")
+    found = seals.faults(path)
+    if found is None:
+        # by way of Python: HDF5 minds what else in this process has the file open
+        with path.open("rb") as file:
+            try:
+                h5py.File(file, "r").close()
+            except Exception as error:  # HDF5 has many
+                return [f"its structure cannot be read ({' '.join(str(error).split())})"]
     return found
-
-
-def _words(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from hpcspike.errors import StoreError
-from hpcspike.hdf5_files import DIGESTS
 from hpcspike.paths import local
+from hpcspike.zarr_files import DIGESTS
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -62,10 +62,10 @@ def verify(path: str | Path, *, everything: bool = True) -> Findings:
     """
     path = local(path)
     with _readable(path):
-        return _of_folder(path, everything) if path.is_dir() else _of_file(path, everything)
+        return _of_folder(path, everything) if path.is_dir() else _of_file(path)
 
 
-def _of_file(path: Path, everything: bool) -> Findings:
+def _of_file(path: Path) -> Findings:
     if not path.is_file():
         raise Unknown(f"{path}: no such file or store")
     if path.suffix == ".zip":
@@ -75,7 +75,7 @@ def _of_file(path: Path, everything: bool) -> Findings:
     if begin == b"\x89HDF\r\n\x1a\n":
         from hpcspike.hdf5_files import faults
 
-        found = faults(path, everything=everything)
+        found = faults(path)
         return Findings([], vouched=False) if found is None else Findings(found)
     raise Unknown(f"{path}: not a netCDF file, NWB file, archive or zarr store; nothing vouches for it")
 

@@ -13,10 +13,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcspike.hdf5_files import DIGESTS
-
 if TYPE_CHECKING:
     import xarray as xr
+
+DIGESTS = "hpcspike_digests"
+"""Attribute of a store: SHA-256 of the metadata of all its arrays and of its other attributes."""
 
 _METADATA = "zarr.json"
 _ALL_CHUNKS: Any = {"write_empty_chunks": True}
@@ -84,8 +85,9 @@ def faults(path: Path, *, everything: bool = True) -> list[str] | None:
         return [f"{_METADATA} is not as it was written"]
     found: list[str] = []
     for name, metadata in document["consolidated_metadata"]["metadata"].items():
-        found += _metadata_faults(path / name / _METADATA, name, metadata)
-        found += _chunk_faults(path / name, name, metadata, everything)
+        found += _metadata_faults(path / name / _METADATA, name, metadata) or _chunk_faults(
+            path / name, name, metadata, everything
+        )
     return found
 
 

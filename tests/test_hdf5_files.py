@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pytest
 import xarray as xr
 
 from hpcspike.errors import ResourceError
-from hpcspike.hdf5_files import DIGESTS, GuardedFile, faults, guarded, write_netcdf
+from hpcspike.hdf5_files import GuardedFile, faults, guarded, write_netcdf
 
 
 def dataset() -> xr.Dataset:
@@ -45,7 +44,6 @@ def path(tmp_path: Path) -> Path:
 def test_what_is_written_is_read(tmp_path: Path, compress: bool) -> None:
     write_netcdf(dataset(), tmp_path / "a.nc", compress=compress)
     found = xr.load_dataset(tmp_path / "a.nc", engine="h5netcdf")
-    del found.attrs[DIGESTS]
     xr.testing.assert_identical(found, dataset())
     assert faults(tmp_path / "a.nc") == []
 
@@ -56,39 +54,48 @@ def test_every_chunk_of_numbers_has_a_checksum(path: Path) -> None:
     assert protected == {"drive", "count", "flag", "time"}
 
 
+def flip(path: Path, at: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[at] ^= 4
+    path.write_bytes(bytes(content))
+
+
 def test_a_tree_vouches_for_every_node(tmp_path: Path) -> None:
     path = tmp_path / "tree.nc"
     write_netcdf(xr.DataTree.from_dict({"/a/0": dataset(), "/b/0": dataset()}), path)
     assert faults(path) == []
-    with h5py.File(path, "r+") as file:
-        file["b/0/small"][...] = 2.6
-        file["a/0/drive"].attrs["units"] = "Hz"
-    assert faults(path) == ["attributes of a/0/drive is not as it was written", "b/0/small is not as it was written"]
+    with h5py.File(path) as file:
+        at = file["b/0/drive"].id.get_chunk_info(0).byte_offset
+    flip(path, at + 4000)
+    assert faults(path) == ["b/0/drive is not as it was written"]
 
 
-CHANGES: dict[str, Callable[[h5py.File], Any]] = {
-    "drive is not as it was written": lambda file: file["drive"].__setitem__((3, 4), 9.0),
-    "small is not as it was written": lambda file: file["small"].__setitem__((), 9.0),
-    "label is not as it was written": lambda file: file["label"].__setitem__(7, "unit 8"),
-    "attributes of drive is not as it was written": lambda file: file["drive"].attrs.__setitem__("units", "Hz"),
-    "attributes of flag is not as it was written": lambda file: file["flag"].attrs.__delitem__("flag_values"),
-    "attributes of the file is not as it was written": lambda file: file.attrs.__setitem__("experiment", "other"),
-}
+def test_a_change_is_noticed_and_named(path: Path) -> None:
+    with h5py.File(path) as file:
+        drive, small = file["drive"].id.get_chunk_info(0).byte_offset, file["small"].id.get_offset()
+    flip(path, drive + 4000)
+    assert faults(path) == ["drive is not as it was written"]
+    flip(path, small)
+    assert "small is not as it was written" in (faults(path) or [])
 
 
-@pytest.mark.parametrize("fault", CHANGES)
-def test_a_change_is_noticed_and_named(path: Path, fault: str) -> None:
-    with h5py.File(path, "r+") as file:
-        CHANGES[fault](file)
-    assert faults(path) == [fault]
-    # what readers notice by themselves, and what was changed with its checksum, is seen by reading everything only
-    assert faults(path, everything=False) == ([] if fault.startswith("drive") else [fault])
+def test_changed_attributes_are_noticed(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"text text", b"test text", 1))
+    assert (faults(path) or [])[-1] == "its structure, text or attributes are not as they were written"
 
 
-def test_what_is_missing_is_named(path: Path) -> None:
-    with h5py.File(path, "r+") as file:
-        del file["count"]
-    assert set(faults(path, everything=False) or []) >= {"count is missing", "attributes of count is missing"}
+@pytest.mark.parametrize("at", [-1, -5, -20, -40, -200])
+def test_changed_checksums_are_noticed(path: Path, at: int) -> None:
+    flip(path, at)
+    assert faults(path) not in (None, [])
+
+
+def test_a_file_that_was_cut_short_is_noticed(path: Path) -> None:
+    content = path.read_bytes()
+    for length in (len(content) // 2, len(content) // 3, 100, 0):
+        path.write_bytes(content[:length])
+        assert faults(path) not in (None, [])
 
 
 def test_what_an_older_version_wrote_is_told_apart(tmp_path: Path) -> None:
@@ -96,25 +103,13 @@ def test_what_an_older_version_wrote_is_told_apart(tmp_path: Path) -> None:
     assert faults(tmp_path / "a.nc") is None
 
 
-def test_a_block_of_zeros_anywhere_is_noticed_or_harmless(path: Path, tmp_path: Path) -> None:
-    content, expected = path.read_bytes(), dataset()
-    noticed = 0
+def test_a_block_of_zeros_anywhere_is_noticed(path: Path, tmp_path: Path) -> None:
+    content = path.read_bytes()
     for begin in range(0, len(content), 512):
-        if not any(content[begin : begin + 512]):
-            continue
-        damaged = tmp_path / f"{begin}.nc"
-        damaged.write_bytes(content[:begin] + bytes(512) + content[begin + 512 :])
-        try:
-            found = faults(damaged)
-        except OSError:
-            found = ["not HDF5"]
-        if found is None or found == []:
-            read = xr.load_dataset(damaged, engine="h5netcdf")
-            read.attrs.pop(DIGESTS, None)
-            xr.testing.assert_identical(read, expected)
-        else:
-            noticed += 1
-    assert noticed > 20
+        block = content[begin : begin + 512]
+        if any(block):
+            (tmp_path / "b.nc").write_bytes(content[:begin] + bytes(len(block)) + content[begin + 512 :])
+            assert faults(tmp_path / "b.nc"), begin
 
 
 # ---- full disks ------------------------------------------------------------------------------------------------------

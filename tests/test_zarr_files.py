@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from hpcspike.hdf5_files import DIGESTS
-from hpcspike.zarr_files import faults, write_zarr
+from hpcspike.zarr_files import DIGESTS, faults, write_zarr
 
 
 def dataset() -> xr.Dataset:

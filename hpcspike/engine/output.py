@@ -16,7 +16,6 @@ import numpy as np
 
 from hpcspike import files, zarr_files
 from hpcspike.engine.communication import World
-from hpcspike.hdf5_files import DIGESTS
 from hpcspike.variables import Variable
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 8 * 2**20
 """Size of a chunk in memory; a single neuron's row may be larger."""
 
-NOT_REPRODUCIBLE = ("curve_seconds", "provenance", DIGESTS)
+NOT_REPRODUCIBLE = ("curve_seconds", "provenance", zarr_files.DIGESTS)
 """The variable and the attributes of a store that differ from run to run; all else is the same to the last byte."""
 
 
