@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,9 +81,9 @@ class RecordingTable:
 class AmbiguousRecording(DataError):
     """A file that can be read in several ways, and the keys of ``targets`` for each of them."""
 
-    def __init__(self, message: str, readings: list[dict[str, Any]]) -> None:
+    def __init__(self, message: str, readings: Sequence[dict[str, Any]] = ()) -> None:
         super().__init__(message)
-        self.readings = readings
+        self.readings = list(readings)
 
 
 def refused(path: Path, found: str, remedy: str) -> DataError:
