@@ -109,7 +109,7 @@ def _refuse_too_large(grid: Grid, available: float, *, given: bool) -> None:
 
 
 def _print_experiment(experiment: Experiment, available: float, ranks: int) -> None:
-    say_what_is_recorded(experiment, label="recorded   ")
+    n_neurons = say_what_is_recorded(experiment, label="recorded   ")
     cost, kind = predict(experiment), experiment.learner.kind
     if kind != "rls" and ranks > 1:
         raise SpecError(f"--ranks {ranks}: learner.kind = {kind} runs on one rank; leave the option out")
@@ -118,7 +118,7 @@ def _print_experiment(experiment: Experiment, available: float, ranks: int) -> N
     _print_memory(cost.memory_mib, available)
     if kind != "rls":  # its states are of another kind
         return
-    print(f"checkpoint up to {shown_mib(checkpoint_bytes(experiment) / 2**20)} each")
+    print(f"checkpoint up to {shown_mib(checkpoint_bytes(experiment, n_neurons=n_neurons) / 2**20)} each")
     if ranks > 1:
         loop = loop_time(experiment, ranks)
         phases = ", ".join(f"{name} {shown_seconds(value)}" for name, value in asdict(loop).items())

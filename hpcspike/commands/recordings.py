@@ -30,11 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     path = Path(arguments.file).expanduser()
     given = _given_keys(arguments.keys)
-    keys = {
-        "kind": "recorded",
-        "path": arguments.file if arguments.file == GENERATED else str(path.absolute()),
-        **given,
-    }
+    place = GENERATED if arguments.file == GENERATED else str(path.absolute())
+    keys = {"kind": "recorded", "path": place, **given}
     notes: list[str] = []
     if FORMAT_OF_SUFFIX.get(path.suffix.lower()) == "NWB":
         keys, notes = _with_nwb_proposal(path, keys)
@@ -55,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def say_what_is_recorded(experiment: Experiment, *, label: str = "", speaks: bool = True) -> None:
+def say_what_is_recorded(experiment: Experiment, *, label: str = "", speaks: bool = True) -> int | None:
     """Print what was understood of an experiment's recording, and on stderr what is odd about it; nothing without one.
 
     Parameters
@@ -65,27 +62,33 @@ def say_what_is_recorded(experiment: Experiment, *, label: str = "", speaks: boo
     speaks
         Whether to print; the recording is read and checked in any case.
 
+    Returns
+    -------
+    Number of neurons that the recording makes; None without one.
+
     Raises
     ------
     DataError
         If the recording cannot be used.
     """
     if not isinstance(experiment.targets, RecordedTargets):
-        return
+        return None
     from hpcspike.model.build import recording_of
     from hpcspike.model.recording_words import understood
+    from hpcspike.model.targets import n_neurons_of
 
     recording = recording_of(experiment)
     assert recording is not None
-    lines = understood(experiment, recording)
+    lines, n_neurons = understood(experiment, recording), n_neurons_of(experiment, recording)
     if not speaks:
-        return
+        return n_neurons
     label = label or "recorded: "
     for number, line in enumerate(lines):
         print(f"{label if number == 0 else ' ' * len(label)}{line}")
     sys.stdout.flush()
     for remark in recording.remarks:
         print(f"hpcspike: {Path(experiment.targets.path).name}: {remark}", file=sys.stderr, flush=True)
+    return n_neurons
 
 
 def _given_keys(texts: list[str]) -> dict[str, Any]:
@@ -117,7 +120,7 @@ def _with_nwb_proposal(path: Path, keys: dict[str, Any]) -> tuple[dict[str, Any]
         notes.append(f"align may be: {', '.join(offer.times)}")
     if offer.columns:
         notes.append(f"condition may choose by: {', '.join(columns_in_words(offer.columns))}")
-    return {**keys, **offer.keys}, notes
+    return {**offer.placeholders, **keys, **offer.keys}, notes
 
 
 def _read(keys: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What an NWB file offers to the keys of recorded targets: tables of trials, times to align to, columns to choose by."""
+"""What an NWB file offers to the keys of recorded targets: tables of trials, times to align to, columns to choose."""
 
 from __future__ import annotations
 
@@ -29,12 +29,19 @@ class Offer:
         Columns of the table that hold times inside of the trials.
     columns
         Other columns of the table, for ``condition``.
+    placeholders
+        Where nothing can be proposed: values with which the file can be asked for what is not in it, so that its reader
+        says what is.
     """
 
     keys: dict[str, Any] = field(default_factory=dict)
     tables: tuple[str, ...] = ()
     times: tuple[str, ...] = ()
     columns: dict[str, NDArray[Any]] = field(default_factory=dict)
+    placeholders: dict[str, Any] = field(default_factory=dict)
+
+
+_ANYTHING = {"align": "start_time", "window_ms": [0.0, 50.0 * NWB_BIN_MS]}
 
 
 def offer_of(path: Path, given: dict[str, Any]) -> Offer:
@@ -46,15 +53,17 @@ def offer_of(path: Path, given: dict[str, Any]) -> Offer:
         tables = {name: table for name, table in tables_of(file).items() if len(table)}
         name = given.get("intervals", NWB_TRIALS if NWB_TRIALS in tables else next(iter(tables), None))
         if name not in tables:
-            return Offer(tables=tuple(tables))
+            return Offer(tables=tuple(tables), placeholders=_ANYTHING)
         columns = scalar_columns(tables[name])
     start, stop = columns["start_time"].astype(np.float64), columns["stop_time"].astype(np.float64)
     times = tuple(key for key, column in columns.items() if _mostly_inside(key, column, start, stop))
+    if "align" in given and given["align"] not in times:
+        return Offer(tables=tuple(tables), times=times, placeholders=_ANYTHING)
     keys: dict[str, Any] = {} if name == NWB_TRIALS or "intervals" in given else {"intervals": name}
     align = given.get("align", "start_time")
     if "align" not in given:
         keys["align"] = align
-    if "window_ms" not in given and align in times:
+    if "window_ms" not in given:
         bin_ms = given.get("bin_ms", NWB_BIN_MS)
         zero = columns[align].astype(np.float64)
         first = math.ceil(float(np.nanmedian(start - zero)) * 1e3 / bin_ms - 1e-6) * bin_ms

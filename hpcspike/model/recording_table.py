@@ -109,7 +109,7 @@ def shortened(text: str, most: int) -> str:
 
 def listed(items: Any, most: int = 8) -> str:
     """Some things in words, not more than ``most`` of them."""
-    shown = [shortened(str(item), 40) for item in items]
+    shown = [shortened(str(item), 80) for item in items]
     return ", ".join(shown[:most]) + (f", ... ({len(shown)} in all)" if len(shown) > most else "")
 
 
