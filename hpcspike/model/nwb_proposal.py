@@ -52,7 +52,7 @@ def offer_of(path: Path, given: dict[str, Any]) -> Offer:
     with opened(path) as file:
         tables = {name: table for name, table in tables_of(file).items() if len(table)}
         name = given.get("intervals", NWB_TRIALS if NWB_TRIALS in tables else next(iter(tables), None))
-        if name not in tables:
+        if not isinstance(name, str) or name not in tables:
             return Offer(tables=tuple(tables), placeholders=_ANYTHING)
         columns = scalar_columns(tables[name])
     start, stop = columns["start_time"].astype(np.float64), columns["stop_time"].astype(np.float64)
@@ -64,7 +64,8 @@ def offer_of(path: Path, given: dict[str, Any]) -> Offer:
     if "align" not in given:
         keys["align"] = align
     if "window_ms" not in given:
-        bin_ms = given.get("bin_ms", NWB_BIN_MS)
+        asked = given.get("bin_ms")  # not validated yet
+        bin_ms = float(asked) if isinstance(asked, (int, float)) and asked > 0 else NWB_BIN_MS
         zero = columns[align].astype(np.float64)
         first = math.ceil(float(np.nanmedian(start - zero)) * 1e3 / bin_ms - 1e-6) * bin_ms
         last = math.floor(float(np.nanmedian(stop - zero)) * 1e3 / bin_ms + 1e-6) * bin_ms
