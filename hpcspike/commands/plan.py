@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from hpcspike.commands.common import counted, load_config, refuse_unwritable
+from hpcspike.commands.recordings import say_what_is_recorded
 from hpcspike.engine.checkpoint import checkpoint_bytes
 from hpcspike.errors import ResourceError, SpecError, StoreError
 from hpcspike.spec.experiment import Experiment
@@ -108,6 +109,7 @@ def _refuse_too_large(grid: Grid, available: float, *, given: bool) -> None:
 
 
 def _print_experiment(experiment: Experiment, available: float, ranks: int) -> None:
+    n_neurons = say_what_is_recorded(experiment, label="recorded   ")
     cost, kind = predict(experiment), experiment.learner.kind
     if kind != "rls" and ranks > 1:
         raise SpecError(f"--ranks {ranks}: learner.kind = {kind} runs on one rank; leave the option out")
@@ -116,7 +118,7 @@ def _print_experiment(experiment: Experiment, available: float, ranks: int) -> N
     _print_memory(cost.memory_mib, available)
     if kind != "rls":  # its states are of another kind
         return
-    print(f"checkpoint up to {shown_mib(checkpoint_bytes(experiment) / 2**20)} each")
+    print(f"checkpoint up to {shown_mib(checkpoint_bytes(experiment, n_neurons=n_neurons) / 2**20)} each")
     if ranks > 1:
         loop = loop_time(experiment, ranks)
         phases = ", ".join(f"{name} {shown_seconds(value)}" for name, value in asdict(loop).items())
@@ -128,6 +130,7 @@ def _print_study(study: Study, available: float) -> None:
     costs = {variant: predict(study.experiment_of(StudyRun(variant, 0))) for variant in study.variants}
     total = study.replicates * sum(cost.seconds for cost in costs.values())
     print(f"study      {study.name}")
+    say_what_is_recorded(study.experiment_of(study.runs[0]), label="recorded   ")
     print(f"networks   {len(study.runs)} = {counted(len(costs), 'variant')} x {counted(study.replicates, 'replicate')}")
     print(f"time       about {shown_seconds(total)} on one core, and what the probes take")
     for variant, cost in costs.items():
@@ -143,6 +146,7 @@ def _print_sweep(grid: Grid, table: Table | None, available: float, store: Sweep
     basis = 0 if store is None else int(store.done().sum())
     corrected = f", corrected by {counted(basis, 'point')} done" if basis else ""
     print(f"sweep      {sweep.name}")
+    say_what_is_recorded(sweep.point(sweep.parameters_at(0)), label="recorded   ")
     print(f"points     {grid.n_points:,} = {shape}")
     print(f"time       about {shown_seconds(float(seconds.sum()))} on one core ({_span(seconds)} per point{corrected})")
     if table is not None:
