@@ -259,7 +259,7 @@ def test_recorded_rates_come_out_beside_the_model(tmp_path: Path) -> None:
     found = hpcspike.run(
         experiment(
             network={},
-            targets={**family, "n_units": None, "auxiliary_ratio": 1.5},
+            targets={**family, "layout": "unit_by_time", "auxiliary_ratio": 1.5},
             training={"variable": "rate", "n_loops": 1},
         )
     )

@@ -44,7 +44,8 @@ def list_of_matrices(path: Path) -> Path:
 
 def read(path: Path, **changes: Any) -> Recording:
     document = {
-        "kind": "recorded", "path": str(path), "holds": "drive", "sample_ms": 10.0, "n_units": None, **changes,
+        "kind": "recorded", "path": str(path), "holds": "drive", "sample_ms": 10.0, "n_units": None,
+        "layout": "time_by_unit", **changes,
     }  # fmt: skip
     return read_recording(RecordedTargets.model_validate(document))
 
@@ -66,7 +67,7 @@ def test_targets_of_trainspikingnet_are_unit_by_time_here(tmp_path: Path, suffix
 def test_the_other_order_can_be_said(tmp_path: Path) -> None:
     path = julia_file(tmp_path / "u.jld2", rates=UTARG[:, :, 0].T)
     np.testing.assert_array_equal(read(path, layout="unit_by_time").values, UTARG[:, :, 0].T)
-    np.testing.assert_array_equal(read(path).values, UTARG[:, :, 0])
+    np.testing.assert_array_equal(read(path, layout="time_by_unit").values, UTARG[:, :, 0])
 
 
 @pytest.mark.parametrize("make", [lambda path: julia_file(path, utarg=UTARG), list_of_matrices])
@@ -95,7 +96,7 @@ def test_a_network_is_built_for_targets_of_julia(tmp_path: Path, tiny_document: 
     path = julia_file(tmp_path / "u.jld2", utarg=UTARG[:, :, 0] / 10.0)
     targets = {
         "kind": "recorded", "path": str(path), "holds": "drive", "sample_ms": 10.0, "n_units": None,
-        "auxiliary_ratio": 1.0,
+        "auxiliary_ratio": 1.0, "layout": "time_by_unit",
     }  # fmt: skip
     problem = build_problem(validate_experiment({**tiny_document, "network": {}, "targets": targets}))
     assert problem.n_neurons == 2 * UNITS
@@ -120,7 +121,7 @@ BAD: dict[str, tuple[Callable[[Path], Any], dict[str, Any], str, str]] = {
     "named vector": (lambda p: julia_file(p, a=np.ones(4)), {"variable": "a"}, "a (4) is no array", "(time, unit)"),
     "nothing": (lambda p: julia_file(p), {}, "it holds no arrays", "give an array"),
     "no interval": (lambda p: julia_file(p, a=UTARG[:, :, 0]), {"sample_ms": None}, "no time axis", "sample_ms"),
-    "no unit": (lambda p: julia_file(p, a=UTARG[:, :, 0]), {"holds": "rate"}, "is not given", "Hz or per_tau"),
+    "no unit": (lambda p: julia_file(p, a=UTARG[:, :, 0]), {"holds": "rate"}, "is not given", "Hz, kHz or per_tau"),
 }
 
 
@@ -140,7 +141,5 @@ def test_a_bad_file_is_refused_with_path_finding_and_remedy(tmp_path: Path, case
 @pytest.mark.parametrize(("key", "value"), [("task", 1), ("layout", "unit_by_time")])
 def test_keys_of_julia_files_are_refused_elsewhere(tiny_document: dict[str, Any], key: str, value: Any) -> None:
     targets = {"kind": "recorded", "path": "r.csv", key: value}
-    with pytest.raises(
-        SpecError, match=rf"targets.{key} has no effect: targets.path = r.csv is not a JLD2 file; leave"
-    ):
+    with pytest.raises(SpecError, match=rf"targets.{key} has no effect: targets.path = r.csv is a CSV file; leave"):
         validate_experiment({**tiny_document, "network": {}, "targets": targets})

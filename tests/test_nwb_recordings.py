@@ -167,7 +167,7 @@ BAD: dict[str, tuple[Callable[[Path], Any], dict[str, Any], str, str]] = {
         "choose another",
     ),
     "bad spike": (lambda p: write(p, units={"a": [1.0, np.nan]}), {}, "unit 10 is not finite", "remove it"),
-    "silent": (lambda p: write(p, units={"a": [100.0]}), {}, "0 of its 1 units", "lower targets.min_rate_hz"),
+    "silent": (lambda p: write(p, units={"a": [100.0]}), {}, "0 of its 1 units", "all rates are 0: choose another"),
     "too short": (write, {"duration_ms": 1000.0}, "covers 980 ms", "at most 980 ms"),
 }
 
@@ -208,7 +208,7 @@ def test_without_pynwb_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mo
         ({"holds": "drive"}, "gives rates; choose holds: rate"),
         (
             {"path": "r.csv"},
-            "targets.align, targets.window_ms have no effect: targets.path = r.csv is not an NWB file; leave them out",
+            "targets.align, targets.window_ms have no effect: targets.path = r.csv is a CSV file; leave them out",
         ),
         ({"path": "r.csv", "align": ..., "window_ms": ..., "condition": {"a": 1}}, "targets.condition has no effect"),
     ],

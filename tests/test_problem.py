@@ -288,7 +288,13 @@ def test_an_experiments_sections_reach_the_problem() -> None:
 
 def test_a_number_of_neurons_that_contradicts_the_recording_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "rates.npy", np.full((4, 41), 10.0))
-    family = {"kind": "recorded", "path": str(tmp_path / "rates.npy"), "unit": "Hz", "sample_ms": 5.0, "n_units": None}
+    family = {
+        "kind": "recorded",
+        "path": str(tmp_path / "rates.npy"),
+        "unit": "Hz",
+        "sample_ms": 5.0,
+        "layout": "unit_by_time",
+    }
     exp = experiment(targets=family, training={"variable": "rate"}, network={"n_neurons": 20})
     with pytest.raises(SpecError, match=r"network\.n_neurons = 20, but 4 recorded units.*make 12"):
         build_problem(exp)

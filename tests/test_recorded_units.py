@@ -446,7 +446,7 @@ def test_train_says_its_verdict_over_recorded_units_after_a_warning(
     assert warning < said.err.index("loop 1/1")
     with hpcspike.open_network(tmp_path / "a.nc") as found:
         value = float(found["correlation_recorded"])
-        assert said.out.splitlines()[0] == f"{tmp_path / 'a.nc'}: {verdict_of(found)}"
+        assert f"\n{tmp_path / 'a.nc'}: {verdict_of(found)}\n" in said.out
     assert re.search(r"correlation (\S+) over 3 recorded units \(", said.out)[1] == f"{value:.3g}"  # type: ignore[index]
     assert "\nrates of the recorded units: " in said.out
     assert "\nsilent: " in said.out

@@ -200,7 +200,14 @@ def test_a_changed_file_of_targets_makes_another_sweep(path: Path, tmp_path: Pat
     rates = tmp_path / "rates.npy"
     np.save(rates, np.full((3, 50), 10.0))
     experiment = {
-        "targets": {"kind": "recorded", "path": str(rates), "sample_ms": 2.0, "unit": "Hz", "n_units": 3},
+        "targets": {
+            "kind": "recorded",
+            "path": str(rates),
+            "sample_ms": 2.0,
+            "unit": "Hz",
+            "n_units": 3,
+            "layout": "unit_by_time",
+        },  # fmt: skip
         "training": {"variable": "rate"},
     }
     sweep = sweep_of(experiment=experiment, axes={"training.ridge": [0.1, 1.0]})

@@ -175,7 +175,14 @@ def test_chaotic_targets_of_a_coarser_grid_are_the_same_path() -> None:
 def recorded(tmp_path: Path, **changes: Any) -> Experiment:
     rng = np.random.default_rng(0)
     np.save(tmp_path / "rates.npy", rng.uniform(6, 30, (4, 41)))
-    family = {"kind": "recorded", "path": str(tmp_path / "rates.npy"), "unit": "Hz", "sample_ms": 5.0, "n_units": 3}
+    family = {
+        "kind": "recorded",
+        "path": str(tmp_path / "rates.npy"),
+        "unit": "Hz",
+        "sample_ms": 5.0,
+        "layout": "unit_by_time",
+        "n_units": 3,
+    }
     return experiment(
         network={}, targets={**family, **changes}, training={"variable": "rate", "update_interval_ms": 10.0}
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from hpcspike.commands.common import counted, load_config, refuse_unwritable
+from hpcspike.commands.recordings import say_what_is_recorded
 from hpcspike.engine.checkpoint import checkpoint_bytes
 from hpcspike.errors import ResourceError, SpecError, StoreError
 from hpcspike.model.facts import facts_of, refuse_idle_ranks
@@ -145,14 +146,19 @@ def _refuse_too_large(grid: Grid, available: float, *, given: bool) -> None:
 
 
 def _print_experiment(experiment: Experiment, available: float, ranks: int) -> None:
-    cost, facts = predict(experiment), facts_of(experiment)
+    say_what_is_recorded(experiment, label="recorded   ")
+    cost, facts, kind = predict(experiment), facts_of(experiment), experiment.learner.kind
     refuse_idle_ranks(facts.n_neurons, ranks)
-    saved = checkpoint_bytes(experiment, n_neurons=facts.n_neurons)
+    if kind != "rls" and ranks > 1:
+        raise SpecError(f"--ranks {ranks}: learner.kind = {kind} runs on one rank; leave the option out")
     print(f"experiment {experiment.name}")
     of_them = f", {facts.n_recorded:,} of them recorded" if facts.n_recorded else ""
     print(f"network    {counted(facts.n_neurons, 'neuron')}{of_them}, {facts.duration_ms:g} ms")
     print(f"time       about {shown_seconds(cost.seconds + SECONDS_TO_START)} on one core")
     _print_memory(cost.memory_mib, available)
+    if kind != "rls":  # its states are of another kind
+        return
+    saved = checkpoint_bytes(experiment, n_neurons=facts.n_neurons)
     print(f"checkpoint up to {shown_mib(saved / 2**20)} each")
     if ranks > 1:
         loop = loop_time(experiment, ranks)
@@ -166,6 +172,7 @@ def _print_study(study: Study, available: float) -> None:
     costs = {variant: predict(study.experiment_of(StudyRun(variant, 0))) for variant in study.variants}
     total = study.replicates * sum(cost.seconds + SECONDS_TO_START for cost in costs.values())
     print(f"study      {study.name}")
+    say_what_is_recorded(study.experiment_of(study.runs[0]), label="recorded   ")
     print(f"networks   {len(study.runs)} = {counted(len(costs), 'variant')} x {counted(study.replicates, 'replicate')}")
     print(f"time       about {shown_seconds(total)} on one core, and what the probes take")
     for variant, cost in costs.items():
@@ -182,6 +189,7 @@ def _print_sweep(
     basis = 0 if store is None else int(store.done().sum())
     corrected = f", corrected by {counted(basis, 'point')} done" if basis else ""
     print(f"sweep      {sweep.name}")
+    say_what_is_recorded(sweep.point(sweep.parameters_at(0)), label="recorded   ")
     print(f"points     {points.n_points:,} = {shape}")
     if table is not None:
         batches, owned = table.batches, table.columns["batch"].values

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpcspike.commands.common import load_config, refuse_unwritable
 from hpcspike.commands.ranks import run_on_ranks, too_few_cores
+from hpcspike.commands.recordings import say_what_is_recorded
 from hpcspike.commands.states import leftover, what_is_saved
 from hpcspike.engine.agreement import same_experiment
 from hpcspike.engine.communication import World, connect
@@ -44,6 +45,7 @@ def _run(arguments: argparse.Namespace) -> int:
         if world.rank == 0:
             print(f"{path} holds this experiment already; nothing to do")
         return 0
+    world.agree(lambda: say_what_is_recorded(experiment, speaks=world.rank == 0))
     checkpoints = _checkpoints(arguments)
     for remark in (
         too_few_cores(world, arguments.threads),

@@ -173,7 +173,7 @@ def _units(path: Path, file: Any, targets: RecordedTargets) -> _Units:
         raise refused(path, "has no units", "give an NWB file with a table of sorted units")
     if "spike_times" not in units.colnames:
         raise refused(path, "its units have no spike_times", "give an NWB file with spike times")
-    attributes = unit_columns(units)
+    attributes = {**scalar_columns(units), **_locations(units)}
     rows = chosen_rows(path, attributes, len(units), targets)
     names = tuple(str(attributes["id"][row]) for row in rows)
     spikes = [np.asarray(units["spike_times"][int(row)], dtype=np.float64) for row in rows]
@@ -188,20 +188,31 @@ def _units(path: Path, file: Any, targets: RecordedTargets) -> _Units:
     return _Units(names, spikes, observed, chosen, len(units))
 
 
-def unit_columns(units: Any) -> dict[str, NDArray[Any]]:
-    """What a file says of its units in one number or text each: column -> (units,), the ``id`` first."""
-    columns = {"id": np.asarray(units.id[:])}
-    for name in units.colnames:
-        column = units[name]
+def scalar_columns(table: Any) -> dict[str, NDArray[Any]]:
+    """Columns of a table that hold one number or text per row: name -> (rows,), the ``id`` first."""
+    columns = {"id": np.asarray(table.id[:])}
+    for name in table.colnames:
+        column = table[name]
         if hasattr(column, "target") or hasattr(column, "table"):  # lists through an index, references to tables
             continue
         try:
             values = np.array([plain(value) for value in column[:]])
-        except (ValueError, TypeError):  # lists of different lengths, or references to other tables
+        except (ValueError, TypeError):  # lists of different lengths
             continue
-        if values.ndim == 1 and values.dtype.kind in "biufU" and len(values) == len(units):
+        if values.ndim == 1 and values.dtype.kind in "biufU" and len(values) == len(table):
             columns[name] = values
     return columns
+
+
+def _locations(units: Any) -> dict[str, NDArray[Any]]:
+    """The brain areas of the electrodes that units were recorded by, as ``location``; empty if the file has none."""
+    if "electrodes" not in units.colnames or "location" in units.colnames:
+        return {}
+    try:
+        found = [sorted({str(one) for one in units["electrodes"][k]["location"]}) for k in range(len(units))]
+    except (KeyError, TypeError, IndexError):
+        return {}
+    return {"location": np.array([", ".join(areas) for areas in found])}
 
 
 def _check_spike_times(path: Path, name: str, times: Array) -> None:

@@ -135,7 +135,7 @@ def check_contents(path: Path, values: Array, times_ms: Array, names: tuple[str,
         steps = np.arange(row.size)
         if row.size > 4 and (np.array_equal(row, steps) or np.array_equal(row, steps + 1)):
             raise refused(path, f"unit {name} counts the samples: an index, not a rate", "leave this column out")
-    if values.size > 4 and values.any() and np.isin(values, (0.0, 1.0)).all() and not (values == 1.0).all():
+    if values.size > 2 and values.any() and np.isin(values, (0.0, 1.0)).all() and not (values == 1.0).all():
         raise refused(
             path,
             "all values of its units are 0 or 1: flags or spikes, not rates",

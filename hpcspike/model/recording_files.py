@@ -25,6 +25,12 @@ _READERS = {
 """Module and function by format; imported when they are needed, with what they need."""
 
 
+def refuse_missing(path: Path) -> None:
+    """A DataError if there is nothing at the path."""
+    if not os.path.exists(path):  # Path.exists raises where a folder may not be entered
+        raise refused(path, "no such file", NO_FILE_REMEDY)
+
+
 def read_table(path: Path, targets: RecordedTargets) -> RecordingTable:
     """What the file at ``path`` holds; its suffix says the format.
 
@@ -35,8 +41,7 @@ def read_table(path: Path, targets: RecordedTargets) -> RecordingTable:
     AmbiguousRecording
         If it can be read in several ways, and no key says in which.
     """
-    if not os.path.exists(path):  # Path.exists raises where a folder may not be entered
-        raise refused(path, "no such file", NO_FILE_REMEDY)
+    refuse_missing(path)
     if targets.format is None:
         known = ", ".join(FORMAT_OF_SUFFIX)
         raise refused(path, f"files ending in {path.suffix!r} are not known", f"use one of {known} ({FORMATS})")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,9 +81,9 @@ class RecordingTable:
 class AmbiguousRecording(DataError):
     """A file that can be read in several ways, and the keys of ``targets`` for each of them."""
 
-    def __init__(self, message: str, readings: list[dict[str, Any]]) -> None:
+    def __init__(self, message: str, readings: Sequence[dict[str, Any]] = ()) -> None:
         super().__init__(message)
-        self.readings = readings
+        self.readings = list(readings)
 
 
 def refused(path: Path, found: str, remedy: str) -> DataError:
@@ -109,7 +109,7 @@ def shortened(text: str, most: int) -> str:
 
 def listed(items: Any, most: int = 8) -> str:
     """Some things in words, not more than ``most`` of them."""
-    shown = [shortened(str(item), 40) for item in items]
+    shown = [shortened(str(item), 80) for item in items]
     return ", ".join(shown[:most]) + (f", ... ({len(shown)} in all)" if len(shown) > most else "")
 
 

@@ -1,0 +1,188 @@
+"""``hpcspike recordings``: what is understood of a file of recordings, and an experiment that trains it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from hpcspike.commands.common import key_and_value
+from hpcspike.errors import HpcspikeError, SpecError
+from hpcspike.spec.experiment import Experiment
+from hpcspike.spec.load import validate_experiment
+from hpcspike.spec.recorded import FORMAT_OF_SUFFIX, GENERATED, RecordedTargets
+
+_RATES = {
+    "synapse": {"tau_syn_ms": 50.0},
+    "connectivity": {"kind": "gaussian", "probability": 0.3, "sigma": 1.0},
+    "training": {"variable": "rate", "ridge": 0.1, "update_interval_ms": 10.0, "n_loops": 20},
+    "stimulus": {"duration_ms": 100.0},
+    "measures": {"n_test_trials": 20},
+}
+"""What an experiment on recorded rates begins with, beside its targets."""
+_DRIVES = {"training": {"variable": "drive", "update_interval_ms": 10.0, "n_loops": 20}}
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what was understood as comments, and a YAML that reads it; or the readings that are possible."""
+    from hpcspike.model.recording_table import AmbiguousRecording
+
+    path = Path(arguments.file).expanduser()
+    given = _given_keys(arguments.keys)
+    place = GENERATED if arguments.file == GENERATED else str(path.absolute())
+    keys = {"kind": "recorded", "path": place, **given}
+    notes: list[str] = []
+    if FORMAT_OF_SUFFIX.get(path.suffix.lower()) == "NWB":
+        keys, notes = _with_nwb_proposal(path, keys)
+    try:
+        lines, document = _read(keys)
+    except AmbiguousRecording as error:
+        if error.readings:
+            print(f"# {path.name} can be read in {len(error.readings)} ways; say which with one of")
+            for reading in error.readings:
+                _print_comments([_reading(keys, reading)])
+        _print_comments(notes)
+        raise
+    except HpcspikeError:
+        _print_comments([*_understood_without_threshold(keys), *notes])
+        raise
+    _print_comments([*lines, *notes])
+    print(_as_yaml(document), end="")
+    return 0
+
+
+def say_what_is_recorded(experiment: Experiment, *, label: str = "", speaks: bool = True) -> int | None:
+    """Print what was understood of an experiment's recording, and on stderr what is odd about it; nothing without one.
+
+    Parameters
+    ----------
+    label
+        What stands before the first line; the others are indented as far.
+    speaks
+        Whether to print; the recording is read and checked in any case.
+
+    Returns
+    -------
+    Number of neurons that the recording makes; None without one.
+
+    Raises
+    ------
+    DataError
+        If the recording cannot be used.
+    """
+    if not isinstance(experiment.targets, RecordedTargets):
+        return None
+    from hpcspike.model.build import recording_of
+    from hpcspike.model.recording_words import understood
+    from hpcspike.model.targets import n_neurons_of
+
+    recording = recording_of(experiment)
+    assert recording is not None
+    lines, n_neurons = understood(experiment, recording), n_neurons_of(experiment, recording)
+    if not speaks:
+        return n_neurons
+    label = label or "recorded: "
+    for number, line in enumerate(lines):
+        print(f"{label if number == 0 else ' ' * len(label)}{line}")
+    sys.stdout.flush()
+    for remark in recording.remarks:
+        print(f"hpcspike: {Path(experiment.targets.path).name}: {remark}", file=sys.stderr, flush=True)
+    return n_neurons
+
+
+def _given_keys(texts: list[str]) -> dict[str, Any]:
+    """The keys of ``targets`` that the command line gives, with or without the section before them."""
+    given: dict[str, Any] = {}
+    for text in texts:
+        key, value = key_and_value(text)
+        section, _, name = key.rpartition(".")
+        if section not in ("", "targets") or name in ("kind", "path"):
+            raise SpecError(f"--set {text}: must be a key of targets, for example unit=Hz; the file is FILE")
+        given[name] = value
+    return given
+
+
+def _with_nwb_proposal(path: Path, keys: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The keys with those that NWB files need, and remarks on what else may be chosen."""
+    from hpcspike.model.nwb_proposal import offer_of
+    from hpcspike.model.recording_files import refuse_missing
+    from hpcspike.model.recording_words import columns_in_words
+
+    refuse_missing(path)
+    offer = offer_of(path, keys)
+    notes = []
+    if offer.keys:
+        notes.append(f"proposed, since not given: {', '.join(f'{key}: {value}' for key, value in offer.keys.items())}")
+    if len(offer.tables) > 1:
+        notes.append(f"intervals may be: {', '.join(offer.tables)}")
+    if offer.times:
+        notes.append(f"align may be: {', '.join(offer.times)}")
+    if offer.columns:
+        notes.append(f"condition may choose by: {', '.join(columns_in_words(offer.columns))}")
+    return {**offer.placeholders, **keys, **offer.keys}, notes
+
+
+def _read(keys: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    """What was understood, and the experiment: its document, which reads the file."""
+    from hpcspike.model.build import recording_of
+    from hpcspike.model.recording_words import columns_in_words, understood
+
+    document = {"targets": keys, **(_DRIVES if keys.get("holds") == "drive" else _RATES)}
+    experiment = validate_experiment(document, source="hpcspike recordings")
+    recording = recording_of(experiment)
+    assert recording is not None
+    assert recording.table is not None
+    lines = understood(experiment, recording)
+    lines += [f"remark: {remark}" for remark in recording.remarks]
+    if recording.table.attributes:
+        lines.append(f"of its units the file says: {', '.join(columns_in_words(dict(recording.table.attributes)))}")
+    return lines, document
+
+
+def _reading(keys: dict[str, Any], reading: dict[str, Any]) -> str:
+    """One way to read the file, in a line: the option that chooses it, and what it makes of the file."""
+    from hpcspike.model.recording_table import AmbiguousRecording
+
+    options = " ".join(_option(key, value) for key, value in reading.items())
+    try:
+        lines, _ = _read({"min_rate_hz": 0.0, **keys, **reading})
+    except AmbiguousRecording as error:
+        return f"  {options}: another key is needed then: {_finding(error)}"
+    except HpcspikeError as error:
+        return f"  {options}: {_finding(error)}"
+    units = lines[0].partition("): ")[2]
+    rates = next((line for line in lines if line.startswith(("their rates", "drives"))), "")
+    return f"  {options}: {units}; {rates}"
+
+
+def _option(key: str, value: Any) -> str:
+    if isinstance(value, dict):
+        pairs = ", ".join(f"{name}: {one}" for name, one in value.items())
+        return f"--set '{key}={{{pairs}}}'"
+    return f"--set {key}={value}"
+
+
+def _finding(error: HpcspikeError) -> str:
+    """An error's words without the path of the file."""
+    return str(error).splitlines()[0].rpartition("targets.path = ")[2].partition(": ")[2] or str(error)
+
+
+def _understood_without_threshold(keys: dict[str, Any]) -> list[str]:
+    """What can be understood where only the rates are too low for ``targets.min_rate_hz``; empty if it is not that."""
+    try:
+        return _read({**keys, "min_rate_hz": 0.0, "n_units": None})[0]
+    except HpcspikeError:
+        return []
+
+
+def _print_comments(lines: list[str]) -> None:
+    for line in lines:
+        print(f"# {line}")
+    sys.stdout.flush()
+
+
+def _as_yaml(document: dict[str, Any]) -> str:
+    import yaml
+
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
