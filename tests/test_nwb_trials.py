@@ -188,6 +188,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         r"spike times of unit 20 do not ascend: 12\.9875 s is followed by 0\.0125 s \(spike 520 of 1040; 1 such",
     ),
     "trials after the recording": ({"starts": STARTS + 100.0}, "not one of the 8 chosen trials lies in the recording"),
+    "spike times in ms": (
+        {"spikes": lambda rate: regular(rate) * 1e3},
+        r"spikes go from 8\.33333 to 25991\.7 s \(0\.042 Hz per unit\), its trials from 1\.5 to 22\.5 s",
+    ),
     "all invalid": ({"invalid": (0.0, 99.0)}, "no trial is left: all overlap its invalid_times"),
 }
 
