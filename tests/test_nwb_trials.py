@@ -102,6 +102,8 @@ def test_a_list_of_values_takes_trials_with_any_of_them(tmp_path: Path) -> None:
     path = session(tmp_path / "s.nwb")
     assert trials_of(read(path, condition={"side": ["left", "right"]})) == (6, 8, {"other conditions": 2})
     assert trials_of(read(path, condition={"side": "right"})) == (2, 8, {"other conditions": 6})
+    with pytest.raises(DataError, match="no trial has side: up; the column holds 'catch', 'left', 'right'"):
+        read(path, condition={"side": ["left", "up"]})
     with pytest.raises(DataError, match="no trial has side: up or down; the column holds 'catch', 'left', 'right'"):
         read(path, condition={"side": ["up", "down"]})
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcspike.model.recording_table import Trials, in_words, listed, matches, plain, refused
+from hpcspike.model.recording_table import Trials, in_words, listed, matches, plain, refused, without_match
 from hpcspike.spec.recorded import NWB_TRIALS, RecordedTargets
 
 Array = NDArray[np.float64]
@@ -162,12 +162,12 @@ def _of_condition(path: Path, table: Any, name: str, targets: RecordedTargets) -
     chosen = np.ones(len(table), dtype=bool)
     for column, wanted in targets.condition.items():
         values = [plain(value) for value in table[column][:]]
-        found = matches(values, wanted)
-        if not found.any():
+        missing = without_match(values, wanted)
+        if missing:
             held = listed(repr(value) for value in sorted({str(value): value for value in values}.values(), key=str))
-            words = f"{column} = {wanted!r}" if not isinstance(wanted, list) else in_words({column: wanted})
+            words = f"{column} = {wanted!r}" if not isinstance(wanted, list) else in_words({column: missing})
             raise refused(path, f"no trial has {words}", f"the column holds {held}")
-        chosen &= found
+        chosen &= matches(values, wanted)
     if not chosen.any():
         raise refused(path, "no trial meets all of targets.condition", "leave one of its columns out")
     return chosen
