@@ -93,7 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=Version, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     sweeps = (_plan, _run_batch, _finalize, _status, _analyse, _show, _export)
-    for add in (_train, _recordings, *sweeps, _study, _claims, _plot, _report, _bench, _schema):
+    for add in (_train, *sweeps, _study, _claims, _plot, _report, _recordings, _bench, _schema):
         add(commands)
     return parser
 
@@ -113,29 +113,6 @@ def _train(commands: _Commands) -> None:
     parser.add_argument("--out", required=True, metavar="PATH", help="file to write, ending in .zarr or .nc")
     threads_argument(parser)
     checkpoint_arguments(parser)
-
-
-def _recordings(commands: _Commands) -> None:
-    parser = commands.add_parser(
-        "recordings",
-        help="say what is understood of a file of recordings, and print an experiment that trains it",
-        description="Say what is understood of a file of recorded rates, drives or spikes (units, samples, times,\n"
-        "rates, trials), as comments, and print an experiment that trains it: 'hpcspike recordings FILE > mine.yaml'.\n"
-        "Where a file can be read in several ways, each is shown with the key that chooses it (exit code 2).",
-        formatter_class=_Raw,
-    )
-    parser.set_defaults(module="recordings")
-    parser.add_argument(
-        "file", metavar="FILE", help="netCDF, zarr, CSV, TSV, NPY, NPZ, MATLAB (.mat), NWB or JLD2 file"
-    )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="keys",
-        help="a key of 'targets', for example unit=Hz or 'condition={side: left}'; may be given several times",
-    )
 
 
 def _plan(commands: _Commands) -> None:
@@ -287,6 +264,29 @@ def _report(commands: _Commands) -> None:
         "them (default: 0, none)",
     )  # fmt: skip
     user_code_argument(parser)
+
+
+def _recordings(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "recordings",
+        help="say what is understood of a file of recordings, and print an experiment that trains it",
+        description="Say what is understood of a file of recorded rates, drives or spikes (units, samples, times,\n"
+        "rates, trials), as comments, and print an experiment that trains it: 'hpcspike recordings FILE > mine.yaml'.\n"
+        "Where a file can be read in several ways, each is shown with the key that chooses it (exit code 2).",
+        formatter_class=_Raw,
+    )
+    parser.set_defaults(module="recordings")
+    parser.add_argument(
+        "file", metavar="FILE", help="netCDF, zarr, CSV, TSV, NPY, NPZ, MATLAB (.mat), NWB or JLD2 file"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="keys",
+        help="a key of 'targets', for example unit=Hz or 'condition={side: left}'; may be given several times",
+    )
 
 
 def _bench(commands: _Commands) -> None:

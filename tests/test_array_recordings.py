@@ -159,6 +159,8 @@ def test_saying_the_former_order_of_an_npy_file_is_the_same_experiment(tmp_path:
 @pytest.mark.parametrize("wanted", [[], [["x"]], {"a": 1}, None])
 def test_a_choice_of_units_is_a_value_or_a_list(wanted: Any) -> None:
     targets = {"kind": "recorded", "path": "r.npz", "select_units": {"area": wanted}}
-    with pytest.raises(SpecError, match="area = .*: must be a text, a number, true or false, or a list") as caught:
+    with pytest.raises(
+        SpecError, match=r"targets\.select_units\.area = .*: must be a text, a number, true or false, or a list"
+    ) as caught:
         validate_experiment({"targets": targets, "training": {"variable": "rate"}})
     assert "\n" not in str(caught.value)

@@ -102,6 +102,8 @@ def test_a_list_of_values_takes_trials_with_any_of_them(tmp_path: Path) -> None:
     path = session(tmp_path / "s.nwb")
     assert trials_of(read(path, condition={"side": ["left", "right"]})) == (6, 8, {"other conditions": 2})
     assert trials_of(read(path, condition={"side": "right"})) == (2, 8, {"other conditions": 6})
+    with pytest.raises(DataError, match="no trial has side: up; the column holds 'catch', 'left', 'right'"):
+        read(path, condition={"side": ["left", "up"]})
     with pytest.raises(DataError, match="no trial has side: up or down; the column holds 'catch', 'left', 'right'"):
         read(path, condition={"side": ["up", "down"]})
 
@@ -188,6 +190,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         r"spike times of unit 20 do not ascend: 12\.9875 s is followed by 0\.0125 s \(spike 520 of 1040; 1 such",
     ),
     "trials after the recording": ({"starts": STARTS + 100.0}, "not one of the 8 chosen trials lies in the recording"),
+    "spike times in ms": (
+        {"spikes": lambda rate: regular(rate) * 1e3},
+        r"spikes go from 8\.33333 to 25991\.7 s \(0\.042 Hz per unit\), its trials from 1\.5 to 22\.5 s",
+    ),
     "all invalid": ({"invalid": (0.0, 99.0)}, "no trial is left: all overlap its invalid_times"),
 }
 

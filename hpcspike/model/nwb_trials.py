@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcspike.model.recording_table import Trials, in_words, listed, matches, plain, refused
+from hpcspike.model.recording_table import Trials, in_words, listed, matches, plain, refused, without_match
 from hpcspike.spec.recorded import NWB_TRIALS, RecordedTargets
 
 Array = NDArray[np.float64]
@@ -93,6 +93,7 @@ def within_recording(path: Path, alignment: Alignment, spikes: list[Array], targ
     assert targets.window_ms is not None
     first, last = float(merged[0]), float(merged[-1])
     rate = merged.size / (last - first) if last > first else 0.0
+    _refuse_milliseconds(path, alignment, first, last, merged.size / len(spikes))
     begin = alignment.times_s + targets.window_ms[0] / 1e3
     end = alignment.times_s + targets.window_ms[1] / 1e3
     silence = np.maximum(end - np.maximum(last, begin), np.minimum(first, end) - begin)  # at the recording's ends
@@ -114,6 +115,19 @@ def within_recording(path: Path, alignment: Alignment, spikes: list[Array], targ
         if which.any():
             dropped[reason] = int(which.sum())
     return Alignment(alignment.times_s[left], Trials(int(left.sum()), alignment.trials.of, dropped), alignment.remarks)
+
+
+def _refuse_milliseconds(path: Path, alignment: Alignment, first: float, last: float, per_unit: float) -> None:
+    """Refuse spikes that last far longer than the trials, at rates far below those of neurons: times in ms."""
+    covered = last - first
+    trials = float(np.ptp(alignment.times_s))
+    if trials > 0 and covered > 50.0 * trials and per_unit < 0.1 * covered:
+        raise refused(
+            path,
+            f"its spikes go from {first:g} to {last:g} s ({per_unit / covered:.2g} Hz per unit), its trials from "
+            f"{alignment.times_s.min():g} to {alignment.times_s.max():g} s (spike times in ms?)",
+            "NWB counts all times in seconds: correct spike_times",
+        )
 
 
 def tables_of(file: Any) -> dict[str, Any]:
@@ -148,12 +162,12 @@ def _of_condition(path: Path, table: Any, name: str, targets: RecordedTargets) -
     chosen = np.ones(len(table), dtype=bool)
     for column, wanted in targets.condition.items():
         values = [plain(value) for value in table[column][:]]
-        found = matches(values, wanted)
-        if not found.any():
+        missing = without_match(values, wanted)
+        if missing:
             held = listed(repr(value) for value in sorted({str(value): value for value in values}.values(), key=str))
-            words = f"{column} = {wanted!r}" if not isinstance(wanted, list) else in_words({column: wanted})
+            words = f"{column} = {wanted!r}" if not isinstance(wanted, list) else in_words({column: missing})
             raise refused(path, f"no trial has {words}", f"the column holds {held}")
-        chosen &= found
+        chosen &= matches(values, wanted)
     if not chosen.any():
         raise refused(path, "no trial meets all of targets.condition", "leave one of its columns out")
     return chosen

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpcspike.model.recording_table import RecordingTable, in_words, listed, matches, plain, refused
+from hpcspike.model.recording_table import RecordingTable, in_words, listed, matches, plain, refused, without_match
 from hpcspike.spec.recorded import RecordedTargets
 
 
@@ -32,13 +32,13 @@ def chosen_rows(
                 f"targets.select_units = {name!r} is not a column of its units",
                 f"choose one of {listed(attributes)}" if attributes else "leave it out: the file has no such columns",
             )
-        found = matches(attributes[name], wanted)
-        if not found.any():
+        missing = without_match(attributes[name], wanted)
+        if missing:
             values = sorted({plain(value) for value in attributes[name]}, key=str)
             raise refused(
-                path, f"no unit has {in_words({name: wanted})}", f"the column holds {listed(map(repr, values))}"
+                path, f"no unit has {in_words({name: missing})}", f"the column holds {listed(map(repr, values))}"
             )
-        chosen &= found
+        chosen &= matches(attributes[name], wanted)
     if not chosen.any():
         raise refused(path, "no unit meets all of targets.select_units", "leave one of its columns out")
     return np.flatnonzero(chosen).astype(np.int64)

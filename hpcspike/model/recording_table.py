@@ -139,6 +139,11 @@ def matches(values: Any, wanted: Any) -> NDArray[np.bool_]:
     return np.array([any(same(plain(value), one) for one in allowed) for value in values], dtype=bool)
 
 
+def without_match(values: Any, wanted: Any) -> list[Any]:
+    """The wanted values that none of ``values`` has."""
+    return [one for one in as_list(wanted) if not matches(values, one).any()]
+
+
 def in_words(chosen: Mapping[str, Any]) -> str:
     """Chosen values of columns: ``side: left, correct: True or False``."""
     return ", ".join(f"{key}: {' or '.join(str(one) for one in as_list(wanted))}" for key, wanted in chosen.items())

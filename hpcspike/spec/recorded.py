@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, SerializerFunctionWrapHandler, WithJsonSchema, model_serializer, model_validator
+from pydantic import (
+    AfterValidator,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    WithJsonSchema,
+    model_serializer,
+    model_validator,
+)
 
 from hpcspike.spec.fields import Interval, TargetsSection, is_multiple, quantity, whole_number
 
@@ -48,13 +55,13 @@ _LATER_KEYS = ("time_unit", "decimal", "start_ms", "intervals", "select_units")
 """Keys that experiments of earlier versions do not have: left out of the dump, and so of the identity, if not given."""
 
 
-def _plain_values(choice: dict[str, Any]) -> dict[str, Any]:
+def _plain_values(choice: dict[str, Any], field: ValidationInfo) -> dict[str, Any]:
     for column, wanted in choice.items():
         values = wanted if isinstance(wanted, list) else [wanted]
         if not values or not all(isinstance(one, (str, bool, int, float)) for one in values):
             raise ValueError(
-                f"{column} = {wanted!r}: must be a text, a number, true or false, or a list of those such as "
-                "[left, right]"
+                f"targets.{field.field_name}.{column} = {wanted!r}: must be a text, a number, true or false, or "
+                "a list of those such as [left, right]"
             )
     return choice
 
