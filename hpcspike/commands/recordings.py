@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hpcspike.commands.common import key_and_value
+from hpcspike.commands.common import keys_and_values
 from hpcspike.errors import HpcspikeError, SpecError
 from hpcspike.spec.experiment import Experiment
-from hpcspike.spec.load import validate_experiment
 from hpcspike.spec.recorded import FORMAT_OF_SUFFIX, GENERATED, RecordedTargets
+from hpcspike.spec.validation import validate_experiment
 
 _RATES = {
     "synapse": {"tau_syn_ms": 50.0},
@@ -94,11 +94,10 @@ def say_what_is_recorded(experiment: Experiment, *, label: str = "", speaks: boo
 def _given_keys(texts: list[str]) -> dict[str, Any]:
     """The keys of ``targets`` that the command line gives, with or without the section before them."""
     given: dict[str, Any] = {}
-    for text in texts:
-        key, value = key_and_value(text)
+    for key, value in keys_and_values(texts, option="--set").items():
         section, _, name = key.rpartition(".")
         if section not in ("", "targets") or name in ("kind", "path"):
-            raise SpecError(f"--set {text}: must be a key of targets, for example unit=Hz; the file is FILE")
+            raise SpecError(f"--set {key}=...: must be a key of targets, for example unit=Hz; the file is FILE")
         given[name] = value
     return given
 
