@@ -102,9 +102,9 @@ def _refuse_another_type(name: str, value: Any, annotation: str, results: Any) -
     elif annotation.startswith("Selection") and not isinstance(value, Mapping):
         raise SpecError(f"{name} = {shown(value)}: must map parameters to values, as {{'n_neurons': 500}}")
     elif annotation.startswith(("Variants", "Sequence[str]")) and (
-        isinstance(value, (str, bytes)) or not _are_all_text(value) or not len(value)
+        isinstance(value, (str, bytes)) or not _are_all_text(value)
     ):
-        raise SpecError(f"{name} = {shown(value)}: must be a list of names, and one at least")
+        raise SpecError(f"{name} = {shown(value)}: must be a list of names")
 
 
 def _are_all_text(values: Any) -> bool:
