@@ -19,7 +19,7 @@ from sweep_stub import stub_point, sweep_document
 
 from hpcspike.cli import build_parser, main
 from hpcspike.commands.common import counted
-from hpcspike.engine import point
+from hpcspike.runs import point
 from hpcspike.sweep.reading import open_sweep
 
 

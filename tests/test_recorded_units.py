@@ -356,7 +356,7 @@ def test_the_result_knows_its_units_and_the_time_axis_of_the_recording(network: 
 
 @pytest.mark.parametrize("name", ["net.zarr", "net.nc"])
 def test_units_are_known_in_every_kind_of_file(experiment: Experiment, name: str, tmp_path: Path) -> None:
-    from hpcspike.engine.experiment import train_to_store
+    from hpcspike.runs.run import train_to_store
 
     train_to_store(experiment, tmp_path / name)
     with hpcspike.open_network(tmp_path / name) as found:

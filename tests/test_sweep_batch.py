@@ -15,8 +15,8 @@ import xarray as xr
 import zarr
 from sweep_stub import stub_point, sweep_document
 
-from hpcspike.engine import point
 from hpcspike.errors import HpcspikeError, ResourceError, StoreError
+from hpcspike.runs import point
 from hpcspike.spec import Experiment, validate_sweep
 from hpcspike.sweep import batch as batch_module
 from hpcspike.sweep.batch import PointDone, run_batch

@@ -21,7 +21,7 @@ from sweep_stub import stub_point, sweep_document
 
 from hpcspike.cli import main
 from hpcspike.commands import status as status_command
-from hpcspike.engine import point
+from hpcspike.runs import point
 from hpcspike.spec import validate_sweep
 from hpcspike.sweep.batch import run_batch
 from hpcspike.sweep.calibration import calibration, factors

@@ -19,8 +19,8 @@ from sweep_runs import FINALIZED, finish, planned, results, run, run_all, start,
 from sweep_stub import stub_point, sweep_document
 
 import hpcspike
-from hpcspike.engine import point
 from hpcspike.errors import HpcspikeError, ResourceError, StoreError
+from hpcspike.runs import point
 from hpcspike.spec import Experiment, validate_sweep
 from hpcspike.sweep import batch as batch_module
 from hpcspike.sweep.batch import run_batch

@@ -18,8 +18,8 @@ import xarray as xr
 import zarr
 from sweep_stub import stub_point, sweep_document
 
-from hpcspike.engine import point
 from hpcspike.errors import ResourceError, StoreError
+from hpcspike.runs import point
 from hpcspike.spec import Experiment, Sweep, experiment_hash, validate_sweep
 from hpcspike.sweep import growth, layout
 from hpcspike.sweep.batch import run_batch

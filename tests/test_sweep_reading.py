@@ -12,8 +12,8 @@ from sweep_stub import stub_point, sweep_document
 
 from hpcspike.analysis import analyses_for
 from hpcspike.cli import main
-from hpcspike.engine import point
 from hpcspike.errors import StoreError
+from hpcspike.runs import point
 from hpcspike.spec import validate_sweep
 from hpcspike.sweep.batch import run_batch
 from hpcspike.sweep.finalize import finalize
