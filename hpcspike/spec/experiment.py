@@ -6,12 +6,7 @@ from typing import Any, Literal
 
 from pydantic import field_validator, model_validator
 
-from hpcspike.spec.connectivity import (
-    BalancedConnectivity,
-    Connectivity,
-    ZeroConnectivity,
-    why_undrawable,
-)
+from hpcspike.spec.connectivity import BalancedConnectivity, Connectivity, ZeroConnectivity, why_undrawable
 from hpcspike.spec.fields import Section, quantity, whole_number, why_out_of_range
 from hpcspike.spec.fields import is_multiple as is_multiple
 from hpcspike.spec.fields import n_steps as n_steps
@@ -175,16 +170,17 @@ class Experiment(Section):
         self._size_is_known()
         self._populations_suffice()
         self._signs_are_known()
-        for reason in (why_untrainable(self.neuron, self.training), why_unconnectable(self.neuron, self.synapse)):
+        for reason in (
+            why_untrainable(self.neuron, self.training),
+            why_unconnectable(self.neuron, self.synapse),
+            why_unlearnable(self.learner, self.targets, self.network.n_neurons, self.stimulus.duration_ms),
+        ):
             if reason is not None:
                 raise ValueError(reason)
         self._static_decay_is_used()
         self._innate_is_possible()
         self._driven_is_possible()
         self._answers_are_possible()
-        reason = why_unlearnable(self.learner, self.targets, self.network.n_neurons, self.stimulus.duration_ms)
-        if reason is not None:
-            raise ValueError(reason)
         self._offset_is_possible()
         self._quasi_static_is_possible()
         return self
@@ -247,9 +243,7 @@ class Experiment(Section):
 
     def _static_decay_is_used(self) -> None:
         static_tau = self.synapse.static_tau_syn_ms
-        if static_tau is None:
-            return
-        if not isinstance(self.connectivity, BalancedConnectivity):
+        if static_tau is not None and not isinstance(self.connectivity, BalancedConnectivity):
             raise ValueError(
                 f"synapse.static_tau_syn_ms = {static_tau:g} ms has no effect: connectivity.kind = "
                 f"{self.connectivity.kind} has no fixed synapses; leave it out"
