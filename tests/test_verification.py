@@ -56,12 +56,8 @@ def test_damage_is_refused_by_every_reader(name: str, capsys: pytest.CaptureFixt
     assert all(fault.startswith("drive") for fault in verify(name).faults)
     with pytest.raises(StoreError, match=f"{name} is damaged: drive"):
         hpcspike.open_network(name)
-    for command in (
-        f"plot {name} --out new",
-        f"export {name} a.nwb",
-        f"report {name} --out a.html",
-        f"train net.yaml --out {name}",
-    ):
+    commands = ["plot {} --out new", "export {} a.nwb", "report {} --out a.html", "train net.yaml --out {}"]
+    for command in (command.format(name) for command in commands):
         capsys.readouterr()
         assert main(command.split()) == 2
         assert "Traceback" not in capsys.readouterr().err
@@ -104,12 +100,8 @@ def test_permissions_of_all_results_are_those_of_the_umask() -> None:
     try:
         assert train("out/net.nc") == 0
         assert train("out/net.zarr", "--checkpoint", "out/state") == 0
-        for command in (
-            "plot out/net.nc --out out/figures",
-            "export out/net.nc out/a.nwb",
-            "report out/net.nc --out out/a.html",
-        ):
-            assert main(command.split()) == 0
+        for command in ("plot {} --out out/figures", "export {} out/a.nwb", "report {} --out out/a.html"):
+            assert main(command.format("out/net.nc").split()) == 0
     finally:
         os.umask(before)
     modes = {path: path.stat().st_mode & 0o777 for path in Path("out").rglob("*")}
