@@ -38,7 +38,7 @@ def found(path):
 
 SWEEP = found(config["sweep"])
 try:
-    JOBS = plan_jobs(SWEEP, size=SIZE, results=RESULTS)
+    JOBS = plan_jobs(SWEEP, size=SIZE, results=RESULTS, mend=workflow.is_main_process)
     NETWORKS = plan_networks(map(found, config["networks"]), sweep=JOBS.sweep.name)
     document = read_document(Path(SWEEP), size=SIZE)
 except HpcspikeError as error:

@@ -21,6 +21,7 @@ from hpcspike.errors import HpcspikeError, ResourceError, StoreError
 from hpcspike.spec import Experiment, validate_sweep
 from hpcspike.sweep import batch as batch_module
 from hpcspike.sweep.batch import PointDone, run_batch
+from hpcspike.sweep.durable import read_sealed, write_durably
 from hpcspike.sweep.finalize import finalize
 from hpcspike.sweep.growth import ensure_store
 from hpcspike.sweep.reading import open_sweep
@@ -31,7 +32,6 @@ from hpcspike.sweep.records import (
     receipt_path,
     receipts_folder,
     runs_folder,
-    write_durably,
 )
 from hpcspike.sweep.status import sweep_status
 from hpcspike.sweep.writer import BatchWriter
@@ -224,7 +224,7 @@ def test_a_durable_file_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="on fire"):
         write_durably(path, {"a": 2})
-    assert json.loads(path.read_text()) == {"a": 1}
+    assert read_sealed(path) == {"a": 1}
     assert [file.name for file in path.parent.iterdir()] == ["a.json"]
 
 
@@ -246,7 +246,7 @@ def test_a_batch_waits_for_the_process_that_has_it(path: Path, calls: list[Exper
             assert calls == []
             holder.kill()  # a killed process lets go of the batch
 
-        run_batch(path, 0, waiting=waiting)
+        run_batch(path, 0, say=waiting)
     finally:
         holder.kill()
         holder.communicate()
@@ -395,5 +395,5 @@ def test_finalize_summarises_and_leaves_a_receipt(path: Path, calls: list[Experi
     summary = finalize(path)
     assert summary["points"] == 12
     assert summary["status"]["learned"] == 12
-    assert json.loads((receipts_folder(path) / "finalized.json").read_text()) == summary
+    assert read_sealed(receipts_folder(path) / "finalized.json") == summary
     assert sweep_status(path).finalized

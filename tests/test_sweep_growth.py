@@ -21,7 +21,7 @@ from sweep_stub import stub_point, sweep_document
 from hpcspike.engine import point
 from hpcspike.errors import ResourceError, StoreError
 from hpcspike.spec import Experiment, Sweep, experiment_hash, validate_sweep
-from hpcspike.sweep import growth, layout
+from hpcspike.sweep import growth, layout, mending
 from hpcspike.sweep.batch import run_batch
 from hpcspike.sweep.finalize import finalize
 from hpcspike.sweep.grid import PLANNED, Coordinate, build_grid
@@ -217,7 +217,15 @@ def _grow_and_die(path: Path, replaced: int) -> None:
         count += 1
         put(source, target)
 
-    growth._replace = counted
+    def counted_bytes(target: Path, content: bytes) -> None:
+        nonlocal count
+        if count == replaced:
+            os.kill(os.getpid(), signal.SIGKILL)
+        count += 1
+        put_bytes(target, content)
+
+    put_bytes = mending.put_bytes
+    growth._replace, mending.put_bytes = counted, counted_bytes
     ensure_store(path, sweep_of(replicates=3))
 
 
@@ -225,7 +233,8 @@ def _coordinates() -> int:
     return len(POINT_PARAMETERS) + len(PLANNED) + 1
 
 
-@pytest.mark.parametrize("replaced", [0, _coordinates() - 1, _coordinates(), _coordinates() + 1, _coordinates() + 9])
+# the copy of the plan, the coordinates, the metadata of the store, and those of each array
+@pytest.mark.parametrize("replaced", [0, 1, *(_coordinates() + k for k in (0, 1, 2, 10))])
 def test_a_growth_killed_at_any_moment_is_seen_whole_or_not_at_all(
     path: Path, calls: list[Experiment], replaced: int
 ) -> None:
@@ -234,7 +243,7 @@ def test_a_growth_killed_at_any_moment_is_seen_whole_or_not_at_all(
     process.start()
     process.join(60)
     assert process.exitcode == -signal.SIGKILL
-    committed = replaced > _coordinates()
+    committed = replaced > _coordinates() + 1
     seen = open_sweep(path, complete_only=False).load()
     assert seen.sizes["point"] == (18 if committed else 12)
     if not committed:

@@ -111,6 +111,10 @@ def is_sweep(path: Path) -> bool:
     """Whether a sweep's store seems to be at a path; true if nothing is, so that its absence is what gets reported."""
     if not path.exists():
         return True
+    from hpcspike.sweep.records import plan_copy_path
+
+    if path.is_dir() and plan_copy_path(path).exists():
+        return True  # also if its metadata are damaged, which is reported then
     try:
         return "hpcspike_schema" in json.loads((path / "zarr.json").read_text())["attributes"]
     except (OSError, ValueError, KeyError, TypeError):  # whatever it is, it is not ours

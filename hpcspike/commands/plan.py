@@ -16,10 +16,10 @@ from hpcspike.spec.load import sizes_of
 from hpcspike.spec.study import Study, StudyRun
 from hpcspike.sweep.calibration import calibration
 from hpcspike.sweep.cost import BASE_MIB, available_memory_mib, check_memory, predict, shown_mib, shown_seconds
+from hpcspike.sweep.durable import write_receipt
 from hpcspike.sweep.grid import Grid, build_grid
 from hpcspike.sweep.growth import ensure_store, grown, planned
 from hpcspike.sweep.layout import Table
-from hpcspike.sweep.records import write_receipt
 from hpcspike.sweep.scaling import loop_time
 from hpcspike.sweep.store import SweepStore, open_store
 

@@ -47,7 +47,7 @@ def _run(arguments: argparse.Namespace) -> int:
             saving=saving,
             world=world,
             on_point=on_point,
-            waiting=say,
+            say=say,
         )
     if world.rank == 0:
         print(f"batch {report.batch}: {counted(report.computed, 'point')} computed, {report.already_done} done before")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any, TextIO
 
 from hpcspike.errors import StoreError
 from hpcspike.locks import acquire, holder, holder_now, open_lock, sign, wait_for
+from hpcspike.sweep.durable import read_unless_changed, write_durably
 
 
 def runs_folder(store: Path) -> Path:
@@ -24,57 +23,14 @@ def receipts_folder(store: Path) -> Path:
     return store.with_name(store.name + ".receipts")
 
 
+def plan_copy_path(store: Path) -> Path:
+    """The copy of what the planner wrote: metadata and coordinates."""
+    return runs_folder(store) / "plan.zip"
+
+
 def receipt_path(store: Path, batch: int) -> Path:
     """The file that says that a batch is complete."""
     return receipts_folder(store) / f"batch-{batch:04d}.json"
-
-
-def write_durably(path: Path, document: dict[str, Any]) -> None:
-    """Write JSON under a temporary name, flush it to the disk, and rename: whole or absent, also after power loss."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, unfinished = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w") as file:
-            json.dump(document, file, indent=1)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(unfinished, 0o644)
-        os.replace(unfinished, path)
-    except BaseException:
-        Path(unfinished).unlink(missing_ok=True)
-        raise
-    _flush_folder(path.parent)
-
-
-def write_receipt(path: Path, document: dict[str, Any]) -> None:
-    """`write_durably` for a step that has nothing else to lose.
-
-    Raises
-    ------
-    StoreError
-        If it cannot be written.
-    """
-    try:
-        write_durably(path, document)
-    except OSError as error:
-        raise StoreError(
-            f"{path}: the receipt cannot be written ({error.strerror or error}); make room or check the folder's "
-            "permissions, and run the same command again"
-        ) from None
-
-
-def _flush_folder(folder: Path) -> None:
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError:  # some network file systems refuse; the rename itself has happened
-        pass
-    finally:
-        os.close(handle)
 
 
 class RunRecord:
@@ -84,7 +40,7 @@ class RunRecord:
         folder = runs_folder(store)
         folder.mkdir(parents=True, exist_ok=True)
         self.number = _reserve(folder)
-        self.path = _record_path(folder, self.number)
+        self.path = record_path(store, self.number)
         self.document = document
         self.save()
 
@@ -95,14 +51,14 @@ class RunRecord:
 
 
 def read_records(store: Path) -> dict[int, dict[str, Any]]:
-    """All provenance records of a store by number; one that a killed process only reserved is empty."""
-    records = {}
-    for path in sorted(runs_folder(store).glob("[0-9]*.json")):
-        try:
-            records[int(path.stem)] = json.loads(path.read_text())
-        except ValueError:
-            records[int(path.stem)] = {}
-    return records
+    """All provenance records of a store by number; one that is damaged, or was only reserved, is empty."""
+    paths = sorted(runs_folder(store).glob("[0-9]*.json"))
+    return {int(path.stem): read_unless_changed(path) or {} for path in paths if path.stem.isdigit()}
+
+
+def record_path(store: Path, number: int) -> Path:
+    """File of one provenance record."""
+    return _record_path(runs_folder(store), number)
 
 
 def _record_path(folder: Path, number: int) -> Path:
