@@ -22,7 +22,7 @@ class StoreError(HpcspikeError):
 
 
 class DamagedStoreError(StoreError):
-    """Bytes of a store are not those that were written, or are gone; the message says which, and how they are mended."""
+    """Bytes of a store are not those that were written, or are gone; the message says which, and what to do."""
 
 
 class ResourceError(HpcspikeError):

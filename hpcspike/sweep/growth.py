@@ -180,8 +180,9 @@ def _joined(old: np.ndarray, new: Coordinate, space: int, array: Any) -> Coordin
 def _publish(store: SweepStore, table: Table) -> None:
     """Put a grown table in the place of the old one, whole or not at all.
 
-    The copy of the plan comes first, then chunks of coordinates: with the old ``zarr.json`` their new rows are not seen. Then ``zarr.json``, which
-    holds the metadata of all arrays, is replaced; the copies of it beside each array follow.
+    The copy of the plan comes first, then chunks of coordinates: with the old ``zarr.json`` their new rows are not
+    seen. Then ``zarr.json``, which holds the metadata of all arrays, is replaced; the copies of it beside each array
+    follow.
     """
     path = store.path
     check_room(path.parent, table.predicted_bytes())

@@ -1,9 +1,9 @@
 """What vouches for the bytes of a store: a digest in its metadata, a checksum on every chunk, and which must be there.
 
-The metadata of all arrays and the sweep itself stand in the store's ``zarr.json``, which holds a digest of itself. Every
-chunk ends in its CRC-32C, and no chunk is left out because it is empty. Chunks of coordinates are always there; those of
-results from the moment on at which the chunk of ``done`` beside them is, which is written last; and ``done`` itself
-once the batch has its receipt. Nothing here needs zarr: files are read as they are.
+The metadata of all arrays and the sweep itself stand in the store's ``zarr.json``, which holds a digest of itself.
+Every chunk ends in its CRC-32C, and no chunk is left out because it is empty. Chunks of coordinates are always there;
+those of results from the moment on at which the chunk of ``done`` beside them is, which is written last; and ``done``
+itself once the batch has its receipt. Nothing here needs zarr: files are read as they are.
 """
 
 from __future__ import annotations

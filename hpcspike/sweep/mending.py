@@ -13,6 +13,7 @@ from hpcspike.sweep.durable import put_bytes, read_sealed, write_durably
 from hpcspike.sweep.integrity import METADATA, METADATA_DIGEST, Inventory, metadata_hold, read_bytes, read_metadata
 from hpcspike.sweep.layout import UNVOUCHED
 from hpcspike.sweep.records import plan_copy_path, planning_lock, receipt_path, receipts_folder, record_path
+from hpcspike.sweep.store import open_store
 
 
 def copy_plan(source: Path, store: Path) -> None:
@@ -153,10 +154,11 @@ def withdraw_receipts(store: Path) -> list[str]:
 
     The workflow then does that step again. Names the receipts and why.
     """
-    from hpcspike.sweep.verify import faults_of_receipts
+    from hpcspike.sweep.verify import damaged_receipts, wrong_receipts
 
     said = []
-    for path, why in faults_of_receipts(store):
+    opened = open_store(store)
+    for path, why in [*damaged_receipts(store), *wrong_receipts(opened)]:
         if path.exists():
             path.unlink()
             said.append(f"{path.name}: {why}")

@@ -44,7 +44,14 @@ def checked_metadata(path: Path) -> dict[str, Any]:
     return dict(document)
 
 
+def upgraded_path(path: Path) -> Path:
+    """Where the upgraded store is until it takes the place of the old one."""
+    return path.with_name(f".{path.name}.upgraded")
+
+
 def _nothing_ours(path: Path, *, is_group: bool) -> StoreError:
+    if not path.exists() and upgraded_path(path).exists():
+        return StoreError(f"{path}: an upgrade was interrupted; go on with 'hpcspike upgrade {path}'")
     if not path.exists():
         return StoreError(f"{path}: no such store; {_meant(path) or MAKE_IT}")
     if is_group:

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from hpcspike.errors import DamagedStoreError, ResourceError, StoreError
+from hpcspike.errors import DamagedStoreError, StoreError
 from hpcspike.sweep.durable import flush_files, flush_folder, read_sealed, read_unless_changed, write_durably
 from hpcspike.sweep.grid import PLANNED, Coordinate
 from hpcspike.sweep.layout import WRITTEN_BY_BATCHES, Table, check_room, with_every_chunk, write_table
 from hpcspike.sweep.mending import restore_plan
+from hpcspike.sweep.metadata import upgraded_path
 from hpcspike.sweep.records import batch_holders, planning_lock, receipt_path, receipts_folder, runs_folder
 from hpcspike.sweep.store import SweepStore, open_store
 from hpcspike.variables import Variable
@@ -50,8 +51,10 @@ def upgrade_sweep(path: str | Path, *, say: Callable[[str], None] | None = None)
         If the disk has no room for both.
     """
     path = Path(path)
-    new, old = _beside(path, "upgraded"), _beside(path, "replaced")
+    new, old = upgraded_path(path), path.with_name(f".{path.name}.replaced")
     try:
+        if not (path.is_dir() or new.is_dir()):
+            open_store(path)  # which says what is there instead
         with planning_lock(path):
             if not path.exists() and new.exists():
                 _put_in_place(path, new, old)
@@ -69,23 +72,12 @@ def upgrade_sweep(path: str | Path, *, say: Callable[[str], None] | None = None)
     return upgraded
 
 
-def interrupted_upgrade(path: Path) -> bool:
-    """Whether an upgrade of a store was interrupted just when it is not in its place."""
-    return not path.exists() and _beside(path, "upgraded").exists()
-
-
-def _beside(path: Path, what: str) -> Path:
-    return path.with_name(f".{path.name}.{what}")
-
-
 def _rewritten(store: SweepStore, new: Path, say: Callable[[str], None] | None) -> Upgraded:
     running = batch_holders(store.path, list(range(len(store.batches))))
     if running:
         batch, who = next(iter(running.items()))
         raise StoreError(f"{store.path}: batch {batch} is being computed by {who}; wait for it, then upgrade")
     table = _table_of(store)
-    if shutil.disk_usage(store.path.parent).free < table.predicted_bytes():
-        raise ResourceError(f"{store.path}: the disk has no room for the new store beside the old one; make room")
     check_room(store.path.parent, table.predicted_bytes())
     shutil.rmtree(new, ignore_errors=True)
     write_table(new, table)

@@ -34,19 +34,24 @@ def verify_sweep(path: Path) -> Verified:
 
     again = f"run the same workflow again, or 'hpcspike run-batch {path} --batch"
     findings = [Finding(what, f"{again} 0', to restore it") for what in damage_of_plan(path)]
-    for batch, faults in store.faults().items():
-        findings += [Finding(str(fault), f"{again} {batch}', to compute the batch anew") for fault in faults]
-    if not findings:  # otherwise nothing is known of what the rows say
-        findings += [Finding(f"{p.name}: {why}", f"{again} {batch}'") for p, batch, why in faults_of_records(store)]
+    receipts = damaged_receipts(path)
+    if not any(store.inventory.faults_of_plan()):  # otherwise it is not known whose rows are whose
+        faults = store.faults()
+        for batch, found in faults.items():
+            findings += [Finding(str(fault), f"{again} {batch}', to compute the batch anew") for fault in found]
+        if not faults:  # otherwise nothing is known of what the rows say
+            for record, batch, why in faults_of_records(store):
+                findings.append(Finding(f"provenance record {record.name} is {why}", f"{again} {batch}'"))
+        receipts += wrong_receipts(store)
     findings += [
         Finding(f"receipt {receipt.name}: {why}", "run the same workflow again, which does that step again")
-        for receipt, why in faults_of_receipts(path)
+        for receipt, why in receipts
     ]
     n_chunks = sum(1 for file in path.glob("*/c/**/*") if file.is_file())
     records = len(list(runs_folder(path).glob("[0-9]*.json")))
-    receipts = len(list(receipts_folder(path).glob("*.json")))
+    n_receipts = len(list(receipts_folder(path).glob("*.json")))
     arrays = len(store.inventory.coordinates) + len(store.inventory.results)
-    checked = {"arrays": arrays, "chunks": n_chunks, "provenance records": records, "receipts": receipts}
+    checked = {"arrays": arrays, "chunks": n_chunks, "provenance records": records, "receipts": n_receipts}
     return Verified(checked, findings)
 
 
@@ -77,16 +82,15 @@ def faults_of_records(store: SweepStore) -> Iterator[tuple[Path, int, str]]:
             yield path, batch, "damaged" if path.exists() else "missing"
 
 
-def faults_of_receipts(path: Path) -> Iterator[tuple[Path, str]]:
-    """Receipts that are damaged, or that say of a batch what is not so, and in words why they do not hold."""
-    folder = receipts_folder(path)
-    for receipt in sorted(folder.glob("*.json")):
-        if read_sealed(receipt) is None:
-            yield receipt, "it is damaged"
-    store = open_store(path)
-    if store.inventory is None:
-        return
-    faults = store.faults()
+def damaged_receipts(path: Path) -> list[tuple[Path, str]]:
+    """Receipts that are not what was written, and in words why they do not hold."""
+    receipts = sorted(receipts_folder(path).glob("*.json"))
+    return [(receipt, "it is damaged") for receipt in receipts if read_sealed(receipt) is None]
+
+
+def wrong_receipts(store: SweepStore) -> Iterator[tuple[Path, str]]:
+    """Receipts that say of a batch what is not so, and in words why they do not hold; the plan must be whole."""
+    path, faults = store.path, store.faults()
     lost = {batch for _, batch, _ in faults_of_records(store)} if not faults else set()
     # of what is damaged nobody knows what it says
     trusted = store.planned & ~np.isin(store.batch_of_row, list(faults))
