@@ -29,11 +29,8 @@ from hpcspike.sweep.store import open_store
 from hpcspike.sweep.upgrade import upgrade_sweep
 from hpcspike.sweep.verify import verify_sweep
 
-DOCUMENT = sweep_document(
-    replicates=1,
-    axes={"synapse.tau_syn_ms": [5.0, 20.0, 100.0], "training.dtype": ["float64"]},
-    batching={"max_points": 1},
-)
+AXES = {"synapse.tau_syn_ms": [5.0, 20.0, 100.0], "training.dtype": ["float64"]}
+DOCUMENT = sweep_document(replicates=1, axes=AXES, batching={"max_points": 1})
 
 
 def without_checksums(path: Path) -> None:
@@ -64,7 +61,6 @@ def without_checksums(path: Path) -> None:
 
 
 @pytest.fixture
-@pytest.mark.filterwarnings("ignore:Consolidated metadata:UserWarning")
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A store of the layout before, of three points in three batches of which two are done."""
     monkeypatch.setattr(point, "run_point", stub_point)

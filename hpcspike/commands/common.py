@@ -100,7 +100,9 @@ def compressed(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
 def finished_points(store: str, *, provenance: bool = False) -> xr.Dataset:
     """The finished points of a sweep, with the records of where they come from if asked; an error if there are none."""
     from hpcspike.sweep.reading import open_sweep
+    from hpcspike.sweep.verify import refuse_unreadable
 
+    refuse_unreadable(Path(store))
     sweep = open_sweep(store, provenance=provenance)
     if sweep.sizes["point"] == 0:
         raise StoreError(f"{store} has no finished points yet; run its batches first ('hpcspike status {store}')")

@@ -55,6 +55,16 @@ def verify_sweep(path: Path) -> Verified:
     return Verified(checked, findings)
 
 
+def refuse_unreadable(path: Path) -> None:
+    """A DamagedStoreError if nothing vouches for a store and some of it cannot be read; others say so when they are."""
+    if not path.is_dir():  # an export
+        return
+    store = open_store(path)
+    if store.inventory is None:
+        for finding in _read_through(store).findings:
+            raise DamagedStoreError(finding.remedy)
+
+
 def _read_through(store: SweepStore) -> Verified:
     """A store of the layout before: nothing vouches for it, but it can be seen whether everything is readable."""
     names = [*str(store.attributes["coordinates"]).split(), *WRITTEN_BY_BATCHES]
