@@ -73,7 +73,6 @@ def ensure_store(path: str | Path, sweep: Sweep, *, grid: Grid | None = None) ->
     store = open_store(path)
     if grown(store, grid) is None:
         return store, 0
-    refuse_unvouched(store)
     with planning_lock(path):
         store = open_store(path)  # another planner may have been faster
         table = grown(store, grid)
@@ -110,6 +109,7 @@ def grown(store: SweepStore, grid: Grid) -> Table | None:
             f"the {store.n_points} points in the store are not among the {grid.n_points} of this one. Nothing was "
             "changed; give this sweep another name (or another store path), or move the old store away"
         )
+    refuse_unvouched(store)
     known = set(there)
     new = np.array([index for identity, index in place.items() if identity not in known], dtype=np.int64)
     return _extended(store, grid, there, new) if len(new) else None

@@ -12,6 +12,7 @@ from hpcspike.errors import DamagedStoreError, StoreError
 from hpcspike.sweep.durable import put_bytes, read_sealed, write_durably
 from hpcspike.sweep.integrity import METADATA, METADATA_DIGEST, Inventory, metadata_hold, read_bytes, read_metadata
 from hpcspike.sweep.layout import UNVOUCHED
+from hpcspike.sweep.metadata import checked_metadata
 from hpcspike.sweep.records import plan_copy_path, planning_lock, receipt_path, receipts_folder, record_path
 from hpcspike.sweep.store import open_store
 
@@ -77,6 +78,7 @@ def damage_of_plan(store: Path) -> list[str]:
     document = read_metadata(store / METADATA)
     if not metadata_hold(document):
         return [f"{METADATA} of the store"]
+    document = checked_metadata(store)
     found = [str(fault) for fault in Inventory(store, document).faults_of_plan()]
     found += [f"{name}/{METADATA}" for name in _left_behind(store, document)]
     if _copied(store).get(METADATA) != read_bytes(store / METADATA):
