@@ -104,6 +104,10 @@ localrules: all, plan, finalize
 rule all:
     default_target: True
     input:
+        # asked for by name: an intermediate file that is missing is made only if what follows from it is not there
+        PLANNED,
+        JOBS.receipts,
+        f"{RECEIPTS}/finalized.json",
         f"{OUTPUT}/tables",
         f"{OUTPUT}/{JOBS.sweep.name}.html",
         [f"{RESULTS}/{name}/{name}.html" for name in NETWORKS],

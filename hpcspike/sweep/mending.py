@@ -164,6 +164,9 @@ def withdraw_receipts(store: Path) -> list[str]:
         if path.exists():
             path.unlink()
             said.append(f"{path.name}: {why}")
+    missing = any(not receipt_path(store, batch).exists() for batch in range(len(opened.batches)))
+    if missing:  # the last step stands for all batches, and is done again after them
+        (receipts_folder(store) / "finalized.json").unlink(missing_ok=True)
     return said
 
 
