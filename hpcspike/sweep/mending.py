@@ -27,12 +27,17 @@ def copy_plan(source: Path, store: Path) -> None:
     store
         Folder of the store.
     """
+    put_bytes(plan_copy_path(store), _packed(source))
+
+
+def _packed(source: Path) -> bytes:
+    """The copy of a plan: the same bytes whenever the plan is the same."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
         inventory = Inventory(source, json.loads((source / METADATA).read_bytes()))
         for key in (METADATA, *(chunk.key for chunk in inventory.of_plan())):
             archive.writestr(zipfile.ZipInfo(key), (source / key).read_bytes())
-    put_bytes(plan_copy_path(store), content.getvalue())
+    return content.getvalue()
 
 
 def restore_plan(store: Path) -> list[str]:
@@ -79,9 +84,9 @@ def damage_of_plan(store: Path) -> list[str]:
     if not metadata_hold(document):
         return [f"{METADATA} of the store"]
     document = checked_metadata(store)
-    found = [str(fault) for fault in Inventory(store, document).faults_of_plan()]
-    found += [f"{name}/{METADATA}" for name in _left_behind(store, document)]
-    if _copied(store).get(METADATA) != read_bytes(store / METADATA):
+    damaged = [str(fault) for fault in Inventory(store, document).faults_of_plan()]
+    found = damaged + [f"{name}/{METADATA}" for name in _left_behind(store, document)]
+    if not damaged and _packed(store) != read_bytes(plan_copy_path(store)):
         found.append(f"{plan_copy_path(store).name}, the copy of the plan")
     return found
 
@@ -115,7 +120,7 @@ def complete_plan(store: Path) -> None:
         _put_copied(store, copy, fault.chunk.key)
     for name, metadata in _left_behind(store, document).items():
         put_bytes(store / name / METADATA, json.dumps(metadata, indent=1).encode())
-    if copy.get(METADATA) != read_bytes(store / METADATA):
+    if _packed(store) != read_bytes(plan_copy_path(store)):
         copy_plan(store, store)
 
 
