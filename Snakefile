@@ -40,7 +40,7 @@ def found(path):
 
 SWEEP = found(config["sweep"])
 try:
-    JOBS = plan_jobs(SWEEP, size=SIZE, results=RESULTS)
+    JOBS = plan_jobs(SWEEP, size=SIZE, results=RESULTS, mend=workflow.is_main_process)
     NETWORKS = plan_networks(map(found, BESIDE), sweep=JOBS.sweep.name)
     document = read_document(Path(SWEEP), size=SIZE)
 except HpcspikeError as error:
@@ -109,6 +109,10 @@ localrules: all, plan, finalize
 rule all:
     default_target: True
     input:
+        # asked for by name: an intermediate file that is missing is made only if what follows from it is not there
+        PLANNED,
+        JOBS.receipts,
+        f"{RECEIPTS}/finalized.json",
         f"{OUTPUT}/tables",
         f"{OUTPUT}/{JOBS.sweep.name}.html",
         [f"{RESULTS}/{name}/{name}.html" for name in NETWORKS],

@@ -92,7 +92,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = Parser("hpcspike", description=DESCRIPTION, epilog=EPILOG, formatter_class=_Raw)
     parser.add_argument("--version", action=Version, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    sweeps = (_plan, _run_batch, _finalize, _status, _analyse, _show, _export)
+    sweeps = (_plan, _run_batch, _finalize, _status, _analyse, _show, _export, _verify, _upgrade)
     for add in (_train, *sweeps, _study, _claims, _plot, _report, _recordings, _bench, _schema):
         add(commands)
     return parser
@@ -369,6 +369,31 @@ def _export(commands: _Commands) -> None:
     parser.set_defaults(module="export")
     parser.add_argument("store", metavar="STORE", help="store of a sweep, or Dataset of one network")
     parser.add_argument("out", metavar="OUT", help="file to write: .nc or .zip of a sweep, .nwb of a network")
+
+
+def _verify(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "verify",
+        help="check that every byte of a store is the one that was written",
+        description="Check metadata, every chunk, provenance records and receipts of a store against their checksums,\n"
+        "and say what is damaged or missing and how it is mended. Exit code 0: nothing, 2: something.",
+        formatter_class=_Raw,
+    )
+    parser.set_defaults(module="verify")
+    parser.add_argument("path", metavar="STORE", help="store of a sweep, for example results/fig6.zarr")
+    parser.add_argument("--json", action="store_true", help="print what was found as JSON")
+
+
+def _upgrade(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "upgrade",
+        help="bring the store of an older version up to date",
+        description="Give a store of an older version the checksums it does not have, in place. What is up to date is\n"
+        "left alone; a run that was interrupted is gone on with by the same command.",
+        formatter_class=_Raw,
+    )
+    parser.set_defaults(module="upgrade")
+    store_argument(parser)
 
 
 def _schema(commands: _Commands) -> None:

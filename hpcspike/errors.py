@@ -21,6 +21,10 @@ class StoreError(HpcspikeError):
     """A results store or output path is missing, foreign, or belongs to another sweep."""
 
 
+class DamagedStoreError(StoreError):
+    """Bytes of a store are not those that were written, or are gone; the message says which, and what to do."""
+
+
 class ResourceError(HpcspikeError):
     """The machine cannot hold or do what was asked (memory, disk, optional package)."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -27,6 +28,7 @@ from hpcspike.engine.checkpoint_lock import LOCK
 from hpcspike.errors import StoreError
 from hpcspike.runs import point
 from hpcspike.sweep import records
+from hpcspike.sweep.integrity import sealed_metadata
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "cluster" / "MISTAKES.md"
@@ -116,7 +118,9 @@ def read_only(workshop: Workshop) -> None:
 
 def older_layout(workshop: Workshop) -> None:
     path = workshop.store() / "zarr.json"
-    path.write_text(path.read_text().replace('"hpcspike_schema": 4', '"hpcspike_schema": 2'))
+    metadata = json.loads(path.read_text())
+    metadata["attributes"] |= {"hpcspike_schema": 2}
+    path.write_text(json.dumps(sealed_metadata(metadata)))
 
 
 def running(workshop: Workshop) -> None:

@@ -25,6 +25,7 @@ from hpcspike.figures import point_overview
 from hpcspike.runs import point as runs_point
 from hpcspike.spec import validate_experiment, validate_sweep
 from hpcspike.sweep.batch import run_batch
+from hpcspike.sweep.durable import write_durably
 from hpcspike.sweep.growth import ensure_store
 from hpcspike.sweep.retraining import compare
 from hpcspike.sweep.selection import find_point
@@ -179,7 +180,7 @@ def test_what_differs_is_named_with_both_values_and_where_it_came_from(store: Pa
     group["correlation"][0] = np.nextafter(correlation, 1.0)
     group["curve_rate"][0, 1] += 1.0
     record = Path(f"{other}.runs") / "0000.json"
-    record.write_text(json.dumps({**json.loads(record.read_text()), "hpcspike": "0.0.1"}))
+    write_durably(record, {**json.loads(record.read_text()), "hpcspike": "0.0.1"})
     network = hpcspike.retrain(other, point=0)
     found = compare(open_store(other), 0, network)
     assert [difference.name for difference in found.differences] == ["correlation", "curve_rate of loop 1"]

@@ -20,6 +20,7 @@ from hpcspike.runs import point
 from hpcspike.spec import Experiment, validate_sweep
 from hpcspike.sweep import batch as batch_module
 from hpcspike.sweep.batch import PointDone, run_batch
+from hpcspike.sweep.durable import read_sealed
 from hpcspike.sweep.finalize import finalize
 from hpcspike.sweep.growth import ensure_store
 from hpcspike.sweep.reading import open_sweep
@@ -230,7 +231,7 @@ def test_a_batch_waits_for_the_process_that_has_it(path: Path, calls: list[Exper
             assert calls == []
             holder.kill()  # a killed process lets go of the batch
 
-        run_batch(path, 0, waiting=waiting)
+        run_batch(path, 0, say=waiting)
     finally:
         holder.kill()
         holder.communicate()
@@ -379,5 +380,5 @@ def test_finalize_summarises_and_leaves_a_receipt(path: Path, calls: list[Experi
     summary = finalize(path)
     assert summary["points"] == 12
     assert summary["status"]["learned"] == 12
-    assert json.loads((receipts_folder(path) / "finalized.json").read_text()) == summary
+    assert read_sealed(receipts_folder(path) / "finalized.json") == summary
     assert sweep_status(path).finalized

@@ -18,6 +18,7 @@ from hpcspike.spec import Sweep, experiment_hash, validate_sweep
 from hpcspike.sweep import layout
 from hpcspike.sweep.grid import PLANNED, build_grid
 from hpcspike.sweep.growth import ensure_store, planned
+from hpcspike.sweep.integrity import sealed_metadata
 from hpcspike.sweep.layout import WRITTEN_BY_BATCHES, create_store
 from hpcspike.sweep.store import SweepStore, open_store
 from hpcspike.sweep.writer import BatchWriter
@@ -248,7 +249,7 @@ def test_a_path_that_is_something_else_is_refused_and_left_alone(path: Path, mak
 def test_a_store_of_another_layout_is_refused(store: SweepStore, path: Path) -> None:
     metadata = json.loads((path / "zarr.json").read_text())
     metadata["attributes"]["hpcspike_schema"] = 99
-    (path / "zarr.json").write_text(json.dumps(metadata))
+    (path / "zarr.json").write_text(json.dumps(sealed_metadata(metadata)))
     with pytest.raises(StoreError, match="has layout version 99, this hpcspike .* reads version 4"):
         open_store(path)
 
@@ -332,6 +333,8 @@ def test_rows_that_share_a_chunk_with_another_batch_are_refused(store: SweepStor
     )
     if consolidated:
         zarr.consolidate_metadata(group.store)
+        metadata = store.path / "zarr.json"
+        metadata.write_text(json.dumps(sealed_metadata(json.loads(metadata.read_text()))))
     with pytest.raises(StoreError, match="share a chunk of status"):
         BatchWriter(open_store(store.path, writable=True), 1)
 

@@ -82,7 +82,9 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 def finished_points(store: str, *, provenance: bool = False) -> xr.Dataset:
     """The finished points of a sweep, with the records of where they come from if asked; an error if there are none."""
     from hpcspike.sweep.reading import open_sweep
+    from hpcspike.sweep.verify import refuse_unreadable
 
+    refuse_unreadable(Path(store))
     sweep = open_sweep(store, provenance=provenance)
     if sweep.sizes["point"] == 0:
         raise StoreError(f"{store} has no finished points yet; run its batches first ('hpcspike status {store}')")
@@ -93,6 +95,10 @@ def is_sweep(path: Path) -> bool:
     """Whether a sweep's store seems to be at a path; true if nothing is, so that its absence is what gets reported."""
     if not path.exists():
         return True
+    from hpcspike.sweep.records import plan_copy_path
+
+    if path.is_dir() and plan_copy_path(path).exists():
+        return True  # also if its metadata are damaged, which is reported then
     try:
         return "hpcspike_schema" in json.loads((path / "zarr.json").read_text())["attributes"]
     except (OSError, ValueError, KeyError, TypeError):  # whatever it is, it is not ours

@@ -28,11 +28,11 @@ from hpcspike.sweep.cost import (
     shown_mib,
     shown_seconds,
 )
+from hpcspike.sweep.durable import write_receipt
 from hpcspike.sweep.grid import Grid, build_grid
 from hpcspike.sweep.growth import ensure_store, grown, planned
 from hpcspike.sweep.held import Points, memory_per_process, points_in, points_of
 from hpcspike.sweep.layout import Table
-from hpcspike.sweep.records import write_receipt
 from hpcspike.sweep.scaling import loop_time
 from hpcspike.sweep.store import SweepStore, open_store
 

@@ -47,7 +47,7 @@ def _run(arguments: argparse.Namespace) -> int:
             saving=saving,
             world=world,
             on_point=on_point,
-            waiting=say,
+            say=say,
             run_user_code=arguments.run_user_code,
         )
     if world.rank == 0:

@@ -45,6 +45,8 @@ def _print(status: Status) -> bool:
         print(f"{name:<10} {text}", flush=True)
     for row, text in sorted(status.failures.items()):
         print(f"failed     point {row}: {text}")
+    for batch, text in sorted(status.damaged.items()):
+        print(f"damaged    batch {batch}: {text}; the same workflow, or run-batch, computes it anew")
     return status.done == status.points
 
 
@@ -83,6 +85,10 @@ def _rows(status: Status) -> list[tuple[str, str]]:
     ]
     if status.judged:
         rows.append(("judged", status.judged))
+    if status.damaged:
+        rows.append(("damaged", f"{counted(len(status.damaged), 'batch', 'batches')}, not counted as done"))
+    if not status.vouched:
+        rows.append(("unverified", "no checksums vouch for this store; 'hpcspike upgrade STORE' adds them"))
     if status.done < status.points:
         running = "nothing"
         if status.running:

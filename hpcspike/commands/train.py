@@ -25,7 +25,7 @@ from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.identity import experiment_hash
 from hpcspike.spec.study import Study
 from hpcspike.sweep.cost import available_memory_mib, check_memory
-from hpcspike.sweep.store import describe
+from hpcspike.sweep.metadata import describe
 
 if TYPE_CHECKING:
     from hpcspike.engine.checkpoint import Checkpoints

@@ -21,12 +21,13 @@ from hpcspike.compiling import compile_seconds, working_seconds
 from hpcspike.engine.agreement import agree_on
 from hpcspike.engine.communication import World
 from hpcspike.errors import HpcspikeError, Interrupted, ResourceError, StoreError
-from hpcspike.files import write_json
 from hpcspike.measures.verdict import judged
 from hpcspike.spec.experiment import Experiment
 from hpcspike.sweep.calibration import calibration
 from hpcspike.sweep.cost import available_memory_mib, check_memory
-from hpcspike.sweep.records import RunRecord, batch_lock, receipt_path
+from hpcspike.sweep.durable import read_unless_changed, write_durably
+from hpcspike.sweep.mending import restore_plan, restore_records
+from hpcspike.sweep.records import RunRecord, batch_lock, receipt_path, record_path
 from hpcspike.sweep.states import Saving, checkpoints_of, forget
 from hpcspike.sweep.store import SweepStore, open_store
 from hpcspike.sweep.writer import BatchWriter
@@ -94,7 +95,7 @@ def run_batch(
     saving: Saving | None = None,
     world: World | None = None,
     on_point: OnPoint | None = None,
-    waiting: Callable[[str], None] | None = None,
+    say: Callable[[str], None] | None = None,
     run_user_code: bool = False,
 ) -> BatchReport:
     """Compute the missing points of one batch.
@@ -116,8 +117,8 @@ def run_batch(
         The ranks that compute together; default: this process alone.
     on_point
         Called after each point, on rank 0.
-    waiting
-        Called with a message if another process holds the batch.
+    say
+        Called with a message if another process holds the batch, or if something is damaged, which is mended then.
     run_user_code
         Whether a user's code that the store names may be run; without it points that need it are refused.
 
@@ -139,7 +140,7 @@ def run_batch(
     with ExitStack() as held:
         try:
             book = world.agree(
-                lambda: _open(path, batch, threads, world, held, waiting, run_user_code) if world.rank == 0 else None
+                lambda: _open(path, batch, threads, world, held, say, run_user_code) if world.rank == 0 else None
             )
             tasks: list[Task] = world.share(book.tasks if book else None)
             _compute(path, tasks, book, threads=threads, saving=saving, world=world, on_point=on_point)
@@ -161,12 +162,14 @@ class _Book:
     def __init__(self, store: SweepStore, batch: int, *, threads: int, world: World, run_user_code: bool) -> None:
         self._store, self._threads, self._world = store, threads, world
         self._writer = BatchWriter(store, batch)
+        self._writer.forget(restore_records(store.path, batch, self._writer.runs()))
         missing = self._writer.missing()
-        predicted = np.asarray(store.group["predicted_seconds"][:])[missing]
+        predicted = store.read("predicted_seconds")[missing]
         seconds = predicted * calibration(store)(predicted)
         experiments = store.experiments(missing, run_user_code=run_user_code)
         self.tasks = [Task(row, experiments[row], float(s)) for row, s in zip(missing, seconds, strict=True)]
         self.report = BatchReport(batch, already_done=len(self._writer.points) - len(missing))
+        self.given_up = self._writer.faults
         self._tracebacks: dict[str, str] = {}
         self._flushed = time.monotonic()
         self._record = self._new_record() if missing else None
@@ -221,8 +224,17 @@ class _Book:
                 f"batch {report.batch}: {len(report.failures)} of {n_points} points failed, the others are done; "
                 f"point {row}: {text}. Run the batch again to retry; 'hpcspike status {store.path}' lists all failures"
             )
-        document = {"batch": report.batch, "points": n_points, "points_hash": store.attributes["points_hash"]}
-        write_json(receipt_path(store.path, report.batch), document)
+        runs = sorted(set(self._writer.runs().values()))
+        write_durably(
+            receipt_path(store.path, report.batch),
+            {
+                "batch": report.batch,
+                "points": n_points,
+                "points_hash": store.attributes["points_hash"],
+                # copies, from which a record that is damaged is restored
+                "runs": {str(run): read_unless_changed(record_path(store.path, run)) for run in runs},
+            },
+        )
         return report
 
 
@@ -232,13 +244,23 @@ def _open(
     threads: int,
     world: World,
     held: ExitStack,
-    waiting: Callable[[str], None] | None,
+    say: Callable[[str], None] | None,
     run_user_code: bool,
 ) -> _Book:
+    for what in restore_plan(path):
+        _tell(say, f"{path}: {what} restored from its copy")
     store = open_store(path, writable=True)
     store.batches.rows(batch)  # refused before its lock is made
-    held.enter_context(batch_lock(path, batch, waiting=waiting))
-    return _Book(store, batch, threads=threads, world=world, run_user_code=run_user_code)
+    held.enter_context(batch_lock(path, batch, waiting=say))
+    book = _Book(store, batch, threads=threads, world=world, run_user_code=run_user_code)
+    for fault in book.given_up:
+        _tell(say, f"{path}: {fault}; computed anew")
+    return book
+
+
+def _tell(say: Callable[[str], None] | None, text: str) -> None:
+    if say is not None:
+        say(text)
 
 
 def _compute(

@@ -28,7 +28,7 @@ def calibration(store: SweepStore) -> Callable[[np.ndarray], np.ndarray]:
     """
     names = ("predicted_seconds", "wall_seconds", "n_ranks", "status", "done")
     rows = _sampled_rows(store)
-    predicted, wall, ranks, status, done = (np.asarray(store.group[name].oindex[rows]) for name in names)
+    predicted, wall, ranks, status, done = (store.read(name, rows) for name in names)
     basis = (done == 1) & (status != STATUS.index("diverged")) & (predicted > 0) & (wall > 0)
     return factors(predicted[basis], wall[basis] * np.maximum(ranks[basis], 1))
 
@@ -37,7 +37,10 @@ def _sampled_rows(store: SweepStore) -> np.ndarray:
     """Rows of chunks that hold points that are done, evenly spread."""
     folder = store.path / "done" / "c"
     written = sorted(int(file.name) for file in folder.iterdir() if file.name.isdigit()) if folder.is_dir() else []
-    first = store.chunk * np.array(written[:: -(-len(written) // MOST_CHUNKS) or 1], dtype=np.int64)
+    sampled = written[:: -(-len(written) // MOST_CHUNKS) or 1]
+    if store.inventory is not None:  # what is damaged is computed anew, which must not need it
+        sampled = [position for position in sampled if store.inventory.holds(position)]
+    first = store.chunk * np.array(sampled, dtype=np.int64)
     rows = (first[:, None] + np.arange(store.chunk)).ravel()
     return rows[rows < store.n_rows]
 

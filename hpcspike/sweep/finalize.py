@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from hpcspike.errors import StoreError
-from hpcspike.sweep.records import receipts_folder, write_receipt
+from hpcspike.sweep.durable import write_receipt
+from hpcspike.sweep.records import receipts_folder
 from hpcspike.sweep.states import states_folder
 from hpcspike.sweep.status import sweep_status
 from hpcspike.sweep.store import open_store
@@ -31,6 +32,9 @@ def finalize(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     store = open_store(path)
+    for faults in store.faults().values():
+        assert store.inventory is not None
+        raise store.inventory.damaged(faults[0])
     lacking = store.planned & ~store.done()
     if lacking.any():
         missing = np.unique(store.batch_of_row[lacking])
@@ -49,7 +53,7 @@ def finalize(path: str | Path) -> dict[str, Any]:
         "points": status.points,
         "batches": status.batches,
         "status": status.counts,
-        "wall_seconds": float(np.nansum(store.group["wall_seconds"][:])),
+        "wall_seconds": float(np.nansum(store.read("wall_seconds"))),
         "points_hash": store.attributes["points_hash"],
     }
     write_receipt(receipts_folder(path) / "finalized.json", summary)

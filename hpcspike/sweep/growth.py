@@ -7,7 +7,6 @@ in new chunks with new batches. Whatever is no growth is refused, and the differ
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from hpcspike.errors import StoreError
-from hpcspike.files import claimed, put_in_place, remove, unfinished_beside, write_json
+from hpcspike.files import claimed, put_in_place, remove, unfinished_beside
 from hpcspike.spec.sweep import Sweep
 from hpcspike.sweep.calibration import calibration
 from hpcspike.sweep.grid import PLANNED, Coordinate, Grid, build_grid
 from hpcspike.sweep.held import points_in
+from hpcspike.sweep.integrity import LOOPS
 from hpcspike.sweep.layout import (
     Table,
     check_room,
@@ -28,9 +28,10 @@ from hpcspike.sweep.layout import (
     first_table,
     write_table,
 )
+from hpcspike.sweep.mending import complete_plan, copy_plan, restore_plan
 from hpcspike.sweep.plan import MAX_BATCHES, plan_batches
 from hpcspike.sweep.records import planning_lock
-from hpcspike.sweep.store import SweepStore, difference, open_store
+from hpcspike.sweep.store import SweepStore, difference, open_store, refuse_unvouched
 
 LEAST_BATCHES = 100
 """New batches that a growing sweep may have, however many it has already."""
@@ -64,14 +65,15 @@ def ensure_store(path: str | Path, sweep: Sweep, *, grid: Grid | None = None) ->
     if not (path.exists() or path.is_symlink()):
         grid = build_grid(sweep) if grid is None else grid
         create_store(path, planned(grid))
+        restore_plan(path)
         return open_store(path), grid.n_points
+    restore_plan(path)
     store = open_store(path)
     held = grid is None and points_in(store, sweep) is not None
-    grid = build_grid(sweep) if grid is None and not held else grid
-    if grid is None or grown(store, grid) is None:
-        if _left_behind(store):
-            with planning_lock(path):
-                _align(store)
+    if held:
+        return store, 0
+    grid = build_grid(sweep) if grid is None else grid
+    if grown(store, grid) is None:
         return store, 0
     with planning_lock(path):
         store = open_store(path)  # another planner may have been faster
@@ -101,7 +103,7 @@ def grown(store: SweepStore, grid: Grid) -> Table | None:
     if store.attributes["points_hash"] == grid.identity:
         return None
     place = {identity: index for index, identity in enumerate(grid.hashes)}
-    there = [str(identity) for identity in store.group["experiment_hash"][:]]
+    there = [str(identity) for identity in store.read("experiment_hash")]
     gone = sum(identity not in place for identity in there if identity)
     if gone:
         raise StoreError(
@@ -109,6 +111,7 @@ def grown(store: SweepStore, grid: Grid) -> Table | None:
             f"the {store.n_points} points in the store are not among the {grid.n_points} of this one. Nothing was "
             "changed; give this sweep another name (or another store path), or move the old store away"
         )
+    refuse_unvouched(store)
     known = set(there)
     new = np.array([index for identity, index in place.items() if identity not in known], dtype=np.int64)
     return _extended(store, grid, there, new) if len(new) else None
@@ -135,22 +138,29 @@ def _extended(store: SweepStore, grid: Grid, there: list[str], new: np.ndarray) 
         for name, column in columns.items()
     }
     curves = store.group["curve_correlation"]
+    n_loops = max(grid.n_loops, curves.shape[1])
     return Table(
         columns=joined,
         batches=batches,
         chunk=store.chunk,
-        n_loops=max(grid.n_loops, curves.shape[1]),
+        n_loops=n_loops,
         loop_chunk=curves.chunks[1],
+        loops_by_batch=_loops_by_batch(store, len(batches), n_loops),
         sweep=grid.sweep,
         earlier=(*store.attributes["earlier_sweeps"], store.attributes["sweep"]),
         identity=grid.identity,
     )
 
 
+def _loops_by_batch(store: SweepStore, n_batches: int, n_loops: int) -> tuple[tuple[int, int], ...]:
+    before = ((batches, loops) for batches, loops in store.attributes[LOOPS])
+    return (*before, (n_batches, n_loops))
+
+
 def _old_rows(store: SweepStore, grid: Grid, name: str, grid_index: np.ndarray) -> np.ndarray:
     """A coordinate of the rows that are there; of an axis that is new, the value they had without it."""
     if name in PLANNED:
-        return np.asarray(store.group[name][:])
+        return store.read(name)
     column = grid.coordinates[name]
     rows = np.full(len(grid_index), column.variable.fill, dtype=column.values.dtype)
     rows[grid_index >= 0] = column.values[grid_index[grid_index >= 0]]
@@ -172,8 +182,9 @@ def _joined(old: np.ndarray, new: Coordinate, space: int, array: Any) -> Coordin
 def _publish(store: SweepStore, table: Table) -> None:
     """Put a grown table in the place of the old one, whole or not at all.
 
-    Chunks of coordinates come first: with the old ``zarr.json`` their new rows are not seen. Then ``zarr.json``, which
-    holds the metadata of all arrays, is replaced; the copies of it beside each array follow.
+    The copy of the plan comes first, then chunks of coordinates: with the old ``zarr.json`` their new rows are not
+    seen. Then ``zarr.json``, which holds the metadata of all arrays, is replaced; the copies of it beside each array
+    follow.
     """
     path = store.path
     check_room(path.parent, table.predicted_bytes())
@@ -181,6 +192,7 @@ def _publish(store: SweepStore, table: Table) -> None:
         unfinished = unfinished_beside(path)
         try:
             write_table(unfinished, table)
+            copy_plan(unfinished, path)  # first: from it the new metadata are restored, should they be damaged
             for chunk in sorted(file for file in unfinished.glob("*/c/**/*") if file.is_file()):
                 _replace(chunk, path / chunk.relative_to(unfinished))
             _replace(unfinished / "zarr.json", path / "zarr.json")
@@ -188,32 +200,9 @@ def _publish(store: SweepStore, table: Table) -> None:
                 remove(path / name)
         finally:
             remove(unfinished)
-    _align(open_store(path))
+    complete_plan(path)
 
 
 def _replace(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     put_in_place(source, target)
-
-
-def _left_behind(store: SweepStore) -> dict[Path, Any]:
-    """Files of metadata of single arrays that are not what the store's ``zarr.json`` says, and what that is."""
-    document = json.loads((store.path / "zarr.json").read_text())
-    listed = {store.path / name / "zarr.json": m for name, m in document["consolidated_metadata"]["metadata"].items()}
-    return {own: metadata for own, metadata in listed.items() if _read(own) != metadata}
-
-
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-
-
-def _align(store: SweepStore) -> None:
-    """Make each array's own metadata what the store's ``zarr.json`` says; an interrupted growth left them behind.
-
-    Whoever calls this holds the planning lock: what another planner has published meanwhile must not be undone.
-    """
-    for own, metadata in _left_behind(store).items():
-        write_json(own, metadata)

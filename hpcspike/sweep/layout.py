@@ -3,12 +3,14 @@
 ``results/fig6.zarr`` is one zarr v3 store with the dimensions ``point`` and ``loop``. The planner writes it whole, with
 fill values for all results; afterwards each batch writes its own chunks of the results and nothing else. The metadata
 of all arrays stand in the store's ``zarr.json``, which is replaced whole when a sweep grows: readers see the old sweep
-or the new one. Beside it lie ``fig6.zarr.runs`` (one provenance record per batch process), ``fig6.zarr.receipts`` (one
-file per finished step) and, while long points are trained, ``fig6.zarr.states``.
+or the new one. What vouches for all of it: `hpcspike.sweep.integrity`. Beside it lie ``fig6.zarr.runs`` (one provenance
+record per batch process, and a copy of what the planner wrote), ``fig6.zarr.receipts`` (one file per finished step)
+and, while long points are trained, ``fig6.zarr.states``.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 import warnings
 from dataclasses import dataclass
@@ -18,15 +20,20 @@ from typing import Any
 import numpy as np
 
 from hpcspike.errors import ResourceError, StoreError
-from hpcspike.files import claimed, put_in_place, remove, unfinished_beside
+from hpcspike.files import claimed, put_in_place, remove, unfinished_beside, write_bytes
 from hpcspike.spec.identity import sweep_hash
 from hpcspike.spec.sweep import Sweep
 from hpcspike.sweep.grid import PLANNED, Coordinate, Grid
+from hpcspike.sweep.integrity import LOOPS, METADATA, sealed_metadata
 from hpcspike.sweep.plan import Batches, Plan
 from hpcspike.variables import POINT_PROVENANCE, POINT_RESULTS, Variable
+from hpcspike.zarr_files import create_array
 
 SCHEMA = 4
-"""Version of this layout; a reader refuses any other."""
+"""Version of this layout, in which every chunk carries a checksum."""
+
+UNVOUCHED = 3
+"""Version of the layout before, the same without checksums: it is read, and upgraded before it is written to."""
 
 WRITTEN_BY_BATCHES: dict[str, Variable] = {**POINT_RESULTS, **POINT_PROVENANCE}
 """Arrays chunked by batch; ``done`` is the one written last."""
@@ -53,6 +60,8 @@ class Table:
         Who computes which rows, and the rows of a chunk.
     n_loops, loop_chunk
         Length of the longest learning curve, and of a chunk of curves.
+    loops_by_batch
+        Pairs of a number of batches and the length of the longest curve when the last of them was planned.
     sweep, earlier
         The present sweep, and those it grew from (JSON), oldest first.
     identity
@@ -64,6 +73,7 @@ class Table:
     chunk: int
     n_loops: int
     loop_chunk: int
+    loops_by_batch: tuple[tuple[int, int], ...]
     sweep: Sweep
     earlier: tuple[str, ...]
     identity: str
@@ -99,6 +109,7 @@ def first_table(grid: Grid, plan: Plan) -> Table:
         chunk=plan.chunk,
         n_loops=n_loops,
         loop_chunk=n_loops,
+        loops_by_batch=((len(plan.batches), n_loops),),
         sweep=grid.sweep,
         earlier=(),
         identity=grid.identity,
@@ -190,10 +201,13 @@ def write_table(path: Path, table: Table) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Consolidated metadata", category=UserWarning)
         zarr.consolidate_metadata(group.store, zarr_format=3)
+    metadata = path / METADATA
+    write_bytes(metadata, json.dumps(sealed_metadata(json.loads(metadata.read_bytes())), indent=1).encode())
 
 
 def _declare(group: Any, name: str, variable: Variable, *, shape: tuple[int, ...], chunks: tuple[int, ...]) -> Any:
-    return group.create_array(
+    array = create_array(
+        group,
         name,
         shape=shape,
         chunks=chunks,
@@ -202,6 +216,12 @@ def _declare(group: Any, name: str, variable: Variable, *, shape: tuple[int, ...
         dimension_names=variable.dims,
         attributes=variable.attrs,
     )
+    return with_every_chunk(array)
+
+
+def with_every_chunk(array: Any) -> Any:
+    """An array of zarr that writes chunks of fill values too: otherwise one that was lost looks like one of these."""
+    return array.with_config({"write_empty_chunks": True})
 
 
 def _attributes(table: Table) -> dict[str, Any]:
@@ -219,6 +239,7 @@ def _attributes(table: Table) -> dict[str, Any]:
         "earlier_sweeps": list(table.earlier),
         "points_hash": table.identity,
         "batches": table.batches.to_json(),
+        LOOPS: [list(pair) for pair in table.loops_by_batch],
         "coordinates": " ".join([*table.columns, "loop"]),
         **stand_in_attributes(sweep.point(next(sweep.parameters()))),
     }

@@ -88,7 +88,12 @@ class Batches:
     @classmethod
     def from_json(cls, text: str) -> Batches:
         """What `to_json` wrote."""
-        return cls(**json.loads(text))
+        batches = cls(**json.loads(text))
+        columns = (batches.seconds, batches.memory_mib, batches.ranks)
+        numbers = all(isinstance(value, (int, float)) for column in (batches.start, *columns) for value in column)
+        if not numbers or {len(column) for column in columns} != {len(batches.start) - 1}:
+            raise ValueError("the batches of a sweep are lists of numbers, one longer than the others")
+        return batches
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from hpcspike.engine.output import as_text
 from hpcspike.errors import StoreError
 from hpcspike.paths import local
 from hpcspike.sweep.layout import WRITTEN_BY_BATCHES
+from hpcspike.sweep.metadata import describe, require_layout
 from hpcspike.sweep.records import read_records
-from hpcspike.sweep.store import SweepStore, describe, open_store, require_layout
+from hpcspike.sweep.store import SweepStore, open_store
 from hpcspike.variables import POINT, POINT_PARAMETERS, Variable
 from hpcspike.verification import refuse_if_damaged, vouched
 
@@ -76,7 +77,7 @@ def open_sweep(path: str | Path, *, complete_only: bool = True, provenance: bool
     store = open_store(path)
     # first: a point that is finished while the rest is opened is left out, never shown half
     finished = np.flatnonzero(store.done())
-    sweep = xr.open_zarr(str(path), consolidated=True, zarr_format=3, chunks={"point": _rows_per_task(store)})
+    sweep = xr.open_zarr(store.group.store, consolidated=True, chunks={"point": _rows_per_task(store)})
     sweep = _in_order(sweep)
     wanted = finished if complete_only else np.flatnonzero(sweep["batch"].values >= 0)
     if len(wanted) < sweep.sizes["point"]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,8 +9,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from hpcspike.errors import StoreError
-from hpcspike.files import write_json
 from hpcspike.locks import acquire, holder, holder_now, open_lock, sign, wait_for
+from hpcspike.sweep.durable import read_unless_changed, write_durably
 
 
 def runs_folder(store: Path) -> Path:
@@ -24,26 +23,14 @@ def receipts_folder(store: Path) -> Path:
     return store.with_name(store.name + ".receipts")
 
 
+def plan_copy_path(store: Path) -> Path:
+    """The copy of what the planner wrote: metadata and coordinates."""
+    return runs_folder(store) / "plan.zip"
+
+
 def receipt_path(store: Path, batch: int) -> Path:
     """The file that says that a batch is complete."""
     return receipts_folder(store) / f"batch-{batch:04d}.json"
-
-
-def write_receipt(path: Path, document: dict[str, Any]) -> None:
-    """`hpcspike.files.write_json` for a step that has nothing else to lose.
-
-    Raises
-    ------
-    StoreError
-        If it cannot be written.
-    """
-    try:
-        write_json(path, document)
-    except OSError as error:
-        raise StoreError(
-            f"{path}: the receipt cannot be written ({error.strerror or error}); make room or check the folder's "
-            "permissions, and run the same command again"
-        ) from None
 
 
 class RunRecord:
@@ -53,25 +40,25 @@ class RunRecord:
         folder = runs_folder(store)
         folder.mkdir(parents=True, exist_ok=True)
         self.number = _reserve(folder)
-        self.path = _record_path(folder, self.number)
+        self.path = record_path(store, self.number)
         self.document = document
         self.save()
 
     def save(self, **more: Any) -> None:
         """Write the record with further entries."""
         self.document |= more
-        write_json(self.path, self.document)
+        write_durably(self.path, self.document)
 
 
 def read_records(store: Path) -> dict[int, dict[str, Any]]:
-    """All provenance records of a store by number; one that a killed process only reserved is empty."""
-    records = {}
-    for path in sorted(runs_folder(store).glob("[0-9]*.json")):
-        try:
-            records[int(path.stem)] = json.loads(path.read_text())
-        except ValueError:
-            records[int(path.stem)] = {}
-    return records
+    """All provenance records of a store by number; one that is damaged, or was only reserved, is empty."""
+    paths = sorted(runs_folder(store).glob("[0-9]*.json"))
+    return {int(path.stem): read_unless_changed(path) or {} for path in paths if path.stem.isdigit()}
+
+
+def record_path(store: Path, number: int) -> Path:
+    """File of one provenance record."""
+    return _record_path(runs_folder(store), number)
 
 
 def _record_path(folder: Path, number: int) -> Path:

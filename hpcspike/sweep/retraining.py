@@ -162,7 +162,7 @@ def compare(store: SweepStore, row: int, trained: xr.Dataset) -> Comparison:
         if name not in trained or name not in store.group:
             continue
         is_curve = "loop" in variable.dims
-        stored, now = np.atleast_1d(store.group[name][row]), np.atleast_1d(trained[name].values)
+        stored, now = np.atleast_1d(store.read(name, row)), np.atleast_1d(trained[name].values)
         now = now[: len(stored)]  # a sweep keeps as many passes as there are loops
         now = np.concatenate([now, np.full(len(stored) - len(now), np.nan)]).astype(stored.dtype)
         names[is_curve] += 1
@@ -194,7 +194,7 @@ def _other_origin(store: SweepStore, row: int) -> str:
     """What may explain a difference: version, revision and processor of the stored numbers, where they are others."""
     from hpcspike import provenance
 
-    record = read_records(store.path).get(int(store.group["run"][row]), {})
+    record = read_records(store.path).get(int(store.read("run", row)), {})
     here = {
         "hpcspike": provenance.package_version(),
         "revision": provenance.code_revision(),

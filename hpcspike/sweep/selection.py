@@ -75,7 +75,7 @@ def parameters_of(store: SweepStore, row: int) -> dict[str, Any]:
 def _columns(store: SweepStore, rows: np.ndarray) -> dict[str, np.ndarray]:
     """The coordinates along ``point``, of the rows that hold a point."""
     names = [name for name in str(store.attributes["coordinates"]).split() if name != "loop"]
-    columns = {name: np.asarray(store.group[name][:])[rows] for name in names}
+    columns = {name: store.read(name)[rows] for name in names}
     return {name: c if c.dtype.kind in "biuf" else np.array(c.tolist(), dtype=object) for name, c in columns.items()}
 
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from hpcspike.measures.verdict import judged_points
 from hpcspike.sweep.calibration import calibration
-from hpcspike.sweep.records import batch_holders, read_records, receipts_folder
+from hpcspike.sweep.records import batch_holders, read_records
 from hpcspike.sweep.store import SweepStore, open_store
+from hpcspike.sweep.verify import is_finalized
 from hpcspike.variables import RECORDED_RESULTS, STATUS
 
 
@@ -43,6 +44,10 @@ class Status:
         Predicted end in seconds of `time.time`, if the cores at work stay at it; None if nothing runs or is missing.
     finalized
         Whether the sweep was finalized.
+    damaged
+        Batch -> first thing that is damaged or missing in it; its points do not count as done.
+    vouched
+        Whether checksums vouch for the store; those of the layout before have none.
     """
 
     name: str
@@ -58,15 +63,20 @@ class Status:
     seconds_left: float
     end: float | None
     finalized: bool
+    damaged: dict[int, str]
+    vouched: bool
 
 
 def sweep_status(path: str | Path) -> Status:
     """How far the sweep in a store is; may be asked at any time."""
     store = open_store(path)
     batches, planned = store.batches, store.planned
-    done = store.done()
+    faults = store.faults()
+    done = np.zeros(store.n_rows, dtype=bool)
+    believed = np.flatnonzero(~np.isin(store.batch_of_row, list(faults)))
+    done[believed] = store.read("done", believed) == 1
     lacking = planned & ~done
-    status = np.asarray(store.group["status"][:])[done]
+    status = store.read("status", np.flatnonzero(done))
     missing = np.bincount(store.batch_of_row[lacking], minlength=len(batches))
     running = batch_holders(store.path, np.flatnonzero(missing).tolist())
     cores = sum(batches.ranks[batch] for batch in running)
@@ -84,7 +94,9 @@ def sweep_status(path: str | Path) -> Status:
         cores=cores,
         seconds_left=float(seconds.sum()),
         end=_end(seconds, np.array(batches.ranks), cores) if running else None,
-        finalized=(receipts_folder(store.path) / "finalized.json").exists() and not lacking.any(),
+        finalized=is_finalized(store.path) and not lacking.any(),
+        damaged={batch: str(found[0]) for batch, found in faults.items()},
+        vouched=store.inventory is not None,
     )
 
 
@@ -92,7 +104,7 @@ def _judged(store: SweepStore, done: np.ndarray) -> str:
     if not done.any():
         return ""
     names = ("status", "silent_share", *RECORDED_RESULTS)
-    columns = {name: np.asarray(store.group[name][:])[done] for name in names if name in store.group}
+    columns = {name: store.read(name)[done] for name in names if name in store.group}
     trials = None
     if "measures.n_test_trials" not in store.sweep.axes:
         trials = store.sweep.point(store.sweep.parameters_at(0)).measures.n_test_trials
@@ -101,7 +113,7 @@ def _judged(store: SweepStore, done: np.ndarray) -> str:
 
 def _seconds_by_batch(store: SweepStore, lacking: np.ndarray) -> np.ndarray:
     """(batches,) corrected prediction of what is missing, in seconds of one core."""
-    predicted = np.asarray(store.group["predicted_seconds"][:])[lacking]
+    predicted = store.read("predicted_seconds")[lacking]
     corrected = predicted * calibration(store)(predicted)
     return np.bincount(store.batch_of_row[lacking], corrected, minlength=len(store.batches))
 

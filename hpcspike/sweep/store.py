@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 
 from hpcspike import checks
-from hpcspike.errors import StoreError
+from hpcspike.errors import DamagedStoreError, HpcspikeError, StoreError
 from hpcspike.plugins import refuse_unasked, sources
+from hpcspike.provenance import package_version
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.identity import experiment_hash
 from hpcspike.spec.load import validate_sweep
 from hpcspike.spec.sweep import Sweep
-from hpcspike.sweep.layout import SCHEMA
+from hpcspike.sweep.integrity import Fault, Inventory
+from hpcspike.sweep.layout import UNVOUCHED
+from hpcspike.sweep.metadata import checked_metadata, what_now
 from hpcspike.sweep.plan import Batches
-
-MAKE_IT = "make it with 'hpcspike plan CONFIG --create'"
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,14 @@ class SweepStore:
         Its zarr group.
     attributes
         Attributes of the group.
+    inventory
+        What vouches for its chunks; None for a store of the layout before, which nothing vouches for.
     """
 
     path: Path
     group: Any
     attributes: dict[str, Any]
+    inventory: Inventory | None = None
 
     @property
     def name(self) -> str:
@@ -75,7 +79,10 @@ class SweepStore:
     @cached_property
     def batch_of_row(self) -> np.ndarray:
         """(rows,) batch that computes each row, -1 where there is no point."""
-        return np.asarray(self.group["batch"][:])
+        batch = self.read("batch")
+        if not (batch >= 0).any():
+            raise DamagedStoreError(f"{self.path}: by its coordinate batch it holds no points; {what_now(self.path)}")
+        return batch
 
     @property
     def planned(self) -> np.ndarray:
@@ -89,7 +96,31 @@ class SweepStore:
 
     def done(self) -> np.ndarray:
         """(rows,) bool: which points are finished."""
-        return np.asarray(self.group["done"][:]) == 1
+        return self.read("done") == 1
+
+    def read(self, name: str, rows: Any = slice(None)) -> np.ndarray:
+        """Values of an array, all or some of its rows.
+
+        Raises
+        ------
+        DamagedStoreError
+            If they are not what was written; the message names array, chunk and batch.
+        """
+        try:
+            return np.asarray(self.group[name].oindex[rows])
+        except HpcspikeError:
+            raise
+        except Exception as error:  # zarr and its codecs raise many kinds
+            raise DamagedStoreError(
+                f"{self.path}: {name} cannot be read ({type(error).__name__}: {error}); {what_now(self.path)}"
+            ) from None
+
+    def faults(self) -> dict[int, list[Fault]]:
+        """What is wrong with the results, by batch; nothing is known of a store without checksums."""
+        if self.inventory is None:
+            return {}
+        found = {batch: list(self.inventory.faults_of_batch(batch)) for batch in range(len(self.batches))}
+        return {batch: faults for batch, faults in found.items() if faults}
 
     def points(self, batch: int) -> list[int]:
         """The rows of the points of one batch.
@@ -120,7 +151,7 @@ class SweepStore:
         if not rows:
             return {}
         part = slice(min(rows), max(rows) + 1)
-        columns = [self.group[name][part] for name in ("generation", "grid_index", "experiment_hash")]
+        columns = [self.read(name, part) for name in ("generation", "grid_index", "experiment_hash")]
         found = {}
         for row in rows:
             generation, position, identity = (column[row - part.start] for column in columns)
@@ -148,47 +179,45 @@ def open_store(path: str | Path, *, writable: bool = False) -> SweepStore:
     Raises
     ------
     StoreError
-        If there is none, or it is something else, or its layout has another version.
+        If there is none, or it is something else, or its layout has another version, or an older one that can be read
+        but not written to.
+    DamagedStoreError
+        If its metadata are not what was written.
     """
     import zarr
+    from zarr.storage import LocalStore
 
     path = checks.path("store", path)
-    if not path.exists():
-        raise StoreError(f"{path}: no such store; {_meant(path) or MAKE_IT}")
+    document = checked_metadata(path)
+    attributes = document["attributes"]
+    inventory = None
+    source: Any = LocalStore(path, read_only=not writable)
+    if attributes["hpcspike_schema"] == UNVOUCHED:
+        if writable:
+            raise _unvouched(path)
+    else:
+        from hpcspike.sweep.checked import CheckedStore
+
+        inventory = Inventory(path, document)
+        source = CheckedStore(source, inventory)
     try:
-        group = zarr.open_group(path, mode="r+" if writable else "r", zarr_format=3)
-        attributes = dict(group.attrs)
-    except Exception:  # zarr raises many kinds for a path that is not a group
-        meant = _meant(path)
-        hint = f"; {meant}" if meant else ""
-        raise StoreError(f"{path} is {describe(path)}, not the store of a sweep{hint}") from None
-    if "hpcspike_schema" not in attributes or "done" not in group:
-        raise StoreError(
-            f"{path} is a zarr group, but not the store of a sweep; give one that 'hpcspike plan CONFIG --create' made"
-        )
-    require_layout(path, attributes)
-    if group.metadata.consolidated_metadata is None:
-        raise StoreError(f"{path}: its zarr.json does not list the arrays, so it was changed; make the store anew")
-    return SweepStore(path, group, attributes)
+        group = zarr.open_group(source, mode="r+" if writable else "r", zarr_format=3, use_consolidated=True)
+    except Exception as error:  # zarr raises many kinds
+        raise StoreError(f"{path} cannot be opened ({type(error).__name__}: {error}); {what_now(path)}") from None
+    return SweepStore(path, group, attributes, inventory)
 
 
-def require_layout(path: Path, attributes: dict[str, Any]) -> None:
-    """A StoreError if the results at a path, which have these attributes, are not laid out as this version has it."""
-    version = attributes.get("hpcspike_schema")
-    if version != SCHEMA:
-        raise StoreError(
-            f"{path} has layout version {version}, this hpcspike ({_version()}) reads version {SCHEMA}; use the one "
-            f"that made it ({attributes.get('hpcspike_version')}) or choose another path"
-        )
+def refuse_unvouched(store: SweepStore) -> None:
+    """A StoreError if nothing vouches for a store, to which nothing may be written then."""
+    if store.inventory is None:
+        raise _unvouched(store.path)
 
 
-def _meant(path: Path) -> str:
-    """Words that name the store somebody means who gives the name of a sweep, or the folder of its tables."""
-    if not path.name:
-        return ""
-    stores = (path.with_name(f"{path.name}.zarr"), Path("results") / f"{path.name}.zarr", Path("results") / path.name)
-    found = next((store for store in stores if (store / "zarr.json").is_file()), None)
-    return "" if found is None else f"did you mean {found}?"
+def _unvouched(path: Path) -> StoreError:
+    return StoreError(
+        f"{path} has layout version {UNVOUCHED}, which has no checksums; bring it up to date with 'hpcspike upgrade "
+        f"{path}' before anything is written to it"
+    )
 
 
 def difference(store: SweepStore, sweep: Sweep, *, at_most: int = 8) -> str:
@@ -206,24 +235,11 @@ def difference(store: SweepStore, sweep: Sweep, *, at_most: int = 8) -> str:
     return "; ".join(lines[:at_most]) + more
 
 
-def describe(path: Path) -> str:
-    """What lies at a path, in words."""
-    if path.is_symlink() and not path.exists():
-        return "a broken link"
-    if path.is_file():
-        return "a file"
-    if path.is_dir():
-        if any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zarray")):
-            return "another zarr store"
-        return "a folder" if any(path.iterdir()) else "an empty folder"
-    return "something else"
-
-
 def _changed(store: SweepStore) -> str:
     made_by = store.attributes.get("hpcspike_version")
     return (
         "the sweep reads the same, but its points differ: a file of targets has changed since, or the defaults of "
-        f"hpcspike have (the store was made by version {made_by}, this is {_version()})"
+        f"hpcspike have (the store was made by version {made_by}, this is {package_version()})"
     )
 
 
@@ -233,12 +249,6 @@ def _changed_code(experiment: Experiment) -> str:
         f"{named}, a file that it imports, or a parameter that it defines has changed since; put it back as it was, or "
         "plan a sweep of another name (or in another store) for the new code"
     )
-
-
-def _version() -> str:
-    from hpcspike.provenance import package_version
-
-    return package_version()
 
 
 def _flat(document: Any, prefix: str = "") -> dict[str, Any]:

@@ -6,6 +6,7 @@ import difflib
 import json
 import math
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from hpcspike.spec.study import Study
 from hpcspike.spec.sweep import Sweep
 from hpcspike.spec.yaml_text import shown, shown_text
 from hpcspike.sweep.cost import BASE_MIB
-from hpcspike.sweep.layout import SCHEMA
+from hpcspike.sweep.layout import SCHEMA, UNVOUCHED
 from hpcspike.sweep.plan import Batches
 from hpcspike.sweep.records import receipt_path
 
@@ -183,10 +184,14 @@ def plan_network(config: str) -> Network:
     return Network(experiment.name, config, experiment_hash(experiment))
 
 
-def plan_jobs(config: str | Path, *, size: str | None = None, results: str | Path = "results") -> Jobs:
+def plan_jobs(
+    config: str | Path, *, size: str | None = None, results: str | Path = "results", mend: bool = False
+) -> Jobs:
     """The jobs of a sweep: as its store says if there is one, otherwise as they will be planned.
 
-    A store is only read here; the job that plans makes it, or adds the points by which a sweep has grown.
+    The job that plans makes the store, or adds the points by which a sweep has grown. Here it is only read, unless it
+    shall be mended: then all its files are checked, and receipts that do not hold are removed, so that those steps
+    are done again.
 
     Parameters
     ----------
@@ -196,6 +201,8 @@ def plan_jobs(config: str | Path, *, size: str | None = None, results: str | Pat
         Entry of its ``sizes`` section.
     results
         Folder of the stores.
+    mend
+        Restore a damaged plan from its copy, and withdraw receipts of what is damaged; said on stderr.
 
     Raises
     ------
@@ -210,6 +217,11 @@ def plan_jobs(config: str | Path, *, size: str | None = None, results: str | Pat
     if isinstance(sweep, Experiment):
         raise SpecError(f"{config} is one experiment, not a sweep; train it with 'hpcspike train {config} --out PATH'")
     store = Path(results) / f"{sweep.name}.zarr"
+    if mend:
+        from hpcspike.sweep.mending import mend_for_workflow
+
+        for what in mend_for_workflow(store):
+            print(f"{store}: {what}; mended by this run", file=sys.stderr)
     batches = _planned(store, sweep) or _as_it_will_be(store, sweep)
     code = [json.dumps(files(source, key=key)) for key, source in sources_in(sweep)]
     return Jobs(sweep, store, "".join([sweep_hash(sweep), *code]), batches, runs_user_code=bool(code))
@@ -254,7 +266,7 @@ def _planned(store: Path, sweep: Sweep) -> Batches | None:
     # plain JSON: this is read in every process of a workflow, and zarr takes a second to import
     try:
         attributes = json.loads((store / "zarr.json").read_text())["attributes"]
-        if attributes["hpcspike_schema"] != SCHEMA or attributes["sweep_hash"] != sweep_hash(sweep):
+        if attributes["hpcspike_schema"] not in (SCHEMA, UNVOUCHED) or attributes["sweep_hash"] != sweep_hash(sweep):
             return None
         return Batches.from_json(attributes["batches"])
     except (OSError, ValueError, KeyError, TypeError):

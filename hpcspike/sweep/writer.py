@@ -1,43 +1,64 @@
-"""Writing results: one batch, its own chunks, ``done`` last."""
+"""Writing results: one batch, its own chunks, on the disk before ``done`` says so."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hpcspike.errors import StoreError
-from hpcspike.sweep.layout import WRITTEN_BY_BATCHES
+from hpcspike.files import flush_folder
+from hpcspike.sweep.durable import flush_files
+from hpcspike.sweep.integrity import Fault
+from hpcspike.sweep.layout import WRITTEN_BY_BATCHES, with_every_chunk
+from hpcspike.sweep.records import receipt_path
 from hpcspike.sweep.store import SweepStore
 
 
 class BatchWriter:
     """Writes the rows of one batch; nobody else writes its chunks.
 
-    Every flush replaces the batch's chunks of each variable by whole new files, ``done`` last, so that a process killed
-    at any moment leaves each point either absent or complete.
+    Every flush replaces the batch's chunks of each variable by whole new files and puts them on the disk, then those
+    of ``done``, so that whatever ends the process or the machine leaves each point either absent or complete.
+
+    What is damaged is given up before anything is read: first the receipt, then ``done``, so that no reader believes
+    the rows until they have been computed anew.
 
     Attributes
     ----------
     points
         Rows of the batch's points.
+    faults
+        What was damaged, and has been given up.
     """
 
     def __init__(self, store: SweepStore, batch: int) -> None:
         rows = store.batches.rows(batch)
         self.points = store.points(batch)
-        self._slice = slice(rows.start, rows.stop)
+        self._path, self._slice = store.path, slice(rows.start, rows.stop)
+        self._positions = range(rows.start // store.chunk, -(-rows.stop // store.chunk))
         _check_sole_writer(store, rows)
-        _sweep_partial_files(store, rows)
-        self._arrays = {name: store.group[name] for name in WRITTEN_BY_BATCHES}
-        self._chunk = {name: np.array(array[self._slice]) for name, array in self._arrays.items()}
+        self._sweep_partial_files()
+        self.faults = _give_up_damage(store, batch)
+        self._arrays = {name: with_every_chunk(store.group[name]) for name in WRITTEN_BY_BATCHES}
+        self._chunk = {name: np.array(store.read(name, self._slice)) for name in WRITTEN_BY_BATCHES}
         self._waiting: list[int] = []
 
     def missing(self) -> list[int]:
         """Rows of the points that are not done yet."""
         done = self._chunk["done"]
         return [row for row in self.points if done[row - self._slice.start] != 1]
+
+    def runs(self) -> dict[int, int]:
+        """Number of the provenance record of each row that is done."""
+        done = set(self.points) - set(self.missing())
+        return {row: int(self._chunk["run"][row - self._slice.start]) for row in sorted(done)}
+
+    def forget(self, rows: list[int]) -> None:
+        """Take rows as not done, so that they are computed anew."""
+        self._chunk["done"][[row - self._slice.start for row in rows]] = 0
 
     def add(self, row: int, values: dict[str, Any]) -> None:
         """Take one finished point, to be written by the next flush.
@@ -68,12 +89,56 @@ class BatchWriter:
         """Put the points that were added on disk."""
         if not self._waiting:
             return
-        for name, array in self._arrays.items():
-            if name != "done":
-                array[self._slice] = self._chunk[name]
+        results = [name for name in self._arrays if name != "done"]
+        for name in results:
+            self._arrays[name][self._slice] = self._chunk[name]
+        flush_files((file for name in results for file in self._files(name)), up_to=self._path)
         self._chunk["done"][self._waiting] = 1
         self._arrays["done"][self._slice] = self._chunk["done"]
+        flush_files(self._files("done"), up_to=self._path)
         self._waiting.clear()
+
+    def _files(self, name: str) -> list[Path]:
+        places = [self._path / name / "c" / str(position) for position in self._positions]
+        return [file for place in places for file in (sorted(place.iterdir()) if place.is_dir() else [place])]
+
+    def _sweep_partial_files(self) -> None:
+        """Remove files that a killed process left half-written in this batch's chunks (others may be writing)."""
+        for name in WRITTEN_BY_BATCHES:
+            folder = self._path / name / "c"
+            for position in self._positions:
+                leftovers = (*folder.glob(f"{position}.*.partial"), *(folder / str(position)).glob("*.partial"))
+                for leftover in leftovers:
+                    leftover.unlink(missing_ok=True)
+
+
+def _give_up_damage(store: SweepStore, batch: int) -> list[Fault]:
+    """Make what is damaged in a batch absent, in an order that leaves no moment at which it is believed."""
+    assert store.inventory is not None  # stores without checksums are not written to
+    _remove_what_done_does_not_vouch_for(store, batch)
+    faults = list(store.inventory.faults_of_batch(batch))
+    if not faults:
+        return faults
+    receipt = receipt_path(store.path, batch)
+    receipt.unlink(missing_ok=True)
+    flush_folder(receipt.parent)
+    done = store.path / "done" / "c"
+    for position in {fault.chunk.place[0] for fault in faults if fault.chunk is not None}:
+        (done / str(position)).unlink(missing_ok=True)
+    flush_folder(done)
+    for fault in faults:
+        if fault.chunk is not None:
+            (store.path / fault.chunk.key).unlink(missing_ok=True)
+    return faults
+
+
+def _remove_what_done_does_not_vouch_for(store: SweepStore, batch: int) -> None:
+    """Remove chunks that a process wrote which ended before ``done``: whatever they hold, their points are missing."""
+    assert store.inventory is not None
+    for position in store.inventory.positions(batch):
+        if not (store.path / "done" / "c" / str(position)).exists():
+            for chunk in store.inventory.of_batch(batch, position):
+                (store.path / chunk.key).unlink(missing_ok=True)
 
 
 def _check_sole_writer(store: SweepStore, rows: range) -> None:
@@ -94,14 +159,5 @@ def _own_chunk(store: SweepStore, name: str) -> int:
     try:
         metadata = json.loads((store.path / name / "zarr.json").read_text())
         return int(metadata["chunk_grid"]["configuration"]["chunk_shape"][0])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         raise StoreError(f"{store.path}: {name}/zarr.json cannot be read; the store is damaged, make it anew") from None
-
-
-def _sweep_partial_files(store: SweepStore, rows: range) -> None:
-    """Remove files that a killed process left half-written in this batch's chunks (other batches may be writing)."""
-    for name in WRITTEN_BY_BATCHES:
-        folder = store.path / name / "c"
-        for chunk in range(rows.start // store.chunk, -(-rows.stop // store.chunk)):
-            for leftover in (*folder.glob(f"{chunk}.*.partial"), *(folder / str(chunk)).glob("*.partial")):
-                leftover.unlink(missing_ok=True)
