@@ -15,7 +15,7 @@ from hpcspike.engine.training_kernels import filter_spikes
 from hpcspike.errors import SpecError
 from hpcspike.model.problem import Problem
 from hpcspike.model.random_streams import uniform_by_neuron
-from hpcspike.rls import RlsEngine
+from hpcspike.rls.interface import RlsEngine
 from hpcspike.shown import Shown
 from hpcspike.spec.experiment import Training, is_multiple, n_steps
 
