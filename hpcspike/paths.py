@@ -25,8 +25,8 @@ _WRITTEN = {
     "keep_states": "--keep-states", "history": "--history",
 }  # fmt: skip
 _READ = {
-    "config": "CONFIG", "store": "STORE", "path": "PATH", "results": "RESULT", "figures": "--figures", "captions": "--captions",
-    "states": "--states", "markdown": "--markdown", "add": "--add",
+    "config": "CONFIG", "store": "STORE", "path": "PATH", "results": "RESULT", "figures": "--figures",
+    "captions": "--captions", "states": "--states", "markdown": "--markdown", "add": "--add",
 }  # fmt: skip
 _STORE_IS_WRITTEN = ("plan", "run_batch", "finalize")
 

@@ -10,8 +10,10 @@ import numpy as np
 import xarray as xr
 from matplotlib.lines import Line2D
 
+from hpcspike import checks
 from hpcspike.analysis import neuron_correlation
 from hpcspike.analysis.neurons import carrier, experiment_of
+from hpcspike.errors import DataError
 from hpcspike.figures.loops import draw_training
 from hpcspike.figures.network import (
     CUE,
@@ -105,6 +107,10 @@ def networks_side_by_side(networks: Mapping[str, xr.Dataset], *, n_neurons: int 
     trial
         Test trial drawn strongly; the others are faint.
     """
+    if not isinstance(networks, Mapping) or not networks:
+        raise DataError(
+            f"networks = {checks.shown(networks)}: must map headings to Datasets of one trained network each"
+        )
     figure = new_figure(0.6 + 3.3 * len(networks), 1.5 + 1.0 * n_neurons)
     places = np.asarray(figure.subfigures(1, len(networks), squeeze=False))[0]
     for place, (heading, trained) in zip(places, networks.items(), strict=True):
