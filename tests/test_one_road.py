@@ -23,7 +23,7 @@ from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.load import validate_experiment
 from hpcspike.variables import LEARNED, POINT_RESULTS, TRAINED, WEIGHTS
 
-N, TRIALS = 14, 2
+N, TRIALS = 20, 2
 LEARNERS: dict[str, dict[str, Any]] = {
     "rls": {"kind": "rls"},
     "bourdoukan": {"kind": "ebn_bourdoukan", "passes": 3, "fast_passes": 2},
