@@ -41,7 +41,7 @@ def asked(name: str, **changes: Any) -> Experiment:
     return validate_experiment(
         {
             "name": "road", "network": {"n_neurons": N}, "learner": LEARNERS[name],
-            "targets": {"kind": "ou", "duration_ms": 100.0, "tau_corr_ms": 50.0}, "stimulus": {"duration_ms": 20.0},
+            "targets": {"kind": "ou", "duration_ms": 100.0, "tau_corr_ms": 50.0}, "stimulus": {"duration_ms": 50.0},
             "protocol": {"free_run_ms": 20.0, "test_free_run_ms": 20.0}, "training": {"n_loops": 3},
             "measures": {"n_test_trials": TRIALS, "n_clamped_trials": 1}, **changes,
         }
