@@ -107,9 +107,10 @@ def networks_side_by_side(networks: Mapping[str, xr.Dataset], *, n_neurons: int 
     trial
         Test trial drawn strongly; the others are faint.
     """
-    if not isinstance(networks, Mapping) or not networks:
+    if not isinstance(networks, Mapping) or isinstance(networks, xr.Dataset) or not networks:
+        what = "a Dataset" if isinstance(networks, xr.Dataset) else checks.shown(networks)
         raise DataError(
-            f"networks = {checks.shown(networks)}: must map headings to Datasets of one trained network each"
+            f"networks = {what}: must be the Datasets of one trained network each, by the headings over them"
         )
     figure = new_figure(0.6 + 3.3 * len(networks), 1.5 + 1.0 * n_neurons)
     places = np.asarray(figure.subfigures(1, len(networks), squeeze=False))[0]
