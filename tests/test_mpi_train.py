@@ -77,9 +77,12 @@ RANKS = {2: CASES, 3: [("drive", 2), ("rate", 1)], 4: [("drive", 1), ("rate", 2)
 FIRST = "2-drive-1.zarr"
 
 
+START = {"drive": "running", "rate": "random"}
+
+
 def lines(cases: list[tuple[str, int]], name: str) -> list[str]:
     return [
-        f"train spread.yaml --set training.variable={variable} --threads {threads} "
+        f"train spread.yaml --set training.variable={variable} protocol.start={START[variable]} --threads {threads} "
         f"--out {name}-{variable}-{threads}.zarr"
         for variable, threads in cases
     ]

@@ -54,7 +54,10 @@ def identify(trainer: Trainer, experiment: dict[str, Any] | None) -> dict[str, A
     model = neuron.model_dump(mode="json")
     if isinstance(neuron, UserNeuron):
         model = identity(neuron, problem.n_neurons)
+    # of a problem without an experiment, whose seed decides nothing else while it is trained
+    key = {"seed": problem.seed, "replicate": problem.replicate} if problem.protocol.start == "random" else {}
     return {
+        **key,
         "network": {"n_neurons": problem.n_neurons},
         "neuron": model,
         "synapse": problem.synapse.model_dump(mode="json"), "protocol": problem.protocol.model_dump(mode="json"),

@@ -16,6 +16,7 @@ from hpcspike.errors import ResourceError
 from hpcspike.model.connectivity import Rows
 from hpcspike.model.neurons import initial_state, model_code, parameters, state_dtype, step_size, user_advance
 from hpcspike.model.problem import Problem
+from hpcspike.model.random_streams import uniform_by_neuron
 from hpcspike.shown import short_repr
 from hpcspike.spec.experiment import Neuron, UserNeuron
 from hpcspike.state import StateArray, by_neuron, ragged
@@ -211,6 +212,12 @@ class Simulation:
         self.static_drive = self.rounded(row_sums(problem.static, problem.static.weight, self.filtered))
         self._separate = problem.synapse.weight_acts == "at_spikes"
         self.readout = self.plastic_drive.copy() if self._separate else self.plastic_drive
+
+    def start_at_random(self, purpose: str, trial: int) -> None:
+        """Start from r = 0 and the random phases that a purpose of `hpcspike.model.random_streams` has in a trial."""
+        problem = self.problem
+        phase = uniform_by_neuron(problem.seed, problem.replicate, purpose, problem.neurons, trial, 0.0, 2.0 * np.pi)
+        self.set_state(phase, np.zeros(problem.n_neurons))
 
     def rounded(self, values: np.ndarray) -> np.ndarray:
         """Values in the precision of the neurons; a copy only if that is another one."""

@@ -14,7 +14,6 @@ from hpcspike.engine.simulation import Simulation, Spikes
 from hpcspike.engine.training_kernels import filter_spikes
 from hpcspike.errors import SpecError
 from hpcspike.model.problem import Problem
-from hpcspike.model.random_streams import uniform_by_neuron
 from hpcspike.rls import RlsEngine
 from hpcspike.shown import Shown
 from hpcspike.spec.experiment import Training, is_multiple, n_steps
@@ -120,10 +119,7 @@ class Trained(Shown):
         spikes = []
         simulation = self.copy_simulation()
         for trial in range(trials):
-            phase = uniform_by_neuron(
-                problem.seed, problem.replicate, "test_phase", problem.neurons, first_trial + trial, 0.0, 2.0 * np.pi
-            )
-            simulation.set_state(phase, np.zeros(problem.n_neurons))
+            simulation.start_at_random("test_phase", first_trial + trial)
             spikes.append(self._run_trial(simulation, stimulus, drive[trial], filtered[trial]))
         return Response(drive, filtered, spikes)
 

@@ -116,6 +116,8 @@ class Trainer:
         """Run at most ``most_steps`` steps, never beyond the next weight update; returns how many."""
         self._began = working_seconds()
         cursor, problem = self.cursor, self.problem
+        if cursor.stage == FREE_RUN and cursor.step == 0:
+            self._start_loop()
         length = (problem.free_run_steps, problem.stimulus_steps, self.steps_per_update)[cursor.stage]
         stop = min(length, cursor.step + most_steps)
         if length:
@@ -149,6 +151,11 @@ class Trainer:
         if self.cursor is cursor:
             self.loop_seconds += working_seconds() - self._began
         return made * self.steps_per_update
+
+    def _start_loop(self) -> None:
+        # when the loop begins and not when the one before ends, whose state is that of the end of training, too
+        if self.problem.protocol.start == "random" and self.cursor.loop > 0:
+            self.simulation.start_at_random("loop_phase", self.cursor.loop)
 
     def _noise(self, length: int) -> np.ndarray | None:
         # frozen noise of the interval of this length that the cursor is in

@@ -38,8 +38,10 @@ def train(
     """Train the plastic weights of a problem.
 
     One loop is a free run, the cue of a target set, and the trained window with one weight update every
-    ``update_interval_ms``. The state of neurons and synapses and the matrices P carry over between loops. With several
-    target sets the loops alternate between them.
+    ``update_interval_ms``. The matrices P carry over between loops, and so does the state of neurons and synapses,
+    unless ``protocol.start`` of the problem is random: then every loop but the first, which starts from the problem's
+    ``phase`` and ``filtered``, starts from random phases of its own and r = 0. With several target sets the loops
+    alternate between them.
 
     Parameters
     ----------
@@ -157,6 +159,6 @@ def _shared(
 ) -> dict[str, Any]:
     """What the ranks must have in common although each holds a block of its own."""
     sections = {name: getattr(problem, name).model_dump(mode="json") for name in ("neuron", "synapse", "protocol")}
-    sizes = {name: getattr(problem, name) for name in ("n_neurons", "n_sets", "n_samples", "grid_ms", "stimulus_ms")}
+    sizes = {name: getattr(problem, name) for name in ("n_neurons", "n_sets", "n_samples", "grid_ms", "stimulus_ms", "seed", "replicate")}
     settings = {"training": training.model_dump(mode="json"), "threads": threads, **same_checkpoints(checkpoints)}
     return {"problem": {**sections, **sizes}, **settings, "experiment": experiment or {}}

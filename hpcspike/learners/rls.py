@@ -188,7 +188,8 @@ class RlsLearner(Learner):
         before = simulation.weight.copy()
         simulation.weight[dead[problem.plastic.presynaptic]] = 0.0
         order = (PHASES["test"] - PHASES[stimulus.phase]) % len(PHASES)
-        self._begin(simulation, order * _TRIALS_PER_PHASE + stimulus.index)
+        # as `Trained.evoke` begins test trials
+        simulation.start_at_random("test_phase", order * _TRIALS_PER_PHASE + stimulus.index)
         rng = stream(problem.seed, problem.replicate, "learner_noise", PHASES[stimulus.phase], stimulus.index)
         h, times, neurons = problem.neuron.step_ms, [], []
         free, cue = problem.test_free_run_steps, problem.stimulus_steps
@@ -229,16 +230,6 @@ class RlsLearner(Learner):
             carried[:, : self.task.n_outputs].copy(), time_ms[audible], neuron[audible], problem.n_neurons, drive
         )
         return rollout, before
-
-    def _begin(self, simulation: Any, trial: int) -> None:
-        # as `Trained.evoke` begins test trials
-        from hpcspike.model.random_streams import uniform_by_neuron
-
-        problem = self.problem
-        phase = uniform_by_neuron(
-            problem.seed, problem.replicate, "test_phase", problem.neurons, trial, 0.0, 2.0 * np.pi
-        )
-        simulation.set_state(phase, np.zeros(problem.n_neurons))
 
     def weights(self) -> dict[str, np.ndarray]:
         """plastic (synapses,) with presynaptic (synapses,) and start (N + 1,): compressed rows."""

@@ -11,7 +11,6 @@ from hpcspike.checks import instance, whole_number
 from hpcspike.engine.simulation import Simulation
 from hpcspike.engine.trained import Trained
 from hpcspike.measures.correlation import centred
-from hpcspike.model.random_streams import uniform_by_neuron
 from hpcspike.model.transfer import rate_of_constant_input
 
 
@@ -65,10 +64,7 @@ def clamped_split(trained: Trained, *, target_set: int = 0, trials: int = 3) -> 
     mean_field = weights @ _filtered(rates, simulation, every, problem.stimulus_steps)
     squares = np.zeros(problem.n_rows)
     for trial in range(trials):
-        phase = uniform_by_neuron(
-            problem.seed, problem.replicate, "clamped_phase", problem.neurons, trial, 0.0, 2.0 * np.pi
-        )
-        simulation.set_state(phase, np.zeros(problem.n_neurons))
+        simulation.start_at_random("clamped_phase", trial)
         if problem.stimulus_steps:
             simulation.run_interval(problem.stimulus_steps, bias, clamp=np.ascontiguousarray(lead))
         record = np.empty((problem.n_samples, problem.n_rows))

@@ -54,9 +54,9 @@ class Problem(Shown):
     stimuli
         (N,) or (n_sets, N): external input during the cue of each target set.
     phase
-        (N,) initial phases theta in radians.
+        (N,) initial phases theta in radians, at the start of training.
     filtered
-        (N,) initial filtered spike trains r in spikes per tau; default zero.
+        (N,) initial filtered spike trains r in spikes per tau, at the start of training; default zero.
     neuron, synapse, protocol
         Sections of an experiment; defaults as there.
     stimulus_ms, grid_ms
@@ -65,7 +65,7 @@ class Problem(Shown):
         (steps, N): further external input in every step of cue and window, the same in every loop and trial; default:
         none.
     seed, replicate
-        Key of the random initial phases of test trials.
+        Key of the random initial phases of test trials, and of training loops with ``protocol.start`` random.
     training
         How `hpcspike.train` trains it unless told otherwise; default: as the paper does.
 
@@ -243,7 +243,8 @@ class Problem(Shown):
                 raise DataError(f"the step of {step:g} ms is larger than {key} = {tau:g} ms: choose a smaller step")
         if not self.grid_ms > 0:
             raise DataError(f"grid_ms = {self.grid_ms:g} ms: must be a positive multiple of the step of {step:g} ms")
-        times = {"grid_ms": self.grid_ms, "stimulus_ms": self.stimulus_ms, **dict(self.protocol)}
+        free_runs = {name: getattr(self.protocol, name) for name in ("free_run_ms", "test_free_run_ms")}
+        times = {"grid_ms": self.grid_ms, "stimulus_ms": self.stimulus_ms, **free_runs}
         for key, value in times.items():
             if not (value >= 0 and is_multiple(value, step)):
                 raise DataError(f"{key} = {value:g} ms is not a multiple of the step of {step:g} ms")

@@ -28,6 +28,7 @@ PURPOSES = {
     "shuffle": 31,
     "stand_in": 32,
     "recall_phase": 33,
+    "loop_phase": 34,
 }
 """Registry of purposes; a number once given is never reused, so that old results stay reproducible."""
 

@@ -18,6 +18,10 @@ from hpcspike.spec.neurons import TanhNeuron as TanhNeuron
 from hpcspike.spec.neurons import ThetaNeuron as ThetaNeuron
 from hpcspike.spec.neurons import UserNeuron as UserNeuron
 from hpcspike.spec.targets import ANSWERED, DrivenTargets, InnateTargets, RecordedTargets, Targets
+from hpcspike.spec.trial import FrozenNoise as FrozenNoise
+from hpcspike.spec.trial import Protocol as Protocol
+from hpcspike.spec.trial import Stimulus as Stimulus
+from hpcspike.spec.trial import why_start_is_unused
 
 
 class Synapse(Section):
@@ -39,34 +43,6 @@ class Network(Section):
 
     n_neurons: int | None = whole_number(
         None, ge=2, le=100_000_000, doc="Number of neurons N; may be left out for recorded targets, which decide it."
-    )
-
-
-class Stimulus(Section):
-    """Cue before the window: one constant amplitude per neuron, uniform on [-a, a] (paper, Methods)."""
-
-    amplitude: float = quantity(1.0, ge=0, paper="Methods", doc="Largest amplitude a.")
-    duration_ms: float = quantity(100.0, unit="ms", ge=0, paper="Methods", doc="Length of the cue.")
-
-
-class FrozenNoise(Section):
-    """Ornstein-Uhlenbeck input of each neuron, the same path in every loop and trial (paper, Fig 3 supplement 3).
-
-    It starts with the cue, from its stationary distribution, and ends with the trained window.
-    """
-
-    standard_deviation: float = quantity(
-        0.0, ge=0, paper="Fig 3s3", doc="Stationary s.d. in units of the external input I; 0: no noise."
-    )
-    tau_corr_ms: float = quantity(10.0, unit="ms", gt=0, doc="Correlation time of the noise.")
-
-
-class Protocol(Section):
-    """Spontaneous activity before the cue of a trial."""
-
-    free_run_ms: float = quantity(1000.0, unit="ms", ge=0, doc="Free run before each cue in training.")
-    test_free_run_ms: float = quantity(
-        200.0, unit="ms", ge=0, doc="Free run before the cue of a test trial, from random phases and r = 0."
     )
 
 
@@ -174,6 +150,7 @@ class Experiment(Section):
             why_untrainable(self.neuron, self.training),
             why_unconnectable(self.neuron, self.synapse),
             why_unlearnable(self.learner, self.targets, self.network.n_neurons, self.stimulus.duration_ms),
+            why_start_is_unused(self.protocol, self.learner),
         ):
             if reason is not None:
                 raise ValueError(reason)
