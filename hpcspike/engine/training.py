@@ -159,6 +159,7 @@ def _shared(
 ) -> dict[str, Any]:
     """What the ranks must have in common although each holds a block of its own."""
     sections = {name: getattr(problem, name).model_dump(mode="json") for name in ("neuron", "synapse", "protocol")}
-    sizes = {name: getattr(problem, name) for name in ("n_neurons", "n_sets", "n_samples", "grid_ms", "stimulus_ms", "seed", "replicate")}
+    numbers = ("n_neurons", "n_sets", "n_samples", "grid_ms", "stimulus_ms", "seed", "replicate")
+    sizes = {name: getattr(problem, name) for name in numbers}
     settings = {"training": training.model_dump(mode="json"), "threads": threads, **same_checkpoints(checkpoints)}
     return {"problem": {**sections, **sizes}, **settings, "experiment": experiment or {}}
