@@ -55,7 +55,11 @@ def identify(trainer: Trainer, experiment: dict[str, Any] | None) -> dict[str, A
     if isinstance(neuron, UserNeuron):
         model = identity(neuron, problem.n_neurons)
     # of a problem without an experiment, whose seed decides nothing else while it is trained
-    key = {"seed": problem.seed, "replicate": problem.replicate} if problem.protocol.start == "random" else {}
+    random = problem.protocol.start == "random" or trainer.tests.every
+    key: dict[str, Any] = {"seed": problem.seed, "replicate": problem.replicate} if random else {}
+    if trainer.measures is not None and trainer.tests.every:
+        tests = ("test_every_loops", "n_test_trials")
+        key["measures"] = {name: getattr(trainer.measures, name) for name in tests}
     return {
         **key,
         "network": {"n_neurons": problem.n_neurons},

@@ -57,9 +57,13 @@ class RlsLearner(Learner):
         learner, world = cls(experiment), world or World()
         learner.built, learner.problem = experiment, build_block(experiment, world)
         learner.trainer = Trainer(
-            learner.problem, experiment.training, threads=threads, diverged_drive=experiment.measures.diverged_drive,
+            learner.problem,
+            experiment.training,
+            threads=threads,
+            diverged_drive=experiment.measures.diverged_drive,
+            measures=experiment.measures,
             world=world,
-        )  # fmt: skip
+        )
         return learner
 
     @cached_property
@@ -91,7 +95,12 @@ class RlsLearner(Learner):
         self.task, self.built = task, Experiment.model_validate(document)
         self.problem = build_problem(self.built)
         self.problem.targets = np.ascontiguousarray(target.T[None])
-        self.trainer = Trainer(self.problem, self.built.training, diverged_drive=self.built.measures.diverged_drive)
+        self.trainer = Trainer(
+            self.problem,
+            self.built.training,
+            diverged_drive=self.built.measures.diverged_drive,
+            measures=self.built.measures,
+        )
         # how long to train is said by `fit`
         self.trainer.n_loops = np.iinfo(np.int64).max
         return self
@@ -130,8 +139,8 @@ class RlsLearner(Learner):
             )
 
     def curve(self) -> dict[str, np.ndarray]:
-        """Learning curve, (loops,) each: correlation, rate (Hz), weight change, seconds."""
-        return {name: np.array(column) for name, column in self.trainer.curve.items()}
+        """Learning curve, (loops,) each: correlation, rate (Hz), weight change, seconds, results of tests if any."""
+        return self.trainer.curves()
 
     def passes(self) -> int:
         """Training loops."""
@@ -172,7 +181,7 @@ class RlsLearner(Learner):
             step = round(whole.spike_time_ms[at] / self.problem.neuron.step_ms)
             deleted = (step, int(whole.spike_neuron[at]))
         rollout, weight = self._run(stimulus, kill, noise, deleted)
-        assert np.array_equal(weight, self.trainer.simulation.weight), "weights changed in a test"
+        assert np.array_equal(weight, self.trained.simulation.weight), "weights changed in a test"
         return rollout
 
     def _run(
@@ -235,7 +244,7 @@ class RlsLearner(Learner):
         """plastic (synapses,) with presynaptic (synapses,) and start (N + 1,): compressed rows."""
         rows = self.problem.plastic
         return {
-            "plastic": self.trainer.simulation.weight.copy(), "presynaptic": rows.presynaptic, "start": rows.start,
+            "plastic": self.trained.simulation.weight.copy(), "presynaptic": rows.presynaptic, "start": rows.start,
         }  # fmt: skip
 
     def n_trained(self) -> int:

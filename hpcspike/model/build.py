@@ -85,5 +85,5 @@ def build_problem(experiment: Experiment, *, block: tuple[int, int] | None = Non
         replicate=experiment.replicate,
         recording=recording,
         training=experiment.training,
-        diverged_drive=experiment.measures.diverged_drive,
+        measures=experiment.measures,
     )

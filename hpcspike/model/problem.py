@@ -14,6 +14,7 @@ from hpcspike.shown import Shown
 from hpcspike.spec.experiment import (
     IzhikevichNeuron,
     LifNeuron,
+    Measures,
     Neuron,
     Protocol,
     Synapse,
@@ -76,7 +77,7 @@ class Problem(Shown):
     """
 
     training: Training | None = None
-    diverged_drive: float | None = None
+    measures: Measures | None = None
 
     def __init__(
         self,
@@ -168,9 +169,9 @@ class Problem(Shown):
         noise: np.ndarray | None = None,
         recording: Recording | None = None,
         training: Training | None = None,
-        diverged_drive: float | None = None,
+        measures: Measures | None = None,
     ) -> None:
-        self.training, self.diverged_drive = training, diverged_drive
+        self.training, self.measures = training, measures
         self.n_neurons, self.first = n_neurons, first
         self.plastic, self.static = plastic, static
         self.targets, self.stimuli = targets, stimuli

@@ -29,6 +29,7 @@ PURPOSES = {
     "stand_in": 32,
     "recall_phase": 33,
     "loop_phase": 34,
+    "training_test_phase": 35,
 }
 """Registry of purposes; a number once given is never reused, so that old results stay reproducible."""
 

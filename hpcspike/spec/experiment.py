@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import field_validator, model_validator
 
 from hpcspike.spec.connectivity import BalancedConnectivity, Connectivity, ZeroConnectivity, why_undrawable
-from hpcspike.spec.fields import Section, quantity, whole_number, why_out_of_range
+from hpcspike.spec.fields import GrownSection, Section, quantity, whole_number, why_out_of_range
 from hpcspike.spec.fields import is_multiple as is_multiple
 from hpcspike.spec.fields import n_steps as n_steps
 from hpcspike.spec.learners import LearnerSection, RlsLearner, why_unlearnable
+from hpcspike.spec.measures import Measures as Measures
+from hpcspike.spec.measures import why_untested as why_untested
 from hpcspike.spec.neurons import IzhikevichNeuron as IzhikevichNeuron
 from hpcspike.spec.neurons import LifNeuron as LifNeuron
 from hpcspike.spec.neurons import Neuron as Neuron
@@ -46,8 +48,10 @@ class Network(Section):
     )
 
 
-class Training(Section):
+class Training(GrownSection):
     """Recursive least squares on the plastic weights (paper Eqs 9-19)."""
+
+    later_keys: ClassVar[tuple[str, ...]] = ("keep", "patience")
 
     variable: Literal["drive", "rate"] = quantity(
         "drive", paper="Eqs 9, 15", doc="Train the synaptic drive or the spiking rate."
@@ -82,21 +86,13 @@ class Training(Section):
     sign_at_zero: Literal["allowed", "flip"] = quantity(
         "allowed", paper="2.6", doc="Whether a weight that would become exactly 0 counts as flipped."
     )
-
-
-class Measures(Section):
-    """How a trained network is judged."""
-
-    n_test_trials: int = whole_number(3, ge=1, le=100_000, doc="Test trials from random initial conditions.")
-    n_clamped_trials: int = whole_number(3, ge=1, le=100_000, doc="Initial conditions of the clamped error split.")
-    learned_correlation: float = quantity(0.7, gt=-1, lt=1, doc="At least this mean correlation counts as learned.")
-    silent_rate_hz: float = quantity(0.1, unit="Hz", ge=0, doc="A network below this population rate is silent.")
-    diverged_drive: float = quantity(1e6, gt=0, doc="A drive beyond this size counts as diverged.")
-    fast_time_ms: float = quantity(
-        20.0, unit="ms", gt=0, doc="Cut-off 1 / (2 pi x) between slow and fast power in the spectral index."
+    keep: Literal["last", "best"] = quantity(
+        "last", doc="Which weights are kept: the last ones, or those of the best test (measures.test_every_loops)."
     )
-    quasi_static: bool = quantity(
-        False, paper="Fig 4i", doc="Also correlate the drive with its quasi-static prediction (theta neurons only)."
+    patience: int | None = whole_number(
+        None,
+        ge=1,
+        doc="End training after so many tests in a row that are no better than the best before; null: never.",
     )
 
 
@@ -151,6 +147,7 @@ class Experiment(Section):
             why_unconnectable(self.neuron, self.synapse),
             why_unlearnable(self.learner, self.targets, self.network.n_neurons, self.stimulus.duration_ms),
             why_start_is_unused(self.protocol, self.learner),
+            why_untested(self.training, self.measures, self.learner),
         ):
             if reason is not None:
                 raise ValueError(reason)

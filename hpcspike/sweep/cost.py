@@ -76,6 +76,8 @@ def predict(experiment: Experiment) -> Cost:
     trial = trial_steps * n * SECONDS_PER_NEURON_STEP[experiment.neuron.model]
     measures = experiment.measures
     tests = targets.n_sets * (measures.n_test_trials + measures.n_clamped_trials)
+    if measures.test_every_loops is not None:
+        tests += targets.n_sets * measures.n_test_trials * -(-training.n_loops // measures.test_every_loops)
     seconds = SECONDS_PER_POINT + training.n_loops * targets.n_sets * (update + trial) + tests * trial
 
     synapses = n * (k + fixed) * BYTES_PER_SYNAPSE
