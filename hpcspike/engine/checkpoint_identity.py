@@ -55,11 +55,14 @@ def identify(trainer: Trainer, experiment: dict[str, Any] | None) -> dict[str, A
     if isinstance(neuron, UserNeuron):
         model = identity(neuron, problem.n_neurons)
     # of a problem without an experiment, whose seed decides nothing else while it is trained
-    random = problem.protocol.start == "random" or trainer.tests.every
+    noisy = problem.trial_noise.standard_deviation > 0
+    random = problem.protocol.start == "random" or trainer.tests.every or noisy
     key: dict[str, Any] = {"seed": problem.seed, "replicate": problem.replicate} if random else {}
     if trainer.measures is not None and trainer.tests.every:
         tests = ("test_every_loops", "n_test_trials")
         key["measures"] = {name: getattr(trainer.measures, name) for name in tests}
+    if noisy:
+        key["trial_noise"] = problem.trial_noise.model_dump(mode="json")
     return {
         **key,
         "network": {"n_neurons": problem.n_neurons},

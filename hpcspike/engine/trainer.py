@@ -165,8 +165,11 @@ class Trainer:
 
     def _start_loop(self) -> None:
         # when the loop begins and not when the one before ends, whose state is that of the end of training, too
-        if self.problem.protocol.start == "random" and self.cursor.loop > 0:
-            self.simulation.start_at_random("loop_phase", self.cursor.loop)
+        problem, loop = self.problem, self.cursor.loop
+        if problem.protocol.start == "random" and loop > 0:
+            self.simulation.start_at_random("loop_phase", loop)
+        if problem.trial_noise.phase == "training_and_test":
+            self.simulation.begin_noise("training_noise", loop)
 
     def _noise(self, length: int) -> np.ndarray | None:
         # frozen noise of the interval of this length that the cursor is in
@@ -279,8 +282,10 @@ class Trainer:
 
     def _input_now(self) -> np.ndarray:
         # external input of the last step before the update
-        noise = self._noise(self.steps_per_update)
-        return self.problem.input if noise is None else self.problem.input + noise[-1]
+        live, frozen = self.simulation, self._noise(self.steps_per_update)
+        last = None if frozen is None else frozen[-1:]
+        noise = live.noise_of_steps(last, 0 if live.noise is None else live.noise.step - 1, 1)
+        return self.problem.input if noise is None else self.problem.input + noise[0]
 
     def _end_loop(self) -> None:
         simulation, world = self.simulation, self.world

@@ -176,7 +176,10 @@ def _shared(
     experiment: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """What the ranks must have in common although each holds a block of its own."""
-    sections = {name: getattr(problem, name).model_dump(mode="json") for name in ("neuron", "synapse", "protocol")}
+    sections = {
+        name: getattr(problem, name).model_dump(mode="json")
+        for name in ("neuron", "synapse", "protocol", "trial_noise")
+    }
     numbers = ("n_neurons", "n_sets", "n_samples", "grid_ms", "stimulus_ms", "seed", "replicate")
     sizes = {name: getattr(problem, name) for name in numbers}
     judged = {} if measures is None else measures.model_dump(mode="json")

@@ -92,7 +92,8 @@ def can_be_clamped(trained: Trained) -> bool:
     have a target.
     """
     problem, world = trained.problem, trained.world
-    if problem.noise is not None or world.any(not problem.has_target.all()):
+    noisy = problem.noise is not None or problem.trial_noise.standard_deviation > 0
+    if noisy or world.any(not problem.has_target.all()):
         return False
     synapse = problem.synapse
     same_decay = synapse.static_tau_syn_ms in (None, synapse.tau_syn_ms)

@@ -21,6 +21,7 @@ from hpcspike.spec.experiment import (
     TanhNeuron,
     ThetaNeuron,
     Training,
+    TrialNoise,
     UserNeuron,
     is_multiple,
     n_steps,
@@ -65,8 +66,11 @@ class Problem(Shown):
     noise
         (steps, N): further external input in every step of cue and window, the same in every loop and trial; default:
         none.
+    trial_noise
+        Section of an experiment: further external input that is new in every loop and trial; default: none.
     seed, replicate
-        Key of the random initial phases of test trials, and of training loops with ``protocol.start`` random.
+        Key of the random initial phases of test trials, of training loops with ``protocol.start`` random, and of the
+        noise of trials.
     training
         How `hpcspike.train` trains it unless told otherwise; default: as the paper does.
 
@@ -95,6 +99,7 @@ class Problem(Shown):
         stimulus_ms: float = 100.0,
         grid_ms: float = 1.0,
         noise: Any = None,
+        trial_noise: TrialNoise | None = None,
         seed: int = 1,
         replicate: int = 0,
         training: Training | None = None,
@@ -113,7 +118,7 @@ class Problem(Shown):
             )
         for name, section, kind in (
             ("neuron", neuron, NEURONS), ("synapse", synapse, Synapse), ("protocol", protocol, Protocol),
-            ("training", training, Training),
+            ("training", training, Training), ("trial_noise", trial_noise, TrialNoise),
         ):  # fmt: skip
             if section is not None:
                 instance(name, section, kind, made_by=f"a section of an experiment, as in load(PATH).{name}")
@@ -135,6 +140,7 @@ class Problem(Shown):
             stimulus_ms=number("stimulus_ms", stimulus_ms, unit="ms"),
             grid_ms=number("grid_ms", grid_ms, unit="ms"),
             noise=None if noise is None else np.ascontiguousarray(_numbers("noise", noise)),
+            trial_noise=trial_noise,
             seed=whole_number("seed", seed),
             replicate=whole_number("replicate", replicate),
             training=training,
@@ -167,6 +173,7 @@ class Problem(Shown):
         replicate: int,
         input: np.ndarray | None = None,
         noise: np.ndarray | None = None,
+        trial_noise: TrialNoise | None = None,
         recording: Recording | None = None,
         training: Training | None = None,
         measures: Measures | None = None,
@@ -180,7 +187,7 @@ class Problem(Shown):
         self.neuron, self.synapse, self.protocol = neuron, synapse, protocol
         self.stimulus_ms, self.grid_ms = stimulus_ms, grid_ms
         self.seed, self.replicate = seed, replicate
-        self.noise = noise
+        self.noise, self.trial_noise = noise, trial_noise or TrialNoise()
         self.recording = recording
         if isinstance(neuron, UserNeuron):
             find_model(neuron)

@@ -23,7 +23,8 @@ from hpcspike.spec.targets import ANSWERED, DrivenTargets, InnateTargets, Record
 from hpcspike.spec.trial import FrozenNoise as FrozenNoise
 from hpcspike.spec.trial import Protocol as Protocol
 from hpcspike.spec.trial import Stimulus as Stimulus
-from hpcspike.spec.trial import why_start_is_unused
+from hpcspike.spec.trial import TrialNoise as TrialNoise
+from hpcspike.spec.trial import why_trials_are_others
 
 
 class Synapse(Section):
@@ -96,8 +97,10 @@ class Training(GrownSection):
     )
 
 
-class Experiment(Section):
+class Experiment(GrownSection):
     """Everything that determines one trained network and its measures."""
+
+    later_keys: ClassVar[tuple[str, ...]] = ("trial_noise",)
 
     name: str = quantity("experiment", doc="Name used in files and figures.", max_length=250)
     seed: int = whole_number(1, ge=0, lt=2**63, doc="Seed of every random stream.")
@@ -109,6 +112,7 @@ class Experiment(Section):
     targets: Targets = quantity(doc="Target functions.")
     stimulus: Stimulus = quantity(Stimulus(), doc="Cue.")
     frozen_noise: FrozenNoise = quantity(FrozenNoise(), doc="External input that repeats in every loop and trial.")
+    trial_noise: TrialNoise = quantity(TrialNoise(), doc="External input that is new in every loop and trial.")
     protocol: Protocol = quantity(Protocol(), doc="Order of events in a trial.")
     training: Training = quantity(Training(), doc="Learning rule.")
     learner: LearnerSection = quantity(RlsLearner(), doc="Who learns; all but rls are in hpcspike.learners.")
@@ -146,7 +150,7 @@ class Experiment(Section):
             why_untrainable(self.neuron, self.training),
             why_unconnectable(self.neuron, self.synapse),
             why_unlearnable(self.learner, self.targets, self.network.n_neurons, self.stimulus.duration_ms),
-            why_start_is_unused(self.protocol, self.learner),
+            why_trials_are_others(self.protocol, self.trial_noise, self.learner),
             why_untested(self.training, self.measures, self.learner),
         ):
             if reason is not None:

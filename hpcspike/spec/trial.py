@@ -1,4 +1,4 @@
-"""What happens in a trial: start, cue, and external input that repeats."""
+"""What happens in a trial: start, cue, and external input beside it."""
 
 from __future__ import annotations
 
@@ -27,6 +27,24 @@ class FrozenNoise(Section):
     tau_corr_ms: float = quantity(10.0, unit="ms", gt=0, doc="Correlation time of the noise.")
 
 
+class TrialNoise(Section):
+    """External input of each neuron that is new in every trial: Ornstein-Uhlenbeck or white noise.
+
+    It lasts from the start of the free run to the end of the trial, from its stationary distribution.
+    """
+
+    standard_deviation: float = quantity(
+        0.0, ge=0, doc="Stationary s.d. in units of the external input I; 0: no noise."
+    )
+    tau_corr_ms: float = quantity(
+        10.0, unit="ms", ge=0, doc="Correlation time of the noise; 0: white, a new value in every step."
+    )
+    where: Literal["input"] = quantity("input", doc="What it is added to: the external input.")
+    phase: Literal["training_and_test", "test_only"] = quantity(
+        "training_and_test", doc="Whether training loops have noise too, each its own, or test trials only."
+    )
+
+
 class Protocol(GrownSection):
     """What comes before the cue of a trial: the state it starts from, and spontaneous activity."""
 
@@ -44,8 +62,13 @@ class Protocol(GrownSection):
     )
 
 
-def why_start_is_unused(protocol: Protocol, learner: LearnerSection) -> str | None:
-    """What makes a state at the start of loops (protocol) meaningless to a learner, or None."""
+def why_trials_are_others(protocol: Protocol, noise: TrialNoise, learner: LearnerSection) -> str | None:
+    """What makes starts of loops (protocol) or noise in trials (noise) meaningless to a learner, or None."""
+    if noise.standard_deviation > 0 and not isinstance(learner, RlsLearner):
+        return (
+            f"trial_noise.standard_deviation = {noise.standard_deviation:g} has no effect with learner.kind = "
+            f"{learner.kind}, which has trials of its own; leave it out, or choose learner.kind: rls"
+        )
     if protocol.start == "random" and not isinstance(learner, RlsLearner):
         return (
             f"protocol.start = random has no effect with learner.kind = {learner.kind}, which begins its trials in its "
