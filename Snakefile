@@ -14,7 +14,7 @@ from hpcspike.errors import HpcspikeError
 from hpcspike.report.captions import caption_file, caption_of
 from hpcspike.spec.load import read_document
 from hpcspike.sweep.records import workflow_lock
-from hpcspike.sweep.workflow import check_settings, networks_beside, plan_jobs, plan_networks, sweep_figures
+from hpcspike.workflow.sweeps import check_settings, networks_beside, plan_jobs, plan_networks, sweep_figures
 
 min_version("9.27") # modules whose name is computed
 SETTINGS = "cluster/config/workflow.schema.json"

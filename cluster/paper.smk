@@ -4,7 +4,7 @@
 # Studies of other learners run in the same way: snakemake --cores all learners_driven --config size=laptop
 from hpcspike.commands.claims import SIZES
 from hpcspike.spec.load import load
-from hpcspike.studies.workflow import plan_study
+from hpcspike.workflow.studies import plan_study
 
 STUDIES = [
     "fig1", "fig1s1", "fig1s2", "fig2", "fig3", "fig3_heterogeneity", "fig3s1", "fig3s2", "fig3s3", "fig4", "fig5"

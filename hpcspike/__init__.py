@@ -54,21 +54,12 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     if name == "__version__":
-        return _version()
+        return importlib.import_module("hpcspike.version").package_version()
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     if name in _SUBPACKAGES:
         return importlib.import_module(f"hpcspike.{name}")
     raise AttributeError(f"module 'hpcspike' has no attribute {name!r}")
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("hpcspike")
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return "0+unknown"
 
 
 def __dir__() -> list[str]:

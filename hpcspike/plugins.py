@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 CODE = {"neuron": "source", "learner": "path"}
 """Sections of an experiment that can name a user's code, and the key that does."""
 
+LEARNER_KEY = "learner.path"
+"""The YAML key that names a learner of the user's own."""
+
 OWN = "file"
 """What `files` calls the file that a source names."""
 
@@ -113,7 +116,7 @@ def sources(experiment: Experiment) -> dict[str, str]:
     if experiment.neuron.model == "user":
         named["neuron.source"] = experiment.neuron.source
     if experiment.learner.kind == "user":
-        named["learner.path"] = experiment.learner.path
+        named[LEARNER_KEY] = experiment.learner.path
     return named
 
 

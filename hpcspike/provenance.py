@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpcspike.version import package_version as package_version
+
 if TYPE_CHECKING:
     from hpcspike.engine.communication import World
 
@@ -90,13 +92,6 @@ def of_ranks(world: World) -> dict[str, Any]:
 def now() -> str:
     """The time in ISO 8601, UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def package_version() -> str:
-    """Version of hpcspike."""
-    import hpcspike
-
-    return hpcspike.__version__
 
 
 def package_versions() -> dict[str, str]:

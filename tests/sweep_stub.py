@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from hpcspike.spec import Experiment, experiment_hash
+from hpcspike.identity import experiment_hash
+from hpcspike.spec import Experiment
 from hpcspike.variables import POINT_RESULTS
 
 

@@ -11,9 +11,9 @@ import pytest
 from scipy.io import savemat
 
 from hpcspike.errors import DataError, SpecError
+from hpcspike.identity import experiment_hash
 from hpcspike.model.recording_table import AmbiguousRecording
 from hpcspike.model.recordings import Recording, read_recording
-from hpcspike.spec.identity import experiment_hash
 from hpcspike.spec.load import validate_experiment
 from hpcspike.spec.recorded import RecordedTargets
 

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from hpcspike.analysis.intervals import Interval, correlation_interval, mean_interval, slope_interval
 from hpcspike.cli import main
+from hpcspike.intervals import Interval, correlation_interval, mean_interval, slope_interval
 from hpcspike.studies.claims import CLAIMS, above, as_markdown, as_table, below, covers
 from hpcspike.studies.claims_in_studies import loops_to_learn
 from hpcspike.studies.statements import rows

@@ -11,11 +11,11 @@ import pytest
 import xarray as xr
 
 import hpcspike
-from hpcspike.measures.correlation import pearson
+from hpcspike.correlation import pearson
+from hpcspike.identity import experiment_hash
 from hpcspike.runs.point import run_point
 from hpcspike.runs.run import RECORDED_TRIALS
 from hpcspike.spec.experiment import Experiment
-from hpcspike.spec.identity import experiment_hash
 from hpcspike.variables import POINT_RESULTS, RECORDED_RESULTS, STATUS, TRAINED
 from tests.small_networks import experiment
 

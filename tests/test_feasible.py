@@ -10,7 +10,7 @@ import yaml
 
 from hpcspike.commands.plan import check_study
 from hpcspike.errors import SpecError
-from hpcspike.model.facts import Facts
+from hpcspike.runs.facts import Facts
 from hpcspike.spec import load
 from hpcspike.spec.load import validate_study
 from hpcspike.studies import feasible

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from hpcspike.identity import experiment_hash, sweep_hash
 from hpcspike.spec.experiment import Experiment
-from hpcspike.spec.identity import experiment_hash, sweep_hash
 from hpcspike.spec.load import load, validate_study, validate_sweep
 from hpcspike.spec.study import Study
 from hpcspike.spec.sweep import Sweep

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hpcspike.analysis.intervals import percentile_ends, redrawn_means, slope_interval
+from hpcspike.intervals import percentile_ends, redrawn_means, slope_interval
 
 
 def test_a_predictor_of_one_value_has_no_slope_and_leaves_that_of_the_others() -> None:

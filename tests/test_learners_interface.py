@@ -11,6 +11,7 @@ import pytest
 
 from hpcspike.engine.checkpoint import Checkpoints
 from hpcspike.errors import Interrupted, SpecError, StoreError
+from hpcspike.identity import experiment_hash
 from hpcspike.learners import LEARNERS, learner_class, make_learner
 from hpcspike.learners.interface import Rollout, refuse_targets
 from hpcspike.learners.passes import Budget, History
@@ -18,7 +19,6 @@ from hpcspike.learners.tasks import oscillator_task, recall_task
 from hpcspike.learners.trials import Stimulus, Trial
 from hpcspike.runs.point import run_point
 from hpcspike.spec.experiment import Experiment
-from hpcspike.spec.identity import experiment_hash
 from hpcspike.spec.load import validate_experiment
 
 OWN = '''

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpcspike.engine.partition import balanced_bounds
+from hpcspike.partition import balanced_bounds
 
 COSTS = st.lists(st.floats(0, 1e6), min_size=0, max_size=40)
 

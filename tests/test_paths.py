@@ -15,8 +15,8 @@ import yaml
 import hpcspike
 from hpcspike.cli import main
 from hpcspike.errors import StoreError
+from hpcspike.identity import experiment_hash
 from hpcspike.paths import expanded, is_address, local, path_to_write
-from hpcspike.spec import experiment_hash
 from hpcspike.zarr_files import DIGESTS
 
 NETWORK = """\

@@ -18,13 +18,13 @@ from hpcspike import neurons, plugins
 from hpcspike.cli import main
 from hpcspike.engine.checkpoint import Checkpoints
 from hpcspike.errors import DataError, Interrupted, SpecError, StoreError
+from hpcspike.identity import canonical, experiment_hash
 from hpcspike.spec.experiment import Experiment, UserNeuron
-from hpcspike.spec.identity import canonical, experiment_hash
 from hpcspike.spec.load import load
 from hpcspike.spec.sweep import Sweep
 from hpcspike.sweep.batch import run_batch
 from hpcspike.sweep.growth import ensure_store
-from hpcspike.sweep.workflow import plan_jobs
+from hpcspike.workflow.sweeps import plan_jobs
 from tests.mpi_launch import ROOT
 
 STEP = """
@@ -132,7 +132,10 @@ def test_installed_packages_and_the_standard_library_do_not_count(tmp_path: Path
 def test_identical_code_elsewhere_is_the_same_experiment(tmp_path: Path) -> None:
     for folder in ("one/f", "two/f"):
         write(tmp_path / folder, name="step_of_both")
-    program = "import sys, hpcspike; from hpcspike.spec import *; print(experiment_hash(load(sys.argv[1])))"
+    program = (
+        "import sys; from hpcspike.spec import load; from hpcspike.identity import experiment_hash; "
+        "print(experiment_hash(load(sys.argv[1])))"
+    )
     hashes = {
         subprocess.run(
             [sys.executable, "-c", program, str(tmp_path / folder / "own.yaml")],

@@ -8,8 +8,8 @@ import pytest
 
 import hpcspike
 from hpcspike.errors import SpecError
+from hpcspike.identity import experiment_hash
 from hpcspike.spec.experiment import Experiment, Network
-from hpcspike.spec.identity import experiment_hash
 from hpcspike.spec.sweep import Sweep
 from tests.small_networks import experiment, problem
 

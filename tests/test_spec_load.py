@@ -14,12 +14,13 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from sweep_stub import sweep_document
 
+from hpcspike import identity
 from hpcspike.errors import DataError, SpecError
+from hpcspike.identity import canonical, experiment_hash
 from hpcspike.model.build import build_problem
-from hpcspike.spec import Experiment, Sweep, identity, load, validate_experiment, validate_sweep
-from hpcspike.spec.identity import canonical, experiment_hash
+from hpcspike.spec import Experiment, Sweep, load, validate_experiment, validate_sweep
+from hpcspike.spec.documents import set_dotted
 from hpcspike.spec.study import Study
-from hpcspike.spec.sweep import set_dotted
 
 
 def changed(document: dict[str, Any], **changes: Any) -> dict[str, Any]:

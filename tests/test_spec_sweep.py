@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sweep_stub import sweep_document
 
-from hpcspike.spec import experiment_hash, sweep_hash, validate_sweep
+from hpcspike.identity import experiment_hash, sweep_hash
+from hpcspike.spec import validate_sweep
 from hpcspike.spec.sweep import Linspace, Logspace, axis_values, first_repeated
 
 

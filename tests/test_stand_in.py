@@ -11,11 +11,11 @@ import pytest
 import hpcspike
 from hpcspike.errors import SpecError
 from hpcspike.figures.available import figures_for
+from hpcspike.identity import experiment_hash
 from hpcspike.model.build import build_problem, recording_of
 from hpcspike.model.stand_in import stand_in_attributes, stand_in_rates
 from hpcspike.spec import load, validate_sweep
 from hpcspike.spec.experiment import Experiment
-from hpcspike.spec.identity import experiment_hash
 from hpcspike.sweep.growth import ensure_store
 from hpcspike.variables import STAND_IN
 from tests.small_networks import experiment

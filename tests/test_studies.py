@@ -17,8 +17,8 @@ from hpcspike.spec.study import Study, StudyRun
 from hpcspike.studies.identity import run_hash
 from hpcspike.studies.results import collect, network, open_run, open_study, run_path, table_of
 from hpcspike.studies.run import run_of_study
-from hpcspike.studies.workflow import plan_study
 from hpcspike.variables import POINT_RESULTS, SHOWN_DIMENSIONS, STUDY
+from hpcspike.workflow.studies import plan_study
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDIES = sorted(

@@ -12,7 +12,7 @@ import pytest
 
 from hpcspike.errors import DataError, ResourceError
 from hpcspike.spec import Experiment, validate_experiment
-from hpcspike.spec.sweep import set_dotted
+from hpcspike.spec.documents import set_dotted
 from hpcspike.sweep.cost import BASE_MIB, available_memory_mib, check_memory, predict, shown_mib, shown_seconds
 
 

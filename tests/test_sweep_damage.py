@@ -16,20 +16,20 @@ import xarray as xr
 from sweep_stub import stub_point, sweep_document
 
 from hpcspike.cli import main
-from hpcspike.engine import point
 from hpcspike.errors import DamagedStoreError
+from hpcspike.runs import point
 from hpcspike.spec import validate_sweep
 from hpcspike.sweep.batch import run_batch
 from hpcspike.sweep.durable import write_receipt
 from hpcspike.sweep.finalize import finalize
 from hpcspike.sweep.growth import ensure_store
 from hpcspike.sweep.layout import WRITTEN_BY_BATCHES
-from hpcspike.sweep.mending import mend_for_workflow
 from hpcspike.sweep.reading import open_sweep
 from hpcspike.sweep.records import receipt_path, receipts_folder, record_path, runs_folder
 from hpcspike.sweep.status import sweep_status
 from hpcspike.sweep.store import open_store
 from hpcspike.sweep.verify import verify_sweep
+from hpcspike.sweep.withdrawal import mend_for_workflow
 from hpcspike.variables import POINT_PROVENANCE
 
 AXES = {"synapse.tau_syn_ms": [5.0, 20.0, 100.0]}

@@ -9,7 +9,8 @@ import pytest
 from sweep_stub import sweep_document
 
 from hpcspike.errors import SpecError
-from hpcspike.spec import experiment_hash, validate_sweep
+from hpcspike.identity import experiment_hash
+from hpcspike.spec import validate_sweep
 from hpcspike.sweep.cost import predict
 from hpcspike.sweep.grid import Grid, build_grid, coordinate_names
 from hpcspike.variables import POINT_PARAMETERS

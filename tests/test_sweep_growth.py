@@ -19,8 +19,9 @@ import zarr
 from sweep_stub import stub_point, sweep_document
 
 from hpcspike.errors import ResourceError, StoreError
+from hpcspike.identity import experiment_hash
 from hpcspike.runs import point
-from hpcspike.spec import Experiment, Sweep, experiment_hash, validate_sweep
+from hpcspike.spec import Experiment, Sweep, validate_sweep
 from hpcspike.sweep import growth, layout
 from hpcspike.sweep.batch import run_batch
 from hpcspike.sweep.finalize import finalize

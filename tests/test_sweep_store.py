@@ -14,7 +14,8 @@ from sweep_stub import stub_point, sweep_document
 
 from hpcspike.errors import ResourceError, StoreError
 from hpcspike.files import unfinished_beside
-from hpcspike.spec import Sweep, experiment_hash, validate_sweep
+from hpcspike.identity import experiment_hash
+from hpcspike.spec import Sweep, validate_sweep
 from hpcspike.sweep import layout
 from hpcspike.sweep.grid import PLANNED, build_grid
 from hpcspike.sweep.growth import ensure_store, planned

@@ -12,6 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 import hpcspike
+from hpcspike.correlation import pearson
 from hpcspike.engine import checkpoint
 from hpcspike.engine.checkpoint import Checkpoints
 from hpcspike.engine.checkpoint_identity import identify
@@ -19,10 +20,9 @@ from hpcspike.engine.trainer import Trainer
 from hpcspike.engine.training import as_it_is, complete
 from hpcspike.engine.training_tests import TrainingTests
 from hpcspike.errors import Interrupted, SpecError, StoreError
-from hpcspike.measures.correlation import pearson
+from hpcspike.identity import canonical
 from hpcspike.progress import describe
 from hpcspike.spec.experiment import Experiment, Measures, TanhNeuron, Training
-from hpcspike.spec.identity import canonical
 from hpcspike.spec.load import validate_sweep
 from hpcspike.sweep.batch import run_batch
 from hpcspike.sweep.cost import predict

@@ -15,6 +15,7 @@ from hpcspike.engine.checkpoint import Checkpoints
 from hpcspike.engine.trainer import FREE_RUN, Trainer
 from hpcspike.engine.training import as_it_is
 from hpcspike.errors import Interrupted, StoreError
+from hpcspike.identity import canonical, experiment_hash
 from hpcspike.model.random_streams import uniform_by_neuron
 from hpcspike.spec.experiment import (
     IzhikevichNeuron,
@@ -27,7 +28,6 @@ from hpcspike.spec.experiment import (
     Training,
     UserNeuron,
 )
-from hpcspike.spec.identity import canonical, experiment_hash
 from tests.checkpoint_cases import outcome
 from tests.small_networks import experiment, problem
 

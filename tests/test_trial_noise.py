@@ -13,6 +13,7 @@ import hpcspike
 from hpcspike.engine.checkpoint import Checkpoints
 from hpcspike.engine.trainer import Trainer
 from hpcspike.errors import Interrupted, StoreError
+from hpcspike.identity import canonical, experiment_hash
 from hpcspike.measures.clamped import can_be_clamped
 from hpcspike.measures.perturbation import begin_trial, copy_state, record_trial
 from hpcspike.model.build import build_problem
@@ -29,7 +30,6 @@ from hpcspike.spec.experiment import (
     TrialNoise,
     UserNeuron,
 )
-from hpcspike.spec.identity import canonical, experiment_hash
 from tests.checkpoint_cases import LOOP_STEPS, N, changed, outcome
 from tests.small_networks import experiment
 from tests.test_stretch import assert_equal_bits, by_single_intervals, in_one_piece

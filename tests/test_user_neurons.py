@@ -10,14 +10,14 @@ import pytest
 import yaml
 
 import hpcspike
+from hpcspike.correlation import pearson
 from hpcspike.engine.checkpoint import Checkpoints
 from hpcspike.engine.simulation import Simulation
 from hpcspike.errors import Interrupted, SpecError, StoreError
-from hpcspike.measures.correlation import pearson
+from hpcspike.identity import experiment_hash
 from hpcspike.model.problem import Problem
 from hpcspike.neurons import NeuronModel, find_model, n_states
 from hpcspike.spec.experiment import Experiment, Training, UserNeuron
-from hpcspike.spec.identity import experiment_hash
 from hpcspike.spec.load import load
 from tests.checkpoint_cases import outcome
 from tests.mpi_launch import ROOT, launch

@@ -25,7 +25,7 @@ from hpcspike.sweep.grid import build_grid
 from hpcspike.sweep.growth import ensure_store, planned
 from hpcspike.sweep.reading import open_sweep
 from hpcspike.sweep.records import read_records
-from hpcspike.sweep.workflow import (
+from hpcspike.workflow.sweeps import (
     check_settings,
     networks_beside,
     plan_jobs,

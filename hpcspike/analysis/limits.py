@@ -22,10 +22,10 @@ from hpcspike.analysis.cells import (
     of_measure,
     statistics,
 )
-from hpcspike.analysis.intervals import percentile_ends
 from hpcspike.analysis.limits_fit import bootstrap_cells, bootstrap_replicates, line_fits, longest_learned
 from hpcspike.analysis.mapping import STATISTICS
 from hpcspike.errors import DataError
+from hpcspike.intervals import percentile_ends
 from hpcspike.takes_results import takes_results
 
 CELL_RESULTS = ("longest_learned", "censoring", "non_monotone")

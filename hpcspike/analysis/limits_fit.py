@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hpcspike.analysis.intervals import redrawn_means
+from hpcspike.intervals import redrawn_means
 
 # c tau_c, t durations, g any leading dimensions
 

@@ -22,9 +22,9 @@ from hpcspike.analysis.cells import (
     of_measure,
     statistics,
 )
-from hpcspike.analysis.intervals import CONFIDENCE, Interval, percentile_ends, redrawn_means
 from hpcspike.analysis.mapping import STATISTICS
 from hpcspike.errors import DataError
+from hpcspike.intervals import CONFIDENCE, Interval, percentile_ends, redrawn_means
 from hpcspike.takes_results import takes_results
 
 Regime = Literal["tracking", "sampling"]

@@ -11,8 +11,9 @@ import numpy as np
 from hpcspike.commands.common import counted, load_config, refuse_unwritable
 from hpcspike.commands.recordings import say_what_is_recorded
 from hpcspike.engine.checkpoint import checkpoint_bytes
+from hpcspike.engine.distribute import refuse_idle_ranks
 from hpcspike.errors import ResourceError, SpecError, StoreError
-from hpcspike.model.facts import facts_of, refuse_idle_ranks
+from hpcspike.runs.facts import facts_of
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.load import sizes_of
 from hpcspike.spec.study import Study, StudyRun

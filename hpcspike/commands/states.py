@@ -8,8 +8,8 @@ from typing import Any
 from hpcspike.engine import checkpoint_files as files
 from hpcspike.engine.checkpoint_identity import refuse_another
 from hpcspike.errors import StoreError
+from hpcspike.identity import canonical
 from hpcspike.spec.experiment import Experiment
-from hpcspike.spec.identity import canonical
 
 
 def what_is_saved(folder: Path | None) -> str:

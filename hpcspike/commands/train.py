@@ -19,10 +19,10 @@ from hpcspike.engine.communication import World, connect
 from hpcspike.engine.output import claimed_over_ranks
 from hpcspike.engine.phases import PHASES
 from hpcspike.errors import SpecError, StoreError
-from hpcspike.model.facts import facts_of
+from hpcspike.identity import experiment_hash
 from hpcspike.model.reach import remark_on_reach
+from hpcspike.runs.facts import facts_of
 from hpcspike.spec.experiment import Experiment
-from hpcspike.spec.identity import experiment_hash
 from hpcspike.spec.study import Study
 from hpcspike.sweep.cost import available_memory_mib, check_memory
 from hpcspike.sweep.metadata import describe

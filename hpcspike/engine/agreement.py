@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from hpcspike.engine.communication import World
 from hpcspike.errors import ResourceError, SpecError
+from hpcspike.identity import canonical, flat
 from hpcspike.launcher import ALONE, WAIT_SECONDS, seconds_to_wait
 from hpcspike.spec.experiment import Experiment
-from hpcspike.spec.identity import canonical, flat
 
 if TYPE_CHECKING:
     from hpcspike.engine.checkpoint import Checkpoints

@@ -12,8 +12,8 @@ import numpy as np
 
 from hpcspike.engine.communication import World
 from hpcspike.errors import StoreError
+from hpcspike.identity import flat
 from hpcspike.neurons import identity
-from hpcspike.spec.identity import flat
 from hpcspike.spec.neurons import UserNeuron
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def identify(trainer: Trainer, experiment: dict[str, Any] | None) -> dict[str, Any]:
     """What names a training, as plain data: its experiment and wiring, or all arrays of a problem without one.
 
-    experiment: the canonical form of an experiment; see `hpcspike.spec.identity`. All ranks must ask together.
+    experiment: the canonical form of an experiment; see `hpcspike.identity`. All ranks must ask together.
     """
     problem, world = trainer.problem, trainer.world
     rows = range(problem.n_rows)

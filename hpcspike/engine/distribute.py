@@ -7,14 +7,13 @@ import numpy as np
 from hpcspike.checks import instance
 from hpcspike.engine.communication import World
 from hpcspike.engine.offsets import simulate_targets
-from hpcspike.engine.partition import balanced_bounds
-from hpcspike.errors import SpecError
+from hpcspike.errors import ResourceError, SpecError
 from hpcspike.model.build import build_problem as build_arrays
 from hpcspike.model.build import recording_of
 from hpcspike.model.connectivity import in_degrees
-from hpcspike.model.facts import refuse_idle_ranks
 from hpcspike.model.problem import Problem
 from hpcspike.model.targets import n_neurons_of
+from hpcspike.partition import balanced_bounds
 from hpcspike.spec.experiment import Experiment
 
 
@@ -66,3 +65,11 @@ def build_problem(experiment: Experiment) -> Problem:
             "hpcspike.learners"
         )
     return build_block(experiment, World())
+
+
+def refuse_idle_ranks(n_neurons: int, ranks: int) -> None:
+    """A ResourceError if there are more MPI ranks than neurons."""
+    if n_neurons < ranks:
+        raise ResourceError(
+            f"network.n_neurons = {n_neurons} is less than the {ranks} MPI ranks; start at most {n_neurons}"
+        )

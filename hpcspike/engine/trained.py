@@ -13,7 +13,7 @@ from hpcspike.engine.simulation import Simulation, Spikes
 from hpcspike.engine.trial import copy_of, run_trial
 from hpcspike.errors import SpecError
 from hpcspike.model.problem import Problem
-from hpcspike.rls import RlsEngine
+from hpcspike.rls.interface import RlsEngine
 from hpcspike.shown import Shown
 from hpcspike.spec.experiment import Training, is_multiple, n_steps
 

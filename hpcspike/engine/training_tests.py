@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from hpcspike.correlation import pearson
 from hpcspike.engine.communication import World
 from hpcspike.engine.simulation import Simulation
 from hpcspike.engine.trial import copy_of, run_trial
-from hpcspike.measures.correlation import pearson
 from hpcspike.spec.experiment import Measures, Training
 from hpcspike.state import StateArray, ragged
 

@@ -8,7 +8,6 @@ import numpy as np
 import xarray as xr
 from matplotlib.lines import Line2D
 
-from hpcspike.analysis.intervals import correlation_interval, mean_interval
 from hpcspike.figures import loops
 from hpcspike.figures.study_parts import (
     Places,
@@ -34,6 +33,7 @@ from hpcspike.figures.style import (
     say_if_empty,
     styled,
 )
+from hpcspike.intervals import correlation_interval, mean_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

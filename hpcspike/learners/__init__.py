@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpcspike import plugins
 from hpcspike.errors import SpecError
+from hpcspike.plugins import LEARNER_KEY
 
 if TYPE_CHECKING:
     from hpcspike.learners.interface import Learner
@@ -31,9 +32,6 @@ LEARNERS = {
     "huh": "hpcspike.learners.huh:HuhLearner",
 }
 """Name -> where the class is; nothing of it is imported before it is asked for."""
-
-KEY = "learner.path"
-"""The YAML key that names a user's own."""
 
 
 def learner_class(name: str) -> type[Learner]:
@@ -55,19 +53,10 @@ def learner_class(name: str) -> type[Learner]:
         module, _, class_name = LEARNERS[name].partition(":")
         found = getattr(importlib.import_module(module), class_name)
     else:
-        found = plugins.find(name, key=KEY)
+        found = plugins.find(name, key=LEARNER_KEY)
     if not (isinstance(found, type) and issubclass(found, Learner)):
-        raise SpecError(f"{KEY} = {name}: must be a class derived from hpcspike.learners.interface.Learner")
+        raise SpecError(f"{LEARNER_KEY} = {name}: must be a class derived from hpcspike.learners.interface.Learner")
     return found
-
-
-def identity(path: str) -> dict[str, Any]:
-    """What takes the place of a user's learner in the identity of an experiment: every file of the user's."""
-    found = learner_class(path)
-    files = plugins.files(path, key=KEY)
-    own = files.get(plugins.OWN) or plugins.code_digest(found)
-    imported = {name: digest for name, digest in files.items() if name != plugins.OWN}
-    return {"path": f"{own}:{plugins.split(path)[1]}", **({"imports": imported} if imported else {})}
 
 
 def make_learner(name: str, settings: Any = None) -> Learner:

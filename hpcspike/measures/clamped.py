@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from hpcspike.checks import instance, whole_number
+from hpcspike.correlation import centred
 from hpcspike.engine.simulation import Simulation
 from hpcspike.engine.trained import Trained
-from hpcspike.measures.correlation import centred
 from hpcspike.model.transfer import rate_of_constant_input
 
 

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from hpcspike.checks import instance, whole_number
+from hpcspike.correlation import pearson
 from hpcspike.engine.simulation import Simulation
 from hpcspike.engine.trained import Trained
 from hpcspike.engine.training_kernels import filter_spikes
-from hpcspike.measures.correlation import pearson
 from hpcspike.shown import short_repr
 
 

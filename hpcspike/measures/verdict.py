@@ -176,7 +176,7 @@ def correlation_over(scalars: Scalars, n_neurons: int, n_outputs: int | None = N
 
 def _interval(scalars: Scalars, n_values: int, over: str) -> list[str]:
     """The 95 % interval over the neurons (or outputs) that are judged."""
-    from hpcspike.analysis.intervals import cut_to_correlations, interval_from
+    from hpcspike.intervals import cut_to_correlations, interval_from
 
     name = judged_over(scalars)
     n = int(scalars.get("n_recorded", 0)) or n_values

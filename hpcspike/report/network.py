@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from markupsafe import Markup
 
-from hpcspike.analysis.intervals import correlation_interval, mean_interval
 from hpcspike.analysis.recorded import over_recorded
+from hpcspike.intervals import correlation_interval, mean_interval
 from hpcspike.measures.verdict import remarks_of, verdict_of
 from hpcspike.report.origin import ORIGIN, origin
 from hpcspike.report.page import Cell, Column, Picture, Section, facts, figures, number, page, paragraph, table

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from hpcspike.engine.partition import balanced_bounds
 from hpcspike.errors import StoreError
 from hpcspike.machine import last_cache_bytes
+from hpcspike.partition import balanced_bounds
 from hpcspike.rls.blocked_kernels import update_rows, update_rows_parallel
 from hpcspike.rls.capacity import VECTOR_BYTES, aligned_zeros
 from hpcspike.rls.packing_kernels import pack_triangles, unpack_triangles

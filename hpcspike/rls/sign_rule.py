@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
-from hpcspike.rls import RlsEngine
+from hpcspike.rls.interface import RlsEngine
 from hpcspike.rls.sign_kernels import keep_signs
 from hpcspike.state import StateArray, prefixed, ragged
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hpcspike.engine.partition import balanced_bounds
+from hpcspike.partition import balanced_bounds
 from hpcspike.rls.sign_kernels import remove_inputs
 from hpcspike.rls.textbook_kernels import update_rows, update_rows_parallel
 from hpcspike.state import StateArray, ragged

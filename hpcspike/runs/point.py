@@ -10,12 +10,12 @@ from hpcspike.engine.checkpoint import Checkpoints
 from hpcspike.engine.communication import World
 from hpcspike.engine.stopping import Interrupts
 from hpcspike.engine.training import OnLoop
+from hpcspike.identity import canonical
 from hpcspike.learners.assignment import learner_of
 from hpcspike.learners.interface import Learner
 from hpcspike.measures.evaluation import Evaluation
 from hpcspike.runs.scores import evaluate_learner
 from hpcspike.spec.experiment import Experiment
-from hpcspike.spec.identity import canonical
 
 POINT_CURVES = ("correlation", "rate", "weight_change")
 """Columns of the learning curve that a sweep keeps."""

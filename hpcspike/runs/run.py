@@ -17,6 +17,7 @@ from hpcspike.engine.communication import World, connect
 from hpcspike.engine.output import DatasetOutput, Output, StoreOutput, claimed_over_ranks, put, whole_over_ranks
 from hpcspike.engine.trained import Trained
 from hpcspike.hdf5_files import write_unfinished
+from hpcspike.identity import experiment_hash
 from hpcspike.learners.assignment import carrier_of
 from hpcspike.learners.interface import Learner
 from hpcspike.measures.evaluation import Evaluation
@@ -25,7 +26,6 @@ from hpcspike.model.unit_labels import recording_time, unit_labels
 from hpcspike.runs.point import fit_and_evaluate
 from hpcspike.runs.rollouts import write_rollouts
 from hpcspike.spec.experiment import Experiment
-from hpcspike.spec.identity import experiment_hash
 from hpcspike.variables import POINT_RESULTS, RECORDED_RESULTS, TESTED_RESULTS, TRAINED, Variable
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -18,6 +18,14 @@ from pydantic import (
 )
 
 from hpcspike.shown import brief, html_table
+
+_changed: Callable[[Any, Mapping[str, Any]], Any] | None = None
+
+
+def change_by(function: Callable[[Any, Mapping[str, Any]], Any]) -> None:
+    """Say what `Section.changed` does: messages about a key need to know all sections, and these this module."""
+    global _changed
+    _changed = function
 
 
 class Section(BaseModel):
@@ -39,9 +47,9 @@ class Section(BaseModel):
         SpecError
             If a key is unknown, or a value cannot be; key, value and what is allowed are named.
         """
-        from hpcspike.spec.load import changed
-
-        return changed(self, {**(changes or {}), **more})
+        assert _changed is not None
+        copy: Self = _changed(self, {**(changes or {}), **more})
+        return copy
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy; what ``update`` changes is validated, as by `changed`, for which pydantic would take anything."""

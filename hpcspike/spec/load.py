@@ -13,9 +13,11 @@ from hpcspike import checks
 from hpcspike.errors import SpecError
 from hpcspike.paths import expanded, is_address
 from hpcspike.plugins import CODE
+from hpcspike.spec.documents import merged, set_dotted
 from hpcspike.spec.experiment import Experiment
+from hpcspike.spec.fields import change_by
 from hpcspike.spec.study import Study, StudyRun
-from hpcspike.spec.sweep import Sweep, set_dotted
+from hpcspike.spec.sweep import Sweep
 from hpcspike.spec.targets import GENERATED
 from hpcspike.spec.validation import explained, validate_experiment
 from hpcspike.spec.yaml_text import parse_yaml, read_text, shown
@@ -103,15 +105,6 @@ def _apply_size(document: dict[str, Any], size: str | None, path: Path) -> dict[
     return merged(document, part or {})
 
 
-def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """``base`` with ``changes`` laid over it, section by section; ``axes`` are replaced whole."""
-    result = dict(base)
-    for key, value in changes.items():
-        both = isinstance(value, dict) and isinstance(result.get(key), dict)
-        result[key] = merged(result[key], value) if both and key != "axes" else value
-    return result
-
-
 def anchor_paths(document: Any, folder: Path) -> None:
     """Make paths of recorded targets and of a user's code absolute, relative to the file that names them."""
     targets = document.get("targets") if isinstance(document, dict) else None
@@ -164,6 +157,9 @@ def changed(section: AnySection, changes: Mapping[str, Any]) -> AnySection:
         return type(section).model_validate(document)
     except ValidationError as error:
         raise SpecError(explained(error, type(section), "changed")) from None
+
+
+change_by(changed)
 
 
 def validate_sweep(document: dict[str, Any], *, source: str = "sweep") -> Sweep:

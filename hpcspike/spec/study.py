@@ -8,6 +8,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import Field, field_validator, model_validator
 
 from hpcspike.errors import SpecError
+from hpcspike.spec.documents import merged
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.fields import AS_WHOLE, FILE_NAME, Section, quantity, whole_number
 from hpcspike.spec.validation import validate_experiment
@@ -163,8 +164,6 @@ class Study(Section):
 
     def experiment_of(self, run: StudyRun) -> Experiment:
         """The validated experiment of one network."""
-        from hpcspike.spec.load import merged
-
         if run.variant not in self.variants:
             raise SpecError(f"variant {run.variant!r} is unknown; choose one of {', '.join(self.variants)}")
         if not 0 <= run.replicate < self.replicates:

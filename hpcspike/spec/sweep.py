@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Discriminator, Field, Strict, Tag, field_validator, model_validator
 
-from hpcspike.errors import SpecError
+from hpcspike.spec.documents import set_dotted
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.fields import AS_WHOLE, FILE_NAME, Section, quantity, whole_number
 from hpcspike.spec.validation import validate_experiment
@@ -192,16 +192,6 @@ def first_repeated(values: Sequence[Any]) -> Any:
             return value
         seen.add(key)
     return None
-
-
-def set_dotted(document: dict[str, Any], dotted: str, value: Any) -> None:
-    """Set ``document["a"]["b"] = value`` for ``dotted = "a.b"``, making sections as needed."""
-    *sections, key = dotted.split(".")
-    for section in sections:
-        document = document.setdefault(section, {})
-        if not isinstance(document, dict):
-            raise SpecError(f"{dotted}: {section} is not a section of the experiment")
-    document[key] = value
 
 
 def shown_point(parameters: dict[str, Any]) -> str:

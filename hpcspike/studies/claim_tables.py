@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpcspike.analysis.intervals import correlation_interval
+from hpcspike.intervals import correlation_interval
 from hpcspike.studies.claims import Row, above
 
 if TYPE_CHECKING:

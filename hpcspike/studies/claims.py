@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpcspike.analysis.intervals import Interval
+from hpcspike.intervals import Interval
 
 if TYPE_CHECKING:
     import pandas as pd

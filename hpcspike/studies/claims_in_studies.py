@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpcspike.analysis.intervals import correlation_interval, mean_interval
+from hpcspike.intervals import correlation_interval, mean_interval
 from hpcspike.studies.claim_tables import (
     LEARNED,
     Tables,

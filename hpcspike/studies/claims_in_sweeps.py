@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpcspike.analysis.intervals import Interval, slope_interval
 from hpcspike.errors import DataError
+from hpcspike.intervals import Interval, slope_interval
 from hpcspike.studies.claim_tables import LEARNED, Tables, point_columns
 from hpcspike.studies.claims import Row, above, below, covers
 

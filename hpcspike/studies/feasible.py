@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hpcspike.errors import SpecError
-from hpcspike.model.facts import Facts, facts_of
+from hpcspike.runs.facts import Facts, facts_of
 from hpcspike.spec.experiment import Experiment, is_multiple
 from hpcspike.spec.study import (
     HeterogeneityProbe,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from hpcspike.spec.identity import experiment_hash
+from hpcspike.identity import experiment_hash
 from hpcspike.spec.study import Study, StudyRun
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpcspike.errors import ResourceError
-from hpcspike.model.facts import facts_of
 from hpcspike.rls.capacity import best_capacity, padded_width
+from hpcspike.runs.facts import facts_of
 from hpcspike.spec.connectivity import BalancedConnectivity, DaleConnectivity
 from hpcspike.spec.experiment import Experiment
 from hpcspike.sweep.learner_cost import predict_learner
@@ -57,7 +57,7 @@ def predict(experiment: Experiment) -> Cost:
     Raises
     ------
     HpcspikeError
-        If the network cannot be built, see `hpcspike.model.facts.facts_of`.
+        If the network cannot be built, see `hpcspike.runs.facts.facts_of`.
     """
     facts = facts_of(experiment)
     n, duration = facts.n_neurons, facts.duration_ms

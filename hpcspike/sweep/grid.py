@@ -12,8 +12,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from hpcspike.errors import SpecError
+from hpcspike.identity import experiment_hash
 from hpcspike.spec.experiment import Experiment
-from hpcspike.spec.identity import experiment_hash
 from hpcspike.spec.sweep import Sweep, shown_point
 from hpcspike.sweep.cost import Cost, predict
 from hpcspike.variables import POINT_PARAMETERS, POINT_PROVENANCE, POINT_RESULTS, TESTED_RESULTS, Variable

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpcspike.spec.identity import experiment_hash, sweep_hash
+from hpcspike.identity import experiment_hash, sweep_hash
 from hpcspike.spec.sweep import Sweep
 from hpcspike.sweep.grid import Grid
 from hpcspike.sweep.store import SweepStore

@@ -21,7 +21,7 @@ import numpy as np
 
 from hpcspike.errors import ResourceError, StoreError
 from hpcspike.files import claimed, put_in_place, remove, unfinished_beside, write_bytes
-from hpcspike.spec.identity import sweep_hash
+from hpcspike.identity import sweep_hash
 from hpcspike.spec.sweep import Sweep
 from hpcspike.sweep.grid import PLANNED, Coordinate, Grid
 from hpcspike.sweep.integrity import LOOPS, METADATA, sealed_metadata

@@ -14,8 +14,7 @@ from hpcspike.sweep.durable import read_sealed, write_durably
 from hpcspike.sweep.integrity import METADATA, METADATA_DIGEST, Inventory, metadata_hold, read_bytes, read_metadata
 from hpcspike.sweep.layout import UNVOUCHED
 from hpcspike.sweep.metadata import checked_metadata
-from hpcspike.sweep.records import plan_copy_path, planning_lock, receipt_path, receipts_folder, record_path
-from hpcspike.sweep.store import open_store
+from hpcspike.sweep.records import plan_copy_path, planning_lock, receipt_path, record_path
 
 
 def copy_plan(source: Path, store: Path) -> None:
@@ -58,7 +57,7 @@ def restore_plan(store: Path) -> list[str]:
     StoreError
         If the store cannot be written.
     """
-    if not _is_ours(store) or not damage_of_plan(store):
+    if not is_ours(store) or not damage_of_plan(store):
         return []
     try:
         with planning_lock(store):  # what another planner has published meanwhile must not be undone
@@ -69,7 +68,7 @@ def restore_plan(store: Path) -> list[str]:
     return restored
 
 
-def _is_ours(store: Path) -> bool:
+def is_ours(store: Path) -> bool:
     """Whether there is a store of this layout, damaged or not."""
     document = read_metadata(store / METADATA)
     attributes = document.get("attributes") if isinstance(document, dict) else None
@@ -155,29 +154,3 @@ def restore_records(store: Path, batch: int, runs: dict[int, int]) -> list[int]:
         if str(run) in kept:
             write_durably(record_path(store, run), kept[str(run)])
     return [row for row, run in runs.items() if run in lost and str(run) not in kept]
-
-
-def withdraw_receipts(store: Path) -> list[str]:
-    """Remove every receipt that is damaged, or of a batch that is not complete or whose files are damaged.
-
-    The workflow then does that step again. Names the receipts and why.
-    """
-    from hpcspike.sweep.verify import damaged_receipts, wrong_receipts
-
-    said = []
-    opened = open_store(store)
-    for path, why in [*damaged_receipts(store), *wrong_receipts(opened)]:
-        if path.exists():
-            path.unlink()
-            said.append(f"{path.name}: {why}")
-    missing = any(not receipt_path(store, batch).exists() for batch in range(len(opened.batches)))
-    if missing:  # the last step stands for all batches, and is done again after them
-        (receipts_folder(store) / "finalized.json").unlink(missing_ok=True)
-    return said
-
-
-def mend_for_workflow(store: Path) -> list[str]:
-    """What a workflow does before it decides which steps are to be done: `restore_plan` and `withdraw_receipts`."""
-    if not _is_ours(store):
-        return []
-    return restore_plan(store) + (withdraw_receipts(store) if receipts_folder(store).is_dir() else [])

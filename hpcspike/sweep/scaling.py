@@ -19,7 +19,7 @@ import math
 from dataclasses import dataclass
 
 from hpcspike.engine.communication import SPIKE_BUFFER
-from hpcspike.model.facts import facts_of
+from hpcspike.runs.facts import facts_of
 from hpcspike.spec.experiment import Experiment
 from hpcspike.sweep.cost import (
     SECONDS_PER_ENTRY,

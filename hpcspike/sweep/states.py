@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from hpcspike.engine.communication import World
 from hpcspike.files import put_in_place, unfinished_beside
+from hpcspike.identity import canonical
 from hpcspike.spec.experiment import Experiment
-from hpcspike.spec.identity import canonical
 
 if TYPE_CHECKING:
     from hpcspike.engine.checkpoint import Checkpoints

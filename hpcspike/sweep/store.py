@@ -12,10 +12,10 @@ import numpy as np
 
 from hpcspike import checks
 from hpcspike.errors import DamagedStoreError, HpcspikeError, StoreError
+from hpcspike.identity import experiment_hash
 from hpcspike.plugins import refuse_unasked, sources
 from hpcspike.provenance import package_version
 from hpcspike.spec.experiment import Experiment
-from hpcspike.spec.identity import experiment_hash
 from hpcspike.spec.load import validate_sweep
 from hpcspike.spec.sweep import Sweep
 from hpcspike.sweep.integrity import Fault, Inventory

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from hpcspike.errors import ResourceError
 from hpcspike.spec.experiment import Experiment, UserNeuron
 from hpcspike.spec.learners import HuhLearner, LsnnLearner, UserLearner
 from hpcspike.spec.targets import RecordedTargets
@@ -60,14 +59,6 @@ def facts_of(experiment: Experiment) -> Facts:
     if key not in _KNOWN:
         _KNOWN[key] = _of_recording(experiment)
     return _checked(experiment, _KNOWN[key])
-
-
-def refuse_idle_ranks(n_neurons: int, ranks: int) -> None:
-    """A ResourceError if there are more MPI ranks than neurons."""
-    if n_neurons < ranks:
-        raise ResourceError(
-            f"network.n_neurons = {n_neurons} is less than the {ranks} MPI ranks; start at most {n_neurons}"
-        )
 
 
 _KNOWN: dict[tuple[Any, ...], Facts] = {}

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from hpcspike.errors import SpecError
-from hpcspike.model.facts import facts_of
+from hpcspike.identity import experiment_hash, sweep_hash
 from hpcspike.plugins import files, sources_in
+from hpcspike.runs.facts import facts_of
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.fields import FILE_NAME
-from hpcspike.spec.identity import experiment_hash, sweep_hash
 from hpcspike.spec.load import load
 from hpcspike.spec.study import Study
 from hpcspike.spec.sweep import Sweep
@@ -218,7 +218,7 @@ def plan_jobs(
         raise SpecError(f"{config} is one experiment, not a sweep; train it with 'hpcspike train {config} --out PATH'")
     store = Path(results) / f"{sweep.name}.zarr"
     if mend:
-        from hpcspike.sweep.mending import mend_for_workflow
+        from hpcspike.sweep.withdrawal import mend_for_workflow
 
         for what in mend_for_workflow(store):
             print(f"{store}: {what}; mended by this run", file=sys.stderr)

@@ -8,7 +8,9 @@ import os.path
 from pathlib import Path
 from typing import Any
 
+from hpcspike import plugins
 from hpcspike.errors import DataError
+from hpcspike.neurons import identity as identity_of_model
 from hpcspike.paths import local
 from hpcspike.spec.experiment import Experiment, UserNeuron
 from hpcspike.spec.learners import UserLearner
@@ -27,14 +29,18 @@ def canonical(experiment: Experiment) -> dict[str, Any]:
         if document["targets"]["layout"] == "unit_by_time":  # the only order before there was a choice
             document["targets"]["layout"] = None
     if isinstance(experiment.neuron, UserNeuron):
-        from hpcspike.neurons import identity as identity_of_model  # which imports this package
-
         document["neuron"] = identity_of_model(experiment.neuron, experiment.network.n_neurons)
     if isinstance(experiment.learner, UserLearner):
-        from hpcspike.learners import identity as identity_of_learner  # which imports this package
-
-        document["learner"] |= identity_of_learner(experiment.learner.path)
+        document["learner"] |= _of_learner(experiment.learner.path)
     return document
+
+
+def _of_learner(path: str) -> dict[str, Any]:
+    """What takes the place of a user's learner in the identity of an experiment: every file of the user's."""
+    files = plugins.files(path, key=plugins.LEARNER_KEY)
+    own = files.get(plugins.OWN) or plugins.code_digest(plugins.find(path, key=plugins.LEARNER_KEY))
+    imported = {name: digest for name, digest in files.items() if name != plugins.OWN}
+    return {"path": f"{own}:{plugins.split(path)[1]}", **({"imports": imported} if imported else {})}
 
 
 def experiment_hash(experiment: Experiment) -> str:
