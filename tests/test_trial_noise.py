@@ -30,6 +30,7 @@ from hpcspike.spec.experiment import (
     TrialNoise,
     UserNeuron,
 )
+from hpcspike.sweep.cost import predict
 from tests.checkpoint_cases import LOOP_STEPS, N, changed, outcome
 from tests.small_networks import experiment
 from tests.test_stretch import assert_equal_bits, by_single_intervals, in_one_piece
@@ -207,6 +208,11 @@ def test_an_experiment_without_it_is_the_one_it_was() -> None:
     assert experiment_hash(silent) == experiment_hash(experiment(trial_noise={"standard_deviation": 0.0}))
     assert experiment_hash(silent) != experiment_hash(noisy)
     assert build_problem(noisy).trial_noise == noisy.trial_noise
+
+
+def test_the_blocks_of_noise_are_in_the_predicted_memory() -> None:
+    quiet, noisy = (predict(experiment(trial_noise={"standard_deviation": sd})).memory_mib for sd in (0.0, 0.2))
+    assert noisy - quiet == pytest.approx(20 * 3 * 8 * BLOCK_STEPS / 2**20)
 
 
 @pytest.mark.parametrize(
