@@ -39,9 +39,9 @@ def test_an_optimum_outside_the_grid_is_flagged_and_not_extrapolated(best_tau: f
 
 
 def test_rise_and_fall_are_measured_from_the_ends_of_the_curve() -> None:
-    found = inverted_u(synthetic_sweep(tau_syn_ms=TAU_SYN, correlation=peaked(20.0)))
-    assert found["rise"].item() == pytest.approx(0.15 * np.log(10.0) ** 2)
-    assert found["fall"].item() == pytest.approx(0.15 * np.log(10.0) ** 2)
+    found = inverted_u(synthetic_sweep(tau_syn_ms=TAU_SYN, correlation=peaked(10.0)))
+    assert found["rise"].item() == pytest.approx(0.15 * np.log(5.0) ** 2)
+    assert found["fall"].item() == pytest.approx(0.15 * np.log(20.0) ** 2)
 
 
 def test_the_nearly_optimal_range_reaches_as_far_as_the_tolerance_allows() -> None:

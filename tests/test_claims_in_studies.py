@@ -11,7 +11,6 @@ import xarray as xr
 from hpcspike.studies import claims_in_studies as statements
 from hpcspike.studies.claims import Row
 
-
 BY_CLAIM = {
     1: (statements.own_patterns, statements.population_rates), 2: (statements.heterogeneity,),
     3: (statements.initial_weights,), 4: (statements.quasi_static,), 5: (statements.drive_and_rate,),

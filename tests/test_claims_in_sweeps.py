@@ -75,9 +75,7 @@ def test_slopes_against_length_and_size() -> None:
         logs = [np.log10(p[name]) for name in ("duration_ms", "n_neurons", "tau_corr_ms")]
         return 0.5 - 0.3 * logs[0] + 0.45 * logs[1] + 0.2 * logs[2]
 
-    dataset = sweep(
-        correlation, duration_ms=(200.0, 400.0, 800.0, 3200.0), tau_corr_ms=(50.0, 100.0), n_neurons=SIZES
-    )
+    dataset = sweep(correlation, duration_ms=(200.0, 400.0, 800.0, 3200.0), tau_corr_ms=(50.0, 100.0), n_neurons=SIZES)
     found = list(claims_in_sweeps.capacity_and_length({"fig7": dataset}))
     assert planted(found, "per decade of T") == pytest.approx(-0.3)
     assert planted(found, "per decade of N") == pytest.approx(0.45)
@@ -107,9 +105,7 @@ def test_exponents_and_prefactor_of_the_balance() -> None:
     assert [row.criterion for row in found[:2]] == ["0.67 to within 0.15", "-0.33 to within 0.15"]
     assert planted(found, "exponents fitted, 3 ms (tau_c/ms)^0.60 N^-0.25") == pytest.approx(0.0, abs=1e-9)
     cells = [(50, 500), (100, 500), (300, 500), (100, 100), (100, 200), (100, 800)]
-    away = [
-        np.log10(3.0 * c**0.6 * n**-0.25 / ((4 * np.pi * c) ** (2 / 3) * (10.0 / n) ** (1 / 3))) for c, n in cells
-    ]
+    away = [np.log10(3.0 * c**0.6 * n**-0.25 / ((4 * np.pi * c) ** (2 / 3) * (10.0 / n) ** (1 / 3))) for c, n in cells]
     assert planted(found, "nothing fitted") == pytest.approx(np.sqrt(np.mean(np.square(away))))
 
 
