@@ -23,7 +23,7 @@ def numbers(*shape: int, first: float = 0.0) -> np.ndarray:
 def test_shuffles_report_the_trial_mean_and_the_rate_of_the_drive(monkeypatch: pytest.MonkeyPatch) -> None:
     def measure(trained: Any, **asked: Any) -> SimpleNamespace:
         assert trained is TRAINED
-        assert asked == {"n_recorded": 7, "fractions": (0.0, 0.5, 1.0), "draws": 2, "trials": 4}
+        assert asked == {"n_recorded": 7, "fractions": [0.0, 0.5, 1.0], "draws": 2, "trials": 4}
         values = {"response": 0.0, "trial_mean": 10.0, "rate_of_drive": 20.0, "binned": 30.0}
         return SimpleNamespace(**{name: numbers(3, 2, first=first) for name, first in values.items()})
 
@@ -40,7 +40,7 @@ def test_shuffles_report_the_trial_mean_and_the_rate_of_the_drive(monkeypatch: p
 def test_lesions_report_single_trials(monkeypatch: pytest.MonkeyPatch) -> None:
     def measure(trained: Any, **asked: Any) -> SimpleNamespace:
         assert trained is TRAINED
-        assert asked == {"fractions": (0.0, 0.4), "draws": 3}
+        assert asked == {"fractions": [0.0, 0.4], "draws": 3}
         return SimpleNamespace(response=numbers(2, 3), trial_mean=numbers(2, 3, first=50.0))
 
     monkeypatch.setattr("hpcspike.measures.lesion.measure_lesions", measure)

@@ -16,7 +16,8 @@ from sweep_stub import sweep_document
 
 from hpcspike.errors import Interrupted
 from hpcspike.spec import validate_sweep
-from hpcspike.sweep import batch, states
+from hpcspike.sweep import batch as batch_module
+from hpcspike.sweep import states
 from hpcspike.sweep.batch import run_batch
 from hpcspike.sweep.finalize import finalize
 from hpcspike.sweep.growth import ensure_store
@@ -214,8 +215,8 @@ def test_a_points_results_are_on_the_disk_before_its_states_are_forgotten(
         done.append(int(open_store(path).read("done").sum()))
         states.forget(*arguments, **keywords)
 
-    monkeypatch.setattr(batch, "forget", forget)
-    monkeypatch.setattr(batch, "FLUSH_SECONDS", 1e9)
+    monkeypatch.setattr(batch_module, "forget", forget)
+    monkeypatch.setattr(batch_module, "FLUSH_SECONDS", 1e9)
     for number in range(len(open_store(path).batches)):
         run_batch(path, number, saving=Saving(minutes=OFTEN, keep=tmp_path / "kept" if keeps else None))
     assert done == [1, 2]
