@@ -18,9 +18,11 @@ TAU_CORR = (25.0, 50.0, 60.0, 200.0)
 SIZES = (100, 200, 500)
 
 
-def planted(found: Iterable[Row], words: str) -> float:
-    """Value of the first row whose measure has these words."""
-    return next(row for row in found if words in row.measure).found.value
+def planted(found: Iterable[Row], words: str, n: int | None = None) -> float:
+    """Value of the first row whose measure has these words; n: how many points it must be of."""
+    row = next(row for row in found if words in row.measure)
+    assert n in (None, row.found.n)
+    return row.found.value
 
 
 def sweep(correlation: Callable[[Columns], np.ndarray] | None = None, **options: Any) -> xr.Dataset:
@@ -45,8 +47,8 @@ def test_slopes_of_slow_synapses_and_of_small_networks() -> None:
         "fig6_size": sweep(against_size, tau_syn_ms=TAU_SYN, n_neurons=SIZES),
     }
     found = list(claims_in_sweeps.time_scales_and_size(tables))
-    assert planted(found, "tau_s / tau_c") == pytest.approx(-0.25)
-    assert planted(found, "per decade of N") == pytest.approx(0.15)
+    assert planted(found, "tau_s / tau_c", 22) == pytest.approx(-0.25)
+    assert planted(found, "per decade of N", 18) == pytest.approx(0.15)
     assert [row.verdict for row in found] == ["holds", "holds"]
 
 
@@ -62,11 +64,11 @@ def test_exponents_of_the_two_errors() -> None:
     plane["sampling_error"][:] = np.where(tau <= 20, tau_corr**0.07 * tau**-0.5, tau_corr)
     found = claims_in_sweeps.trade_off({"fig6": plane, "fig6_size": size})
     first = [next(found) for _ in range(5)]  # what follows is of curves left out
-    assert planted(first, "exponent of tau_s in the clamped sampling error") == pytest.approx(-0.4)
-    assert planted(first, "exponent of N in the clamped sampling error") == pytest.approx(-0.6)
-    assert planted(first, "exponent of N in the clamped tracking error") == pytest.approx(0.1)
-    assert planted(first, "exponent of tau_s / tau_c in the clamped tracking error") == pytest.approx(1.2)
-    assert planted(first, "exponent of tau_c in the clamped sampling error") == pytest.approx(0.07)
+    assert planted(first, "exponent of tau_s in the clamped sampling error", 42) == pytest.approx(-0.4)
+    assert planted(first, "exponent of N in the clamped sampling error", 42) == pytest.approx(-0.6)
+    assert planted(first, "exponent of N in the clamped tracking error", 12) == pytest.approx(0.1)
+    assert planted(first, "exponent of tau_s / tau_c in the clamped tracking error", 10) == pytest.approx(1.2)
+    assert planted(first, "exponent of tau_c in the clamped sampling error", 40) == pytest.approx(0.07)
     assert [row.verdict for row in first] == ["holds"] * 5
 
 
@@ -141,5 +143,7 @@ def test_slopes_on_either_side_of_other_planes() -> None:
     dataset = sweep(correlation, tau_syn_ms=TAU_SYN, tau_corr_ms=TAU_CORR)
     found = claims_in_sweeps.other_planes({"map_rate": dataset})
     first = [next(found) for _ in range(2)]
-    assert planted(first, "rate training: slope of correlation per decade of tau_s / tau_c") == pytest.approx(-0.25)
-    assert planted(first, "rate training: slope of correlation per decade of tau_s, tau_s <=") == pytest.approx(0.35)
+    assert planted(first, "rate training: slope of correlation per decade of tau_s / tau_c", 22) == pytest.approx(-0.25)
+    assert planted(first, "rate training: slope of correlation per decade of tau_s, tau_s <=", 30) == pytest.approx(
+        0.35
+    )
