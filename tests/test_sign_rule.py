@@ -320,7 +320,13 @@ def test_shares_of_excluded_synapses_after_every_loop() -> None:
     rls.excluded_at[:] = -1
     rls.excluded_at[[3, 5, 7, 9, 11, 2]] = [0, 49, 50, 99, 149, 1]
     n = len(rls.excluded_at)
-    np.testing.assert_allclose(signs(trained).excluded, [3 / n, 5 / n, 6 / n])
+    initial, weight = trained.problem.plastic.weight, trained.simulation.weight
+    initial[:4] = 0.0  # had no sign
+    weight[:] = initial
+    weight[:7] = [1.0, -1.0, 2.0, 0.0, *-initial[4:7]]
+    found = signs(trained)
+    np.testing.assert_allclose(found.excluded, [3 / n, 5 / n, 6 / n])
+    assert found.flipped == pytest.approx(3 / (n - 4))
 
 
 def test_shares_of_excluded_synapses_only_grow() -> None:
