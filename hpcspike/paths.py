@@ -25,8 +25,8 @@ _WRITTEN = {
     "keep_states": "--keep-states", "history": "--history",
 }  # fmt: skip
 _READ = {
-    "config": "CONFIG", "store": "STORE", "results": "RESULT", "figures": "--figures", "captions": "--captions",
-    "states": "--states", "markdown": "--markdown", "add": "--add",
+    "config": "CONFIG", "store": "STORE", "path": "PATH", "results": "RESULT", "figures": "--figures",
+    "captions": "--captions", "states": "--states", "markdown": "--markdown", "add": "--add",
 }  # fmt: skip
 _STORE_IS_WRITTEN = ("plan", "run_batch", "finalize")
 
@@ -41,7 +41,7 @@ def resolve_arguments(arguments: argparse.Namespace) -> None:
     """
     for name, option in {**_WRITTEN, **_READ}.items():
         given = getattr(arguments, name, None)
-        if given is None:
+        if given is None or isinstance(given, bool):  # --json of verify is a switch
             continue
         written = name in _WRITTEN or (name == "store" and arguments.module in _STORE_IS_WRITTEN)
         resolved = [

@@ -50,7 +50,7 @@ def takes_results(function: Callable[P, R]) -> Callable[P, R]:
         _refuse_another_kind(first, results)
         for name, value in given.items():
             if name != first:
-                _refuse_another_type(name, value, str(signature.parameters[name].annotation), results)
+                _refuse_another_type(signature.parameters[name], value, results)
         try:
             return function(*args, **kwargs)
         except KeyError as error:
@@ -85,8 +85,9 @@ def _refuse_another_kind(name: str, results: Any) -> None:
         raise DataError(f"{name} has no dimension {lacking[0]!r}: it must be {words}")
 
 
-def _refuse_another_type(name: str, value: Any, annotation: str, results: Any) -> None:
-    if value is None and "None" in annotation:
+def _refuse_another_type(parameter: inspect.Parameter, value: Any, results: Any) -> None:
+    name, annotation = parameter.name, str(parameter.annotation)
+    if value is None and (parameter.default is None or "None" in annotation):
         return
     if annotation == "int":
         sizes = results.sizes if isinstance(results, xr.Dataset) else {}

@@ -285,7 +285,10 @@ def test_a_small_point_of_one_process_may_be_what_does_not_fit(hpcspike: Run, he
 def test_plan_predicts_ranks_for_the_learner_that_runs_on_them(hpcspike: Run, network: Path) -> None:
     assert "checkpoint up to" in hpcspike("plan", network, "--ranks", "2").out
     refused(hpcspike("plan", network, "--ranks", "1000"), "is less than the 1000 MPI ranks; start at most")
-    refused(hpcspike("plan", network, "--set", "learner={kind: huh}"), "is made for rls only")
+    refused(
+        hpcspike("plan", network, "--ranks", "2", "--set", "learner={kind: huh}"),
+        "--ranks 2: learner.kind = huh runs on one rank",
+    )
 
 
 def test_a_receipt_that_cannot_be_written_is_said(hpcspike: Run, sweep: Path, here: Path) -> None:

@@ -51,4 +51,4 @@ def test_the_seconds_of_a_loop_are_those_of_the_working_clock(monkeypatch: pytes
     monkeypatch.setattr(module, "working_seconds", lambda: float(next(ticks)))
     trained = hpcspike.train(problem(12), Training(n_loops=3))
     first, *others = trained.curve["seconds"].tolist()
-    assert first == others[0] == others[1] > 10.0  # as many readings of the clock in every loop
+    assert first == others[0] == others[1] > 2.0  # as many readings of the clock in every loop

@@ -159,8 +159,8 @@ def test_three_networks_stand_side_by_side_with_what_became_of_them(network: xr.
     other = network.assign(correlation=0.25, status=2)
     figure = figures.networks_side_by_side({"fast": network, "slow": other}, n_neurons=2)
     heads = [axes.get_title("left").split("\n") for axes in panels(figure)]
-    assert heads[0][:2] == ["fast", "learned, correlation 0.9"]
-    assert heads[2][:2] == ["slow", "tracking error, correlation 0.25"]
+    assert heads[0][:2] == ["fast", "learned, correlation 0.9 over 20 neurons"]
+    assert heads[2][:2] == ["slow", "tracking error, correlation 0.25 over 20 neurons"]
     assert heads[0][-1] == "neuron 7, correlation 1.00"
     assert heads[1][0].startswith("neuron 19")
 

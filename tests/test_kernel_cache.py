@@ -37,7 +37,7 @@ def package(tmp_path: Path) -> Path:
     ("kernels", "source", "constant", "other"),
     [
         ("rls/blocked_kernels.py", "rls/capacity.py", "VECTOR_BYTES = 64", "VECTOR_BYTES = 32"),
-        ("rls/vector_kernels.py", "rls/capacity.py", "TILE_ROWS = 8", "TILE_ROWS = 16"),
+        ("rls/vector_kernels.py", "rls/capacity.py", "VECTOR_BYTES = 64", "VECTOR_BYTES = 32"),
         ("engine/step_kernels.py", "model/theta_kernels.py", '"""', '"""Now: '),  # through neuron_kernels
         ("engine/step_kernels.py", "accelerate.py", '"nogil": True', '"nogil": False'),
     ],

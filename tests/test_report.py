@@ -420,5 +420,5 @@ def test_an_exemplary_network_that_cannot_be_trained_again_does_not_cost_the_pag
         raise ResourceError("network.n_neurons = 9 needs about 1 TiB")
 
     monkeypatch.setattr("hpcspike.sweep.retraining.retrain", too_large)
-    assert report._overview(Path("s.zarr"), "best", 3, None) == []
+    assert report._overview(Path("s.zarr"), "best", 3, None, report.Retraining(1.0, False)) == []
     assert "the best network is not shown: network.n_neurons = 9" in capsys.readouterr().err

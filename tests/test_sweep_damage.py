@@ -16,8 +16,8 @@ import xarray as xr
 from sweep_stub import stub_point, sweep_document
 
 from hpcspike.cli import main
-from hpcspike.engine import point
 from hpcspike.errors import DamagedStoreError
+from hpcspike.runs import point
 from hpcspike.spec import validate_sweep
 from hpcspike.sweep.batch import run_batch
 from hpcspike.sweep.durable import write_receipt

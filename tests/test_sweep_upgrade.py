@@ -14,8 +14,8 @@ import zarr
 from sweep_stub import stub_point, sweep_document
 
 from hpcspike.cli import main
-from hpcspike.engine import point
 from hpcspike.errors import StoreError
+from hpcspike.runs import point
 from hpcspike.spec import validate_sweep
 from hpcspike.sweep import upgrade
 from hpcspike.sweep.batch import run_batch

@@ -16,13 +16,14 @@ from hpcspike.variables import ANALYSIS
 
 @takes_results
 def neuron_correlation(trained: xr.Dataset) -> xr.Dataset:
-    """Pearson correlation of response and target of every neuron, over the trained window.
+    """Pearson correlation of response and target of every neuron (or output), over the trained window.
 
     Parameters
     ----------
     trained
         Dataset of one trained network with ``target`` (target_set, neuron, time) and ``response`` (target_set, trial,
-        neuron, time).
+        neuron, time); of a network whose target is read out of it with the dimension ``output`` in place of ``neuron``,
+        and with ``trial`` in place of ``target_set`` where every trial has a target of its own.
 
     Returns
     -------
@@ -40,10 +41,9 @@ def neuron_correlation(trained: xr.Dataset) -> xr.Dataset:
     """
     require_time_courses(trained)
     target, response = trained["target"], trained["response"]
-    measures = {
-        "correlation_single_trial": _pearson(response, target).mean("trial"),
-        "correlation_trial_averaged": _pearson(response.mean("trial"), target),
-    }
+    measures = {"correlation_single_trial": _pearson(response, target).mean("trial")}
+    if "trial" not in target.dims:
+        measures["correlation_trial_averaged"] = _pearson(response.mean("trial"), target)
     spec = experiment_of(trained)
     if trained.attrs.get("trained_variable") == "rate" and "drive" in trained and spec:
         total_input = trained["drive"] + spec["neuron"]["bias"]
@@ -56,8 +56,13 @@ def neuron_correlation(trained: xr.Dataset) -> xr.Dataset:
         )
         measures["correlation_rate_of_drive"] = _pearson(rate, target).mean("trial")
     return xr.Dataset(
-        {n: a.transpose("target_set", "neuron").assign_attrs(ANALYSIS[n].attrs) for n, a in measures.items()}
+        {n: a.transpose("target_set", carrier(trained)).assign_attrs(ANALYSIS[n].attrs) for n, a in measures.items()}
     )
+
+
+def carrier(trained: xr.Dataset) -> str:
+    """What the components of the target lie along: "neuron" if each neuron has its own, else "output"."""
+    return "output" if "output" in trained["target"].dims else "neuron"
 
 
 def require_time_courses(trained: xr.Dataset) -> None:

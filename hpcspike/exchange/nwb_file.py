@@ -94,11 +94,19 @@ def _add(file: Any, trained: xr.Dataset, recorded: list[Trial]) -> None:
     units = _columns(unit_coordinates(trained))
     for name, array in units.items():
         file.add_unit_column(name, str(array.attrs["long_name"]))
-    correlation = trained["neuron_correlation"].mean("target_set").values.tolist()
+    correlation = _correlation(trained)
     for neuron, score in enumerate(correlation):
         times = [zero + one.times[neuron] / 1000.0 for one, zero in zip(recorded, zeros, strict=True)]
         said = {name: array.values[neuron].item() for name, array in units.items()}
         file.add_unit(id=neuron, spike_times=np.concatenate(times), obs_intervals=observed, correlation=score, **said)
+
+
+def _correlation(trained: xr.Dataset) -> list[float]:
+    """Of every neuron, NaN where the target is read out of the network."""
+    if "output" in trained["neuron_correlation"].dims:
+        return [float("nan")] * trained.sizes["neuron"]
+    found: list[float] = trained["neuron_correlation"].mean("target_set").values.tolist()
+    return found
 
 
 def _columns(units: dict[str, xr.DataArray]) -> dict[str, xr.DataArray]:

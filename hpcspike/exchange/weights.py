@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @takes_results
-def weights_csr(trained: xr.Dataset, *, initial: bool = False, fixed: bool = False) -> Any:
+def weights_csr(trained: xr.Dataset, *, initial: bool = False, fixed: bool = False, group: str | None = None) -> Any:
     """Recurrent weights as a scipy.sparse array.
 
     Parameters
@@ -27,6 +27,9 @@ def weights_csr(trained: xr.Dataset, *, initial: bool = False, fixed: bool = Fal
         The weights before training instead of those after it.
     fixed
         Add the weights that are not trained. They are not in the Dataset; they are made again from its experiment.
+    group
+        Which recurrent weights of a network that another learner than rls trained, for example ``fast`` or ``slow``;
+        may be left out if there is one group.
 
     Returns
     -------
@@ -43,6 +46,9 @@ def weights_csr(trained: xr.Dataset, *, initial: bool = False, fixed: bool = Fal
     """
     from scipy.sparse import csr_array
 
+    groups = _recurrent_groups(trained)
+    if groups:
+        return csr_array(_of_group(trained, groups, group, initial=initial, fixed=fixed))
     name = "weight_initial" if initial else "weight"
     missing = [key for key in (name, "presynaptic", "row_start") if key not in trained]
     if missing:
@@ -54,7 +60,9 @@ def weights_csr(trained: xr.Dataset, *, initial: bool = False, fixed: bool = Fal
 
 
 @takes_results
-def weight_matrix(trained: xr.Dataset, *, initial: bool = False, fixed: bool = False) -> xr.DataArray:
+def weight_matrix(
+    trained: xr.Dataset, *, initial: bool = False, fixed: bool = False, group: str | None = None
+) -> xr.DataArray:
     """Recurrent weights as a labelled matrix; arguments as for `weights_csr`.
 
     Returns
@@ -92,7 +100,7 @@ def weight_matrix(trained: xr.Dataset, *, initial: bool = False, fixed: bool = F
         labels[axis] = (axis, neurons, {"units": "1", "long_name": f"{axis} neuron"})
         for name, array in unit_coordinates(trained).items():
             labels[f"{axis}_{name}"] = (axis, array.values, {**array.attrs, "long_name": f"{axis}: {array.long_name}"})
-    values = weights_csr(trained, initial=initial, fixed=fixed).toarray()
+    values = weights_csr(trained, initial=initial, fixed=fixed, group=group).toarray()
     return xarray.DataArray(
         values, coords=labels, dims=("postsynaptic", "presynaptic"), name="weight", attrs=attributes
     )
@@ -113,3 +121,23 @@ def _fixed(trained: xr.Dataset) -> Any:
     n_neurons, key = trained.sizes["neuron"], {"seed": experiment.seed, "replicate": experiment.replicate}
     rows = build_static_rows(experiment.connectivity, n_neurons, range(n_neurons), **key)
     return csr_array((rows.weight, rows.presynaptic, rows.start), (n_neurons, n_neurons))
+
+
+def _recurrent_groups(trained: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Groups of recurrent weights by name, of networks that other learners trained."""
+    both = {"neuron", "presynaptic_neuron"}
+    found = {str(name): item for name, item in trained.data_vars.items() if str(name).startswith("weights_")}
+    return {name.removeprefix("weights_"): item for name, item in found.items() if set(item.dims) == both}
+
+
+def _of_group(
+    trained: xr.Dataset, groups: dict[str, xr.DataArray], group: str | None, *, initial: bool, fixed: bool
+) -> np.ndarray:
+    """(N, N) weights of one group, rows postsynaptic."""
+    if initial or fixed:
+        raise DataError("initial and fixed are for networks that rls trained: of this one they are not known")
+    if group is None and len(groups) == 1:
+        (group,) = groups
+    if group not in groups:
+        raise DataError(f"group = {group!r}: this network has the recurrent weights {', '.join(groups)}; choose one")
+    return np.asarray(groups[group].transpose("neuron", "presynaptic_neuron").values)

@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.lines import Line2D
 
 from hpcspike.analysis import neuron_correlation, power_spectrum
-from hpcspike.analysis.neurons import experiment_of
+from hpcspike.analysis.neurons import carrier, experiment_of
 from hpcspike.analysis.recorded import over_recorded
 from hpcspike.analysis.units import called
 from hpcspike.errors import DataError
@@ -55,7 +55,8 @@ def target_against_response(trained: xr.Dataset, *, n_neurons: int = 8, trial: i
     per_neuron = neuron_correlation(trained)["correlation_single_trial"].load()
     chosen = from_best_to_worst(per_neuron, n_neurons)
     count = len(chosen)
-    sample = trained[["target", "response"]].isel(neuron=chosen, target_set=list(sets)).load()
+    along = carrier(trained)
+    sample = trained[["target", "response"]].isel({along: chosen, "target_set": list(sets)}).load()
     two_columns = len(sets) == 1 and count > 2
     columns = 2 if two_columns else len(sets)
     rows = -(-count // 2) if two_columns else count
@@ -64,8 +65,8 @@ def target_against_response(trained: xr.Dataset, *, n_neurons: int = 8, trial: i
     for position, neuron in enumerate(chosen):
         for s in sets:
             row, column = (position % rows, position // rows) if two_columns else (position, s)
-            one = sample.isel(neuron=position, target_set=s)
-            draw_trace(panels[row, column], one, trial, int(neuron), float(per_neuron[s, neuron]))
+            one = sample.isel({along: position, "target_set": s})
+            draw_trace(panels[row, column], one, trial, int(neuron), shown_correlation(trained, per_neuron[s, neuron]))
     for axes in panels.ravel()[: rows * columns]:
         if not axes.lines:
             axes.set_axis_off()
@@ -75,7 +76,7 @@ def target_against_response(trained: xr.Dataset, *, n_neurons: int = 8, trial: i
     for axes in panels[-1]:
         axes.set_xlabel(TIME)
     figure.supylabel(quantity(sample["response"]), fontsize=9)
-    figure.legend(handles=trace_handles(trained.sizes["trial"], trial), loc="outside upper right", ncols=3)
+    figure.legend(handles=trace_handles(comparable_trials(trained), trial), loc="outside upper right", ncols=3)
     return figure
 
 
@@ -83,6 +84,17 @@ def from_best_to_worst(per_neuron: xr.DataArray, count: int) -> np.ndarray:
     """At most ``count`` neurons at even quantiles of their correlation (target_set, neuron), the best first."""
     order = per_neuron.mean("target_set").argsort().values[::-1]
     return np.asarray(order[np.round(np.linspace(0, len(order) - 1, min(count, len(order)))).astype(int)])
+
+
+def shown_correlation(trained: xr.Dataset, found: xr.DataArray) -> float:
+    """A correlation, or NaN where none was measured since answers are right or wrong."""
+    measured = trained.get("neuron_correlation")
+    return float(found) if measured is None or bool(measured.notnull().any()) else float("nan")
+
+
+def comparable_trials(trained: xr.Dataset) -> int:
+    """Test trials that show answers to one and the same target: one where every trial has a target of its own."""
+    return 1 if "trial" in trained["target"].dims else trained.sizes["trial"]
 
 
 def trace_handles(n_trials: int, trial: int) -> list[Line2D]:
@@ -97,14 +109,17 @@ def trace_handles(n_trials: int, trial: int) -> list[Line2D]:
 
 
 def draw_trace(axes: Axes, one: xr.Dataset, trial: int, neuron: int, correlation: float) -> None:
-    """Target (time) and responses (trial, time) of one neuron, one trial strongly."""
+    """Target (time) and responses (trial, time) of one neuron (or output), one trial strongly."""
     time = one["time"].values
-    for other in range(min(one.sizes["trial"], 6)):
+    for other in range(min(comparable_trials(one), 6)):
         if other != trial:
             axes.plot(time, one["response"].isel(trial=other), color=GREY, lw=0.5, alpha=0.6)
     axes.plot(time, one["response"].isel(trial=trial), color=RESPONSE, lw=0.9)
-    axes.plot(time, one["target"], color=TARGET, lw=1.5)
-    axes.set_title(f"{called(one, neuron)}, correlation {correlation:.2f}", fontsize=8)
+    # where every trial has a target of its own, that of the trial drawn strongly
+    target = one["target"].isel(trial=trial) if "trial" in one["target"].dims else one["target"]
+    axes.plot(time, target, color=TARGET, lw=1.5)
+    name = f"output {neuron}" if "output" in one.coords else called(one, neuron)
+    axes.set_title(f"{name}, correlation {correlation:.2f}" if np.isfinite(correlation) else name, fontsize=8)
     axes.set_xlim(time[0], time[-1])
     few_ticks(axes, "y", 3)
 

@@ -10,11 +10,14 @@ import numpy as np
 import xarray as xr
 from matplotlib.lines import Line2D
 
+from hpcspike import checks
 from hpcspike.analysis import neuron_correlation
-from hpcspike.analysis.neurons import experiment_of
+from hpcspike.analysis.neurons import carrier, experiment_of
+from hpcspike.errors import DataError
 from hpcspike.figures.loops import draw_training
 from hpcspike.figures.network import (
     CUE,
+    comparable_trials,
     draw_raster,
     draw_spectra,
     draw_split,
@@ -24,6 +27,7 @@ from hpcspike.figures.network import (
     has_split,
     quantity,
     recorded_only,
+    shown_correlation,
     trace_handles,
     without_split,
 )
@@ -103,6 +107,11 @@ def networks_side_by_side(networks: Mapping[str, xr.Dataset], *, n_neurons: int 
     trial
         Test trial drawn strongly; the others are faint.
     """
+    if not isinstance(networks, Mapping) or isinstance(networks, xr.Dataset) or not networks:
+        what = "a Dataset" if isinstance(networks, xr.Dataset) else checks.shown(networks)
+        raise DataError(
+            f"networks = {what}: must be the Datasets of one trained network each, by the headings over them"
+        )
     figure = new_figure(0.6 + 3.3 * len(networks), 1.5 + 1.0 * n_neurons)
     places = np.asarray(figure.subfigures(1, len(networks), squeeze=False))[0]
     for place, (heading, trained) in zip(places, networks.items(), strict=True):
@@ -125,14 +134,17 @@ def _traces(
     shown = recorded_only(trained)
     per_neuron = neuron_correlation(shown)["correlation_single_trial"].isel(target_set=[target_set]).load()
     chosen = from_best_to_worst(per_neuron, n_neurons)
-    sample = shown[["target", "response"]].isel(neuron=chosen, target_set=target_set).load()
+    along = carrier(shown)
+    sample = shown[["target", "response"]].isel({along: chosen, "target_set": target_set}).load()
     panels = place.subplots(len(chosen), 1, sharex=True, squeeze=False)[:, 0]
     for position, (axes, neuron) in enumerate(zip(panels, chosen, strict=True)):
-        draw_trace(axes, sample.isel(neuron=position), trial, int(neuron), float(per_neuron[0, neuron]))
+        draw_trace(
+            axes, sample.isel({along: position}), trial, int(neuron), shown_correlation(shown, per_neuron[0, neuron])
+        )
     panels[-1].set_xlabel(TIME)
     place.supylabel(quantity(sample["response"]), fontsize=9)
     if with_legend:
-        place.legend(handles=trace_handles(trained.sizes["trial"], trial), loc="outside upper right", ncols=3)
+        place.legend(handles=trace_handles(comparable_trials(trained), trial), loc="outside upper right", ncols=3)
     return panels[0]
 
 

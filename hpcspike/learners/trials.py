@@ -169,5 +169,5 @@ class Task(Shown):
 
 
 def carrier_dimension(task: Task, n_neurons: int) -> str:
-    """What the components of a task's target lie along: "neuron" if each neuron has its own, else "output"."""
+    """What the components of a task's target lie along: "neuron" if each of n_neurons has its own, else "output"."""
     return "neuron" if task.kind in ("drive", "rate") and task.n_outputs == n_neurons else "output"
