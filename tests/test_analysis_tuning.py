@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpcspike.analysis import inverted_u
-from hpcspike.analysis.tuning import parabola_vertex
+from hpcspike.analysis.tuning import _optimum, parabola_vertex
 from tests.synthetic import Columns, synthetic_sweep
 
 TAU_SYN = (2.0, 5.0, 10.0, 30.0, 100.0, 200.0)
@@ -86,3 +86,11 @@ def test_a_plateau_of_two_has_its_vertex_between_them() -> None:
     place, value = parabola_vertex(np.array([0.0, 1.0, 2.0]), np.array([0.0, 1.0, 1.0]))
     assert place == pytest.approx(1.5)
     assert value == pytest.approx(1.125)
+
+
+def test_a_value_just_as_far_below_the_best_as_allowed_is_nearly_optimal() -> None:
+    tau = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
+    found = _optimum(tau, np.array([0.25, 0.5, 0.75, 1.0, 0.75, 0.25]), 0.25)
+    assert found[3:5] == (4.0, 16.0)
+    assert found[5:] == (0.75, 0.75)
+    assert _optimum(tau, np.array([0.25, 0.5, 0.75, 1.0, 0.5, 0.0]), 0.5)[3:5] == (2.0, 16.0)
