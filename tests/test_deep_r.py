@@ -60,3 +60,10 @@ def test_the_walk_has_twice_the_rate_times_the_temperature_as_variance() -> None
         before, before, jnp.ones((200, 100)), jax.random.key(1), rate=jnp.float32(0.02), l1=0.0, temperature=0.09
     )
     assert float((after - before).var()) == pytest.approx(2 * 0.02 * 0.09, rel=0.05)
+
+
+def test_excitation_and_inhibition_onto_a_neuron_have_the_same_sum_where_it_has_both() -> None:
+    sign = np.where(np.arange(40) < 30, 1.0, -1.0)
+    rng = np.random.default_rng(5)
+    strength, _ = sparse_start(rng, n_from=40, n_to=25, connectivity=0.5, sign=sign, recurrent=False)
+    np.testing.assert_allclose(strength[:30].sum(axis=0), strength[30:].sum(axis=0), rtol=1e-5)
