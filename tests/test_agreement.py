@@ -167,8 +167,10 @@ def test_a_rank_that_runs_something_else_ends_the_others_with_a_message(folder: 
         f"sys.exit(main({TRAIN!r}.split() if launched_rank() == 0 else {other!r}.split()))\n"
     )
     done = launch(2, "-c", code, folder=folder, timeout=60.0, HPCSPIKE_WAIT_SECONDS="2")
-    assert done.code == 2, done
-    assert done.err.count("rank 0: hpcspike: error: waited 2 s for the other ranks to start, and not all have") == 1
+    assert done.code != 0, done
+    if "prterun" not in done.out + done.err:  # Open MPI's launcher ends the other ranks itself, and says so
+        assert done.code == 2, done
+        assert done.err.count("rank 0: hpcspike: error: waited 2 s for the other ranks to start, and not all have") == 1
     assert not (folder / "out.zarr").exists()
 
 

@@ -91,10 +91,10 @@ def test_sample_neurons_go_from_the_best_to_the_worst_followed(network: xr.Datas
     titles = [one.get_title("left") for one in axes]
     assert titles[0] == "neuron 7, correlation 1.00"
     assert titles[1].startswith("neuron 19, ")  # second column, after the middle one
-    lines = {line.get_color(): line for line in axes[0].lines}
-    np.testing.assert_array_equal(lines[TARGET].get_ydata(), network["target"].values[0, 7])
-    np.testing.assert_array_equal(lines[RESPONSE].get_ydata(), network["response"].values[0, 0, 7])
-    np.testing.assert_array_equal(lines[GREY].get_ydata(), network["response"].values[0, 1, 7])
+    lines = {line.get_color(): line for line in axes[1].lines}
+    np.testing.assert_array_equal(lines[TARGET].get_ydata(), network["target"].values[0, 19])
+    np.testing.assert_array_equal(lines[RESPONSE].get_ydata(), network["response"].values[0, 0, 19])
+    np.testing.assert_array_equal(lines[GREY].get_ydata(), network["response"].values[0, 1, 19])
 
 
 def test_the_correlation_in_a_title_is_the_mean_over_single_trials(network: xr.Dataset) -> None:
@@ -289,6 +289,8 @@ def test_shares_of_networks_add_up_at_every_synaptic_time() -> None:
     assert bars["sampling error"] == pytest.approx([1.0, 0.0])
     assert bars["learned"] == pytest.approx([0.0, 2 / 3])
     assert bars["tracking error"] == pytest.approx([0.0, 1 / 3])
+    feet = [[bar.get_y() for bar in container] for container in axes.containers]  # learned, sampling, tracking
+    assert feet == [pytest.approx([0.0, 0.0]), pytest.approx([0.0, 2 / 3]), pytest.approx([1.0, 2 / 3])]
     colours = {
         words: to_hex(bars[0].get_facecolor()).upper()
         for bars, words in zip(*axes.get_legend_handles_labels(), strict=True)
@@ -353,7 +355,7 @@ def test_performance_falls_with_the_window_and_the_capacity_is_that_of_every_siz
     first, second, *maps = panels(figure)
     assert first.containers[0][0].get_ydata().tolist() == pytest.approx([0.9, 0.3, 0.3, 0.3])
     assert first.containers[1][0].get_ydata().tolist() == pytest.approx([0.9, 0.9, 0.3, 0.3])
-    thick = max((one[0] for one in second.containers), key=lambda line: line.get_linewidth())
+    (thick,) = [one[0] for one in second.containers if one[0].get_linewidth() == 2.0]
     assert thick.get_ydata().tolist() == pytest.approx([5.0, 10.0])
     assert np.asarray(maps[0].collections[0].get_array())[:, 1].tolist() == pytest.approx([0.9, 0.9, 0.3, 0.3])
 
@@ -498,10 +500,11 @@ def test_moduli_and_places_of_eigenvalues_are_those_before_and_after() -> None:
 
 def test_curves_of_a_study_go_through_the_mean_of_its_replicates() -> None:
     tree = synthetic_study(["drive"], replicates=2, probes=(), n_loops=3)
-    for replicate, values in enumerate(([0.1, 0.5, 0.6], [0.3, 0.6, 0.9])):
-        tree[f"/drive/{replicate}"]["curve_correlation"] = xr.DataArray(values, dims="loop")
+    for replicate, values in enumerate(([0.1, 0.5], [0.3, 0.6, 0.9])):
+        one = tree[f"/drive/{replicate}"].to_dataset().drop_dims("loop")
+        tree[f"/drive/{replicate}"] = xr.DataTree(one.assign(curve_correlation=("loop", values)))
     axes = panels(figures.study_curves(tree))[0]
-    assert axes.lines[2].get_ydata() == pytest.approx([0.2, 0.55, 0.75])
+    assert axes.lines[2].get_ydata() == pytest.approx([0.2, 0.55, 0.9])  # the first diverged in its third loop
     assert axes.lines[2].get_xdata().tolist() == [1, 2, 3]
     assert axes.get_title("left").endswith("correlation, plasticity on")
 
@@ -588,3 +591,15 @@ def test_the_numbers_of_a_study_alone_draw_what_needs_no_time_course() -> None:
     assert list(figures.figures_for(again)) == ["curves", "performance", "lesion"]
     first, second = (panels(figures.lesion_curves(one))[0].containers[0][0].get_ydata() for one in (tree, again))
     np.testing.assert_array_equal(first, second)
+
+
+def test_the_first_trial_of_an_example_is_strong_and_the_others_are_grey() -> None:
+    tree = synthetic_study(["drive"], replicates=1, probes=(), n_trials=2, before=False, during=False)
+    one = tree["/drive/0"]
+    response = one["response_after"].values.copy()
+    response[:, 1] += 3.0
+    one["response_after"] = one["response_after"].copy(data=response)
+    axes = panels(figures.example_traces(tree))[0]
+    drawn = {line.get_color(): np.asarray(line.get_ydata()) for line in axes.lines if len(line.get_ydata()) == 240}
+    np.testing.assert_array_equal(drawn[RESPONSE], response[0, 0, 0])
+    np.testing.assert_array_equal(drawn[GREY], response[0, 1, 0])

@@ -11,10 +11,12 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from matplotlib.colors import to_hex
 from synthetic import Columns, synthetic_sweep, synthetic_trained
 from synthetic_study import synthetic_study
 
@@ -265,6 +267,7 @@ def test_the_time_of_a_sweep_is_the_sum_over_its_networks_and_the_counts_are_of_
     )
     text = html.unescape(page_of_sweep(one, [], store="s.zarr"))
     assert "took 63 s by the clock" in text
+    assert re.search(r"<th[^>]*>(?:<[^>]*>)*\s*time \(s\)", text)
     assert "Of 4 networks: 1 learned (○), 2 limited by tracking error (□), 1 silent (–)." in text
 
 
@@ -284,6 +287,13 @@ def test_a_cell_of_the_map_says_the_mean_of_its_finished_networks_and_what_most_
     ):
         assert f'aria-label="{place}: mean correlation {mean}' in text
     assert "τc = 50 ms, τs = 20 ms: mean correlation 0.800, 2 networks, most of them learned" in text
+    # the scale of colours reaches from the lowest mean, -0.2, to 1
+    colours = {0.8: (0.8 + 0.2) / 1.2, -0.2: 0.0, 0.25: 0.45 / 1.2, 0.35: 0.55 / 1.2}
+    for mean, place in colours.items():
+        shade = to_hex(matplotlib.colormaps["viridis"](place))
+        assert re.search(f"background:{shade};[^>]*><a [^>]*mean correlation {number(mean)}".replace("-", "."), text), (
+            mean
+        )
     cells = re.findall(r">\s*(−?0\.\d\d)\s*<", text)
     assert cells[:4] == ["−0.20", "0.25", "0.35", "0.80"]
 
@@ -317,6 +327,9 @@ def test_a_study_has_a_page_with_every_variant() -> None:
     numbers = table_of(tree)
     page = audited(page_of_study(tree, numbers, []))
     assert [row[0] for row in page.rows_of("variants")] == [str(name) for name in numbers["variant"].values]
+    # 0.9 - 0.01 replicate, and 0.02 less in the second variant: means over two replicates
+    values = [row for row in page.values["variants"] if row]
+    assert [float(row[1]) for row in values] == pytest.approx([0.895, 0.875])
 
 
 def test_the_page_of_claims_holds_the_rows_of_the_table() -> None:

@@ -99,7 +99,8 @@ def _index_curves(axes: Axes, result: xr.Dataset, wanted: float | None) -> None:
     axes.set_xlabel(label("tau_syn_ms"))
     axes.set_ylabel("spectral index")
     low, high = axes.get_ylim()
-    axes.set_ylim(min(low, -0.1), max(high, 0.1))
+    low, high = min(low, -0.1), max(high, 0.1)
+    axes.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))  # room for the words
     axes.text(0.99, 0.98, "too much fast power: sampling", transform=axes.transAxes, ha="right", va="top", fontsize=8)
     axes.text(0.02, 0.02, "too little: tracking", transform=axes.transAxes, ha="left", va="bottom", fontsize=8)
     if axes.get_legend_handles_labels()[1]:
