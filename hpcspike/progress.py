@@ -18,9 +18,10 @@ NOTEBOOK_SECONDS = 0.1
 
 
 def describe(row: dict[str, float]) -> str:
-    """One row of the learning curve in words; what a learner does not have is left out."""
+    """One row of the learning curve in words; what was not measured is left out."""
     score = "correlation" if "correlation" in row else "score"
     forms = {score: f"{score} {{:.3f}}", "rate": "rate {:5.1f} Hz", "weight_change": "weight change {:.2g}"}
+    forms["test_correlation"] = "test {:.3f}"
     parts = [form.format(row[name]) for name, form in forms.items() if not math.isnan(row.get(name, math.nan))]
     return "  ".join([*parts, f"{row['seconds']:.2f} s"])
 

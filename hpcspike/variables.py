@@ -115,6 +115,13 @@ POINT_RESULTS = {
     ),
 }
 
+TESTED_RESULTS = {
+    "curve_test_correlation": Variable(
+        ("point", "loop"), "float64", "1", "correlation in a test after the loop, plasticity off; NaN: no test"
+    ),
+}
+"""Further results, of sweeps with tests in training (``measures.test_every_loops``) only."""
+
 RECORDED_RESULTS = (
     "n_recorded",
     "correlation_recorded",

@@ -42,13 +42,22 @@ class Request(NamedTuple):
 
 
 def experiment_of(request: Request) -> Experiment:
-    """Two target sets on a number of neurons that no small number of ranks divides."""
+    """Two target sets on a number of neurons that no small number of ranks divides; rates with tests in training."""
+    rate = request.variable == "rate"
     return experiment(
         network={"n_neurons": 29},
         neuron={"bias": 0.5},
         connectivity={"kind": "gaussian", "probability": 0.4, "sigma": 2.0, "zero_row_sum": True},
         targets={"kind": "sine", "duration_ms": 60.0, "n_sets": 2},
-        training={"n_loops": request.n_loops, "update_interval_ms": 4.0, "variable": request.variable},
+        protocol={"free_run_ms": 20.0, "test_free_run_ms": 20.0, "start": "random" if rate else "running"},
+        training={
+            "n_loops": request.n_loops,
+            "update_interval_ms": 4.0,
+            "variable": request.variable,
+            "keep": "best" if rate else "last",
+        },
+        trial_noise={"standard_deviation": 0.2 if rate else 0.0},
+        measures={"n_test_trials": 2, "n_clamped_trials": 2, "test_every_loops": 1 if rate else None},
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 from hpcspike.analysis import capacity
-from hpcspike.analysis.limits_fit import line_fits
+from hpcspike.analysis.limits_fit import line_fits, longest_learned
 from hpcspike.errors import DataError
 from tests.synthetic import Columns, synthetic_sweep
 
@@ -227,3 +227,14 @@ def test_cells_that_a_sweep_leaves_empty_do_not_hide_its_replicates() -> None:
         for k in (1, 2, 3)
     ]
     assert capacity(xr.concat(blocks, "point"), n_bootstrap=5).attrs["interval"] == "replicates"
+
+
+def test_a_correlation_at_the_threshold_is_learned() -> None:
+    mean = np.array([[0.9, 0.7, 0.5], [0.7, 0.6, 0.2]])
+    longest, censoring, _ = longest_learned(
+        mean, np.array([1.0, 3.0, 4.0]), 0.7, non_monotone="largest", interpolate=False
+    )
+    assert longest.tolist() == [3.0, 1.0]
+    assert censoring.tolist() == [0, 0]
+    between = longest_learned(mean, np.array([1.0, 3.0, 4.0]), 0.65, non_monotone="largest", interpolate=True)[0]
+    np.testing.assert_allclose(between, [3.0 + 0.05 / 0.2, 1.0 + 2.0 * 0.5])

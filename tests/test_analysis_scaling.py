@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from hpcspike.analysis import analyses_for, collapse
-from hpcspike.analysis.scaling import falling_fit, held_out_intervals
+from hpcspike.analysis.scaling import _in_regime, falling_fit, held_out_intervals
 from hpcspike.errors import DataError
 from tests.synthetic import synthetic_sweep
 
@@ -142,3 +144,16 @@ def test_networks_that_diverged_are_not_redrawn() -> None:
     scaled, _ = held_out_intervals(sweep, n_bootstrap=100)
     assert scaled.n == int((sweep["diverged_loop"] < 0).sum())
     assert np.isfinite([scaled.low, scaled.high]).all()
+
+
+def test_scaling_variables_and_their_controls_are_those_of_the_regime() -> None:
+    axes = {"tau_syn_ms": np.array([4.0, 16.0, 100.0]), "n_neurons": np.array([25.0, 100.0])}
+    grid = SimpleNamespace(axes={**axes, "tau_corr_ms": np.array([8.0, 32.0])})
+    inside, (scaled, alone) = _in_regime(grid, "sampling", 4.0, 16.0)  # type: ignore[arg-type]
+    assert inside.tolist() == [True, True, False]
+    np.testing.assert_allclose(scaled, [[0.1, 0.05], [0.05, 0.025]])
+    np.testing.assert_allclose(alone, [[0.5, 0.25], [0.5, 0.25]])
+    inside, (scaled, alone) = _in_regime(grid, "tracking", 16.0, 100.0)  # type: ignore[arg-type]
+    assert inside.tolist() == [False, True, True]
+    np.testing.assert_allclose(scaled, [[2.0, 12.5], [0.5, 3.125]])
+    np.testing.assert_allclose(alone, [[16.0, 100.0], [16.0, 100.0]])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpcspike.analysis import inverted_u
-from hpcspike.analysis.tuning import parabola_vertex
+from hpcspike.analysis.tuning import _optimum, parabola_vertex
 from tests.synthetic import Columns, synthetic_sweep
 
 TAU_SYN = (2.0, 5.0, 10.0, 30.0, 100.0, 200.0)
@@ -39,9 +39,9 @@ def test_an_optimum_outside_the_grid_is_flagged_and_not_extrapolated(best_tau: f
 
 
 def test_rise_and_fall_are_measured_from_the_ends_of_the_curve() -> None:
-    found = inverted_u(synthetic_sweep(tau_syn_ms=TAU_SYN, correlation=peaked(20.0)))
-    assert found["rise"].item() == pytest.approx(0.15 * np.log(10.0) ** 2)
-    assert found["fall"].item() == pytest.approx(0.15 * np.log(10.0) ** 2)
+    found = inverted_u(synthetic_sweep(tau_syn_ms=TAU_SYN, correlation=peaked(10.0)))
+    assert found["rise"].item() == pytest.approx(0.15 * np.log(5.0) ** 2)
+    assert found["fall"].item() == pytest.approx(0.15 * np.log(20.0) ** 2)
 
 
 def test_the_nearly_optimal_range_reaches_as_far_as_the_tolerance_allows() -> None:
@@ -86,3 +86,11 @@ def test_a_plateau_of_two_has_its_vertex_between_them() -> None:
     place, value = parabola_vertex(np.array([0.0, 1.0, 2.0]), np.array([0.0, 1.0, 1.0]))
     assert place == pytest.approx(1.5)
     assert value == pytest.approx(1.125)
+
+
+def test_a_value_just_as_far_below_the_best_as_allowed_is_nearly_optimal() -> None:
+    tau = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
+    found = _optimum(tau, np.array([0.25, 0.5, 0.75, 1.0, 0.75, 0.25]), 0.25)
+    assert found[3:5] == (4.0, 16.0)
+    assert found[5:] == (0.75, 0.75)
+    assert _optimum(tau, np.array([0.25, 0.5, 0.75, 1.0, 0.5, 0.0]), 0.5)[3:5] == (2.0, 16.0)

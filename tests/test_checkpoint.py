@@ -16,7 +16,7 @@ from hpcspike.engine.checkpoint import Checkpoints
 from hpcspike.engine.checkpoint_identity import identify
 from hpcspike.engine.trainer import WINDOW, Trainer
 from hpcspike.rls.packing_kernels import pack_triangles, unpack_triangles
-from hpcspike.spec.experiment import LifNeuron, Synapse, Training
+from hpcspike.spec.experiment import LifNeuron, Protocol, Synapse, Training
 from tests.checkpoint_cases import LOOP_STEPS, N, changed
 from tests.small_networks import problem
 
@@ -58,6 +58,7 @@ def bits(trainer: Trainer, *, covariance: bool = False) -> dict[str, Any]:
     return found | numbers
 
 
+RANDOM_STARTS = Protocol(free_run_ms=30.0, test_free_run_ms=30.0, start="random")
 LIF = LifNeuron(model="lif", bias=1.2, refractory_ms=3.0)
 KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "blocked": ({}, {}),
@@ -65,6 +66,7 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "blocked, rate, late weights": ({"variable": "rate"}, {"late": True, "n_sets": 2}),
     "blocked, rate, float32": ({"variable": "rate", "dtype": "float32"}, {}),
     "blocked, started anew": ({"dtype": "float32", "ridge": 1e-9}, {}),
+    "blocked, random starts": ({}, {"n_sets": 2, "protocol": RANDOM_STARTS}),
     "blocked, integrate and fire": ({"dtype": "float32"}, {"neuron": LIF}),
     "textbook, late weights": ({"algorithm": "textbook"}, {"late": True, "n_sets": 2}),
     "textbook, float32": ({"algorithm": "textbook", "dtype": "float32"}, {}),

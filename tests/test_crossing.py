@@ -65,3 +65,32 @@ def test_a_tau_s_at_which_every_network_diverged_hides_no_optimum() -> None:
     holed = whole.copy(deep=True)
     holed["correlation"][whole["tau_syn_ms"].values == TAU_SYN[-1]] = np.nan
     np.testing.assert_array_equal(crossings(holed, "optimum").tau_syn_ms, crossings(whole, "optimum").tau_syn_ms)
+
+
+@pytest.mark.parametrize(
+    ("values", "at"),
+    [
+        ([1.0, -1.0, 2.0, 1.0, 3.0, -1.0, -2.0], np.log(50.0) + 0.75 * np.log(2.0)),  # falls twice: the last counts
+        ([1.0, 0.0, -1.0, -1.0, -1.0, -1.0, -1.0], np.log(5.0)),
+        ([-1.0, -1.0, 1.0, 2.0, 3.0, 4.0, 4.0], np.nan),
+    ],
+)
+def test_the_balance_is_the_last_fall_through_zero(values: list[float], at: float) -> None:
+    data = sweep([500], [100.0])
+    by_tau = dict(zip(TAU_SYN, values, strict=True))
+    data["spectral_index"][:] = [by_tau[tau] for tau in data["tau_syn_ms"].values.tolist()]
+    if np.isnan(at):
+        with pytest.raises(DataError, match="widen the range"):
+            crossings(data)
+    else:
+        assert np.log(crossings(data).tau_syn_ms).tolist() == pytest.approx([at])
+
+
+def test_errors_of_a_law_are_in_decades_and_held_out_ones_know_nothing_of_their_cell() -> None:
+    found = Crossing(np.array([100.0, 100.0, 800.0]), np.array([10.0, 10.0, 10.0]), np.array([1.0, 10.0, 100.0]))
+    law = fit_law(found, (0.0, 0.0))  # the geometric mean, 10
+    assert law.prefactor == pytest.approx(10.0)
+    assert law.error == pytest.approx(np.sqrt(2 / 3))
+    assert law.held_out == pytest.approx(np.sqrt((1.5**2 + 0.0 + 1.5**2) / 3))
+    scaled = fit_law(found, (1.0, -1.0))
+    assert scaled.prefactor == pytest.approx((1.0 * 10.0 * 100.0 * 100.0 * 100.0 * 800.0) ** (1 / 3) / 10.0)

@@ -11,8 +11,8 @@ import pytest
 import xarray as xr
 
 import hpcspike
+from hpcspike.correlation import pearson
 from hpcspike.identity import experiment_hash
-from hpcspike.measures.correlation import pearson
 from hpcspike.runs.point import run_point
 from hpcspike.runs.run import RECORDED_TRIALS
 from hpcspike.spec.experiment import Experiment

@@ -219,6 +219,27 @@ def test_learning_curves_are_means_with_their_standard_deviation_and_name_their_
     assert [text.get_text() for text in figure.legends[0].get_texts()][1] == r"$\tau_s$ = 20 ms"
 
 
+def test_tests_in_training_are_drawn_dashed_with_the_correlation_alone() -> None:
+    trained = synthetic_trained(n_neurons=2, n_sets=2, n_trials=1, n_loops=2, duration_ms=20)
+    trained["curve_test_correlation"] = ("loop", np.array([np.nan, 0.3, np.nan, 0.4]))
+    correlation, rate, _ = panels(figures.training_curves(trained))
+    assert xy(correlation.lines[2]) == ([2, 4], [0.3, 0.4])
+    assert correlation.lines[2].get_linestyle() == "--"
+    assert correlation.get_title("left").endswith("(dashed: tests, plasticity off)")
+    assert len(rate.lines) == 2
+    sweep = synthetic_sweep(tau_syn_ms=(10.0, 20.0), tau_corr_ms=(100.0,), n_loops=3)
+    tests = np.full((sweep.sizes["point"], 3), np.nan)
+    tests[:, [0, 2]] = [0.2, 0.6]
+    sweep["curve_test_correlation"] = (("point", "loop"), tests)
+    correlation, rate, _ = panels(figures.learning_curves(sweep))
+    assert [line.get_linestyle() for line in correlation.lines] == ["-", "--", "-", "--"]
+    loop, mean = xy(correlation.lines[3])
+    assert (loop, mean) == ([1, 3], pytest.approx([0.2, 0.6]))
+    assert len(rate.lines) == 2
+    sweep["curve_test_correlation"] = (("point", "loop"), np.full_like(tests, np.nan))
+    assert "dashed" not in panels(figures.learning_curves(sweep))[0].get_title("left")
+
+
 def test_exemplary_curves_are_of_the_chosen_networks_with_their_tested_correlation() -> None:
     sweep = synthetic_sweep(tau_syn_ms=(10.0, 20.0), n_loops=3, shuffle=False)
     figure = exemplary_curves(sweep, {"best": 4, "worst": 1})

@@ -243,3 +243,24 @@ def test_a_killed_writer_leaves_what_the_next_one_removes(tmp_path: Path) -> Non
         claim(path)
         release(path)
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_contents_are_on_the_disk_before_they_have_their_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    unfinished, path = tmp_path / "unfinished", tmp_path / "whole"
+    if kind == "file":
+        unfinished.write_text("a")
+    else:
+        (unfinished / "inner").mkdir(parents=True)
+        (unfinished / "inner" / "a").write_text("a")
+    order: list[tuple[str, str]] = []
+    replace = os.replace
+    monkeypatch.setattr("hpcspike.files._sync", lambda flushed: order.append(("flush", flushed.name)))
+    monkeypatch.setattr(os, "replace", lambda *paths: order.append(("rename", paths[1].name)) or replace(*paths))
+    put_in_place(unfinished, path)
+    inside = {("flush", "unfinished")} | ({("flush", "a"), ("flush", "inner")} if kind == "folder" else set())
+    assert set(order[:-2]) == inside
+    assert order[-2:] == [("rename", "whole"), ("flush", tmp_path.name)]
+    assert path.exists()

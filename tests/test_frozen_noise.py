@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import hpcspike
+from hpcspike.correlation import pearson
 from hpcspike.engine.checkpoint import Checkpoints
 from hpcspike.engine.simulation import Simulation
 from hpcspike.errors import DataError, Interrupted, StoreError
 from hpcspike.measures.clamped import can_be_clamped
-from hpcspike.measures.correlation import pearson
 from hpcspike.model.build import build_problem, frozen_noise
 from hpcspike.model.problem import Problem
 from hpcspike.spec.experiment import LifNeuron, Neuron, TanhNeuron, ThetaNeuron, Training

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import hpcspike
+from hpcspike.correlation import pearson
 from hpcspike.engine.simulation import Simulation
 from hpcspike.errors import SpecError
-from hpcspike.measures.correlation import pearson
 from hpcspike.model.neurons import IZHIKEVICH_TYPES, initial_state, parameters
 from hpcspike.model.problem import Problem
 from hpcspike.rls import reference

@@ -13,6 +13,7 @@ from hpcspike.errors import Interrupted, SpecError
 from hpcspike.learners.ebn import EbnLearner
 from hpcspike.learners.ebn_alemi import AlemiLearner
 from hpcspike.learners.ebn_bourdoukan import BourdoukanLearner
+from hpcspike.learners.ebn_kernels import run_ebn
 from hpcspike.learners.embedding import fourier_embedding
 from hpcspike.learners.passes import Budget
 from hpcspike.learners.tasks import assess, oscillator_task, recall_task
@@ -150,3 +151,97 @@ def test_recall_through_the_embedding_reports_the_teacher_and_stays_below_it() -
     assert learner.embedding is not None
     recalled = assess(learner, task, trials=2).score.mean()
     assert untrained < 0.4 < 0.6 < recalled < learner.embedding.fit.mean()
+
+
+# ---- arithmetic of two neurons ---------------------------------------------------------------------------------------
+
+
+def _two_neurons(learner: EbnLearner, **task: Any) -> EbnLearner:
+    learner.build(oscillator_task(duration_ms=50.0, **task), n_neurons=2, seed=1)
+    learner.F = np.array([[1.0, 2.0], [3.0, -1.0]])
+    return learner
+
+
+def test_the_best_fast_weights_are_minus_products_of_decoders_and_the_cost() -> None:
+    learner = _two_neurons(BourdoukanLearner({**BOURDOUKAN, "weight_norm": 0.5, "cost": 2.0}))
+    assert isinstance(learner, BourdoukanLearner)
+    assert learner.cost == 0.5  # 2 |F|^2
+    np.testing.assert_array_equal(learner.best_fast, [[-5.5, -1.0], [-1.0, -10.5]])
+    learner.W = learner.best_fast + np.array([[3.0, 0.0], [4.0, 0.0]])
+    assert learner.fast_distance() == pytest.approx(5.0 / np.sqrt(5.5**2 + 2.0 + 10.5**2))
+
+
+@pytest.mark.parametrize("learner", [AlemiLearner({**BISTABLE, "cost": 3.0, "linear_cost": 0.5}), BourdoukanLearner()])
+def test_thresholds_are_half_of_what_a_spike_costs(learner: EbnLearner) -> None:
+    learner.build(oscillator_task(duration_ms=50.0), n_neurons=3, seed=1)
+    lengths = (learner.F**2).sum(axis=1)
+    if isinstance(learner, AlemiLearner):
+        square = 2 * BISTABLE["decoder_scale"] ** 2
+        np.testing.assert_allclose(learner.threshold, (lengths + 3.5 * square) / 2)
+        np.testing.assert_allclose(learner.W, -(learner.F @ learner.F.T) - 3.0 * square * np.eye(3))
+    else:
+        np.testing.assert_allclose(learner.threshold, (lengths + learner.cost) / 2)
+
+
+def test_the_decoded_matrix_is_that_of_slow_weights_less_the_decay(monkeypatch: pytest.MonkeyPatch) -> None:
+    learner = _two_neurons(AlemiLearner({**BISTABLE, "decay_per_s": 20.0}))
+    slow = np.array([[3.0, 7.0], [-2.0, 5.0]])
+
+    def run(command: np.ndarray, *, phase: int, index: int) -> Any:
+        states = np.random.default_rng(index).standard_normal((40, 2))
+        fed = np.zeros_like(states)
+        fed[1:] = states[:-1] @ slow.T  # what a step feeds back is of the state before it
+        return states, fed, None, None
+
+    monkeypatch.setattr(learner, "_alone", run)
+    np.testing.assert_allclose(learner.decoded_matrix(), [[-17.0, 7.0], [-2.0, -15.0]], atol=1e-12)
+
+
+def test_rates_count_the_spikes_of_the_whole_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = validate_experiment(
+        {"network": {"n_neurons": 8}, "targets": {"kind": "ou", "duration_ms": 150.0}, "stimulus": {"duration_ms": 50}}
+    )
+    learner = AlemiLearner({"kind": "ebn_alemi", "passes": 2, "step_ms": 0.5})
+    learner.build(recall_task(experiment), n_neurons=8, seed=1)
+    original, steps = learner._run, []
+
+    def run(command: np.ndarray, **options: Any) -> Any:
+        found = original(command, **options)
+        steps.append(found[2])
+        return found
+
+    monkeypatch.setattr(learner, "_run", run)
+    row = learner.advance(0)
+    assert (steps[0] < 100).any()  # in the cue, too
+    assert row["simulated_seconds"] == pytest.approx(0.2)
+    assert row["rate_hz"] == pytest.approx(len(steps[0]) / 8 / 0.2)
+
+
+def test_slow_weights_take_no_part_while_fast_ones_are_learned() -> None:
+    learner, _ = _small("bourdoukan")
+    assert isinstance(learner, BourdoukanLearner)
+    without = learner.follow(phase=0, index=0)
+    slow = np.random.default_rng(0).standard_normal(learner.G.shape)
+    learner.G = slow.copy()
+    assert learner.follow(phase=0, index=0) == without
+    assert without["simulated_seconds"] == pytest.approx(0.3)
+    np.testing.assert_array_equal(learner.G, slow)
+
+
+def test_noise_of_voltages_adds_up_to_the_same_spread_at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[np.ndarray] = []
+
+    def watch(*arguments: Any) -> Any:
+        seen.append(arguments[12])
+        return run_ebn(*arguments)
+
+    monkeypatch.setattr("hpcspike.learners.ebn.run_ebn", watch)
+    for step_ms in (0.1, 0.5, 0.1):
+        learner = AlemiLearner({**BISTABLE, "step_ms": step_ms, "voltage_noise": 0.3})
+        learner.build(oscillator_task(duration_ms=200.0), n_neurons=20, seed=1)
+        noise = 0.0 if len(seen) == 2 else 0.4
+        learner.rollout(learner.task.sample("test", 0).stimulus, noise=noise)
+        level = np.hypot(noise, 0.3) * learner.threshold.mean()
+        seconds = len(seen[-1]) * step_ms / 1000
+        assert seconds == pytest.approx(0.2)
+        assert (seen[-1] ** 2).sum() / 20 == pytest.approx(level**2 * seconds, rel=0.1)

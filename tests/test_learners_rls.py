@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hpcspike.engine.simulation import Simulation
 from hpcspike.engine.training import train
 from hpcspike.errors import SpecError
 from hpcspike.learners.passes import Budget
@@ -114,3 +115,35 @@ def test_new_targets_in_every_trial_are_not_applicable() -> None:
     task = replace(recall_task(_experiment()), n_trials=None)
     with pytest.raises(SpecError, match="not applicable to learner rls"):
         RlsLearner(_experiment()).build(task, n_neurons=N, seed=1)
+
+
+def test_every_phase_and_trial_begins_at_phases_of_its_own() -> None:
+    learner, task = _fitted(_experiment(), passes=1)
+    first = [learner.rollout(task.sample(phase, index).stimulus).prediction
+             for phase in ("train", "tune", "test") for index in (0, 1)]  # fmt: skip
+    assert len({one.tobytes() for one in first}) == 6
+    evoked = learner.trained.evoke(0, 2)
+    for index in (0, 1):
+        np.testing.assert_allclose(first[4 + index], evoked.drive[index].T, rtol=1e-12, atol=1e-13)
+
+
+def test_noise_adds_up_to_the_same_spread_at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[np.ndarray] = []
+    original = Simulation.run_interval
+
+    def watch(self: Simulation, length: int, external: Any, **options: Any) -> Any:
+        seen.append(options["noise"])
+        return original(self, length, external, **options)
+
+    for step_ms in (0.1, 0.5):
+        document = _experiment().model_dump(mode="json")
+        document["neuron"] |= {"step_ms": step_ms, "tau_ms": 20.0}
+        learner, task = _fitted(validate_experiment(document), passes=1)
+        monkeypatch.setattr(Simulation, "run_interval", watch)
+        seen.clear()
+        learner.rollout(task.sample("test", 0).stimulus, noise=3.0)
+        monkeypatch.undo()
+        added = np.concatenate(seen)
+        # tau dv = ... + noise tau dW: what one step adds to v is noise sqrt(dt), dt in s
+        assert len(added) * step_ms == pytest.approx(450.0)
+        assert (step_ms / 20.0 * added).var() == pytest.approx(9.0 * step_ms / 1000, rel=0.1)

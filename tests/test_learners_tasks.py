@@ -155,3 +155,17 @@ def test_trials_with_fewer_spikes_lose_their_last_and_silent_ones_none() -> None
     learner = _Noted(task, 40, counts=(7, 2, 0))
     tasks.robustness(learner, task, n_neurons=40, fractions=(0.0,), trials=3)  # type: ignore[arg-type]
     assert [which for _, which in learner.asked[-3:]] == [3, 1, None]
+
+
+@pytest.mark.parametrize(
+    ("task", "state", "velocity"),
+    [
+        (tasks.oscillator_task(), [1.0, 2.0], [-26.0, 8.0]),
+        (tasks.pushed_oscillator_task(), [1.0, 2.0], [-51.0, 3.0]),
+        (tasks.bistable_task(), [0.25], [0.75]),
+        (tasks.pendulum_task(), [np.pi / 6, 0.4], [2.0, -3.3]),
+    ],
+)
+def test_systems_move_as_their_equations_say(task: Task, state: list[float], velocity: list[float]) -> None:
+    assert task.teacher is not None
+    np.testing.assert_allclose(task.teacher.velocity(np.array(state)), velocity)

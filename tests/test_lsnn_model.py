@@ -106,3 +106,13 @@ def test_a_refractory_neuron_passes_no_gradient_from_its_spike() -> None:
 def test_rate_penalty_counts_spikes_per_ms() -> None:
     spikes = jnp.zeros((100, 1, 2)).at[:5, :, 0].set(1.0)
     assert float(rate_penalty(spikes, step_ms=1.0, wanted_hz=10.0)) == pytest.approx(0.04**2 + 0.01**2)
+
+
+def test_rates_are_of_time_whatever_the_step() -> None:
+    spikes = jnp.zeros((100, 1, 2)).at[:5, :, 0].set(1.0)  # 5 in 200 ms
+    assert float(rate_penalty(spikes, step_ms=2.0, wanted_hz=10.0)) == pytest.approx(0.015**2 + 0.01**2)
+
+
+def test_decays_are_of_time_whatever_the_step() -> None:
+    cell = make_cell(beta=np.zeros(1), step_ms=2.0, tau_ms=20.0, tau_adaptation_ms=500.0, tau_readout_ms=40.0)
+    assert (cell.alpha, cell.rho, cell.kappa) == pytest.approx((np.exp(-0.1), np.exp(-0.004), np.exp(-0.05)))

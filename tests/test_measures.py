@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hpcspike
+from hpcspike.correlation import centred, pearson
 from hpcspike.measures.clamped import clamped_split
-from hpcspike.measures.correlation import centred, pearson
 from hpcspike.measures.evaluation import evaluate
 from hpcspike.measures.spectrum import band_powers, fast_share, spectral_index
 from hpcspike.measures.status import classify

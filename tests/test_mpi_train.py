@@ -77,10 +77,18 @@ RANKS = {2: CASES, 3: [("drive", 2), ("rate", 1)], 4: [("drive", 1), ("rate", 2)
 FIRST = "2-drive-1.zarr"
 
 
+FURTHER = {
+    "drive": "",
+    "rate": "--set protocol.start=random --set training.n_loops=3 --set training.keep=best "
+    "--set measures.test_every_loops=2 --set trial_noise.standard_deviation=0.2",
+}
+"""More to set of a case, by trained variable."""
+
+
 def lines(cases: list[tuple[str, int]], name: str) -> list[str]:
     return [
-        f"train spread.yaml --set training.variable={variable} --threads {threads} "
-        f"--out {name}-{variable}-{threads}.zarr"
+        f"train spread.yaml --set training.variable={variable} {FURTHER[variable]} "
+        f"--threads {threads} --out {name}-{variable}-{threads}.zarr"
         for variable, threads in cases
     ]
 

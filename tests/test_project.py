@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 (_COMMANDS,) = (action for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction))
 VERBS = list(_COMMANDS.choices)
 CONFIGS = sorted((ROOT / "cluster" / "config").glob("*.yaml"))
-REGISTRIES = ["POINT_PARAMETERS", "POINT_RESULTS", "POINT_PROVENANCE"]
+REGISTRIES = ["POINT_PARAMETERS", "POINT_RESULTS", "TESTED_RESULTS", "POINT_PROVENANCE"]
 TOP_LEVEL = {
     *("pyproject.toml", "README.md", "Snakefile", "hpcspike", "cluster", "tests", "results"),
     *("LICENSE", "CHANGELOG.md", "CITATION.cff", ".gitignore", ".ci", ".github", ".pre-commit-config.yaml"),

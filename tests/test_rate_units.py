@@ -10,12 +10,12 @@ import pytest
 import yaml
 
 import hpcspike
+from hpcspike.correlation import pearson
 from hpcspike.engine.checkpoint import Checkpoints
 from hpcspike.engine.rate_simulation import RateSimulation, make_simulation
 from hpcspike.engine.simulation import Simulation
 from hpcspike.engine.trainer import Trainer
 from hpcspike.errors import Interrupted, SpecError
-from hpcspike.measures.correlation import pearson
 from hpcspike.model.problem import Problem
 from hpcspike.rls import reference
 from hpcspike.spec.experiment import Synapse, TanhNeuron, Training

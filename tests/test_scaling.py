@@ -40,3 +40,10 @@ def test_plan_shows_the_prediction_for_ranks(capsys: pytest.CaptureFixture[str])
     printed = capsys.readouterr().out
     for words in ("64: about", "exchange", "checkpoint"):
         assert words in printed
+
+
+def test_as_many_spikes_are_delivered_whatever_the_step(benchmark: Experiment) -> None:
+    document = benchmark.model_dump(mode="json")
+    document["neuron"]["step_ms"] = benchmark.neuron.step_ms / 2
+    finer = Experiment.model_validate(document)
+    assert loop_time(finer, 2).deliver == pytest.approx(loop_time(benchmark, 2).deliver)

@@ -236,7 +236,9 @@ def test_an_excluded_synapse_stays_out_of_a_matrix_that_is_started_anew() -> Non
         trainer.advance()
     rls = trainer.rls
     assert isinstance(rls, SignedRls)
-    restarted = np.flatnonzero(rls.engine.health().restarts)  # type: ignore[attr-defined]
+    health = rls.engine.health()  # type: ignore[attr-defined]
+    np.testing.assert_allclose(health.ridge, 1e-9 * 10.0**health.restarts, rtol=1e-12)
+    restarted = np.flatnonzero(health.restarts)
     start = trainer.problem.plastic.start
     seen = 0
     for row in map(int, restarted):
@@ -312,6 +314,22 @@ def test_scratch_arrays_may_hold_anything() -> None:
 
 
 def test_shares_of_excluded_synapses_after_every_loop() -> None:
+    trained = hpcspike.train(problem(20, seed=1), training(RULES[0], n_loops=3))
+    rls = trained.rls
+    assert isinstance(rls, SignedRls)
+    rls.excluded_at[:] = -1
+    rls.excluded_at[[3, 5, 7, 9, 11, 2]] = [0, 49, 50, 99, 149, 1]
+    n = len(rls.excluded_at)
+    initial, weight = trained.problem.plastic.weight, trained.simulation.weight
+    initial[:4] = 0.0  # had no sign
+    weight[:] = initial
+    weight[:7] = [1.0, -1.0, 2.0, 0.0, *-initial[4:7]]
+    found = signs(trained)
+    np.testing.assert_allclose(found.excluded, [3 / n, 5 / n, 6 / n])
+    assert found.flipped == pytest.approx(3 / (n - 4))
+
+
+def test_shares_of_excluded_synapses_only_grow() -> None:
     trained = hpcspike.train(problem(20, seed=1), training(RULES[0], n_loops=3))
     found = signs(trained)
     rls = trained.rls

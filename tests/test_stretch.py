@@ -12,7 +12,7 @@ from hpcspike.engine import stretch
 from hpcspike.engine.trainer import CHUNK_STEPS, WINDOW, Trainer
 from hpcspike.model.build import build_problem
 from hpcspike.model.problem import Problem
-from hpcspike.spec.experiment import Experiment, IzhikevichNeuron, LifNeuron, Synapse, TanhNeuron, Training
+from hpcspike.spec.experiment import Experiment, IzhikevichNeuron, LifNeuron, Protocol, Synapse, TanhNeuron, Training
 from tests.small_networks import arrays, experiment, problem
 
 N = 23
@@ -60,6 +60,7 @@ def assert_equal_bits(one: Trainer, other: Trainer) -> None:
         ({"variable": "rate", "dtype": "float32"}, {}),
         ({}, {"synapse": Synapse(tau_syn_ms=20.0, weight_acts="at_spikes"), "fixed": 0.3}),
         ({}, {"neuron": LifNeuron(model="lif", bias=1.5)}),
+        ({}, {"protocol": Protocol(free_run_ms=0.0, start="random")}),
         ({"dtype": "float32"}, {"neuron": IzhikevichNeuron(model="izhikevich", bias=8.0)}),
     ],
     ids=str,

@@ -11,9 +11,11 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import xarray as xr
 import zarr
@@ -29,8 +31,10 @@ from hpcspike.sweep.growth import ensure_store
 from hpcspike.sweep.layout import with_every_chunk
 from hpcspike.sweep.reading import open_sweep
 from hpcspike.sweep.records import batch_lock
+from hpcspike.sweep.status import _end as predicted_end
 from hpcspike.sweep.status import sweep_status
 from hpcspike.sweep.store import open_store
+from hpcspike.variables import STATUS
 
 
 @pytest.fixture
@@ -252,3 +256,41 @@ def test_a_scheduler_that_does_not_answer_is_said(
     assert main(["analyse", str(path), "--out", out, "--scheduler", "no such address"]) == 2
     assert "--scheduler no such address: no dask scheduler answers there" in capsys.readouterr().err
     assert not Path(out).exists()
+
+
+def test_a_sweep_ends_no_sooner_than_its_longest_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hpcspike.sweep.status.time", SimpleNamespace(time=lambda: 5000.0))
+    two = np.array([100.0, 1.0])
+    assert predicted_end(two, np.array([1, 1]), 2) == 5100.0
+    assert predicted_end(two, np.array([4, 1]), 5) == 5025.0
+    assert predicted_end(two, np.array([1, 1]), 1) == 5101.0
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_time_that_several_ranks_took_counts_for_each_of_them(tmp_path: Path, ranks: int) -> None:
+    columns = {
+        "predicted_seconds": [10.0, 10.0, 10.0, 10.0], "wall_seconds": [30.0, 30.0, 900.0, 900.0],
+        "n_ranks": [ranks] * 4, "status": [0, 1, STATUS.index("diverged"), 0], "done": [1, 1, 1, 0],
+    }  # fmt: skip
+    (tmp_path / "done" / "c" / "0").mkdir(parents=True)
+    store = SimpleNamespace(
+        path=tmp_path, inventory=None, chunk=4, n_rows=4, read=lambda name, rows: np.array(columns[name])[rows]
+    )
+    assert calibration(store)(np.array([1.0, 50.0])).tolist() == pytest.approx([3.0 * ranks] * 2)  # type: ignore[arg-type]
+
+
+def test_the_time_limit_of_a_batch_counts_from_the_start_of_the_program(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+
+    def run(*_: Any, saving: Any, **others: Any) -> SimpleNamespace:
+        given.append(saving)
+        return SimpleNamespace(batch=2, computed=0, already_done=0)
+
+    monkeypatch.setattr("hpcspike.sweep.batch.run_batch", run)
+    monkeypatch.setattr(psutil, "Process", lambda: SimpleNamespace(create_time=lambda: 4700.0))
+    clocks = SimpleNamespace(time=lambda: 5000.0, monotonic=lambda: 70.0)
+    monkeypatch.setattr("hpcspike.commands.run_batch.time", clocks)
+    assert main(["run-batch", str(path), "--batch", "2", "--time-limit", "9"]) == 0
+    assert (given[0].started, given[0].time_limit_minutes) == (-230.0, 9.0)  # 300 s ago

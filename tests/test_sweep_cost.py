@@ -13,7 +13,18 @@ import pytest
 from hpcspike.errors import DataError, ResourceError
 from hpcspike.spec import Experiment, validate_experiment
 from hpcspike.spec.documents import set_dotted
-from hpcspike.sweep.cost import BASE_MIB, available_memory_mib, check_memory, predict, shown_mib, shown_seconds
+from hpcspike.sweep.cost import (
+    BASE_MIB,
+    SECONDS_PER_ENTRY,
+    SECONDS_PER_NEURON_STEP,
+    SECONDS_PER_POINT,
+    SECONDS_PER_ROW_UPDATE,
+    available_memory_mib,
+    check_memory,
+    predict,
+    shown_mib,
+    shown_seconds,
+)
 
 
 def experiment_with(document: dict[str, Any], **changes: Any) -> Experiment:
@@ -164,3 +175,15 @@ def test_predicted_memory_is_within_a_tenth_of_the_peak(n_neurons: int, dtype: s
     printed = measure(n_neurons)
     measured, predicted = map(float, printed.split())
     assert predicted == pytest.approx(measured, rel=0.1)
+
+
+def test_every_target_set_costs_its_loops_and_its_tests(tiny_document: dict[str, Any]) -> None:
+    base = {"network__n_neurons": 101, "training__algorithm": "textbook", "training__n_loops": 7}
+    base |= {"measures__n_test_trials": 11, "measures__n_clamped_trials": 3}
+    one, three = (predict(experiment_with(tiny_document, **base, targets__n_sets=sets)).seconds for sets in (1, 3))
+    # 50 updates of 50 inputs each, trials of 140 steps of 1 ms
+    update = 50 * 101 * (SECONDS_PER_ROW_UPDATE + SECONDS_PER_ENTRY["textbook"] * 50.0**2)
+    trial = 140 * 101 * SECONDS_PER_NEURON_STEP["theta"]
+    a_set = 7 * (update + trial) + 14 * trial
+    assert three - one == pytest.approx(2 * a_set)
+    assert one == pytest.approx(SECONDS_PER_POINT + a_set)

@@ -16,6 +16,8 @@ from sweep_stub import sweep_document
 
 from hpcspike.errors import Interrupted
 from hpcspike.spec import validate_sweep
+from hpcspike.sweep import batch as batch_module
+from hpcspike.sweep import states
 from hpcspike.sweep.batch import run_batch
 from hpcspike.sweep.finalize import finalize
 from hpcspike.sweep.growth import ensure_store
@@ -200,3 +202,21 @@ def test_a_point_that_fails_on_all_ranks_is_noted_and_the_others_are_computed(tm
     assert (status.done, list(status.failures)) == (1, [0])
     run_batch(path, 0)
     assert sweep_status(path).done == 2
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_a_points_results_are_on_the_disk_before_its_states_are_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keeps: bool
+) -> None:
+    path = planned(tmp_path / "little.zarr", document(batching={"max_points": 2}))
+    done: list[int] = []
+
+    def forget(*arguments: Any, **keywords: Any) -> None:
+        done.append(int(open_store(path).read("done").sum()))
+        states.forget(*arguments, **keywords)
+
+    monkeypatch.setattr(batch_module, "forget", forget)
+    monkeypatch.setattr(batch_module, "FLUSH_SECONDS", 1e9)
+    for number in range(len(open_store(path).batches)):
+        run_batch(path, number, saving=Saving(minutes=OFTEN, keep=tmp_path / "kept" if keeps else None))
+    assert done == [1, 2]

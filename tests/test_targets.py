@@ -10,6 +10,7 @@ import pytest
 
 from hpcspike.errors import DataError
 from hpcspike.model.build import recording_of
+from hpcspike.model.random_streams import stream
 from hpcspike.model.recordings import auxiliary_rates
 from hpcspike.model.targets import build_targets, duration_of, n_neurons_of, ou_paths
 from hpcspike.model.transfer import rate_of_constant_input
@@ -251,3 +252,13 @@ def test_larger_shares_contain_smaller_ones_and_share_the_same_target() -> None:
     assert all((pattern == shared[0]).all() for pattern in shared)
     other = targets_of(asked(kind="sine", random_fraction=0.2).model_copy(update={"seed": 8}), 30)[0]
     assert len(np.unique(other, axis=0)) == 7
+
+
+def test_chaotic_coupling_has_the_gain_of_its_in_degree() -> None:
+    n, gain = 300, 5.0
+    family = {"kind": "chaotic", "gain": gain, "probability": 0.03, "zero_row_sum": False}
+    exp = asked(n, **family, duration_ms=20.0, transient_ms=0.0)
+    start = stream(exp.seed, exp.replicate, "chaotic_start", 0).uniform(0.0, 0.2, n)
+    coupled = 40.0 * (targets_of(exp, n)[0][:, 0] - start) + start  # M phi(x) of the first Euler step of 1 ms
+    wanted = gain * np.sqrt((rate_of_constant_input(start) ** 2).mean())
+    assert coupled.std() == pytest.approx(wanted, rel=0.15)

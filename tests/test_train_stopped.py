@@ -6,14 +6,17 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import yaml
 
-from hpcspike.cli import main
+from hpcspike.cli import build_parser, main
 from hpcspike.commands import ranks
+from hpcspike.commands import train as train_command
 from hpcspike.engine import stopping
 from hpcspike.engine.communication import World
 from hpcspike.engine.trainer import Trainer
@@ -108,3 +111,13 @@ def test_too_few_cores_for_the_ranks_are_named(monkeypatch: pytest.MonkeyPatch) 
     assert ranks.too_few_cores(Ranks(2), 1) is None
     assert str(ranks.too_few_cores(Ranks(3), 1)).startswith("3 ranks share 2 cores of this machine: ")
     assert str(ranks.too_few_cores(Ranks(2), 2)).startswith("2 ranks of 2 threads share 2 cores of this machine: ")
+
+
+def test_the_time_limit_counts_from_the_start_of_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "Process", lambda: SimpleNamespace(create_time=lambda: 4700.0))
+    clocks = SimpleNamespace(time=lambda: 5000.0, monotonic=lambda: 70.0)
+    monkeypatch.setattr("hpcspike.commands.train.time", clocks)
+    asked = build_parser().parse_args([*TRAIN, "--time-limit", "9"])
+    found = train_command._checkpoints(asked)
+    assert found is not None
+    assert (found.started, found.time_limit_minutes) == (-230.0, 9.0)  # 300 s ago

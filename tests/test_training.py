@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import hpcspike
+from hpcspike.correlation import pearson
 from hpcspike.engine.trainer import Trainer
 from hpcspike.errors import SpecError
-from hpcspike.measures.correlation import pearson
 from hpcspike.model.problem import Problem
 from hpcspike.model.random_streams import uniform_by_neuron
 from hpcspike.model.transfer import rate_of_constant_input, rate_of_noisy_input, slope_of_noisy_input

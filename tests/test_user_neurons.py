@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 import hpcspike
+from hpcspike.correlation import pearson
 from hpcspike.engine.checkpoint import Checkpoints
 from hpcspike.engine.simulation import Simulation
 from hpcspike.errors import Interrupted, SpecError, StoreError
 from hpcspike.identity import experiment_hash
-from hpcspike.measures.correlation import pearson
 from hpcspike.model.problem import Problem
 from hpcspike.neurons import NeuronModel, find_model, n_states
 from hpcspike.spec.experiment import Experiment, Training, UserNeuron

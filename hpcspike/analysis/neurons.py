@@ -7,8 +7,8 @@ from typing import Any
 
 import xarray as xr
 
+from hpcspike.correlation import pearson
 from hpcspike.errors import DataError
-from hpcspike.measures.correlation import pearson
 from hpcspike.model.transfer import rate_of_noisy_input
 from hpcspike.takes_results import takes_results
 from hpcspike.variables import ANALYSIS

@@ -309,7 +309,8 @@ def checkpoint_bytes(experiment: Experiment, *, n_neurons: int | None = None, up
     copies = 1 + (experiment.synapse.weight_acts == "at_spikes")
     # of a neuron: its state, drives and their copies; r, trace and moments; number of events
     numbers = real * (states + 2 + copies) + 8.0 * (2 + 3) + 4.0
-    per_neuron = engine + numbers + _LENGTHS_BYTES + (2.0 * size + 4.0) * mean  # weights, those before the loop, events
+    kept = 2 + (experiment.training.keep == "best")  # weights: now, before the loop, at the best test
+    per_neuron = engine + numbers + _LENGTHS_BYTES + (kept * size + 4.0) * mean  # and events
     return n * per_neuron + _MANIFEST_BYTES
 
 

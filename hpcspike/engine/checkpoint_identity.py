@@ -54,7 +54,17 @@ def identify(trainer: Trainer, experiment: dict[str, Any] | None) -> dict[str, A
     model = neuron.model_dump(mode="json")
     if isinstance(neuron, UserNeuron):
         model = identity(neuron, problem.n_neurons)
+    # of a problem without an experiment, whose seed decides nothing else while it is trained
+    noisy = problem.trial_noise.standard_deviation > 0
+    random = problem.protocol.start == "random" or trainer.tests.every or noisy
+    key: dict[str, Any] = {"seed": problem.seed, "replicate": problem.replicate} if random else {}
+    if trainer.measures is not None and trainer.tests.every:
+        tests = ("test_every_loops", "n_test_trials")
+        key["measures"] = {name: getattr(trainer.measures, name) for name in tests}
+    if noisy:
+        key["trial_noise"] = problem.trial_noise.model_dump(mode="json")
     return {
+        **key,
         "network": {"n_neurons": problem.n_neurons},
         "neuron": model,
         "synapse": problem.synapse.model_dump(mode="json"), "protocol": problem.protocol.model_dump(mode="json"),

@@ -7,7 +7,6 @@ import numpy as np
 from hpcspike.engine.communication import World
 from hpcspike.engine.rate_simulation import make_simulation
 from hpcspike.model.problem import Problem
-from hpcspike.model.random_streams import uniform_by_neuron
 from hpcspike.spec.experiment import Experiment, n_steps
 from hpcspike.spec.targets import InnateTargets
 
@@ -43,10 +42,7 @@ def innate_drives(
     transient, bias = n_steps(family.transient_ms, problem.neuron.step_ms), problem.input
     simulation = make_simulation(problem, dtype=dtype, world=world)
     for number, drive in enumerate(drives):
-        phase = uniform_by_neuron(
-            problem.seed, problem.replicate, "innate_phase", problem.neurons, number, 0.0, 2.0 * np.pi
-        )
-        simulation.set_state(phase, np.zeros(problem.n_neurons))
+        simulation.start_at_random("innate_phase", number)
         stages = [(transient, bias)]
         if family.cue != "none":
             cue = (problem.stimulus_steps, bias + problem.stimuli[number])

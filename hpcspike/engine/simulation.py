@@ -16,6 +16,8 @@ from hpcspike.errors import ResourceError
 from hpcspike.model.connectivity import Rows
 from hpcspike.model.neurons import initial_state, model_code, parameters, state_dtype, step_size, user_advance
 from hpcspike.model.problem import Problem
+from hpcspike.model.random_streams import uniform_by_neuron
+from hpcspike.model.trial_noise import NOISE_OF, NoisePath
 from hpcspike.shown import short_repr
 from hpcspike.spec.experiment import Neuron, UserNeuron
 from hpcspike.state import StateArray, by_neuron, ragged
@@ -207,10 +209,35 @@ class Simulation:
         self.state = self.rounded(initial_state(problem.neuron, phase, problem.neurons))
         self.filtered = filtered.astype(np.float64).copy()
         self.held: np.ndarray | None = None
+        self.noise: NoisePath | None = None
         self.plastic_drive = self.rounded(row_sums(problem.plastic, self.weight, self.filtered))
         self.static_drive = self.rounded(row_sums(problem.static, problem.static.weight, self.filtered))
         self._separate = problem.synapse.weight_acts == "at_spikes"
         self.readout = self.plastic_drive.copy() if self._separate else self.plastic_drive
+
+    def start_at_random(self, purpose: str, trial: int) -> None:
+        """Start from r = 0 and the random phases that a purpose of `hpcspike.model.random_streams` has in a trial."""
+        problem = self.problem
+        phase = uniform_by_neuron(problem.seed, problem.replicate, purpose, problem.neurons, trial, 0.0, 2.0 * np.pi)
+        self.set_state(phase, np.zeros(problem.n_neurons))
+        if purpose in NOISE_OF:
+            self.begin_noise(NOISE_OF[purpose], trial)
+
+    def begin_noise(self, purpose: str, trial: int, *, step: int = 0) -> None:
+        """Let the next step be that ``step`` of a trial, which has noise of its own if the problem has any."""
+        problem = self.problem
+        key, step_ms = (problem.seed, problem.replicate), problem.neuron.step_ms
+        there = problem.trial_noise.standard_deviation > 0
+        self.noise = (
+            NoisePath(problem.trial_noise, step_ms, problem.neurons, key, purpose, trial, step=step) if there else None
+        )
+
+    def noise_of_steps(self, frozen: np.ndarray | None, first: int, n_steps: int) -> np.ndarray | None:
+        """Frozen noise (n_steps, n) of some steps and that of the trial from its step ``first`` on, together."""
+        if self.noise is None:
+            return frozen
+        own = self.noise.rows(first, n_steps)
+        return own if frozen is None else frozen + own
 
     def rounded(self, values: np.ndarray) -> np.ndarray:
         """Values in the precision of the neurons; a copy only if that is another one."""
@@ -218,12 +245,16 @@ class Simulation:
 
     def state_numbers(self) -> dict[str, Any]:
         """What is not an array of the live state, as plain data."""
-        return {"interval_decay": self.interval_decay, "held": self.held is not None}
+        noise = None if self.noise is None else self.noise.numbers()
+        return {"interval_decay": self.interval_decay, "held": self.held is not None, "noise": noise}
 
     def load_numbers(self, numbers: dict[str, Any]) -> None:
         """Take over `state_numbers`; before `state_arrays`, which depend on them."""
         self.interval_decay = numbers["interval_decay"]
         self.held = np.empty(self.problem.n_rows, self._real) if numbers["held"] else None
+        self.noise, noise = None, numbers.get("noise")  # earlier versions had none
+        if noise is not None:
+            self.begin_noise(noise["purpose"], noise["trial"], step=noise["step"])
 
     def state_arrays(self) -> list[StateArray]:
         """The arrays of the live state, by neuron; of r and trace, which every rank has whole, the own neurons."""
@@ -283,7 +314,7 @@ class Simulation:
         clamp
             (n_steps, n) drive that the neurons receive in place of their own.
         noise
-            (n_steps, n) external input beside the constant one.
+            (n_steps, n) external input beside the constant one, and beside that which is new in every trial.
         """
         stop, external = n_steps if stop is None else stop, self.rounded(external)
         self._provide_jumps(n_steps)
@@ -299,13 +330,21 @@ class Simulation:
             length = min(chunk, stop - start)
             part = self._no_record if record is None else record[start // every :]
             received = self._no_clamp if clamp is None else self.rounded(clamp[start : start + length])
-            shaking = self._no_clamp if noise is None else self.rounded(noise[start : start + length])
+            shaking = self._shaking(None if noise is None else noise[start : start + length], length)
             parts.append(self._run(start, length, n_steps, external, shaking, received, collect, every, part))
         if stop == n_steps:
             self._end_interval(n_steps)
         if len(parts) == 1:
             return parts[0]
         return Spikes(np.concatenate([p.step for p in parts]), np.concatenate([p.neuron for p in parts]))
+
+    def _shaking(self, frozen: np.ndarray | None, n_steps: int) -> np.ndarray:
+        if self.noise is None:
+            return self._no_clamp if frozen is None else self.rounded(frozen)
+        found = self.noise_of_steps(frozen, self.noise.step, n_steps)
+        assert found is not None
+        self.noise.step += n_steps
+        return self.rounded(found)
 
     def _provide_jumps(self, n_steps: int) -> None:
         if len(self._jumps) < n_steps:

@@ -34,7 +34,9 @@ def take_intervals(trainer: Trainer, n_updates: int) -> int:
     problem, simulation, rls, world = trainer.problem, trainer.simulation, trainer.rls, trainer.world
     assert isinstance(rls, BlockedRls)
     n_steps, first = trainer.steps_per_update, trainer.cursor.update
-    noise = problem.noise_of(problem.stimulus_steps + first * n_steps, n_updates * n_steps)
+    frozen = problem.noise_of(problem.stimulus_steps + first * n_steps, n_updates * n_steps)
+    path = simulation.noise
+    noise = simulation.noise_of_steps(frozen, 0 if path is None else path.step, n_updates * n_steps)
     current = np.broadcast_to(problem.input, (n_updates, problem.n_rows))
     if noise is not None:
         current = current + noise[n_steps - 1 :: n_steps]
@@ -56,6 +58,8 @@ def take_intervals(trainer: Trainer, n_updates: int) -> int:
         raise ResourceError("the spike exchange between MPI ranks failed; see the message of the MPI library")
     world.phases.add(steps=seconds[0], update=seconds[1], exchange=float(world.phases.exchanging[0]) - exchanged)
     simulation.held, simulation.interval_decay = entering, interval_decay
+    if path is not None:
+        path.step += int(made) * n_steps
     trainer.window_spikes += n_spikes
     rls.pass_updates(made, simulation, trainer.error, trainer.gain)
     return int(made)

@@ -9,12 +9,10 @@ import numpy as np
 
 from hpcspike.checks import number, whole_number
 from hpcspike.engine.communication import World
-from hpcspike.engine.rate_simulation import make_simulation
 from hpcspike.engine.simulation import Simulation, Spikes
-from hpcspike.engine.training_kernels import filter_spikes
+from hpcspike.engine.trial import copy_of, run_trial
 from hpcspike.errors import SpecError
 from hpcspike.model.problem import Problem
-from hpcspike.model.random_streams import uniform_by_neuron
 from hpcspike.rls.interface import RlsEngine
 from hpcspike.shown import Shown
 from hpcspike.spec.experiment import Training, is_multiple, n_steps
@@ -49,11 +47,13 @@ class Trained(Shown):
     problem, training
         What was trained, and how.
     simulation
-        The live state at the end of training.
+        The live state at the end of training; with ``training.keep: best``, where weights of an earlier loop were
+        better, the problem's starting state with those weights.
     rls
-        The learning engine with its matrices P.
+        The learning engine with its matrices P, at the end of training.
     curve
-        Per loop: correlation, rate (Hz), weight_change, seconds.
+        Per loop: correlation, rate (Hz), weight_change, seconds, and if there were tests in training,
+        test_correlation (NaN after loops without one).
     diverged_loop
         Loop in which the network diverged, -1 if it did not.
     world
@@ -120,11 +120,8 @@ class Trained(Shown):
         spikes = []
         simulation = self.copy_simulation()
         for trial in range(trials):
-            phase = uniform_by_neuron(
-                problem.seed, problem.replicate, "test_phase", problem.neurons, first_trial + trial, 0.0, 2.0 * np.pi
-            )
-            simulation.set_state(phase, np.zeros(problem.n_neurons))
-            spikes.append(self._run_trial(simulation, stimulus, drive[trial], filtered[trial]))
+            simulation.start_at_random("test_phase", first_trial + trial)
+            spikes.append(run_trial(simulation, stimulus, drive[trial], filtered[trial]))
         return Response(drive, filtered, spikes)
 
     def mean_over_targets(self, values: np.ndarray, target_set: int) -> float:
@@ -174,32 +171,4 @@ class Trained(Shown):
 
     def copy_simulation(self) -> Simulation:
         """A fresh simulation with the trained weights."""
-        live = self.simulation
-        simulation = make_simulation(self.problem, dtype=live.weight.dtype, world=self.world, like=live)
-        simulation.weight[:] = live.weight
-        return simulation
-
-    def _run_trial(self, simulation: Simulation, stimulus: int, drive: np.ndarray, filtered: np.ndarray) -> Spikes:
-        problem = self.problem
-        bias = problem.input
-        free, cue, every = problem.test_free_run_steps, problem.stimulus_steps, problem.steps_per_sample
-        record = np.empty(drive.shape[::-1])
-        parts, begins = [], []
-        for begin, length, external, target in (
-            (0, free, bias, None),
-            (free, cue, bias + problem.stimuli[stimulus], None),
-            (free + cue, every * len(record), bias, record),
-        ):
-            if length:
-                noise = None if begin < free else problem.noise_of(begin - free, length)
-                parts.append(simulation.run_interval(length, external, record=target, noise=noise))
-                begins.append(begin)
-        step = np.concatenate([part.step + begin for part, begin in zip(parts, begins, strict=True)])
-        neuron = np.concatenate([part.neuron for part in parts])
-        drive[:] = record.T
-        if simulation.graded:
-            np.tanh(drive, out=filtered)
-            return Spikes(step, neuron)
-        jump = problem.neuron.tau_ms / problem.synapse.tau_syn_ms
-        filter_spikes(step, neuron, problem.first, simulation.decay, jump, free + cue, every, filtered)
-        return Spikes(step - np.int32(free + cue), neuron)
+        return copy_of(self.simulation, self.world)

@@ -12,17 +12,24 @@ from hpcspike.accelerate import check_threads
 from hpcspike.checks import whole_number
 from hpcspike.compiling import working_seconds
 from hpcspike.engine.communication import World
+from hpcspike.engine.learning_curve import CURVE, row_of, squared_change
 from hpcspike.engine.rate_simulation import make_simulation
 from hpcspike.engine.stretch import intervals_at_once, take_intervals
-from hpcspike.engine.training_kernels import accumulate_moments, goal_statistics, rate_error, squared_changes
+from hpcspike.engine.training_kernels import accumulate_moments, goal_statistics, rate_error
+from hpcspike.engine.training_tests import TrainingTests
 from hpcspike.errors import SpecError
 from hpcspike.model.problem import Problem
 from hpcspike.rls import make_rls
-from hpcspike.spec.experiment import Training, is_multiple, n_steps, why_unconnectable, why_untrainable
+from hpcspike.spec.experiment import (
+    Measures,
+    Training,
+    is_multiple,
+    n_steps,
+    why_unconnectable,
+    why_untested,
+    why_untrainable,
+)
 from hpcspike.state import StateArray, by_neuron, prefixed, ragged
-
-CURVE = ("correlation", "rate", "weight_change", "seconds")
-"""What the learning curve holds for every loop."""
 
 FREE_RUN, CUE, WINDOW = range(3)
 CHUNK_STEPS = 200
@@ -53,6 +60,7 @@ class Trainer:
         {
             "problem",
             "training",
+            "measures",
             "on_update",
             "world",
             "steps_per_update",
@@ -75,12 +83,13 @@ class Trainer:
         *,
         threads: int = 1,
         diverged_drive: float = 1e6,
+        measures: Measures | None = None,
         world: World | None = None,
         on_update: Callable[[Trainer], None] | None = None,
     ) -> None:
-        self.problem, self.training, self.on_update = problem, training, on_update
+        self.problem, self.training, self.measures, self.on_update = problem, training, measures, on_update
         self.world = world or World()
-        _check(problem, training, threads)
+        _check(problem, training, measures, threads)
         interval, grid = training.update_interval_ms, problem.grid_ms
         self.simulation = make_simulation(problem, dtype=np.dtype(training.dtype), world=self.world)
         self.mean_in_degree = float(self.world.concatenate(problem.in_degree).mean())
@@ -91,13 +100,14 @@ class Trainer:
         self.goals = np.ascontiguousarray(problem.targets[:, :, stride - 1 :: stride].transpose(0, 2, 1))
         if not problem.has_target.all():  # such neurons have no plastic synapses, which the zeros could change
             self.goals = np.nan_to_num(self.goals)
-        self._goal_mean, self._goal_variation = np.empty((2, problem.n_sets, problem.n_rows))
-        for goals, mean, variation in zip(self.goals, self._goal_mean, self._goal_variation, strict=True):
+        self.goal_mean, self.goal_variation = np.empty((2, problem.n_sets, problem.n_rows))
+        for goals, mean, variation in zip(self.goals, self.goal_mean, self.goal_variation, strict=True):
             goal_statistics(goals, mean, variation)
         self.error, self.gain = np.empty(problem.n_rows), np.ones(problem.n_rows)
         self.n_loops = training.n_loops * problem.n_sets
         self.diverged_drive = diverged_drive
-        self._reference = self._squared_change(problem.plastic.weight, np.zeros_like(problem.plastic.weight))
+        initial = problem.plastic.weight
+        self.reference = squared_change(problem, self.world, initial, np.zeros_like(initial))
         self.cursor = Cursor()
         self.moments = np.zeros((3, problem.n_rows))
         self.weight_before = self.simulation.weight.copy()
@@ -106,16 +116,19 @@ class Trainer:
         self._began = 0.0
         self.diverged_loop = -1
         self.curve: dict[str, list[float]] = {name: [] for name in CURVE}
+        self.tests = TrainingTests(self.simulation, training, measures, self.world)
 
     @property
     def finished(self) -> bool:
-        """Whether all loops are done, or the network diverged."""
-        return self.cursor.loop >= self.n_loops or self.diverged_loop >= 0
+        """Whether all loops are done, the network diverged, or tests have not become better for long enough."""
+        return self.cursor.loop >= self.n_loops or self.diverged_loop >= 0 or self.tests.exhausted
 
     def advance(self, most_steps: int = CHUNK_STEPS) -> int:
         """Run at most ``most_steps`` steps, never beyond the next weight update; returns how many."""
         self._began = working_seconds()
         cursor, problem = self.cursor, self.problem
+        if cursor.stage == FREE_RUN and cursor.step == 0:
+            self._start_loop()
         length = (problem.free_run_steps, problem.stimulus_steps, self.steps_per_update)[cursor.stage]
         stop = min(length, cursor.step + most_steps)
         if length:
@@ -149,6 +162,14 @@ class Trainer:
         if self.cursor is cursor:
             self.loop_seconds += working_seconds() - self._began
         return made * self.steps_per_update
+
+    def _start_loop(self) -> None:
+        # when the loop begins and not when the one before ends, whose state is that of the end of training, too
+        problem, loop = self.problem, self.cursor.loop
+        if problem.protocol.start == "random" and loop > 0:
+            self.simulation.start_at_random("loop_phase", loop)
+        if problem.trial_noise.phase == "training_and_test":
+            self.simulation.begin_noise("training_noise", loop)
 
     def _noise(self, length: int) -> np.ndarray | None:
         # frozen noise of the interval of this length that the cursor is in
@@ -217,8 +238,15 @@ class Trainer:
         return self.problem.free_run_steps + self.problem.stimulus_steps + window
 
     def last_row(self) -> dict[str, float]:
-        """The learning curve's last row."""
-        return {name: column[-1] for name, column in self.curve.items()}
+        """The learning curve's last row, with the result of the test after that loop if there was one."""
+        tested = self.tests.results.get(self.cursor.loop)
+        row = {name: column[-1] for name, column in self.curve.items()}
+        return row if tested is None else {**row, "test_correlation": tested}
+
+    def curves(self) -> dict[str, np.ndarray]:
+        """The learning curve, (loops,) each; with tests also their results as test_correlation, NaN between."""
+        columns = {name: np.array(column) for name, column in self.curve.items()}
+        return {**columns, "test_correlation": self.tests.curve(self.cursor.loop)} if self.tests.every else columns
 
     def _end_interval(self) -> None:
         cursor = self.cursor
@@ -254,18 +282,15 @@ class Trainer:
 
     def _input_now(self) -> np.ndarray:
         # external input of the last step before the update
-        noise = self._noise(self.steps_per_update)
-        return self.problem.input if noise is None else self.problem.input + noise[-1]
+        live, frozen = self.simulation, self._noise(self.steps_per_update)
+        last = None if frozen is None else frozen[-1:]
+        noise = live.noise_of_steps(last, 0 if live.noise is None else live.noise.step - 1, 1)
+        return self.problem.input if noise is None else self.problem.input + noise[0]
 
     def _end_loop(self) -> None:
         simulation, world = self.simulation, self.world
         with np.errstate(over="ignore", invalid="ignore"):  # of a network that diverges
-            row = {
-                "correlation": self._mean_correlation(),
-                "rate": self._window_rate(),
-                "weight_change": self._weight_change(),
-                "seconds": self.loop_seconds + working_seconds() - self._began,
-            }
+            row = {**row_of(self), "seconds": self.loop_seconds + working_seconds() - self._began}
         for name, value in row.items():
             self.curve[name].append(value)
         size = np.abs(simulation.drive).max(initial=0.0)
@@ -276,37 +301,9 @@ class Trainer:
         self.weight_before = simulation.weight.copy()
         self.window_spikes = 0
         self.loop_seconds = 0.0
-
-    def _mean_correlation(self) -> float:
-        # over all neurons of all ranks that have a target
-        values = self.world.concatenate(self._window_correlation())
-        judged = self.world.concatenate(self.problem.has_target[self.target_set].astype(np.uint8)) == 1
-        return float(np.mean(values if judged.all() else values[judged]))
-
-    def _window_correlation(self) -> np.ndarray:
-        # of what the network did with plasticity on, before each update; (n,)
-        n, which = self.goals.shape[1], self.target_set
-        sum_x, sum_xx, sum_xf = self.moments
-        variation_x = sum_xx - sum_x**2 / n
-        covariance = sum_xf - sum_x * self._goal_mean[which]
-        scale = np.sqrt(np.maximum(variation_x, 0.0) * self._goal_variation[which])
-        return np.divide(covariance, scale, out=np.zeros_like(scale), where=scale > 0)
-
-    def _window_rate(self) -> float:
-        spikes = self.world.concatenate(np.array([self.window_spikes])).sum()
-        return float(spikes) / self.problem.n_neurons / (self.problem.duration_ms / 1000.0)
-
-    def _weight_change(self) -> float:
-        now = self.simulation.weight
-        reference = self._reference or self._squared_change(now, np.zeros_like(now))
-        change = self._squared_change(now, self.weight_before)
-        return float(np.sqrt(change / reference)) if reference > 0 else 0.0
-
-    def _squared_change(self, now: np.ndarray, before: np.ndarray) -> float:
-        # row by row and then over all rows, so that the order of the sum does not depend on the blocks
-        squares = np.empty(self.problem.n_rows)
-        squared_changes(self.problem.plastic.start, now, before, squares)
-        return float(self.world.concatenate(squares).sum())
+        if self.diverged_loop < 0:
+            with world.phases("measure"):
+                self.tests.after(self.cursor.loop, last=self.cursor.loop == self.n_loops)
 
     def state_numbers(self) -> dict[str, Any]:
         """What is not an array of the live state, as plain data; all ranks must ask together, and rank 0's counts."""
@@ -318,6 +315,7 @@ class Trainer:
             "curve": self.curve,
             "simulation": self.simulation.state_numbers(),
             "rls": self.rls.state_numbers(),
+            "tests": self.tests.state_numbers(),
         }
 
     def load_numbers(self, numbers: dict[str, Any]) -> None:
@@ -329,6 +327,8 @@ class Trainer:
         self.curve = {name: list(numbers["curve"][name]) for name in CURVE}
         self.simulation.load_numbers(numbers["simulation"])
         self.rls.load_numbers(numbers["rls"])
+        if "tests" in numbers:  # earlier versions had none
+            self.tests.load_numbers(numbers["tests"], n_loops=self.n_loops)
 
     def state_arrays(self) -> list[StateArray]:
         """The arrays of the live state, by neuron; after they were set, call `restored`."""
@@ -337,6 +337,7 @@ class Trainer:
             ragged("weight_before", self.weight_before, self.problem.plastic.start),
             *prefixed("simulation", self.simulation.state_arrays()),
             *prefixed("rls", self.rls.state_arrays()),
+            *prefixed("tests", self.tests.state_arrays()),
         ]
 
     def restored(self) -> None:
@@ -346,10 +347,14 @@ class Trainer:
             replicated[:] = self.world.concatenate(replicated[own])
 
 
-def _check(problem: Problem, training: Training, threads: int) -> None:
+def _check(problem: Problem, training: Training, measures: Measures | None, threads: int) -> None:
     whole_number("threads", threads, least=1)  # the kernels would write beyond work arrays that are made for so many
     check_threads(threads)
-    reason = why_untrainable(problem.neuron, training) or why_unconnectable(problem.neuron, problem.synapse)
+    reason = (
+        why_untrainable(problem.neuron, training)
+        or why_unconnectable(problem.neuron, problem.synapse)
+        or why_untested(training, measures)
+    )
     if reason is not None:
         raise SpecError(reason)
     interval, grid = training.update_interval_ms, problem.grid_ms

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from hpcspike.checks import function, instance, number
 from hpcspike.engine.agreement import agree_on, same_checkpoints
 from hpcspike.engine.checkpoint import Checkpoints
@@ -15,9 +13,10 @@ from hpcspike.engine.communication import World
 from hpcspike.engine.stopping import keeping
 from hpcspike.engine.trained import Trained
 from hpcspike.engine.trainer import CHUNK_STEPS, Trainer
+from hpcspike.engine.trial import copy_of
 from hpcspike.model.problem import Problem
 from hpcspike.progress import loop_reporter
-from hpcspike.spec.experiment import Training
+from hpcspike.spec.experiment import Measures, Training
 
 OnLoop = Callable[[int, dict[str, float]], None]
 
@@ -31,6 +30,7 @@ def train(
     on_loop: OnLoop | None = None,
     on_update: Callable[[Trainer], None] | None = None,
     diverged_drive: float | None = None,
+    measures: Measures | None = None,
     world: World | None = None,
     checkpoints: Checkpoints | None = None,
     experiment: dict[str, Any] | None = None,
@@ -38,8 +38,10 @@ def train(
     """Train the plastic weights of a problem.
 
     One loop is a free run, the cue of a target set, and the trained window with one weight update every
-    ``update_interval_ms``. The state of neurons and synapses and the matrices P carry over between loops. With several
-    target sets the loops alternate between them.
+    ``update_interval_ms``. The matrices P carry over between loops, and so does the state of neurons and synapses,
+    unless ``protocol.start`` of the problem is random: then every loop but the first, which starts from the problem's
+    ``phase`` and ``filtered``, starts from random phases of its own and r = 0. With several target sets the loops
+    alternate between them.
 
     Parameters
     ----------
@@ -59,6 +61,9 @@ def train(
     diverged_drive
         A drive beyond this size, or not finite, ends training; `Trained.diverged_loop` tells when. Default: that of the
         problem, as its experiment has it, otherwise 10^6.
+    measures
+        How often training stops for a test (``test_every_loops``) and in how many trials (``n_test_trials``); default:
+        those of the problem, as its experiment has them, otherwise none.
     world
         The ranks that hold the other blocks of the network; default: this process holds it whole.
     checkpoints
@@ -75,8 +80,8 @@ def train(
     TypeError
         If it is given something else than a problem, such as a path or an experiment.
     SpecError
-        If the update interval does not fit the problem's step, grid or window, ``threads`` is less than 1, or the ranks
-        were given different problems or settings.
+        If the update interval does not fit the problem's step, grid or window, ``threads`` is less than 1, training
+        shall keep the best weights or end early without tests, or the ranks were given different problems or settings.
     Interrupted
         If it stopped early, because of a signal or its time limit, and saved its state; on all ranks.
     KeyboardInterrupt
@@ -94,8 +99,11 @@ def train(
     if training is not None:
         instance("training", training, Training, made_by="hpcspike.Training(n_loops=30), or load(PATH).training")
     training = training or problem.training or Training()
+    if measures is not None:
+        instance("measures", measures, Measures, made_by="the section of an experiment, as in load(PATH).measures")
+    measures = measures or problem.measures
     if diverged_drive is None:
-        diverged_drive = 1e6 if problem.diverged_drive is None else problem.diverged_drive
+        diverged_drive = (problem.measures or Measures()).diverged_drive
     diverged_drive = number("diverged_drive", diverged_drive, above=0.0)
     for name, called in (("on_loop", on_loop), ("on_update", on_update)):
         if called is not None:
@@ -103,10 +111,16 @@ def train(
     if world is not None:
         instance("world", world, World, made_by="give what hpcspike.engine.communication.connect() returns")
     world = world or World()
-    agree_on(world, "hpcspike.train", lambda: _shared(problem, training, threads, checkpoints, experiment))
+    agree_on(world, "hpcspike.train", lambda: _shared(problem, training, measures, threads, checkpoints, experiment))
     with world.phases("build"):
         trainer = Trainer(
-            problem, training, threads=threads, diverged_drive=diverged_drive, world=world, on_update=on_update
+            problem,
+            training,
+            threads=threads,
+            diverged_drive=diverged_drive,
+            measures=measures,
+            world=world,
+            on_update=on_update,
         )
     return complete(trainer, progress=progress, on_loop=on_loop, checkpoints=checkpoints, experiment=experiment)
 
@@ -136,13 +150,18 @@ def complete(
 
 
 def as_it_is(trainer: Trainer) -> Trained:
-    """The network of a trainer as it is now, whether training is complete or not."""
+    """The network of a trainer as it is now, whether training is complete or not, with the weights that are kept."""
+    problem, simulation, weight = trainer.problem, trainer.simulation, trainer.tests.kept_weight()
+    if weight is not simulation.weight:
+        simulation = copy_of(simulation, trainer.world)
+        simulation.weight[:] = weight
+        simulation.set_state(problem.phase, problem.filtered)
     return Trained(
-        problem=trainer.problem,
+        problem=problem,
         training=trainer.training,
-        simulation=trainer.simulation,
+        simulation=simulation,
         rls=trainer.rls,
-        curve={name: np.array(column) for name, column in trainer.curve.items()},
+        curve=trainer.curves(),
         diverged_loop=trainer.diverged_loop,
         world=trainer.world,
     )
@@ -151,12 +170,19 @@ def as_it_is(trainer: Trainer) -> Trained:
 def _shared(
     problem: Problem,
     training: Training,
+    measures: Measures | None,
     threads: int,
     checkpoints: Checkpoints | None,
     experiment: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """What the ranks must have in common although each holds a block of its own."""
-    sections = {name: getattr(problem, name).model_dump(mode="json") for name in ("neuron", "synapse", "protocol")}
-    sizes = {name: getattr(problem, name) for name in ("n_neurons", "n_sets", "n_samples", "grid_ms", "stimulus_ms")}
-    settings = {"training": training.model_dump(mode="json"), "threads": threads, **same_checkpoints(checkpoints)}
+    sections = {
+        name: getattr(problem, name).model_dump(mode="json")
+        for name in ("neuron", "synapse", "protocol", "trial_noise")
+    }
+    numbers = ("n_neurons", "n_sets", "n_samples", "grid_ms", "stimulus_ms", "seed", "replicate")
+    sizes = {name: getattr(problem, name) for name in numbers}
+    judged = {} if measures is None else measures.model_dump(mode="json")
+    own = {"training": training.model_dump(mode="json"), "measures": judged, "threads": threads}
+    settings = {**own, **same_checkpoints(checkpoints)}
     return {"problem": {**sections, **sizes}, **settings, "experiment": experiment or {}}

@@ -14,6 +14,7 @@ from hpcspike.analysis.learners import learner_axis
 from hpcspike.errors import DataError
 from hpcspike.figures.choice import Selection, nearest
 from hpcspike.figures.style import (
+    BLACK,
     CORRELATION,
     LEARNERS,
     MARKERS,
@@ -33,12 +34,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CURVES = 6
+DASHED = (0, (4, 2))
 PANELS = {
     "curve_correlation": ("correlation, plasticity on", CORRELATION),
     "curve_rate": ("population rate, plasticity on", "population rate (Hz)"),
     "curve_weight_change": ("weight change", "relative change of weights per loop"),
 }
 """Learning curve -> title and label of its panel."""
+TESTS = "curve_test_correlation"
+"""What is drawn dashed beside the correlation with plasticity on, where there were tests in training."""
 
 
 @styled
@@ -77,11 +81,14 @@ def learning_curves(sweep: xr.Dataset, *, select: Selection = None) -> Figure:
         chosen = [(k, PALETTE[position % len(PALETTE)]) for position, (k, _) in enumerate(chosen)]
     for position, (k, colour) in enumerate(chosen):
         cell = int(np.ravel_multi_index((*index, k), grid.shape))
-        members = sweep[measures].isel(point=np.flatnonzero(grid.cell == cell)).load()
+        members_of = np.flatnonzero(grid.cell == cell)
+        members = sweep[measures].isel(point=members_of).load()
         for axes, name in zip(panels, measures, strict=True):
             _loops(axes, members[name], colour, MARKERS[position], labels[k])
+            if name == "curve_correlation" and TESTS in sweep:
+                _loops(axes, sweep[TESTS].isel(point=members_of).load(), colour, MARKERS[position], tested=True)
     for axes, name in zip(panels, measures, strict=True):
-        _finish(axes, name)
+        _finish(axes, name, tested=_tested(sweep))
     # a curve may be missing from one panel and be there in the next
     found = [zip(*axes.get_legend_handles_labels()[::-1], strict=True) for axes in panels]
     handles = {word: handle for panel in found for word, handle in panel}
@@ -109,8 +116,12 @@ def training_curves(trained: xr.Dataset) -> Figure:
     return figure
 
 
+def _tested(results: xr.Dataset) -> bool:
+    return TESTS in results and bool(results[TESTS].notnull().any())
+
+
 def draw_training(axes: Axes, trained: xr.Dataset, name: str) -> None:
-    """One learning curve of one network, one line per target set."""
+    """One learning curve of one network, one line per target set; with the correlation the tests over all sets."""
     n_sets = trained.sizes.get("target_set", 1)
     loop, values = np.arange(1, trained.sizes["loop"] + 1), trained[name].values
     for target_set in range(n_sets):  # the loops alternate between the sets
@@ -124,7 +135,12 @@ def draw_training(axes: Axes, trained: xr.Dataset, name: str) -> None:
             markevery=every,
             label=f"target set {target_set + 1}",
         )
-    _finish(axes, name)
+    tested = name == "curve_correlation" and _tested(trained)
+    if tested:
+        results = trained[TESTS].values
+        known = ~np.isnan(results)
+        axes.plot(loop[known], results[known], color=BLACK, ls=DASHED, marker="o", mfc="white", ms=4, label="tests")
+    _finish(axes, name, tested=tested)
 
 
 @styled
@@ -148,11 +164,13 @@ def exemplary_curves(sweep: xr.Dataset, chosen: Mapping[str, int]) -> Figure:
         colour, marker = PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
         for axes, name in zip(panels, measures, strict=True):
             _loops(axes, one[name], colour, marker, words)
+            if name == "curve_correlation" and TESTS in one:
+                _loops(axes, one[TESTS], colour, marker, tested=True)
             tested = float(one["correlation"].values[0])
             if name == "curve_correlation" and np.isfinite(tested):
-                axes.axhline(tested, color=colour, lw=0.9, ls=(0, (4, 2)))
+                axes.axhline(tested, color=colour, lw=0.9, ls=DASHED)
     for axes, name in zip(panels, measures, strict=True):
-        _finish(axes, name)
+        _finish(axes, name, tested=_tested(sweep))
     handles, words_ = panels[0].get_legend_handles_labels()
     if handles:
         figure.legend(handles, words_, loc="outside lower center", ncols=len(words_))
@@ -160,18 +178,22 @@ def exemplary_curves(sweep: xr.Dataset, chosen: Mapping[str, int]) -> Figure:
     return figure
 
 
-def _finish(axes: Axes, name: str) -> None:
+def _finish(axes: Axes, name: str, *, tested: bool = False) -> None:
     say_if_empty(axes)
     axes.set_xlabel("training loop")
     few_ticks(axes, "x", integer=True)
     title, words = PANELS[name]
+    if name == "curve_correlation" and tested:
+        title += "\n(dashed: tests, plasticity off)"
     axes.set_title(title)
     axes.set_ylabel(words)
     if name == "curve_weight_change" and _positive(axes):
         axes.set_yscale("log")
 
 
-def _loops(axes: Axes, table: xr.DataArray, colour: Any, marker: str, words: str) -> None:
+def _loops(
+    axes: Axes, table: xr.DataArray, colour: Any, marker: str, words: str | None = None, *, tested: bool = False
+) -> None:
     values = table.transpose("point", "loop").values
     known = ~np.isnan(values).all(axis=0)
     if not known.any():
@@ -179,6 +201,9 @@ def _loops(axes: Axes, table: xr.DataArray, colour: Any, marker: str, words: str
     loop = np.arange(1, values.shape[1] + 1)[known]
     mean = np.nanmean(values[:, known], axis=0)
     every = max(1, len(loop) // 8)
+    if tested:
+        axes.plot(loop, mean, color=colour, marker=marker, markevery=every, mfc="white", ls=DASHED)
+        return
     axes.plot(loop, mean, color=colour, marker=marker, markevery=every, label=words)
     if (~np.isnan(values[:, known])).sum(axis=0).min() > 1:
         spread = np.nanstd(values[:, known], axis=0, ddof=1)

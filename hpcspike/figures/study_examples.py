@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from hpcspike.analysis.units import called
+from hpcspike.correlation import pearson
 from hpcspike.figures.study_parts import (
     BEYOND,
     CUE,
@@ -33,7 +34,6 @@ from hpcspike.figures.style import (
     spread_over,
     styled,
 )
-from hpcspike.measures.correlation import pearson
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

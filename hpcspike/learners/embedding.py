@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpcspike.correlation import pearson
 from hpcspike.learners.trials import Teacher
-from hpcspike.measures.correlation import pearson
 
 PERIOD_OVER_WINDOW = 1.25
 """The rotations close after this many windows, so that no target is forced to end where it began."""

@@ -57,9 +57,13 @@ class RlsLearner(Learner):
         learner, world = cls(experiment), world or World()
         learner.built, learner.problem = experiment, build_block(experiment, world)
         learner.trainer = Trainer(
-            learner.problem, experiment.training, threads=threads, diverged_drive=experiment.measures.diverged_drive,
+            learner.problem,
+            experiment.training,
+            threads=threads,
+            diverged_drive=experiment.measures.diverged_drive,
+            measures=experiment.measures,
             world=world,
-        )  # fmt: skip
+        )
         return learner
 
     @cached_property
@@ -91,7 +95,12 @@ class RlsLearner(Learner):
         self.task, self.built = task, Experiment.model_validate(document)
         self.problem = build_problem(self.built)
         self.problem.targets = np.ascontiguousarray(target.T[None])
-        self.trainer = Trainer(self.problem, self.built.training, diverged_drive=self.built.measures.diverged_drive)
+        self.trainer = Trainer(
+            self.problem,
+            self.built.training,
+            diverged_drive=self.built.measures.diverged_drive,
+            measures=self.built.measures,
+        )
         # how long to train is said by `fit`
         self.trainer.n_loops = np.iinfo(np.int64).max
         return self
@@ -130,8 +139,8 @@ class RlsLearner(Learner):
             )
 
     def curve(self) -> dict[str, np.ndarray]:
-        """Learning curve, (loops,) each: correlation, rate (Hz), weight change, seconds."""
-        return {name: np.array(column) for name, column in self.trainer.curve.items()}
+        """Learning curve, (loops,) each: correlation, rate (Hz), weight change, seconds, results of tests if any."""
+        return self.trainer.curves()
 
     def passes(self) -> int:
         """Training loops."""
@@ -172,7 +181,7 @@ class RlsLearner(Learner):
             step = round(whole.spike_time_ms[at] / self.problem.neuron.step_ms)
             deleted = (step, int(whole.spike_neuron[at]))
         rollout, weight = self._run(stimulus, kill, noise, deleted)
-        assert np.array_equal(weight, self.trainer.simulation.weight), "weights changed in a test"
+        assert np.array_equal(weight, self.trained.simulation.weight), "weights changed in a test"
         return rollout
 
     def _run(
@@ -188,7 +197,8 @@ class RlsLearner(Learner):
         before = simulation.weight.copy()
         simulation.weight[dead[problem.plastic.presynaptic]] = 0.0
         order = (PHASES["test"] - PHASES[stimulus.phase]) % len(PHASES)
-        self._begin(simulation, order * _TRIALS_PER_PHASE + stimulus.index)
+        # as `Trained.evoke` begins test trials
+        simulation.start_at_random("test_phase", order * _TRIALS_PER_PHASE + stimulus.index)
         rng = stream(problem.seed, problem.replicate, "learner_noise", PHASES[stimulus.phase], stimulus.index)
         h, times, neurons = problem.neuron.step_ms, [], []
         free, cue = problem.test_free_run_steps, problem.stimulus_steps
@@ -230,21 +240,11 @@ class RlsLearner(Learner):
         )
         return rollout, before
 
-    def _begin(self, simulation: Any, trial: int) -> None:
-        # as `Trained.evoke` begins test trials
-        from hpcspike.model.random_streams import uniform_by_neuron
-
-        problem = self.problem
-        phase = uniform_by_neuron(
-            problem.seed, problem.replicate, "test_phase", problem.neurons, trial, 0.0, 2.0 * np.pi
-        )
-        simulation.set_state(phase, np.zeros(problem.n_neurons))
-
     def weights(self) -> dict[str, np.ndarray]:
         """plastic (synapses,) with presynaptic (synapses,) and start (N + 1,): compressed rows."""
         rows = self.problem.plastic
         return {
-            "plastic": self.trainer.simulation.weight.copy(), "presynaptic": rows.presynaptic, "start": rows.start,
+            "plastic": self.trained.simulation.weight.copy(), "presynaptic": rows.presynaptic, "start": rows.start,
         }  # fmt: skip
 
     def n_trained(self) -> int:

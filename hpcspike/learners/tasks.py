@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hpcspike.correlation import pearson
 from hpcspike.errors import SpecError
 from hpcspike.learners.interface import Learner, Rollout
 from hpcspike.learners.trials import Phase, Stimulus, Task, Teacher, Trial
-from hpcspike.measures.correlation import pearson
 from hpcspike.model.random_streams import stream
 from hpcspike.model.targets import build_targets, ou_paths
 from hpcspike.spec.experiment import Experiment, n_steps

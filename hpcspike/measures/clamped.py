@@ -8,10 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from hpcspike.checks import instance, whole_number
+from hpcspike.correlation import centred
 from hpcspike.engine.simulation import Simulation
 from hpcspike.engine.trained import Trained
-from hpcspike.measures.correlation import centred
-from hpcspike.model.random_streams import uniform_by_neuron
 from hpcspike.model.transfer import rate_of_constant_input
 
 
@@ -65,10 +64,7 @@ def clamped_split(trained: Trained, *, target_set: int = 0, trials: int = 3) -> 
     mean_field = weights @ _filtered(rates, simulation, every, problem.stimulus_steps)
     squares = np.zeros(problem.n_rows)
     for trial in range(trials):
-        phase = uniform_by_neuron(
-            problem.seed, problem.replicate, "clamped_phase", problem.neurons, trial, 0.0, 2.0 * np.pi
-        )
-        simulation.set_state(phase, np.zeros(problem.n_neurons))
+        simulation.start_at_random("clamped_phase", trial)
         if problem.stimulus_steps:
             simulation.run_interval(problem.stimulus_steps, bias, clamp=np.ascontiguousarray(lead))
         record = np.empty((problem.n_samples, problem.n_rows))
@@ -96,7 +92,8 @@ def can_be_clamped(trained: Trained) -> bool:
     have a target.
     """
     problem, world = trained.problem, trained.world
-    if problem.noise is not None or world.any(not problem.has_target.all()):
+    noisy = problem.noise is not None or problem.trial_noise.standard_deviation > 0
+    if noisy or world.any(not problem.has_target.all()):
         return False
     synapse = problem.synapse
     same_decay = synapse.static_tau_syn_ms in (None, synapse.tau_syn_ms)

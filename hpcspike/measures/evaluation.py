@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hpcspike.checks import instance
+from hpcspike.correlation import centred, pearson
 from hpcspike.engine.trained import Trained
 from hpcspike.measures.clamped import can_be_clamped, clamped_split
-from hpcspike.measures.correlation import centred, pearson
 from hpcspike.measures.quasi_static import predict_quasi_static
 from hpcspike.measures.recorded import recorded_scalars
 from hpcspike.measures.spectrum import SHARES, band_powers, share_of, spectral_index

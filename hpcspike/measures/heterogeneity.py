@@ -8,10 +8,10 @@ from typing import NamedTuple, get_args
 import numpy as np
 
 from hpcspike.checks import array, choice, instance, number
+from hpcspike.correlation import centred
 from hpcspike.engine.trained import Trained
 from hpcspike.errors import SpecError
 from hpcspike.measures.bins import binned_mean
-from hpcspike.measures.correlation import centred
 from hpcspike.model.connectivity import Rows
 from hpcspike.model.transfer import Transfer, rate_of_input
 from hpcspike.shown import short_repr

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from hpcspike.checks import instance, number, whole_number
+from hpcspike.correlation import pearson
 from hpcspike.engine.simulation import Spikes
 from hpcspike.engine.trained import Trained
 from hpcspike.measures.bins import binned_duration, binned_mean
-from hpcspike.measures.correlation import pearson
 from hpcspike.measures.rates import binned_rates
 from hpcspike.model.transfer import rate_of_noisy_input
 from hpcspike.shown import short_repr

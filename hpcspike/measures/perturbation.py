@@ -12,7 +12,7 @@ from hpcspike.engine.simulation import Simulation
 from hpcspike.engine.trained import Trained
 from hpcspike.errors import SpecError
 from hpcspike.model.connectivity import Rows
-from hpcspike.model.random_streams import stream, uniform_by_neuron
+from hpcspike.model.random_streams import stream
 from hpcspike.shown import short_repr
 from hpcspike.spec.experiment import is_multiple, n_steps
 
@@ -176,8 +176,7 @@ def record_trial(trained: Trained, *, stimulus: int = 0, trial: int = 0, beyond_
 def begin_trial(trained: Trained, simulation: Simulation, stimulus: int, trial: int) -> None:
     """Bring a simulation to the end of the cue of a test trial, as `Trained.evoke` does."""
     problem = trained.problem
-    phase = uniform_by_neuron(problem.seed, problem.replicate, "test_phase", problem.neurons, trial, 0.0, 2.0 * np.pi)
-    simulation.set_state(phase, np.zeros(problem.n_neurons))
+    simulation.start_at_random("test_phase", trial)
     if problem.test_free_run_steps:
         simulation.run_interval(problem.test_free_run_steps, problem.input)
     _run(simulation, -problem.stimulus_steps, 0, problem.input + problem.stimuli[stimulus])

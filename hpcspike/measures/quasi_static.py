@@ -7,10 +7,10 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from hpcspike.checks import choice, instance, number, whole_number
+from hpcspike.correlation import pearson
 from hpcspike.engine.trained import Trained
 from hpcspike.errors import SpecError
 from hpcspike.measures.bins import binned_duration, binned_mean
-from hpcspike.measures.correlation import pearson
 from hpcspike.measures.rates import binned_rates
 from hpcspike.model.transfer import Transfer, rate_of_input
 from hpcspike.shown import short_repr

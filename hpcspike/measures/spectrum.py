@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from hpcspike.checks import number
+from hpcspike.correlation import centred
 from hpcspike.errors import DataError
-from hpcspike.measures.correlation import centred
 
 
 def band_powers(time_courses: np.ndarray, *, grid_ms: float, fast_time_ms: float) -> tuple[np.ndarray, np.ndarray]:

@@ -7,11 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from hpcspike.checks import instance, whole_number
+from hpcspike.correlation import pearson
 from hpcspike.engine.simulation import Simulation
 from hpcspike.engine.trained import Trained
 from hpcspike.engine.training_kernels import filter_spikes
-from hpcspike.measures.correlation import pearson
-from hpcspike.model.random_streams import uniform_by_neuron
 from hpcspike.shown import short_repr
 
 
@@ -50,22 +49,17 @@ def recall(trained: Trained, *, trials: int = 3) -> Recall:
     for judged in range(sets):
         for preceding in range(sets):
             for trial in range(trials):
-                phase = uniform_by_neuron(
-                    problem.seed, problem.replicate, "recall_phase", problem.neurons, trial, 0.0, 2.0 * np.pi
-                )
-                response = _second_response(trained, simulation, phase, (preceding, judged))
+                simulation.start_at_random("recall_phase", trial)
+                response = _second_response(trained, simulation, (preceding, judged))
                 for result, target_set in ((cued, judged), (confused, preceding)):
                     per_neuron = pearson(response, problem.targets[target_set])
                     result[judged, preceding] += trained.mean_over_targets(per_neuron, target_set) / trials
     return Recall(cued, confused)
 
 
-def _second_response(
-    trained: Trained, simulation: Simulation, phase: np.ndarray, target_sets: tuple[int, int]
-) -> np.ndarray:
+def _second_response(trained: Trained, simulation: Simulation, target_sets: tuple[int, int]) -> np.ndarray:
     """Drive, or filtered spikes if the rate is trained, in the window of the second of two cues; (n, samples)."""
     problem = trained.problem
-    simulation.set_state(phase, np.zeros(problem.n_neurons))
     if problem.test_free_run_steps:
         simulation.run_interval(problem.test_free_run_steps, problem.input)
     window = problem.n_samples * problem.steps_per_sample

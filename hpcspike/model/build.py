@@ -81,9 +81,10 @@ def build_problem(experiment: Experiment, *, block: tuple[int, int] | None = Non
         stimulus_ms=experiment.stimulus.duration_ms,
         grid_ms=experiment.targets.grid_ms,
         noise=frozen_noise(experiment, neurons, duration),
+        trial_noise=experiment.trial_noise,
         seed=experiment.seed,
         replicate=experiment.replicate,
         recording=recording,
         training=experiment.training,
-        diverged_drive=experiment.measures.diverged_drive,
+        measures=experiment.measures,
     )

@@ -14,12 +14,14 @@ from hpcspike.shown import Shown
 from hpcspike.spec.experiment import (
     IzhikevichNeuron,
     LifNeuron,
+    Measures,
     Neuron,
     Protocol,
     Synapse,
     TanhNeuron,
     ThetaNeuron,
     Training,
+    TrialNoise,
     UserNeuron,
     is_multiple,
     n_steps,
@@ -54,9 +56,9 @@ class Problem(Shown):
     stimuli
         (N,) or (n_sets, N): external input during the cue of each target set.
     phase
-        (N,) initial phases theta in radians.
+        (N,) initial phases theta in radians, at the start of training.
     filtered
-        (N,) initial filtered spike trains r in spikes per tau; default zero.
+        (N,) initial filtered spike trains r in spikes per tau, at the start of training; default zero.
     neuron, synapse, protocol
         Sections of an experiment; defaults as there.
     stimulus_ms, grid_ms
@@ -64,8 +66,11 @@ class Problem(Shown):
     noise
         (steps, N): further external input in every step of cue and window, the same in every loop and trial; default:
         none.
+    trial_noise
+        Section of an experiment: further external input that is new in every loop and trial; default: none.
     seed, replicate
-        Key of the random initial phases of test trials.
+        Key of the random initial phases of test trials, of training loops with ``protocol.start`` random, and of the
+        noise of trials.
     training
         How `hpcspike.train` trains it unless told otherwise; default: as the paper does.
 
@@ -76,7 +81,7 @@ class Problem(Shown):
     """
 
     training: Training | None = None
-    diverged_drive: float | None = None
+    measures: Measures | None = None
 
     def __init__(
         self,
@@ -94,6 +99,7 @@ class Problem(Shown):
         stimulus_ms: float = 100.0,
         grid_ms: float = 1.0,
         noise: Any = None,
+        trial_noise: TrialNoise | None = None,
         seed: int = 1,
         replicate: int = 0,
         training: Training | None = None,
@@ -112,7 +118,7 @@ class Problem(Shown):
             )
         for name, section, kind in (
             ("neuron", neuron, NEURONS), ("synapse", synapse, Synapse), ("protocol", protocol, Protocol),
-            ("training", training, Training),
+            ("training", training, Training), ("trial_noise", trial_noise, TrialNoise),
         ):  # fmt: skip
             if section is not None:
                 instance(name, section, kind, made_by=f"a section of an experiment, as in load(PATH).{name}")
@@ -134,6 +140,7 @@ class Problem(Shown):
             stimulus_ms=number("stimulus_ms", stimulus_ms, unit="ms"),
             grid_ms=number("grid_ms", grid_ms, unit="ms"),
             noise=None if noise is None else np.ascontiguousarray(_numbers("noise", noise)),
+            trial_noise=trial_noise,
             seed=whole_number("seed", seed),
             replicate=whole_number("replicate", replicate),
             training=training,
@@ -166,11 +173,12 @@ class Problem(Shown):
         replicate: int,
         input: np.ndarray | None = None,
         noise: np.ndarray | None = None,
+        trial_noise: TrialNoise | None = None,
         recording: Recording | None = None,
         training: Training | None = None,
-        diverged_drive: float | None = None,
+        measures: Measures | None = None,
     ) -> None:
-        self.training, self.diverged_drive = training, diverged_drive
+        self.training, self.measures = training, measures
         self.n_neurons, self.first = n_neurons, first
         self.plastic, self.static = plastic, static
         self.targets, self.stimuli = targets, stimuli
@@ -179,7 +187,7 @@ class Problem(Shown):
         self.neuron, self.synapse, self.protocol = neuron, synapse, protocol
         self.stimulus_ms, self.grid_ms = stimulus_ms, grid_ms
         self.seed, self.replicate = seed, replicate
-        self.noise = noise
+        self.noise, self.trial_noise = noise, trial_noise or TrialNoise()
         self.recording = recording
         if isinstance(neuron, UserNeuron):
             find_model(neuron)
@@ -243,7 +251,8 @@ class Problem(Shown):
                 raise DataError(f"the step of {step:g} ms is larger than {key} = {tau:g} ms: choose a smaller step")
         if not self.grid_ms > 0:
             raise DataError(f"grid_ms = {self.grid_ms:g} ms: must be a positive multiple of the step of {step:g} ms")
-        times = {"grid_ms": self.grid_ms, "stimulus_ms": self.stimulus_ms, **dict(self.protocol)}
+        free_runs = {name: getattr(self.protocol, name) for name in ("free_run_ms", "test_free_run_ms")}
+        times = {"grid_ms": self.grid_ms, "stimulus_ms": self.stimulus_ms, **free_runs}
         for key, value in times.items():
             if not (value >= 0 and is_multiple(value, step)):
                 raise DataError(f"{key} = {value:g} ms is not a multiple of the step of {step:g} ms")

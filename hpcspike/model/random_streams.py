@@ -28,6 +28,12 @@ PURPOSES = {
     "shuffle": 31,
     "stand_in": 32,
     "recall_phase": 33,
+    "loop_phase": 34,
+    "training_test_phase": 35,
+    "training_noise": 36,
+    "test_noise": 37,
+    "training_test_noise": 38,
+    "recall_noise": 39,
 }
 """Registry of purposes; a number once given is never reused, so that old results stay reproducible."""
 

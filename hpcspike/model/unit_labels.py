@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hpcspike.model.recordings import Recording
-from hpcspike.variables import ABOUT_UNITS, POINT_RESULTS, STUDY, TRAINED, Variable
+from hpcspike.variables import ABOUT_UNITS, POINT_RESULTS, STUDY, TESTED_RESULTS, TRAINED, Variable
 
 Labels = dict[str, tuple[Variable, np.ndarray]]
 
@@ -61,7 +61,7 @@ def _padded(values: Any, n_neurons: int) -> np.ndarray:
 def _coordinate(name: str, taken: Container[str]) -> str:
     """A name that no other variable has, without what file formats forbid in names."""
     plain = re.sub(r"\W+", "_", name).strip("_") or "attribute"
-    results = {"id", "name", *TRAINED, *POINT_RESULTS, *STUDY}
+    results = {"id", "name", *TRAINED, *POINT_RESULTS, *TESTED_RESULTS, *STUDY}
     found = f"unit_{plain}" if plain in results or plain[0].isdigit() else plain
     while found in taken:
         found += "_"

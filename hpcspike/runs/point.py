@@ -20,10 +20,13 @@ from hpcspike.spec.experiment import Experiment
 POINT_CURVES = ("correlation", "rate", "weight_change")
 """Columns of the learning curve that a sweep keeps."""
 
+TESTED_CURVES = ("test_correlation",)
+"""Columns that it keeps too where there were tests in training."""
+
 
 @dataclass(frozen=True)
 class PointResult:
-    """Scalars and learning curves by the names of `hpcspike.variables.POINT_RESULTS`."""
+    """Scalars and learning curves by the names of `hpcspike.variables.POINT_RESULTS`, and of TESTED_RESULTS there."""
 
     scalars: dict[str, float | int]
     curves: dict[str, np.ndarray]
@@ -75,9 +78,10 @@ def run_point(
         experiment, threads=threads, on_loop=on_loop, world=world, checkpoints=checkpoints
     )
     n_loops = experiment.training.n_loops * experiment.targets.n_sets
-    curves = {f"curve_{name}": np.full(n_loops, np.nan) for name in POINT_CURVES}
     found = learner.curve()
-    for name in POINT_CURVES:
+    kept = [*POINT_CURVES, *(name for name in TESTED_CURVES if name in found)]
+    curves = {f"curve_{name}": np.full(n_loops, np.nan) for name in kept}
+    for name in kept:
         column = found.get(name, np.empty(0))[:n_loops]
         curves[f"curve_{name}"][: len(column)] = column
     return PointResult(evaluation.scalars, curves)

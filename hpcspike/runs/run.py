@@ -26,7 +26,7 @@ from hpcspike.model.unit_labels import recording_time, unit_labels
 from hpcspike.runs.point import fit_and_evaluate
 from hpcspike.runs.rollouts import write_rollouts
 from hpcspike.spec.experiment import Experiment
-from hpcspike.variables import POINT_RESULTS, RECORDED_RESULTS, TRAINED, Variable
+from hpcspike.variables import POINT_RESULTS, RECORDED_RESULTS, TESTED_RESULTS, TRAINED, Variable
 
 if TYPE_CHECKING:
     import xarray
@@ -252,7 +252,8 @@ def _variables(rate: bool) -> dict[str, Variable]:
         error = replace(TRAINED["neuron_rms_error"], units="Hz", long_name="rms error of the trial-averaged rate")
         changed = {name: replace(item, units="Hz", long_name=f"{name} rate") for name, item in changed.items()}
         changed["neuron_rms_error"] = error
-    return TRAINED | changed
+    tested = {name: replace(variable, dims=("loop",)) for name, variable in TESTED_RESULTS.items()}
+    return TRAINED | tested | changed
 
 
 def _scale(trained: Trained) -> float:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from hpcspike.correlation import centred, pearson
 from hpcspike.learners.interface import Learner
 from hpcspike.learners.tasks import Tested, assess
 from hpcspike.learners.trials import Task, carrier_dimension
-from hpcspike.measures.correlation import centred, pearson
 from hpcspike.measures.evaluation import Evaluation, evaluate
 from hpcspike.measures.spectrum import fast_share, spectral_index
 from hpcspike.measures.status import classify, silent_share

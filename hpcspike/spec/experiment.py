@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import field_validator, model_validator
 
 from hpcspike.spec.connectivity import BalancedConnectivity, Connectivity, ZeroConnectivity, why_undrawable
-from hpcspike.spec.fields import Section, quantity, whole_number, why_out_of_range
+from hpcspike.spec.fields import GrownSection, Section, quantity, whole_number, why_out_of_range
 from hpcspike.spec.fields import is_multiple as is_multiple
 from hpcspike.spec.fields import n_steps as n_steps
 from hpcspike.spec.learners import LearnerSection, RlsLearner, why_unlearnable
+from hpcspike.spec.measures import Measures as Measures
+from hpcspike.spec.measures import why_untested as why_untested
 from hpcspike.spec.neurons import IzhikevichNeuron as IzhikevichNeuron
 from hpcspike.spec.neurons import LifNeuron as LifNeuron
 from hpcspike.spec.neurons import Neuron as Neuron
@@ -18,6 +20,11 @@ from hpcspike.spec.neurons import TanhNeuron as TanhNeuron
 from hpcspike.spec.neurons import ThetaNeuron as ThetaNeuron
 from hpcspike.spec.neurons import UserNeuron as UserNeuron
 from hpcspike.spec.targets import ANSWERED, DrivenTargets, InnateTargets, RecordedTargets, Targets
+from hpcspike.spec.trial import FrozenNoise as FrozenNoise
+from hpcspike.spec.trial import Protocol as Protocol
+from hpcspike.spec.trial import Stimulus as Stimulus
+from hpcspike.spec.trial import TrialNoise as TrialNoise
+from hpcspike.spec.trial import why_trials_are_others
 
 
 class Synapse(Section):
@@ -42,36 +49,10 @@ class Network(Section):
     )
 
 
-class Stimulus(Section):
-    """Cue before the window: one constant amplitude per neuron, uniform on [-a, a] (paper, Methods)."""
-
-    amplitude: float = quantity(1.0, ge=0, paper="Methods", doc="Largest amplitude a.")
-    duration_ms: float = quantity(100.0, unit="ms", ge=0, paper="Methods", doc="Length of the cue.")
-
-
-class FrozenNoise(Section):
-    """Ornstein-Uhlenbeck input of each neuron, the same path in every loop and trial (paper, Fig 3 supplement 3).
-
-    It starts with the cue, from its stationary distribution, and ends with the trained window.
-    """
-
-    standard_deviation: float = quantity(
-        0.0, ge=0, paper="Fig 3s3", doc="Stationary s.d. in units of the external input I; 0: no noise."
-    )
-    tau_corr_ms: float = quantity(10.0, unit="ms", gt=0, doc="Correlation time of the noise.")
-
-
-class Protocol(Section):
-    """Spontaneous activity before the cue of a trial."""
-
-    free_run_ms: float = quantity(1000.0, unit="ms", ge=0, doc="Free run before each cue in training.")
-    test_free_run_ms: float = quantity(
-        200.0, unit="ms", ge=0, doc="Free run before the cue of a test trial, from random phases and r = 0."
-    )
-
-
-class Training(Section):
+class Training(GrownSection):
     """Recursive least squares on the plastic weights (paper Eqs 9-19)."""
+
+    later_keys: ClassVar[tuple[str, ...]] = ("keep", "patience")
 
     variable: Literal["drive", "rate"] = quantity(
         "drive", paper="Eqs 9, 15", doc="Train the synaptic drive or the spiking rate."
@@ -106,26 +87,20 @@ class Training(Section):
     sign_at_zero: Literal["allowed", "flip"] = quantity(
         "allowed", paper="2.6", doc="Whether a weight that would become exactly 0 counts as flipped."
     )
-
-
-class Measures(Section):
-    """How a trained network is judged."""
-
-    n_test_trials: int = whole_number(3, ge=1, le=100_000, doc="Test trials from random initial conditions.")
-    n_clamped_trials: int = whole_number(3, ge=1, le=100_000, doc="Initial conditions of the clamped error split.")
-    learned_correlation: float = quantity(0.7, gt=-1, lt=1, doc="At least this mean correlation counts as learned.")
-    silent_rate_hz: float = quantity(0.1, unit="Hz", ge=0, doc="A network below this population rate is silent.")
-    diverged_drive: float = quantity(1e6, gt=0, doc="A drive beyond this size counts as diverged.")
-    fast_time_ms: float = quantity(
-        20.0, unit="ms", gt=0, doc="Cut-off 1 / (2 pi x) between slow and fast power in the spectral index."
+    keep: Literal["last", "best"] = quantity(
+        "last", doc="Which weights are kept: the last ones, or those of the best test (measures.test_every_loops)."
     )
-    quasi_static: bool = quantity(
-        False, paper="Fig 4i", doc="Also correlate the drive with its quasi-static prediction (theta neurons only)."
+    patience: int | None = whole_number(
+        None,
+        ge=1,
+        doc="End training after so many tests in a row that are no better than the best before; null: never.",
     )
 
 
-class Experiment(Section):
+class Experiment(GrownSection):
     """Everything that determines one trained network and its measures."""
+
+    later_keys: ClassVar[tuple[str, ...]] = ("trial_noise",)
 
     name: str = quantity("experiment", doc="Name used in files and figures.", max_length=250)
     seed: int = whole_number(1, ge=0, lt=2**63, doc="Seed of every random stream.")
@@ -137,6 +112,7 @@ class Experiment(Section):
     targets: Targets = quantity(doc="Target functions.")
     stimulus: Stimulus = quantity(Stimulus(), doc="Cue.")
     frozen_noise: FrozenNoise = quantity(FrozenNoise(), doc="External input that repeats in every loop and trial.")
+    trial_noise: TrialNoise = quantity(TrialNoise(), doc="External input that is new in every loop and trial.")
     protocol: Protocol = quantity(Protocol(), doc="Order of events in a trial.")
     training: Training = quantity(Training(), doc="Learning rule.")
     learner: LearnerSection = quantity(RlsLearner(), doc="Who learns; all but rls are in hpcspike.learners.")
@@ -174,6 +150,8 @@ class Experiment(Section):
             why_untrainable(self.neuron, self.training),
             why_unconnectable(self.neuron, self.synapse),
             why_unlearnable(self.learner, self.targets, self.network.n_neurons, self.stimulus.duration_ms),
+            why_trials_are_others(self.protocol, self.trial_noise, self.learner),
+            why_untested(self.training, self.measures, self.learner),
         ):
             if reason is not None:
                 raise ValueError(reason)

@@ -5,9 +5,17 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    Strict,
+    model_serializer,
+)
 
 from hpcspike.shown import brief, html_table
 
@@ -67,6 +75,26 @@ class Section(BaseModel):
         """The same as a table, for notebooks."""
         rows = [part.split("=", 1) for part in self._told()]
         return html_table(type(self).__name__, rows)
+
+
+class GrownSection(Section):
+    """A section with keys that experiments of earlier versions do not have.
+
+    Those are left out of the dump, and so of the identity, where they are at their defaults, which must give the
+    numbers of those versions.
+    """
+
+    later_keys: ClassVar[tuple[str, ...]] = ()
+    """The keys that came later."""
+
+    @model_serializer(mode="wrap")
+    def _without_unused_later_keys(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        document: dict[str, Any] = dump(self)
+        fields = type(self).model_fields
+        for key in self.later_keys:
+            if key in document and getattr(self, key) == fields[key].get_default(call_default_factory=True):
+                del document[key]
+        return document
 
 
 def _as_whole(value: Any) -> Any:

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    AfterValidator,
-    SerializerFunctionWrapHandler,
-    ValidationInfo,
-    WithJsonSchema,
-    model_serializer,
-    model_validator,
-)
+from pydantic import AfterValidator, ValidationInfo, WithJsonSchema, model_validator
 
-from hpcspike.spec.fields import Interval, TargetsSection, is_multiple, quantity, whole_number
+from hpcspike.spec.fields import GrownSection, Interval, TargetsSection, is_multiple, quantity, whole_number
 
 GENERATED = "generated"
 """Path of recorded targets that are no file: a stand-in is generated."""
@@ -51,8 +44,6 @@ _FORMATS_OF_KEY: dict[str, tuple[str, ...]] = {
     "condition": ("NWB", *_LABELLED),
     "select_units": ("NWB", *_LABELLED, "NPZ", "MATLAB"),
 }
-_LATER_KEYS = ("time_unit", "decimal", "start_ms", "intervals", "select_units")
-"""Keys that experiments of earlier versions do not have: left out of the dump, and so of the identity, if not given."""
 
 
 def _plain_values(choice: dict[str, Any], field: ValidationInfo) -> dict[str, Any]:
@@ -76,8 +67,10 @@ Choice = Annotated[
 """Columns and the values they may have: one or a list."""
 
 
-class RecordedTargets(TargetsSection):
+class RecordedTargets(GrownSection, TargetsSection):
     """Rates or drives read from a file, with auxiliary neurons beside them (paper, Fig 5)."""
+
+    later_keys: ClassVar[tuple[str, ...]] = ("time_unit", "decimal", "start_ms", "intervals", "select_units")
 
     kind: Literal["recorded"]
     path: str = quantity(
@@ -155,11 +148,6 @@ class RecordedTargets(TargetsSection):
     def format(self) -> str | None:
         """The format that the suffix of the path stands for; None: of a stand-in or an unknown kind."""
         return None if self.is_stand_in else FORMAT_OF_SUFFIX.get(PurePath(self.path).suffix.lower())
-
-    @model_serializer(mode="wrap")
-    def _without_unused_later_keys(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        document: dict[str, Any] = dump(self)
-        return {key: value for key, value in document.items() if key not in _LATER_KEYS or value not in (None, {})}
 
     @model_validator(mode="after")
     def _says_what_its_source_needs(self) -> RecordedTargets:

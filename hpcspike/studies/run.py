@@ -18,7 +18,7 @@ from hpcspike.learners.tasks import assess
 from hpcspike.measures.altered import untrained
 from hpcspike.model.problem import Problem
 from hpcspike.model.stand_in import stand_in_attributes
-from hpcspike.runs.point import POINT_CURVES
+from hpcspike.runs.point import POINT_CURVES, TESTED_CURVES
 from hpcspike.runs.scores import evaluate_learner
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.study import Probe, Shown, Study, StudyRun
@@ -26,7 +26,7 @@ from hpcspike.studies.during import DuringTraining
 from hpcspike.studies.identity import run_hash
 from hpcspike.studies.probes import PROBES, Arrays, Networks
 from hpcspike.studies.scored import evenly_spread, is_scored, refuse_probes, score_arrays, shown_rollouts
-from hpcspike.variables import POINT_RESULTS, RECORDED_RESULTS, SHOWN_DIMENSIONS, STUDY
+from hpcspike.variables import POINT_RESULTS, RECORDED_RESULTS, SHOWN_DIMENSIONS, STUDY, TESTED_RESULTS
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -114,8 +114,9 @@ def _trained_arrays(
         if problem.n_recorded or name not in RECORDED_RESULTS
     }
     arrays["window_ms"] = ((), problem.duration_ms)
-    for name in POINT_CURVES:
-        arrays[f"curve_{name}"] = (("loop",), trained.curve[name])
+    for name in (*POINT_CURVES, *TESTED_CURVES):
+        if name in trained.curve:
+            arrays[f"curve_{name}"] = (("loop",), trained.curve[name])
     arrays["loop"] = (("loop",), np.arange(1, len(trained.curve["rate"]) + 1))
     if trained.diverged_loop < 0:
         networks = Networks(trained, before, experiment, examples)
@@ -184,7 +185,7 @@ def _dataset(arrays: Arrays, experiment: Experiment) -> xr.Dataset:
     dataset = xr.Dataset(attrs={"experiment": json.dumps(experiment.model_dump(mode="json"))})
     rate_names = {"target", "response_before", "response_after", "response_during"}
     for name, (dims, values) in arrays.items():
-        variable = STUDY.get(name) or POINT_RESULTS.get(name)
+        variable = {**TESTED_RESULTS, **POINT_RESULTS, **STUDY}.get(name)
         if variable is None:
             raise SpecError(f"{name} is not in hpcspike.variables.STUDY")
         attrs = dict(variable.attrs)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpcspike.errors import ResourceError
+from hpcspike.model.trial_noise import BLOCK_STEPS
 from hpcspike.rls.capacity import best_capacity, padded_width
 from hpcspike.runs.facts import facts_of
 from hpcspike.spec.connectivity import BalancedConnectivity, DaleConnectivity
@@ -31,6 +32,8 @@ BYTES_PER_SAMPLE = 88
 """A sample of a neuron's target: the target itself and the working copies of the measures of one trial."""
 BYTES_PER_KEPT_SAMPLE = 24
 """A sample of a neuron in every trial that is kept with its time courses (one network, not a point of a sweep)."""
+BYTES_OF_TRIAL_NOISE = 3 * 8 * BLOCK_STEPS
+"""A neuron's noise that is new in every trial: the blocks that are kept, and the one in work."""
 BASE_MIB = 225.0
 """Interpreter, compiled kernels and libraries."""
 
@@ -76,11 +79,14 @@ def predict(experiment: Experiment) -> Cost:
     trial = trial_steps * n * SECONDS_PER_NEURON_STEP[experiment.neuron.model]
     measures = experiment.measures
     tests = targets.n_sets * (measures.n_test_trials + measures.n_clamped_trials)
+    if measures.test_every_loops is not None:
+        tests += targets.n_sets * measures.n_test_trials * -(-training.n_loops // measures.test_every_loops)
     seconds = SECONDS_PER_POINT + training.n_loops * targets.n_sets * (update + trial) + tests * trial
 
     synapses = n * (k + fixed) * BYTES_PER_SYNAPSE
     samples = n * duration / targets.grid_ms * targets.n_sets * BYTES_PER_SAMPLE
-    return Cost(seconds, BASE_MIB + (_matrix_bytes(experiment, n, k) + synapses + samples) / _MIB)
+    noise = n * BYTES_OF_TRIAL_NOISE if experiment.trial_noise.standard_deviation > 0 else 0
+    return Cost(seconds, BASE_MIB + (_matrix_bytes(experiment, n, k) + synapses + samples + noise) / _MIB)
 
 
 def _matrix_bytes(experiment: Experiment, n: int, k: float) -> float:

@@ -16,7 +16,7 @@ from hpcspike.identity import experiment_hash
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.sweep import Sweep, shown_point
 from hpcspike.sweep.cost import Cost, predict
-from hpcspike.variables import POINT_PARAMETERS, POINT_PROVENANCE, POINT_RESULTS, Variable
+from hpcspike.variables import POINT_PARAMETERS, POINT_PROVENANCE, POINT_RESULTS, TESTED_RESULTS, Variable
 
 STANDARD_FIELDS = {
     "tau_syn_ms": "synapse.tau_syn_ms",
@@ -114,7 +114,7 @@ def coordinate_names(axes: list[str]) -> dict[str, str]:
     {'synapse.tau_syn_ms': 'tau_syn_ms', 'stimulus.duration_ms': 'stimulus_duration_ms'}
     """
     standard = {dotted: name for name, dotted in STANDARD_FIELDS.items()}
-    reserved = {*STANDARD_FIELDS, *POINT_RESULTS, *POINT_PROVENANCE, *PLANNED, "point", "loop"}
+    reserved = {*STANDARD_FIELDS, *POINT_RESULTS, *TESTED_RESULTS, *POINT_PROVENANCE, *PLANNED, "point", "loop"}
     last = {dotted: dotted.rpartition(".")[2] for dotted in axes}
     names = {}
     for dotted, name in last.items():

@@ -26,6 +26,7 @@ from hpcspike.sweep.layout import (
     columns_of,
     create_store,
     first_table,
+    tests_in_training,
     write_table,
 )
 from hpcspike.sweep.mending import complete_plan, copy_plan, restore_plan
@@ -110,6 +111,11 @@ def grown(store: SweepStore, grid: Grid) -> Table | None:
             f"{store.path} belongs to another sweep: {difference(store, grid.sweep)}. A sweep can grow, but {gone} of "
             f"the {store.n_points} points in the store are not among the {grid.n_points} of this one. Nothing was "
             "changed; give this sweep another name (or another store path), or move the old store away"
+        )
+    if tests_in_training(grid.sweep) and not tests_in_training(store.sweep):
+        raise StoreError(
+            f"{store.path} has no room for tests in training (measures.test_every_loops), which the sweep that it was "
+            "made for does not have; give this sweep another name (or another store path)"
         )
     refuse_unvouched(store)
     known = set(there)

@@ -22,7 +22,7 @@ from hpcspike.errors import DamagedStoreError
 from hpcspike.sweep.durable import digest_of
 from hpcspike.sweep.plan import Batches
 from hpcspike.sweep.records import receipt_path
-from hpcspike.variables import POINT_PROVENANCE, POINT_RESULTS
+from hpcspike.variables import POINT_PROVENANCE, POINT_RESULTS, TESTED_RESULTS
 
 METADATA = "zarr.json"
 """File of a store that holds the metadata of all its arrays."""
@@ -110,7 +110,8 @@ class Inventory:
     @cached_property
     def coordinates(self) -> list[str]:
         """Arrays that the planner writes."""
-        return [name for name in self._listed if name not in POINT_RESULTS and name not in POINT_PROVENANCE]
+        written = {**POINT_RESULTS, **TESTED_RESULTS, **POINT_PROVENANCE}
+        return [name for name in self._listed if name not in written]
 
     @cached_property
     def results(self) -> list[str]:

@@ -26,7 +26,7 @@ from hpcspike.spec.sweep import Sweep
 from hpcspike.sweep.grid import PLANNED, Coordinate, Grid
 from hpcspike.sweep.integrity import LOOPS, METADATA, sealed_metadata
 from hpcspike.sweep.plan import Batches, Plan
-from hpcspike.variables import POINT_PROVENANCE, POINT_RESULTS, Variable
+from hpcspike.variables import POINT_PROVENANCE, POINT_RESULTS, TESTED_RESULTS, Variable
 from hpcspike.zarr_files import create_array
 
 SCHEMA = 4
@@ -36,7 +36,7 @@ UNVOUCHED = 3
 """Version of the layout before, the same without checksums: it is read, and upgraded before it is written to."""
 
 WRITTEN_BY_BATCHES: dict[str, Variable] = {**POINT_RESULTS, **POINT_PROVENANCE}
-"""Arrays chunked by batch; ``done`` is the one written last."""
+"""Arrays chunked by batch; ``done`` is the one written last. Some stores have those of `TESTED_RESULTS`, too."""
 
 LOOP = Variable(("loop",), "int32", "1", "training loop, counted from 0 over all target sets", fill=0)
 
@@ -84,20 +84,38 @@ class Table:
         return self.batches.start[-1]
 
     @property
+    def results(self) -> dict[str, Variable]:
+        """The arrays chunked by batch."""
+        return WRITTEN_BY_BATCHES | (TESTED_RESULTS if tests_in_training(self.sweep) else {})
+
+    @property
     def n_points(self) -> int:
         """Rows that hold a point."""
         return int((self.columns["batch"].values >= 0).sum())
 
     def predicted_bytes(self) -> int:
         """Size of the finished store before compression."""
-        per_loop = sum("loop" in variable.dims for variable in POINT_RESULTS.values())
-        scalars = len(WRITTEN_BY_BATCHES) - per_loop + len(self.columns)
+        per_loop = sum("loop" in variable.dims for variable in self.results.values())
+        scalars = len(self.results) - per_loop + len(self.columns)
         return self.n_points * (_BYTES_PER_VALUE * (scalars + per_loop * self.n_loops) + _BYTES_OF_HASH)
 
     def predicted_files(self) -> int:
         """Number of files of the finished store."""
-        results = len(WRITTEN_BY_BATCHES) * (1 - (-self.n_rows // self.chunk))
+        results = len(self.results) * (1 - (-self.n_rows // self.chunk))
         return results + (len(self.columns) + 1) * (1 - (-self.n_rows // COORDINATE_ROWS))
+
+
+def tests_in_training(sweep: Sweep) -> bool:
+    """Whether any network of a sweep is tested while it is trained."""
+    columns = sweep.columns()
+    sections = [sweep.experiment.get("measures"), *columns.get("measures", ())]
+    asked = [section.get("test_every_loops") for section in sections if isinstance(section, dict)]
+    return any(every is not None for every in (*asked, *columns.get("measures.test_every_loops", ())))
+
+
+def written_to(group: Any) -> list[str]:
+    """The arrays of a store that batches write."""
+    return [*WRITTEN_BY_BATCHES, *(name for name in TESTED_RESULTS if name in group)]
 
 
 def first_table(grid: Grid, plan: Plan) -> Table:
@@ -195,7 +213,7 @@ def write_table(path: Path, table: Table) -> None:
         array = _declare(group, name, column.variable, shape=(len(column.values),), chunks=(COORDINATE_ROWS,))
         array[:] = column.values
     sizes, chunks = {"point": table.n_rows, "loop": table.n_loops}, {"point": table.chunk, "loop": table.loop_chunk}
-    for name, variable in WRITTEN_BY_BATCHES.items():
+    for name, variable in table.results.items():
         shape, chunk = (tuple(size[dim] for dim in variable.dims) for size in (sizes, chunks))
         _declare(group, name, variable, shape=shape, chunks=chunk)
     with warnings.catch_warnings():

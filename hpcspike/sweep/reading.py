@@ -11,7 +11,7 @@ import numpy as np
 from hpcspike.engine.output import as_text
 from hpcspike.errors import StoreError
 from hpcspike.paths import local
-from hpcspike.sweep.layout import WRITTEN_BY_BATCHES
+from hpcspike.sweep.layout import written_to
 from hpcspike.sweep.metadata import describe, require_layout
 from hpcspike.sweep.records import read_records
 from hpcspike.sweep.store import SweepStore, open_store
@@ -179,7 +179,7 @@ def _in_order(sweep: xr.Dataset) -> xr.Dataset:
             column = column.copy(data=as_text(column.values))
         coordinates[name] = column
     coordinates["point"] = xr.Variable(POINT.dims, np.arange(sweep.sizes["point"], dtype=POINT.dtype), POINT.attrs)
-    results = {name: sweep[name].variable for name in WRITTEN_BY_BATCHES}
+    results = {name: sweep[name].variable for name in written_to(sweep)}
     attributes = {key: text for key, text in sweep.attrs.items() if key not in ("batches", "earlier_sweeps")}
     return xr.Dataset(results, coordinates, attributes)
 

@@ -16,7 +16,7 @@ from hpcspike.spec.experiment import Experiment
 from hpcspike.sweep.records import read_records
 from hpcspike.sweep.selection import find_point, parameters_of
 from hpcspike.sweep.store import SweepStore, open_store
-from hpcspike.variables import POINT_RESULTS
+from hpcspike.variables import POINT_RESULTS, TESTED_RESULTS
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -158,7 +158,7 @@ def compare(store: SweepStore, row: int, trained: xr.Dataset) -> Comparison:
         return Comparison(finished=False)
     differences = []
     names = {True: 0, False: 0}
-    for name, variable in POINT_RESULTS.items():
+    for name, variable in (POINT_RESULTS | TESTED_RESULTS).items():
         if name not in trained or name not in store.group:
             continue
         is_curve = "loop" in variable.dims

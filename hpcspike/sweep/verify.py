@@ -11,7 +11,7 @@ import numpy as np
 from hpcspike.errors import DamagedStoreError, StoreError
 from hpcspike.sweep.durable import read_sealed, read_unless_changed
 from hpcspike.sweep.integrity import METADATA
-from hpcspike.sweep.layout import UNVOUCHED, WRITTEN_BY_BATCHES
+from hpcspike.sweep.layout import UNVOUCHED, written_to
 from hpcspike.sweep.records import receipt_path, receipts_folder, record_path, runs_folder
 from hpcspike.sweep.store import SweepStore, open_store
 
@@ -94,7 +94,7 @@ def refuse_unreadable(path: Path) -> None:
 
 def _read_through(store: SweepStore) -> Verified:
     """A store of the layout before: nothing vouches for it, but it can be seen whether everything is readable."""
-    names = [*str(store.attributes["coordinates"]).split(), *WRITTEN_BY_BATCHES]
+    names = [*str(store.attributes["coordinates"]).split(), *written_to(store.group)]
     findings = []
     for name in names:
         try:

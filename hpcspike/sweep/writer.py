@@ -12,9 +12,10 @@ from hpcspike.errors import StoreError
 from hpcspike.files import flush_folder
 from hpcspike.sweep.durable import flush_files
 from hpcspike.sweep.integrity import Fault
-from hpcspike.sweep.layout import WRITTEN_BY_BATCHES, with_every_chunk
+from hpcspike.sweep.layout import WRITTEN_BY_BATCHES, with_every_chunk, written_to
 from hpcspike.sweep.records import receipt_path
 from hpcspike.sweep.store import SweepStore
+from hpcspike.variables import TESTED_RESULTS
 
 
 class BatchWriter:
@@ -42,8 +43,8 @@ class BatchWriter:
         _check_sole_writer(store, rows)
         self._sweep_partial_files()
         self.faults = _give_up_damage(store, batch)
-        self._arrays = {name: with_every_chunk(store.group[name]) for name in WRITTEN_BY_BATCHES}
-        self._chunk = {name: np.array(store.read(name, self._slice)) for name in WRITTEN_BY_BATCHES}
+        self._arrays = {name: with_every_chunk(store.group[name]) for name in written_to(store.group)}
+        self._chunk = {name: np.array(store.read(name, self._slice)) for name in self._arrays}
         self._waiting: list[int] = []
 
     def missing(self) -> list[int]:
@@ -68,10 +69,11 @@ class BatchWriter:
         row
             Row of the store.
         values
-            Every variable of POINT_RESULTS and POINT_PROVENANCE but ``done``; a curve may be shorter than the store's.
+            Every variable of POINT_RESULTS and POINT_PROVENANCE but ``done``, and of TESTED_RESULTS if there were
+            tests; a curve may be shorter than the store's.
         """
         expected = WRITTEN_BY_BATCHES.keys() - {"done"}
-        if values.keys() != expected:
+        if values.keys() - (TESTED_RESULTS.keys() & self._arrays.keys()) != expected:
             raise ValueError(
                 f"a point needs {sorted(expected - values.keys())}, not {sorted(values.keys() - expected)}"
             )
@@ -82,7 +84,7 @@ class BatchWriter:
             if chunk.ndim == 1:
                 chunk[place] = value
             else:
-                chunk[place] = WRITTEN_BY_BATCHES[name].fill
+                chunk[place] = self._arrays[name].fill_value
                 chunk[place, : len(value)] = value
 
     def flush(self) -> None:
@@ -104,7 +106,7 @@ class BatchWriter:
 
     def _sweep_partial_files(self) -> None:
         """Remove files that a killed process left half-written in this batch's chunks (others may be writing)."""
-        for name in WRITTEN_BY_BATCHES:
+        for name in (*WRITTEN_BY_BATCHES, *TESTED_RESULTS):
             folder = self._path / name / "c"
             for position in self._positions:
                 leftovers = (*folder.glob(f"{position}.*.partial"), *(folder / str(position)).glob("*.partial"))

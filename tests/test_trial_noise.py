@@ -1,0 +1,231 @@
+"""Noise that is new in every trial and loop: its statistics, its key, and the bits of what it shakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+import hpcspike
+from hpcspike.engine.checkpoint import Checkpoints
+from hpcspike.engine.trainer import Trainer
+from hpcspike.errors import Interrupted, StoreError
+from hpcspike.identity import canonical, experiment_hash
+from hpcspike.measures.clamped import can_be_clamped
+from hpcspike.measures.perturbation import begin_trial, copy_state, record_trial
+from hpcspike.model.build import build_problem
+from hpcspike.model.random_streams import stream, uniform_by_neuron
+from hpcspike.model.trial_noise import BLOCK_STEPS, NoisePath
+from hpcspike.spec.experiment import (
+    IzhikevichNeuron,
+    LifNeuron,
+    Measures,
+    Neuron,
+    TanhNeuron,
+    ThetaNeuron,
+    Training,
+    TrialNoise,
+    UserNeuron,
+)
+from hpcspike.sweep.cost import predict
+from tests.checkpoint_cases import LOOP_STEPS, N, changed, outcome
+from tests.small_networks import experiment
+from tests.test_stretch import assert_equal_bits, by_single_intervals, in_one_piece
+
+NOISE = TrialNoise(standard_deviation=0.7, tau_corr_ms=5.0)
+
+
+def path(
+    first: int = 0, last: int = N, *, noise: TrialNoise = NOISE, purpose: str = "test_noise", trial: int = 4
+) -> NoisePath:
+    return NoisePath(noise, 0.5, range(first, last), (3, 1), purpose, trial)
+
+
+def by_hand(neuron: int, n_steps: int, *, a: float, trial: int = 4) -> np.ndarray:
+    """The path of one neuron, step by step."""
+    blocks = range(-(-n_steps // BLOCK_STEPS))
+    draws = [stream(3, 1, "test_noise", neuron, trial, block).standard_normal(BLOCK_STEPS) for block in blocks]
+    values, x = [], 0.0
+    for t, xi in enumerate(np.concatenate(draws)[:n_steps]):
+        x = xi if t == 0 else a * x + np.sqrt(1 - a * a) * xi
+        values.append(0.7 * x)
+    return np.array(values)
+
+
+@pytest.mark.parametrize(("tau_corr_ms", "a"), [(5.0, np.exp(-0.1)), (0.0, 0.0)])
+def test_every_neuron_follows_its_own_process(tau_corr_ms: float, a: float) -> None:
+    found = path(noise=TrialNoise(standard_deviation=0.7, tau_corr_ms=tau_corr_ms)).rows(0, 2 * BLOCK_STEPS + 40)
+    for neuron in (0, 11):
+        np.testing.assert_allclose(found[:, neuron], by_hand(neuron, len(found), a=a), rtol=1e-12, atol=1e-13)
+    assert np.abs(found[:, 0] - found[:, 11]).max() > 0.7
+
+
+def test_mean_spread_and_correlation_time_are_those_asked_for() -> None:
+    found = path(0, 400).rows(0, 2000)
+    assert abs(found.mean()) < 0.01
+    for part in (found[:5], found[BLOCK_STEPS - 5 : BLOCK_STEPS + 5], found):  # stationary from the first step on
+        assert part.std() == pytest.approx(0.7, rel=0.06)
+    lagged = np.mean(found[10:] * found[:-10]) / found.var()
+    assert lagged == pytest.approx(np.exp(-1.0), abs=0.02)
+
+
+def test_any_stretch_in_any_order_of_any_block_is_the_same() -> None:
+    whole = path().rows(0, 4 * BLOCK_STEPS)
+    asked = path(5, 9)
+    for first, length in ((700, 3), (BLOCK_STEPS - 1, 2), (3 * BLOCK_STEPS, 17), (0, 1), (10, 1500), (1509, 1)):
+        np.testing.assert_array_equal(asked.rows(first, length), whole[first : first + length, 5:9])
+    assert path(5, 5).rows(3, 10).shape == (10, 0)
+
+
+def test_every_part_of_the_key_matters() -> None:
+    others = [path(), path(trial=5), path(purpose="training_noise"), path(purpose="training_test_noise")]
+    assert len({other.rows(0, 1)[0, 3] for other in others}) == 4
+
+
+# ---- what it shakes --------------------------------------------------------------------------------------------------
+
+USER = UserNeuron(model="user", source="tests.adaptive_neurons:adaptive", bias=1.0, step_ms=0.5)
+NEURONS: list[Neuron] = [
+    ThetaNeuron(bias=0.3),
+    LifNeuron(model="lif", bias=1.2),
+    IzhikevichNeuron(model="izhikevich", bias=8.0),
+    TanhNeuron(model="tanh"),
+    USER,
+]
+
+
+@pytest.mark.parametrize("neuron", NEURONS, ids=[neuron.model for neuron in NEURONS])
+def test_a_test_trial_receives_its_own_noise_from_the_free_run_on(neuron: Neuron) -> None:
+    trained = hpcspike.train(changed(neuron=neuron, trial_noise=NOISE), Training(n_loops=0))
+    evoked = trained.evoke(0, 2, beyond_ms=10.0)
+    made, step_ms = trained.problem, neuron.step_ms
+    free, cue, rest = (round(ms / step_ms) for ms in (30.0, 20.0, 110.0))
+    for trial in range(2):
+        shaking = NoisePath(NOISE, step_ms, range(N), (1, 0), "test_noise", trial).rows(0, free + cue + rest)
+        simulation = hpcspike.train(changed(neuron=neuron), Training(n_loops=0)).copy_simulation()
+        phase = uniform_by_neuron(1, 0, "test_phase", range(N), trial, 0.0, 2.0 * np.pi)
+        simulation.set_state(phase, np.zeros(N))
+        simulation.run_interval(free, made.input, noise=shaking[:free])
+        simulation.run_interval(cue, made.input + made.stimuli[0], noise=shaking[free : free + cue])
+        record = np.empty((110, N))
+        simulation.run_interval(rest, made.input, noise=shaking[free + cue :], record=record)
+        np.testing.assert_array_equal(evoked.drive[trial], record.T)
+    quiet = hpcspike.train(changed(neuron=neuron), Training(n_loops=0)).evoke(0, 1)
+    assert (quiet.drive[0] != evoked.drive[0][:, :100]).any()
+
+
+@pytest.mark.parametrize("variable", ["drive", "rate"])
+@pytest.mark.parametrize("frozen", [None, 0.3])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_training_in_pieces_of_any_length_and_threads_gives_the_same_bits(
+    variable: str, frozen: float | None, threads: int
+) -> None:
+    tiny = experiment(
+        trial_noise={"standard_deviation": 0.4, "tau_corr_ms": 3.0},
+        frozen_noise={"standard_deviation": frozen or 0.0},
+        protocol={"free_run_ms": 70.0, "start": "random"},
+        training={"n_loops": 2, "update_interval_ms": 2.0, "variable": variable},
+    )
+
+    def by_sevens() -> Trainer:
+        trainer = Trainer(build_problem(tiny), tiny.training)
+        while not trainer.finished:
+            trainer.advance(7)
+        return trainer
+
+    assert_equal_bits(by_single_intervals(build_problem(tiny), tiny.training, threads), by_sevens())
+    assert_equal_bits(in_one_piece(build_problem(tiny), tiny.training, threads), by_sevens())
+
+
+def test_every_loop_has_noise_of_its_own_and_tests_only_if_so_asked() -> None:
+    outcomes = {
+        phase: outcome(hpcspike.train(changed(trial_noise=noise), Training(n_loops=2)))
+        for phase, noise in {
+            "none": None,
+            "test": TrialNoise(standard_deviation=0.7, phase="test_only"),
+            "both": TrialNoise(standard_deviation=0.7),
+        }.items()
+    }
+    assert outcomes["test"] == outcomes["none"] != outcomes["both"]
+    trainer = Trainer(changed(trial_noise=NOISE), Training(n_loops=2))
+    seen = []
+    while not trainer.finished:
+        trainer.advance()
+        assert trainer.simulation.noise is not None
+        seen.append(trainer.simulation.noise.numbers())
+    assert {numbers["trial"] for numbers in seen} == {0, 1}
+    assert seen[-1] == {"purpose": "training_noise", "trial": 1, "step": LOOP_STEPS}
+
+
+def test_the_rule_for_rates_sees_the_noise_of_the_step_before_an_update() -> None:
+    made = changed(trial_noise=NOISE)
+    trainer = Trainer(made, Training(n_loops=1, variable="rate"), on_update=lambda one: seen.append(one._input_now()))
+    seen: list[np.ndarray] = []
+    while not trainer.finished:
+        trainer.advance()
+    shaking = NoisePath(NOISE, 1.0, range(N), (1, 0), "training_noise", 0).rows(0, LOOP_STEPS)
+    np.testing.assert_array_equal(np.array(seen), made.input + shaking[51::2])
+
+
+@pytest.mark.parametrize("steps", [13, 41, 77, LOOP_STEPS + 90])
+def test_a_training_cut_anywhere_goes_on_bit_for_bit(steps: int, tmp_path: Path) -> None:
+    def train(**options: Any) -> list[bytes]:
+        made = changed(trial_noise=NOISE)
+        return outcome(hpcspike.train(made, Training(n_loops=2), measures=Measures(test_every_loops=1), **options))
+
+    with pytest.raises(Interrupted):
+        train(checkpoints=Checkpoints(tmp_path, stop_after_steps=steps))
+    assert train(checkpoints=Checkpoints(tmp_path)) == train()
+
+
+def test_other_noise_is_another_training(tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        hpcspike.train(changed(trial_noise=NOISE), Training(), checkpoints=Checkpoints(tmp_path, stop_after_steps=40))
+    with pytest.raises(StoreError, match=r"trial_noise\.tau_corr_ms is 5\.0 there and absent here"):
+        hpcspike.train(changed(), Training(), checkpoints=Checkpoints(tmp_path))
+
+
+def test_a_copied_trial_goes_on_with_the_same_noise() -> None:
+    trained = hpcspike.train(changed(trial_noise=NOISE), Training(n_loops=1))
+    drive = trained.evoke(0, 2).drive
+    np.testing.assert_array_equal(trained.evoke(0, 1, first_trial=1).drive[0], drive[1])
+    np.testing.assert_allclose(record_trial(trained, trial=1).drive, drive[1], atol=1e-9)
+    one, other = trained.copy_simulation(), trained.copy_simulation()
+    begin_trial(trained, one, 0, 1)
+    copy_state(one, other)
+    for simulation in (one, other):
+        simulation.run_interval(60, trained.problem.input)
+    np.testing.assert_array_equal(one.state, other.state)
+    assert not can_be_clamped(trained)
+
+
+def test_an_experiment_without_it_is_the_one_it_was() -> None:
+    silent, noisy = experiment(), experiment(trial_noise={"standard_deviation": 0.2})
+    assert "trial_noise" not in canonical(silent)
+    assert experiment_hash(silent) == experiment_hash(experiment(trial_noise={"standard_deviation": 0.0}))
+    assert experiment_hash(silent) != experiment_hash(noisy)
+    assert build_problem(noisy).trial_noise == noisy.trial_noise
+
+
+def test_the_blocks_of_noise_are_in_the_predicted_memory() -> None:
+    quiet, noisy = (predict(experiment(trial_noise={"standard_deviation": sd})).memory_mib for sd in (0.0, 0.2))
+    assert noisy - quiet == pytest.approx(20 * 3 * 8 * BLOCK_STEPS / 2**20)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"trial_noise": {"standard_deviation": -1.0}}, "greater than or equal to 0"),
+        ({"trial_noise": {"standard_deviation": 0.1, "phase": "training"}}, "'training_and_test' or 'test_only'"),
+        (
+            {"trial_noise": {"standard_deviation": 0.1}, "learner": {"kind": "lsnn"}},
+            r"trial_noise\.standard_deviation = 0\.1 has no effect with learner\.kind = lsnn",
+        ),
+    ],
+)
+def test_noise_that_cannot_be_is_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        experiment(**changes)
