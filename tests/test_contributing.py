@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / ".github" / "CONTRIBUTING.md").read_text()
 KNOWN_WORDS = {
-    *("mpi", "workflow", "slurm", "slow", "gradient", "docs", "spikes", "typos", "stream", "fma"),  # markers, extras, arrays
+    *("mpi", "workflow", "slurm", "slow", "gradient", "docs", "spikes", "typos", "stream", "fma", "begin", "stop"),  # markers, extras, arrays
     *("capacity", "trace", "filtered", "rollout", "quantity", "styled", "NUMBA_DISABLE_JIT", "SCHEMA"),
 }
 
