@@ -32,7 +32,7 @@ MODULES = (
     "hpcspike.variables",
     "hpcspike.errors",
 )
-"""What a user may import; the rest of the package is for those who work on it (``tests/CONTRIBUTING.md``)."""
+"""What a user may import; the rest of the package is for those who work on it (``.github/CONTRIBUTING.md``)."""
 
 _LIMITS = {"gt": "greater than", "ge": "at least", "lt": "less than", "le": "at most"}
 

@@ -316,7 +316,7 @@ def _bench(commands: _Commands) -> None:
     parser.add_argument("--no-trainings", action="store_true", help="leave the whole trainings out")
     parser.add_argument("--json", metavar="PATH", help="write everything measured here, too")
     parser.add_argument(
-        "--markdown", metavar="JSON", help="measure nothing, print the tables of README.md from this file"
+        "--markdown", metavar="JSON", help="measure nothing, print the tables of the guide from this file"
     )
     parser.add_argument(
         "--history", metavar="CSV", help="measure nothing, print the runs kept in this file, and what became slower"

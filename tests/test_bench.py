@@ -1,4 +1,4 @@
-"""The benchmark: what is fed to the engines, what is printed, and that README shows what was stored."""
+"""The benchmark: what is fed to the engines, what is printed, and that README and guide show what was stored."""
 
 from __future__ import annotations
 
@@ -255,11 +255,21 @@ def test_readme_tables_have_a_row_per_network_and_all_columns() -> None:
     assert tables[-1].endswith("| 1.9 | 1 | **1.90** |")
 
 
-def test_performance_in_the_readme_is_what_was_stored() -> None:
-    text = (ROOT / "README.md").read_text()
-    begin, end = "<!-- bench -->\n", "\n<!-- /bench -->"
-    if not STORED.exists() or begin not in text:
-        pytest.skip("there is no stored benchmark, or README has no place for it")
-    shown = text.split(begin)[1].split(end)[0].strip()
-    expected = report.markdown(json.loads(STORED.read_text()))
-    assert shown == expected, f"write the output of 'hpcspike bench --markdown {STORED.relative_to(ROOT)}' there"
+def stored_tables() -> str:
+    return report.markdown(json.loads(STORED.read_text()))
+
+
+def bench_block(page: Path) -> str:
+    return page.read_text().split("<!-- bench -->\n")[1].split("\n<!-- /bench -->")[0].strip()
+
+
+def test_performance_in_the_guide_is_what_was_stored() -> None:
+    shown = bench_block(ROOT / "cluster" / "guide" / "performance.md")
+    assert shown == stored_tables(), f"write the output of 'hpcspike bench --markdown {STORED.relative_to(ROOT)}' there"
+
+
+def test_the_readme_shows_the_rows_of_updates_every_2_ms() -> None:
+    updates = stored_tables().partition("\n\n| whole training")[0].splitlines()
+    expected = [line for line in updates if "| 10 ms |" not in line]
+    assert len([line for line in expected if "| 2 ms |" in line]) == 5
+    assert bench_block(ROOT / "README.md").splitlines() == expected

@@ -1,7 +1,8 @@
-"""Every command and every line of Python that the README shows runs, in small where it would take minutes."""
+"""Every command and every line of Python that the README and the guide show runs, in small where it takes minutes."""
 
 from __future__ import annotations
 
+import argparse
 import csv
 import os
 import re
@@ -13,25 +14,41 @@ from pathlib import Path
 import pytest
 from mpi_launch import environment, is_open_mpi
 
+from hpcspike.cli import build_parser
+
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text()
+GUIDE = sorted((ROOT / "cluster" / "guide").glob("*.md"))
+PAGES = [ROOT / "README.md", ROOT / "cluster" / "README.md", *GUIDE]
 SMALL = {
-    # a line of the README -> what makes it small
+    # a line of a page -> what makes it small
     "hpcspike train cluster/config/fig1_drive.yaml --out results/fig1.zarr": "--set training.n_loops=1",
     "hpcspike plan cluster/config/fig6.yaml": "--store results/fig6.zarr --create",
     "hpcspike status results/fig6.zarr": "",
+    "hpcspike train my_network.yaml --out my_network.nc": "--set training.n_loops=1",
     "mpiexec -n 2 hpcspike train cluster/config/tsn_benchmark.yaml --out results/tsn.zarr "
     "--checkpoint results/tsn.checkpoint": "--set network.n_neurons=1100 --set training.n_loops=1 "
     "--set targets.duration_ms=20 --set targets.offset_run_ms=20 --set protocol.free_run_ms=10 "
     "--set protocol.test_free_run_ms=10 --set stimulus.duration_ms=10",
     "snakemake --cores all fig3 --config size=laptop": "--dry-run",
     "snakemake --cores all figures claims --config size=laptop": "--dry-run",
+    "snakemake --workflow-profile cluster/profiles/slurm "
+    "--config sweep=cluster/config/fig7.yaml size=paper": "--dry-run",
+}
+ON_A_CLUSTER = {
+    # lines that need other machines: what they ask of hpcspike is held against its parser below
+    "dask scheduler &",
+    "dask worker tcp://node7:8786 --nworkers 8 &",
+    "hpcspike analyse results/fig7_paper.zarr --out tables --scheduler tcp://node7:8786",
 }
 
 
-def shown(language: str) -> list[str]:
-    """Lines of the README's blocks of a language, without remarks; the two one-liners that install are left out."""
-    lines = "".join(re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)).splitlines()
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+def shown(page: Path, language: str) -> list[str]:
+    """Lines of a page's blocks of a language, without remarks; the two one-liners that install are left out."""
+    lines = "".join(blocks(page, language)).splitlines()
     return [line.split("  #")[0].strip() for line in lines if line.strip() and "pip install" not in line]
 
 
@@ -60,11 +77,40 @@ def run(folder: Path, line: str) -> str:
 
 
 def test_every_command_shown_is_run_here() -> None:
-    assert sorted(shown("bash")) == sorted(SMALL)
+    lines = [line for page in PAGES for line in shown(page, "bash")]
+    assert sorted(set(lines)) == sorted({*SMALL, *ON_A_CLUSTER})
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "cluster" / "MISTAKES.md"], ids=lambda page: page.stem)
+def test_every_command_named_has_its_verb_and_options(page: Path) -> None:
+    """Of all code on the page, between the lines too."""
+    (verbs,) = (action for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction))
+    code = [*re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL))]
+    code += [line for language in ("bash", "yaml") for line in shown(page, language)]
+    for text in code:
+        for verb, rest in re.findall(r"(?<!from )\bhpcspike ([a-z][a-z-]*)\b([^|']*)", text):
+            assert verb in verbs.choices, text
+            known = verbs.choices[verb]._option_string_actions
+            unknown = [option for option in re.findall(r"(?<=\s)--[a-z][a-z-]*", rest) if option not in known]
+            assert unknown == [], text
+
+
+def test_the_index_leads_to_every_page_of_the_guide() -> None:
+    named = re.findall(r"`(cluster/guide/\w+\.md)`", (ROOT / "cluster" / "README.md").read_text())
+    assert sorted(named) == [str(page.relative_to(ROOT)) for page in GUIDE]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_pictures_and_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#]+)\)", page.read_text())
+    assert [name for name in targets if "://" not in name and not (page.parent / name).exists()] == []
 
 
 @pytest.mark.parametrize("line", [line for line in SMALL if not line.startswith(("mpiexec", "snakemake"))])
 def test_commands_run(checkout: Path, line: str) -> None:
+    neurons = ROOT / "cluster" / "guide" / "neurons.md"
+    (checkout / "my_neurons.py").write_text(*blocks(neurons, "python"))
+    (checkout / "my_network.yaml").write_text(*blocks(neurons, "yaml"))
     assert run(checkout, f"{line} {SMALL[line]}")
 
 
@@ -84,7 +130,7 @@ def test_workflows_are_planned(checkout: Path, line: str) -> None:
 def test_python_runs(checkout: Path) -> None:
     """After the commands above: it opens the sweep that one of them planned."""
     run(checkout, f"hpcspike plan cluster/config/fig6.yaml {SMALL['hpcspike plan cluster/config/fig6.yaml']}")
-    program = "\n".join(shown("python")).replace(
+    program = "\n".join(shown(ROOT / "README.md", "python")).replace(
         'fig1_drive.yaml"', 'fig1_drive.yaml", changes={"training.n_loops": 1}'
     )
     script = checkout / "readme.py"
@@ -92,9 +138,29 @@ def test_python_runs(checkout: Path) -> None:
     assert run(checkout, f"{sys.executable} {script} && echo done").endswith("done\n")
 
 
+def test_python_of_the_guide_runs(checkout: Path) -> None:
+    program = "\n".join(shown(ROOT / "cluster" / "guide" / "sweeps.md", "python")).replace(": 3}", ": 1}")
+    script = checkout / "sweeps.py"
+    script.write_text(f"{program}\nassert trained.diverged_loop < 0\nassert len(trained.curve['correlation']) == 1\n")
+    assert run(checkout, f"{sys.executable} {script} && echo done").endswith("done\n")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_python_shown_compiles(page: Path) -> None:
+    """Where it needs a cluster, too."""
+    for text in blocks(page, "python"):
+        compile(text, str(page), "exec")
+
+
 def test_the_numbers_of_claims_are_those_of_the_reference() -> None:
     with (ROOT / "results" / "reference" / "claims.csv").open(encoding="utf-8") as file:
         verdicts = Counter(row["verdict"] for row in csv.DictReader(file))
     holds, fails, undecided = (verdicts[verdict] for verdict in ("holds", "does not hold", "undecided"))
     said = f"of {verdicts.total()} rows {holds} hold, {fails} do not and {undecided} are undecided"
-    assert said in " ".join(README.split())
+    assert said in " ".join((ROOT / "README.md").read_text().split())
+
+
+def test_the_number_of_faults_is_that_of_their_table() -> None:
+    table = (ROOT / "cluster" / "guide" / "faults.md").read_text().partition("| fault |")[2].partition("\n\n")[0]
+    assert table.count("\n|") - 1 == 12  # without the ruler
+    assert "twelve kinds of faults" in " ".join((ROOT / "README.md").read_text().split())

@@ -472,7 +472,7 @@ def test_all_units_of_a_file_are_kept_by_default(tmp_path: Path) -> None:
 
 
 def test_the_recipe_for_ones_own_csv_trains_it(root: Path, tmp_path: Path) -> None:
-    recipe = (root / "cluster" / "README.md").read_text().partition("### Your own CSV\n")[2]
+    recipe = (root / "cluster" / "guide" / "recordings.md").read_text().partition("## Your own CSV\n")[2]
     text = recipe.partition("```yaml\n")[2].partition("```")[0]
     assert 4 <= len(text.splitlines()) <= 8
     (tmp_path / "mine.yaml").write_text(text)

@@ -44,7 +44,7 @@ subprocess.run([sys.executable, "-m", "hpcspike", "plan", CONFIG, "--size", SIZE
 #
 # The points are dealt to batches, the batches run side by side, and every finished point is on disk at once. Interrupt
 # it and start it again: it goes on where it was. When it is done, the same command does nothing. On a cluster the same
-# command gets a profile (`cluster/README.md`).
+# command gets a profile (`cluster/guide/sweeps.md`).
 
 # %%
 settings = [f"sweep={CONFIG}", f"size={SIZE}", "networks=[]", f"results={OUT}"]

@@ -81,7 +81,7 @@ for k in [k for k in (1, 2, 3, 5, 10, 20) if n_trials % k == 0]:
 # %% [markdown]
 # ## Your own recordings
 # Give rates as netCDF or zarr with units on the array (`Hz`) and on the time axis (`ms` or `s`), as CSV, NPY or NWB:
-# `cluster/README.md`, "Recorded rates", has the table. Here the stand-in is written to a file, as yours would be, and
+# `cluster/guide/recordings.md` has the table. Here the stand-in is written to a file, as yours would be, and
 # read back; the window is then what the file covers, in whole update intervals. A file without units, or with gaps, is
 # refused with a message that says what to do.
 

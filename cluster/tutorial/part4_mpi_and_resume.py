@@ -181,4 +181,4 @@ figure.savefig(OUT / "part4_resumed.png", dpi=150)
 # %% [markdown]
 # ## On a cluster
 # Under SLURM it is `srun --mpi=pmi2 -n R hpcspike train ...`, with `--time-limit` a little below the job's; exit code
-# 75 means "run me again". `cluster/README.md`, "One large network over MPI", has the rest.
+# 75 means "run me again". `cluster/guide/mpi.md` has the rest.

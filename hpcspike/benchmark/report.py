@@ -1,4 +1,4 @@
-"""What is said about a benchmark: the machine it ran on, a table for people, a table for README.md."""
+"""What is said about a benchmark: the machine it ran on, a table for people, tables for the guide."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def threads_line(row: Result) -> str:
 
 
 def markdown(result: Result) -> str:
-    """The performance tables of README.md."""
+    """The performance tables of cluster/guide/performance.md; README.md shows some of their rows."""
     m = result["machine"]
     forced = m["environment"].get("OPENBLAS_CORETYPE")
     lines = [
