@@ -105,19 +105,20 @@ def _amount(text: str, words: str, *, or_0: bool = False) -> float:
 
 def positive(text: str) -> int:
     """A whole number from 1."""
-    value = count(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
+    return _whole(text, 1, "must be at least 1")
 
 
 def count(text: str) -> int:
     """A whole number from 0."""
+    return _whole(text, 0, "must be 0 or more")
+
+
+def _whole(text: str, least: int, bound: str) -> int:
     # decimal digits only, of which the first may be 0, as in the names of receipts
     if not re.fullmatch(r"-?[0-9]{1,18}", text):
         raise argparse.ArgumentTypeError(f"must be a whole number, not {text[:_LONGEST_CHOICE]!r}")
-    if int(text) < 0:
-        raise argparse.ArgumentTypeError("must be 0 or more")
+    if int(text) < least:
+        raise argparse.ArgumentTypeError(bound)
     return int(text)
 
 

@@ -40,7 +40,8 @@ def test_what_is_no_count_is_refused_in_a_line(text: str) -> None:
 def test_nothing_and_less_are_refused_where_they_make_no_sense() -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="must be 0 or more"):
         count("-1")
-    with pytest.raises(argparse.ArgumentTypeError, match="must be at least 1"):
-        positive("0")
+    for text in ("0", "-2"):
+        with pytest.raises(argparse.ArgumentTypeError, match="must be at least 1"):
+            positive(text)
     with pytest.raises(argparse.ArgumentTypeError, match="must be a number of minutes above 0"):
         minutes("0")
