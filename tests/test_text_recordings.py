@@ -109,3 +109,15 @@ def test_what_is_no_rate_is_refused_and_named(tmp_path: Path, case: str) -> None
 def test_a_decimal_point_that_was_asked_for_refuses_commas(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds '0,0'"):
         read(text_file(tmp_path / "r.csv", separator=";", mark=","), decimal="point")
+
+
+def test_a_table_in_another_encoding_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_bytes("time_ms,caf\u00e9\n0,9\n20,9\n".encode("latin-1"))
+    with pytest.raises(DataError, match="is not text in UTF-8; save it as plain text in UTF-8"):
+        read(tmp_path / "r.csv")
+
+
+def test_a_file_of_no_known_format_is_refused_for_that_and_not_for_its_keys(tmp_path: Path) -> None:
+    (tmp_path / "r.xlsx").write_bytes(b"PK")
+    with pytest.raises(DataError, match="files ending in '.xlsx' are not known"):
+        read(tmp_path / "r.xlsx", unit="Hz")

@@ -30,7 +30,9 @@ def read_text(path: Path, targets: RecordedTargets) -> RecordingTable:
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             lines = stream.read().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise refused(path, "is not text in UTF-8", "save it as plain text in UTF-8") from None
+    except OSError as error:
         raise unreadable(path, "CSV", error) from None
     lines = [line for line in lines if line.strip()]
     if not lines:

@@ -153,7 +153,7 @@ class RecordedTargets(GrownSection, TargetsSection):
     def _says_what_its_source_needs(self) -> RecordedTargets:
         source = "stand-in" if self.is_stand_in else self.format
         if source is None:  # refused when it is read, where known formats are named
-            source = "file of another format"
+            return self
         given = [
             key
             for key, formats in _FORMATS_OF_KEY.items()
@@ -163,7 +163,7 @@ class RecordedTargets(GrownSection, TargetsSection):
             keys = ", ".join(f"targets.{key}" for key in given)
             has, them = ("has", "it") if len(given) == 1 else ("have", "them")
             article = "an" if source[0] == "N" else "a"
-            words = source if "file" in source or self.is_stand_in else f"{source} file"
+            words = source if self.is_stand_in else f"{source} file"
             raise ValueError(
                 f"{keys} {has} no effect: targets.path = {self.path} is {article} {words}; leave {them} out "
                 f"(targets.{given[0]} is for {', '.join(_FORMATS_OF_KEY[given[0]])})"
