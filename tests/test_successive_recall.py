@@ -32,7 +32,7 @@ def test_rows_are_the_set_that_was_cued_and_columns_the_one_before(
     first, second = trained.problem.targets
     responses = {(0, 0): first, (0, 1): first + 0.2 * second, (1, 0): -first, (1, 1): first - second}
 
-    def respond(network: Any, simulation: Any, phase: Any, sets: tuple[int, int]) -> np.ndarray:
+    def respond(network: Any, simulation: Any, sets: tuple[int, int]) -> np.ndarray:
         return responses[sets]  # (preceding, judged)
 
     monkeypatch.setattr(successive_recall, "_second_response", respond)
@@ -53,8 +53,10 @@ def test_rows_are_the_set_that_was_cued_and_columns_the_one_before(
 def test_the_response_is_that_of_the_second_window(trained: hpcspike.Trained) -> None:
     problem, simulation = trained.problem, trained.copy_simulation()
     phase = np.linspace(0.0, 6.0, 12)
-    found = successive_recall._second_response(trained, trained.copy_simulation(), phase, (1, 0))
-    simulation.set_state(phase, np.zeros(12))
+    started = trained.copy_simulation()
+    for one in (started, simulation):
+        one.set_state(phase, np.zeros(12))
+    found = successive_recall._second_response(trained, started, (1, 0))
     record = np.empty((problem.n_samples, 12))
     simulation.run_interval(problem.test_free_run_steps, problem.input)
     for target_set in (1, 0):
