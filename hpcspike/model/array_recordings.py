@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcspike.model.recording_axes import ms_per_unit, unit_by_time
-from hpcspike.model.recording_table import RecordingTable, ambiguous, listed, numbered, plain, refused, unreadable
+from hpcspike.model.recording_table import RecordingTable, listed, numbered, plain, refused, several, unreadable
 from hpcspike.spec.recorded import RecordedTargets
 
 _TIMES = {"time_ms": "ms", "times_ms": "ms", "t_ms": "ms", "time_s": "s", "times_s": "s", "t_s": "s"}
@@ -154,10 +154,5 @@ def _chosen(path: Path, arrays: Arrays, targets: RecordedTargets) -> NDArray[Any
             "store rates or drives as one 2-D array of units over time, or name one in targets.variable",
         )
     if len(fitting) > 1:
-        raise ambiguous(
-            path,
-            f"holds several 2-D arrays ({held})",
-            f"set targets.variable to one of {fitting}",
-            [{"variable": name} for name in fitting],
-        )
+        raise several(path, f"2-D arrays ({held})", fitting)
     return arrays[fitting[0]]

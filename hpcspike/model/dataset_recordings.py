@@ -19,6 +19,7 @@ from hpcspike.model.recording_table import (
     numbered,
     plain,
     refused,
+    several,
     unreadable,
 )
 from hpcspike.plugins import without_pickles
@@ -122,12 +123,7 @@ def _chosen_array(path: Path, dataset: xr.Dataset, name: str | None) -> xr.DataA
         chosen = [key for key in shapes if dataset[key].ndim == 2] or [key for key in shapes if dataset[key].ndim > 2]
     if len(chosen) > 1:
         number = "2-D arrays" if dataset[chosen[0]].ndim == 2 else "arrays"
-        raise ambiguous(
-            path,
-            f"holds several {number} ({held})",
-            f"set targets.variable to one of {chosen}",
-            [{"variable": key} for key in chosen],
-        )
+        raise several(path, f"{number} ({held})", chosen)
     if not chosen or dataset[chosen[0]].ndim < 2:
         raise refused(path, f"holds no 2-D array to use ({held})", "store rates or drives as one array, unit x time")
     return dataset[chosen[0]]

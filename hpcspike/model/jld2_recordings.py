@@ -13,7 +13,7 @@ import numpy as np
 
 from hpcspike.errors import DataError
 from hpcspike.model.recording_axes import unit_by_time
-from hpcspike.model.recording_table import RecordingTable, ambiguous, listed, numbered, refused, unreadable
+from hpcspike.model.recording_table import RecordingTable, ambiguous, listed, numbered, refused, several, unreadable
 from hpcspike.spec.recorded import RecordedTargets
 
 
@@ -70,12 +70,7 @@ def _chosen(path: Path, file: Any, name: str | None) -> Any:
     if not fitting:
         raise refused(path, f"holds no array of numbers over time and unit (it holds {shown})", _REMEDY)
     if len(fitting) > 1:
-        raise ambiguous(
-            path,
-            f"holds several arrays ({shown})",
-            f"set targets.variable to one of {fitting}",
-            [{"variable": key} for key in fitting],
-        )
+        raise several(path, f"arrays ({shown})", fitting)
     return held[fitting[0]]
 
 

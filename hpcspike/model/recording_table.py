@@ -96,6 +96,12 @@ def ambiguous(path: Path, found: str, remedy: str, readings: list[dict[str, Any]
     return AmbiguousRecording(f"targets.path = {path}: {found}; {remedy}", readings)
 
 
+def several(path: Path, found: str, names: list[str]) -> AmbiguousRecording:
+    """The error for a file with several arrays that may hold the rates, of which `targets.variable` must name one."""
+    readings = [{"variable": name} for name in names]
+    return ambiguous(path, f"holds several {found}", f"set targets.variable to one of {names}", readings)
+
+
 def unreadable(path: Path, kind: str, error: Exception) -> DataError:
     """The error for a file that its format's library cannot read."""
     detail = shortened(" ".join(str(error).split()) or type(error).__name__, 300)
