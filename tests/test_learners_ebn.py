@@ -183,6 +183,15 @@ def test_thresholds_are_half_of_what_a_spike_costs(learner: EbnLearner) -> None:
         np.testing.assert_allclose(learner.threshold, (lengths + learner.cost) / 2)
 
 
+@pytest.mark.parametrize("scale", [0.03, None])
+def test_decoding_vectors_of_equal_length_have_the_mean_square_of_gaussian_ones(scale: float | None) -> None:
+    learner = AlemiLearner({**BISTABLE, "decoder": "equal", "decoder_scale": scale, "decay_per_s": 40.0})
+    learner.build(oscillator_task(duration_ms=50.0), n_neurons=5, seed=1)
+    entry = 0.03 if scale else 40.0 * np.sqrt(2.0) / (5 * 20.0)  # lambda sqrt(J) / (N 20 Hz)
+    np.testing.assert_allclose(np.linalg.norm(learner.F, axis=1), entry * np.sqrt(2.0))
+    assert np.linalg.matrix_rank(learner.F) == 2
+
+
 def test_the_decoded_matrix_is_that_of_slow_weights_less_the_decay(monkeypatch: pytest.MonkeyPatch) -> None:
     learner = _two_neurons(AlemiLearner({**BISTABLE, "decay_per_s": 20.0}))
     slow = np.array([[3.0, 7.0], [-2.0, 5.0]])

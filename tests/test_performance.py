@@ -8,20 +8,23 @@ import numpy as np
 import pytest
 
 import hpcspike
+from hpcspike.measures.evaluation import evaluate
 from hpcspike.measures.performance import _mean_rates, measure_performance
 from hpcspike.model.build import build_problem
+from hpcspike.spec.experiment import Measures
 from hpcspike.spec.load import validate_experiment
+from tests.small_networks import experiment
 
 
 def test_the_rate_of_the_drive_has_the_constant_input_in_it() -> None:
-    experiment = validate_experiment(
+    made = validate_experiment(
         {
             "network": {"n_neurons": 10}, "neuron": {"bias": 0.3}, "targets": {"kind": "ou", "duration_ms": 100.0},
             "stimulus": {"duration_ms": 20.0}, "protocol": {"free_run_ms": 20.0, "test_free_run_ms": 20.0},
             "training": {"n_loops": 1, "variable": "rate", "smoothing": 0.2},
         }
     )  # fmt: skip
-    trained = hpcspike.train(build_problem(experiment))
+    trained = hpcspike.train(build_problem(made))
     found = measure_performance(trained, trials=2)
     evoked = trained.evoke(0, 2)
     target = trained.problem.targets[0]
@@ -32,6 +35,29 @@ def test_the_rate_of_the_drive_has_the_constant_input_in_it() -> None:
         together = evoked.filtered[:, neuron].sum(axis=0)
         if together.std() > 0:
             assert found.trial_mean[neuron] == pytest.approx(np.corrcoef(together, target[neuron])[0, 1])
+
+
+def test_the_rate_of_the_drive_has_the_frozen_noise_of_its_own_step_in_it() -> None:
+    quick = {"free_run_ms": 20.0, "test_free_run_ms": 20.0}
+    training = {"n_loops": 0, "variable": "rate", "smoothing": 0.2}
+    targets = {"kind": "ou", "duration_ms": 100.0, "grid_ms": 2.0}
+    noise = {"standard_deviation": 1.5, "tau_corr_ms": 10.0}
+    trained = hpcspike.train(
+        build_problem(experiment(targets=targets, frozen_noise=noise, protocol=quick, training=training))
+    )
+    problem = trained.problem
+    assert problem.noise is not None
+    # 20 steps of the cue, then two to each sample; the last of them leads to it
+    forcing = problem.noise[20:].reshape(50, 2, 20)[:, 1].T
+    x = (trained.evoke(0, 2).drive + problem.input[:, None] + forcing) / 0.2
+    phi = np.sqrt(0.2 * np.logaddexp(0.0, x)) / np.pi
+    expected = [
+        np.mean([np.corrcoef(course, target)[0, 1] for course in courses])
+        for courses, target in zip(phi.transpose(1, 0, 2), problem.targets[0], strict=True)
+    ]
+    np.testing.assert_allclose(measure_performance(trained, trials=2).rate_of_drive, expected, rtol=1e-9)
+    phi_of_all = evaluate(trained, Measures(n_test_trials=2)).scalars["correlation_phi"]
+    assert phi_of_all == pytest.approx(np.mean(expected))
 
 
 def test_rates_count_spikes_from_the_first_step_of_the_window_on() -> None:

@@ -158,11 +158,27 @@ def test_neurons_without_a_target_are_left_out_of_every_number_about_targets() -
     assert np.isnan(found.scalars["tracking_error"])  # clamping needs all targets
     assert all(np.isfinite(found.scalars[name]) for name in ("correlation_trial_mean", "trial_sd", "spectral_index"))
     np.testing.assert_allclose(recall(trained, trials=1).cued, recall(other, trials=1).cued * 12 / 10)
-    lesion = measure_lesions(trained, fractions=(0.0,), draws=1, trials=1).response
-    assert lesion[0, 0] == pytest.approx(np.nanmean(measure_performance(trained, trials=1).response))
+    lesion, alone = (
+        measure_lesions(trained, fractions=(0.0,), draws=1, trials=1),
+        measure_performance(trained, trials=1),
+    )
+    assert lesion.response[0, 0] == pytest.approx(np.nanmean(alone.response))
+    assert lesion.rate[0, 0] == pytest.approx(alone.rate.mean())  # these fire, too
     for refuses in (clamped_split, measure_heterogeneity):
         with pytest.raises(SpecError, match=r"needs the targets of all neurons, but 2 have none \(NaN\)"):
             refuses(trained)
+
+
+def test_every_target_set_has_neurons_without_a_target_of_its_own() -> None:
+    given_arrays = arrays(12, n_sets=2)
+    given_arrays["plastic"][[2, 7]] = False
+    given_arrays["targets"][0, 2] = given_arrays["targets"][1, [2, 7]] = np.nan
+    trained = hpcspike.train(Problem(**given_arrays, protocol=SHORT, stimulus_ms=20.0), Training(n_loops=1))
+    assert np.flatnonzero(~trained.judged(0)).tolist() == [2]
+    assert np.flatnonzero(~trained.judged(1)).tolist() == [2, 7]
+    numbers = np.arange(12.0)  # sum 66
+    assert trained.mean_over_targets(numbers, 0) == 64.0 / 11
+    assert trained.mean_over_targets(numbers, 1) == 57.0 / 10
 
 
 def test_none_stands_for_the_target_of_a_neuron_without_one() -> None:

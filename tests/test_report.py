@@ -29,7 +29,7 @@ from hpcspike.report.captions import Caption, as_html, caption_of
 from hpcspike.report.claims import page_of_claims
 from hpcspike.report.drawing import pictures
 from hpcspike.report.network import page_of_network, page_of_study
-from hpcspike.report.networks import MOST_ROWS
+from hpcspike.report.networks import MOST_ROWS, _sparkline
 from hpcspike.report.page import Cell, Column, number, table
 from hpcspike.report.sweep import exemplary, page_of_sweep
 from hpcspike.report.words import LABELS, SIGNS, ink_on
@@ -164,6 +164,15 @@ def test_every_network_has_a_row_with_its_numbers_and_its_command(sweep: xr.Data
         assert row[-1] == f"hpcspike show results/synthetic.zarr --point {k}"
         assert value[6] == (repr(float(one.correlation)) if np.isfinite(one.correlation) else "")
         assert row[6] == number(float(one.correlation))
+
+
+def test_a_learning_curve_rises_on_the_page_as_its_correlation_does() -> None:
+    picture = str(_sparkline(np.array([0.0, np.nan, 1.2, 0.5]), 0.7))
+    # 100 wide with a margin of 1, 24 high with one of 2, y downwards; more than 1 is drawn as 1
+    assert 'points="1.0,22.0 66.3,2.0 99.0,12.0"' in picture
+    assert 'y1="8.0" y2="8.0"' in picture
+    assert "0 in loop 1, 0.5" in picture
+    assert "in loop 4" in picture
 
 
 def test_points_are_called_by_their_rows_in_the_store(sweep: xr.Dataset) -> None:

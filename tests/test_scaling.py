@@ -8,6 +8,7 @@ import pytest
 
 from hpcspike.cli import main
 from hpcspike.spec import Experiment, load
+from hpcspike.spec.connectivity import BalancedConnectivity
 from hpcspike.sweep.scaling import loop_time
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,3 +48,13 @@ def test_as_many_spikes_are_delivered_whatever_the_step(benchmark: Experiment) -
     document["neuron"]["step_ms"] = benchmark.neuron.step_ms / 2
     finer = Experiment.model_validate(document)
     assert loop_time(finer, 2).deliver == pytest.approx(loop_time(benchmark, 2).deliver)
+
+
+def test_every_spike_goes_through_plastic_and_fixed_synapses(benchmark: Experiment) -> None:
+    connectivity, stages = benchmark.connectivity, benchmark.protocol.free_run_ms + benchmark.stimulus.duration_ms
+    assert isinstance(connectivity, BalancedConnectivity)
+    assert benchmark.targets.duration_ms is not None
+    seconds = (stages + benchmark.targets.duration_ms) / 1000.0
+    synapses = 2 * (connectivity.plastic_in_degree + connectivity.static_in_degree)  # of each population
+    # 50,000 neurons at 8 Hz, 0.8 ns a synapse, four ranks
+    assert loop_time(benchmark, 4).deliver == pytest.approx(seconds * 50_000 * 8.0 * synapses * 0.8e-9 / 4)

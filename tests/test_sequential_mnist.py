@@ -49,6 +49,20 @@ def test_images_become_threshold_crossings_pixel_by_pixel(tmp_path: Path) -> Non
     assert np.flatnonzero(trial.scored).tolist() == [20, 21, 22, 23]
 
 
+def test_every_twelfth_training_image_is_kept_for_tuning_and_never_trained(tmp_path: Path) -> None:
+    labels = np.arange(24, dtype=np.uint8) % 9
+    labels[[11, 23]] = 9
+    images = np.zeros((24, 2, 2), dtype=np.uint8)
+    for prefix in ("train", "t10k"):
+        _write_images(tmp_path, prefix, images, labels, compressed=False)
+    task = sequential_mnist(tmp_path, seed=1, n_levels=2)
+    seen = {
+        phase: {int(task.sample(phase, index).target[-1].argmax()) for index in range(120)}
+        for phase in ("train", "tune")
+    }
+    assert seen == {"train": set(range(9)), "tune": {9}}
+
+
 def test_a_network_can_be_trained_on_images(tmp_path: Path) -> None:
     for package in ("jax", "optax"):
         pytest.importorskip(package, reason="needs the extra gradient")

@@ -388,6 +388,10 @@ def test_paths_of_recordings_start_at_the_file(tmp_path: Path) -> None:
     [
         ({"training__update_interval_ms": 1e-10}, "training.update_interval_ms = 1e-10 ms is not a multiple of neuron"),
         ({"targets__grid_ms": 1e-10}, "targets.grid_ms = 1e-10 ms is not a multiple of neuron.step_ms"),
+        (  # whole steps of the grid of 1 ms, but half an update at the end
+            {"targets__duration_ms": 101.0},
+            "targets.duration_ms = 101 ms is not a multiple of training.update_interval_ms = 2 ms",
+        ),
         (
             {"neuron__step_ms": 1e-5, "training__update_interval_ms": 1e-5, "targets__grid_ms": 1e-5}
             | {"targets__duration_ms": 1e305},
@@ -416,6 +420,10 @@ def test_what_would_fail_or_make_no_sense_later_is_refused_at_once(
     ("connectivity", "message"),
     [
         ({"kind": "balanced", "static_in_degree": 3}, "connectivity.static_in_degree = 3 does not fit: the smaller"),
+        (  # of two excitatory and three inhibitory neurons
+            {"kind": "balanced", "static_in_degree": 2},
+            "connectivity.static_in_degree = 2 does not fit: the smaller population has 2 neurons, so at most 1",
+        ),
         ({"kind": "dale", "probability": 1.0}, "connectivity.probability = 1 asks for 4 excitatory inputs"),
     ],
 )
