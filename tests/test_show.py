@@ -191,6 +191,19 @@ def test_what_differs_is_named_with_both_values_and_where_it_came_from(store: Pa
     assert f"{correlation!r} now" in words
 
 
+def test_a_number_beside_none_is_a_difference_and_none_beside_none_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hpcspike.sweep.retraining._other_origin", lambda store, row: "")
+    stored = {"correlation": np.nan, "trial_sd": 0.3, "spectral_index": np.nan, "curve_rate": np.array([5.0, np.nan])}
+    now = xr.Dataset(
+        {"correlation": 0.5, "trial_sd": np.nan, "spectral_index": np.nan, "curve_rate": ("loop", [5.0, 6.0])}
+    )
+    opened = SimpleNamespace(done=lambda: np.array([True]), group=stored, read=lambda name, row: stored[name])
+    found = compare(opened, 0, now)  # type: ignore[arg-type]
+    assert (found.n_numbers, found.n_curves) == (3, 1)
+    assert sorted(one.name for one in found.differences) == ["correlation", "curve_rate of loop 1", "trial_sd"]
+    assert str(found).startswith("differs from the sweep in 3 of 4 results: ")
+
+
 def test_a_point_of_another_learner_is_trained_again_bit_for_bit(tmp_path: Path) -> None:
     axes = {"learner": [{"kind": "rls"}, {"kind": "ebn_alemi", "passes": 5}]}
     path = planned(tmp_path / "learners.zarr", axes=axes, replicates=1)
