@@ -34,6 +34,11 @@ PURPOSES = {
     "test_noise": 37,
     "training_test_noise": 38,
     "recall_noise": 39,
+    "static_targets": 50,
+    "feed_forward_rate": 51,
+    "training_feed": 52,
+    "test_feed": 53,
+    "training_test_feed": 54,
 }
 """Registry of purposes; a number once given is never reused, so that old results stay reproducible."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from hpcspike.spec.fields import GrownSection, Section, quantity
+from hpcspike.spec.fields import GrownSection, Section, quantity, whole_number
 from hpcspike.spec.learners import LearnerSection, RlsLearner
 
 
@@ -42,6 +42,26 @@ class TrialNoise(Section):
     where: Literal["input"] = quantity("input", doc="What it is added to: the external input.")
     phase: Literal["training_and_test", "test_only"] = quantity(
         "training_and_test", doc="Whether training loops have noise too, each its own, or test trials only."
+    )
+
+
+class FeedForward(Section):
+    """Poisson neurons outside of the network with plastic synapses onto every trained neuron.
+
+    Their rates are Ornstein-Uhlenbeck paths, the same in every loop and trial; their spikes are new in each. They are
+    silent before the trained window.
+    """
+
+    n_neurons: int = whole_number(0, ge=0, le=1_000_000, doc="Number of feed-forward neurons F; 0: there are none.")
+    mean_hz: float = quantity(5.0, unit="Hz", ge=0, doc="Mean rate, and the rate at the start of the window.")
+    tau_corr_ms: float = quantity(400.0, unit="ms", gt=0, doc="Correlation time of the rates.")
+    noise: float = quantity(
+        0.2, unit="Hz/sqrt(ms)", ge=0, doc="Noise strength of the rates; their s.d. is noise sqrt(tau_corr_ms / 2)."
+    )
+    smoothing_ms: float = quantity(50.0, unit="ms", ge=0, doc="Rates are averaged over so long before and after.")
+    initial_weight: float = quantity(0.0, doc="Weight before training.")
+    weights: Literal["per_condition", "shared"] = quantity(
+        "per_condition", doc="Whether every target set has feed-forward weights of its own, or all share one set."
     )
 
 
