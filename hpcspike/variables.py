@@ -266,6 +266,17 @@ TRAINED = {
 }
 """What the Dataset of one trained network holds beside the scalars of `POINT_RESULTS`."""
 
+TRANSFER = {
+    "transfer_curve": Variable(("neuron",), "int32", "1", "measured transfer function that the neuron has"),
+    "transfer_input": Variable(("curve", "knot"), "float64", "1", "drive u + I that the rate was measured at"),
+    "transfer_rate": Variable(("curve", "knot"), "float64", "Hz", "measured mean rate; NaN beyond the last knot"),
+    "transfer_slope": Variable(("curve", "knot"), "float64", "Hz", "derivative of the rate by the drive"),
+    "transfer_tail": Variable(
+        ("curve",), "float64", "1", "change of the drive by which the rate falls to 1/e below the first knot"
+    ),
+}
+"""What the Dataset of a network holds beside `TRAINED` if its rates were trained with training.transfer: measured."""
+
 LEARNED = {
     "output": Variable(("output",), "int64", "1", "component of the target, where it is not every neuron's own"),
     "curve_score": Variable(

@@ -89,6 +89,23 @@ def predict(experiment: Experiment) -> Cost:
     return Cost(seconds, BASE_MIB + (_matrix_bytes(experiment, n, k) + synapses + samples + noise) / _MIB)
 
 
+def transfer_to_measure(experiment: Experiment) -> tuple[int, float]:
+    """Curves that `training.transfer: measured` has to measure before training, and the seconds of one core for them.
+
+    None of those that were measured before on this machine.
+    """
+    if experiment.training.transfer != "measured":
+        return 0, 0.0
+    from hpcspike.model.measured_transfer import COPIES, COUNTED_MS, POINTS, WARM_UP_MS, is_known
+    from hpcspike.model.rate_law import bias_of, kinds_of
+
+    neuron, noise = experiment.neuron, experiment.trial_noise
+    examples = kinds_of(neuron, facts_of(experiment).n_neurons)[0]
+    new = sum(not is_known(neuron, noise, index, bias_of(neuron)) for index in examples)
+    steps = (WARM_UP_MS + COUNTED_MS) / neuron.step_ms
+    return new, new * POINTS * COPIES * steps * SECONDS_PER_NEURON_STEP[neuron.model]
+
+
 def _matrix_bytes(experiment: Experiment, n: int, k: float) -> float:
     """Bytes of all matrices P, with the padding and the kept vectors of the blocked engine."""
     size = 4 if experiment.training.dtype == "float32" else 8
