@@ -93,9 +93,26 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=Version, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     sweeps = (_plan, _run_batch, _finalize, _status, _analyse, _show, _export, _verify, _upgrade)
-    for add in (_train, *sweeps, _study, _claims, _plot, _report, _recordings, _bench, _schema):
+    for add in (_init, _train, *sweeps, _study, _claims, _plot, _report, _recordings, _bench, _schema):
         add(commands)
     return parser
+
+
+def _init(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "init",
+        help="make a folder with the workflow, the named experiments, the guide and the tutorial",
+        description="Make a folder in which 'snakemake --cores 2' runs: workflow, profiles, named experiments, guide\n"
+        "and tutorial. Nothing is ever overwritten.",
+        formatter_class=_Raw,
+    )
+    parser.set_defaults(module="init")
+    parser.add_argument("folder", metavar="DIR", help="folder to make")
+    parser.add_argument(
+        "--example", choices=("sweep", "alm", "mpi"), default="sweep",
+        help="what the workflow there does by itself: map where networks learn (sweep, the default), train recorded "
+        "rates (alm), or spread every network over MPI ranks (mpi)",
+    )  # fmt: skip
 
 
 def _train(commands: _Commands) -> None:

@@ -154,7 +154,7 @@ def _neuron_columns(trained: Trained, target_set: int, measures: Measures) -> di
             columns["phi"] += pearson(trained.rate_of_drive(evoked.drive[0]), target) / trials
     mean = total / trials
     columns["mean_correlation"] = pearson(mean, target)
-    per_spike = 1000.0 / (trials * problem.duration_ms) if problem.neuron.model != "tanh" else math.nan
+    per_spike = 1000.0 / (trials * problem.duration_ms) if problem.neuron.facts.spikes else math.nan
     columns["rate_hz"] = per_spike * columns["spikes"]
     columns["residual"] = ((mean - target) ** 2).mean(axis=1)
     columns["trial_variance"] = np.maximum(squares - trials * mean**2, 0.0).mean(axis=1) / max(trials - 1, 1)
@@ -193,7 +193,7 @@ def _response_scalars(
         "correlation_sd": float(whole["correlation"].std()),
         "correlation_trial_mean": float(whole["mean_correlation"].mean()),
         "correlation_phi": float(whole["phi"].mean()) if rate else math.nan,
-        "population_rate": population_rate if problem.neuron.model != "tanh" else math.nan,
+        "population_rate": population_rate if problem.neuron.facts.spikes else math.nan,
         "silent_share": silent_share(whole["rate_hz"].mean(axis=0), measures),
         "trial_sd": math.sqrt(whole["trial_variance"].mean()) / spread if several else math.nan,
         "residual_after_averaging": math.sqrt(whole["residual"].mean()) / spread,

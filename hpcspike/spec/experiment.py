@@ -357,13 +357,13 @@ def why_unmeasurable(experiment: Experiment) -> str | None:
 
 def why_unconnectable(neuron: Neuron, synapse: Synapse) -> str | None:
     """What forbids to join neurons of this model (neuron) by such synapses (synapse), or None."""
-    if neuron.model != "tanh":
+    if neuron.facts.spikes:
         return None
     if synapse.weight_acts == "at_spikes":
-        return "synapse.weight_acts = at_spikes: units of neuron.model = tanh do not spike; choose at_once"
+        return f"synapse.weight_acts = at_spikes: units of neuron.model = {neuron.model} do not spike; choose at_once"
     if synapse.static_tau_syn_ms is not None:
         return (
-            f"synapse.static_tau_syn_ms = {synapse.static_tau_syn_ms:g} ms has no effect: units of neuron.model = tanh "
-            "have no synaptic filter; leave it out"
+            f"synapse.static_tau_syn_ms = {synapse.static_tau_syn_ms:g} ms has no effect: units of neuron.model = "
+            f"{neuron.model} have no synaptic filter; leave it out"
         )
     return None

@@ -20,8 +20,6 @@ SECONDS_PER_ENTRY = {"textbook": 5.5e-10, "textbook_blas": 5.0e-10, "blocked": 9
 """Cost per entry of P and update in float64, by algorithm."""
 SINGLE_PRECISION_FACTOR = 0.6
 """Cost of float32 over float64."""
-SECONDS_PER_NEURON_STEP = {"theta": 1.5e-8, "lif": 1.5e-9, "izhikevich": 4.0e-9, "user": 1.5e-8, "tanh": 6.0e-8}
-"""Advancing one neuron by one step, delivery of spikes included."""
 SECONDS_PER_POINT = 0.2
 """Building the network, the measures' fixed part and writing."""
 SECONDS_TO_START = 2.5
@@ -76,7 +74,7 @@ def predict(experiment: Experiment) -> Cost:
     ) / experiment.neuron.step_ms
     per_entry = SECONDS_PER_ENTRY[training.algorithm] * (SINGLE_PRECISION_FACTOR if single else 1.0)
     update = updates * n * (SECONDS_PER_ROW_UPDATE + per_entry * k * k)
-    trial = trial_steps * n * SECONDS_PER_NEURON_STEP[experiment.neuron.model]
+    trial = trial_steps * n * experiment.neuron.facts.seconds_with_delivery
     measures = experiment.measures
     tests = targets.n_sets * (measures.n_test_trials + measures.n_clamped_trials)
     if measures.test_every_loops is not None:
