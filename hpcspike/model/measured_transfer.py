@@ -165,7 +165,7 @@ def _rates(neuron: Neuron, noise: TrialNoise, index: int, external: float) -> Ca
     shaking = np.zeros((warm + counted, COPIES))
     if noise.standard_deviation > 0:
         shaking = NoisePath(noise, neuron.step_ms, range(COPIES), _KEY, "transfer_noise", 0).rows(0, warm + counted)
-    shared = column.shape[1] == 1 and not isinstance(neuron, UserNeuron) and neuron.model != "izhikevich"
+    shared = parameters(neuron, range(index, index + 2)).shape[1] == 1
 
     def rates(drives: list[float]) -> np.ndarray:
         size = len(drives) * COPIES

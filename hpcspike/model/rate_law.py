@@ -12,7 +12,7 @@ from hpcspike.model.neurons import parameters
 from hpcspike.model.rate_law_kinds import MEASURED, PHI_1, PHI_2
 from hpcspike.model.transfer import rate_of_constant_input, rate_of_noisy_input
 from hpcspike.model.transfer_kernels import on_curves
-from hpcspike.spec.experiment import IzhikevichNeuron, LifNeuron, Neuron, Training, TrialNoise, UserNeuron
+from hpcspike.spec.experiment import Neuron, Training, TrialNoise, UserNeuron
 
 
 class RateLaw(NamedTuple):
@@ -127,7 +127,7 @@ def external_gain(neuron: Neuron) -> float:
     """External input I in units of the drive u of a measured curve: the neurons' equations have I + gain u."""
     if isinstance(neuron, UserNeuron):
         return 0.0
-    return 1.0 / neuron.drive_gain if isinstance(neuron, LifNeuron | IzhikevichNeuron) else 1.0
+    return 1.0 / getattr(neuron, "drive_gain", 1.0)
 
 
 def table_of(law: RateLaw, *, tau_ms: float) -> dict[str, np.ndarray]:

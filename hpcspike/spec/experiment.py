@@ -319,10 +319,10 @@ def why_untrainable(neuron: Neuron, training: Training, noise: TrialNoise) -> st
             f"training.transfer = {transfer} has no effect with training.variable = drive; leave it out, or choose "
             "training.variable: rate"
         )
-    if neuron.model == "tanh":
+    if not neuron.facts.spikes:
         return (
-            "training.variable = rate needs neurons that spike, but those of neuron.model = tanh do not; choose "
-            "training.variable: drive"
+            f"training.variable = rate needs neurons that spike, but those of neuron.model = {neuron.model} do not; "
+            "choose training.variable: drive"
         )
     if transfer == "measured" and noise.standard_deviation == 0.0:
         return (

@@ -101,7 +101,7 @@ def transfer_to_measure(experiment: Experiment) -> tuple[int, float]:
     examples = kinds_of(neuron, facts_of(experiment).n_neurons)[0]
     new = sum(not is_known(neuron, noise, index, bias_of(neuron)) for index in examples)
     steps = (WARM_UP_MS + COUNTED_MS) / neuron.step_ms
-    return new, new * POINTS * COPIES * steps * SECONDS_PER_NEURON_STEP[neuron.model]
+    return new, new * POINTS * COPIES * steps * neuron.facts.seconds_per_step
 
 
 def _matrix_bytes(experiment: Experiment, n: int, k: float) -> float:
