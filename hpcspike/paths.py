@@ -29,7 +29,7 @@ _WRITTEN = {
 }  # fmt: skip
 _READ = {
     "config": "CONFIG", "store": "STORE", "path": "PATH", "results": "RESULT", "figures": "--figures",
-    "captions": "--captions", "states": "--states", "markdown": "--markdown", "add": "--add",
+    "captions": "--captions", "states": "--states", "markdown": "--markdown", "add": "--add", "a": "A", "b": "B",
 }  # fmt: skip
 _STORE_IS_WRITTEN = ("plan", "run_batch", "finalize")
 
