@@ -21,12 +21,14 @@ from hpcspike.identity import experiment_hash
 from hpcspike.learners.assignment import carrier_of
 from hpcspike.learners.interface import Learner
 from hpcspike.measures.evaluation import Evaluation
+from hpcspike.model.rate_law import table_of
+from hpcspike.model.rate_law_kinds import MEASURED
 from hpcspike.model.stand_in import stand_in_attributes
 from hpcspike.model.unit_labels import recording_time, unit_labels
 from hpcspike.runs.point import fit_and_evaluate
 from hpcspike.runs.rollouts import write_rollouts
 from hpcspike.spec.experiment import Experiment
-from hpcspike.variables import POINT_RESULTS, RECORDED_RESULTS, TESTED_RESULTS, TRAINED, Variable
+from hpcspike.variables import POINT_RESULTS, RECORDED_RESULTS, TESTED_RESULTS, TRAINED, TRANSFER, Variable
 
 if TYPE_CHECKING:
     import xarray
@@ -229,6 +231,9 @@ def _write_trained(
     recurrent = plastic.presynaptic < problem.n_neurons  # the others come from a feed-forward population
     if not recurrent.all():
         start = np.concatenate([[0], np.cumsum(recurrent)])[start]
+    if trained.law.kind == MEASURED:
+        variables |= TRANSFER
+        same |= table_of(trained.law, tau_ms=problem.neuron.tau_ms)
     by_neuron = {
         "target": (_scale(trained) * problem.targets, 1),
         "stimulus": (problem.stimuli, 1),
@@ -246,6 +251,8 @@ def _write_trained(
             "feed_forward_source": (plastic.presynaptic[~recurrent] - problem.n_neurons, 0),
             "feed_forward_target": (post[~recurrent].astype(np.int32), 0),
         }
+    if trained.law.kind == MEASURED:
+        by_neuron["transfer_curve"] = (trained.law.curve, 0)
     for name, values in same.items():
         put(output, world, name, variables[name], values)
     for name, (part, axis) in by_neuron.items():
