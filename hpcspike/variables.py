@@ -257,7 +257,9 @@ TRAINED = {
     "presynaptic": Variable(("synapse",), "int32", "1", "presynaptic neuron of the synapse"),
     "row_start": Variable(("row_bound",), "int64", "1", "first synapse of each neuron; its row ends at the next"),
     "feed_forward_weight": Variable(
-        ("feed_forward_set", "feed_forward_synapse"), "float64", "1",
+        ("feed_forward_set", "feed_forward_synapse"),
+        "float64",
+        "1",
         "weight from the feed-forward population, by target set where each has its own",
     ),
     "feed_forward_source": Variable(

@@ -36,7 +36,8 @@ def run_steps(  # type: ignore[no-untyped-def]
     first: first neuron of the block; step: dt / tau; decay: factor of r and u per step; jump (m,): tau / tau_s times
     decay^m, what a spike adds to r when m more steps of the interval follow; static_decay, static_jump: the same of the
     fixed synapses. inhibitory_drive (n,): u of the fixed synapses from neuron ``border`` on, which has a decay and a
-    jump of its own; empty: they are no exception. model, state (v, n), parameters: see `hpcspike.model.neuron_kernels.advance`.
+    jump of its own; empty: they are no exception.
+    model, state (v, n), parameters: see `hpcspike.model.neuron_kernels.advance`.
     drive, static_drive (n,): u of the plastic and of the fixed synapses; readout (n,): w.r with the weights of the
     moment where that is not the drive, else empty. external (n,): constant input I; noise (n_steps, n): added to it
     step by step; empty: nothing. trace (N,): what the spikes of this interval add to r by its end.

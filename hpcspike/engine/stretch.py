@@ -53,7 +53,8 @@ def take_intervals(trainer: Trainer, n_updates: int) -> int:
         live, rls.matrices(), n_updates, n_steps, interval_decay, *rls.position, trainer.training.variable == "rate",
         trainer.law, entering, simulation.rounded(problem.input),
         live.no_clamp if noise is None else simulation.rounded(noise), np.ascontiguousarray(current),
-        *simulation.feed_of_steps(n_updates * n_steps), trainer.goals[trainer.target_set, first : first + n_updates], trainer.moments, trainer.error, trainer.gain,
+        *simulation.feed_of_steps(n_updates * n_steps),
+        trainer.goals[trainer.target_set, first : first + n_updates], trainer.moments, trainer.error, trainer.gain,
         steps, neurons, seconds,
     )  # fmt: skip
     if n_spikes < 0:

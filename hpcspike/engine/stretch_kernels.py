@@ -19,7 +19,8 @@ def _train_intervals(  # type: ignore[no-untyped-def]
     # rate: whether rates are trained, through law, a `hpcspike.model.rate_law.RateLaw`.
     # entering (n,): the drive that moves the neurons in the first step after an update; external (n,) and noise
     # (steps, n), empty if there is none: input in the precision of the neurons; current (updates, n): the input at each
-    # update in float64. feed_start (steps + 1,), feed: see run_steps; goals (updates, n). seconds (2,): grows by the time in steps and in updates.
+    # update in float64. feed_start (steps + 1,), feed: see run_steps;
+    # goals (updates, n). seconds (2,): grows by the time in steps and in updates.
     # Returns how many updates were made (fewer than asked for where P of a row has to be started anew) and how many
     # spikes the block sent, -1 if the exchange between ranks failed.
     n = live.plastic_drive.shape[0]

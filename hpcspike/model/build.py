@@ -64,9 +64,7 @@ def build_problem(experiment: Experiment, *, block: tuple[int, int] | None = Non
     fed = feed_forward_population(
         experiment.feed_forward, n_sets=n_sets, n_steps=n_steps(duration, step_ms), step_ms=step_ms, key=key
     )  # fmt: skip
-    plastic = build_rows(
-        experiment.connectivity, size, neurons, seed=experiment.seed, replicate=experiment.replicate
-    )
+    plastic = build_rows(experiment.connectivity, size, neurons, seed=experiment.seed, replicate=experiment.replicate)
     if fed is not None:
         plastic = with_feed_forward(plastic, size, fed.n_neurons, experiment.feed_forward.initial_weight)
     return Problem.from_rows(

@@ -11,8 +11,8 @@ from hpcspike.machine import last_cache_bytes
 from hpcspike.partition import balanced_bounds
 from hpcspike.rls.blocked_kernels import update_rows, update_rows_parallel
 from hpcspike.rls.capacity import VECTOR_BYTES, aligned_zeros
-from hpcspike.rls.penalties import Penalties
 from hpcspike.rls.packing_kernels import pack_triangles, unpack_triangles
+from hpcspike.rls.penalties import Penalties
 from hpcspike.rls.sign_kernels import remove_inputs, take_in
 from hpcspike.state import StateArray, by_neuron
 

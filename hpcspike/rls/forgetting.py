@@ -1,7 +1,7 @@
 """Recursive least squares that forgets: an error of n updates ago weighs gamma^n.
 
-With S_n = gamma^n P_n the recursion P_n = (P_{n-1} - k k' / (gamma + q.k)) / gamma is the one without forgetting in which
-error and gain of update n are multiplied by gamma^(-n/2). Every engine forgets in this way, to the bit alike, and is
+With S_n = gamma^n P_n the recursion P_n = (P_{n-1} - k k' / (gamma + q.k)) / gamma is the one without forgetting in
+which error and gain of update n are multiplied by gamma^(-n/2). Every engine forgets in this way, and is
 brought back to P by a power of two before the factor leaves the range of its numbers.
 """
 

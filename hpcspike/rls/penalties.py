@@ -45,7 +45,7 @@ class Penalties:
         return self._group is None and self._row_sums[0] == 0.0
 
     def fill(self, row: int, matrix: np.ndarray, ridge: float) -> None:
-        """Set a zero matrix (k, k) to P(0) of a row; ridge: lambda of group 0, to which all others are in proportion."""
+        """Set a zero matrix (k, k) to P(0) of a row; ridge: lambda of group 0, which scales all others."""
         if self.plain:
             np.fill_diagonal(matrix, 1.0 / ridge)
             return
