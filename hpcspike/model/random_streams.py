@@ -34,6 +34,7 @@ PURPOSES = {
     "test_noise": 37,
     "training_test_noise": 38,
     "recall_noise": 39,
+    "set_order": 44,
 }
 """Registry of purposes; a number once given is never reused, so that old results stay reproducible."""
 
