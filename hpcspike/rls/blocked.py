@@ -105,7 +105,7 @@ class BlockedRls:
         self._streaming = self._covariance.nbytes > last_cache_bytes()
         for row, k in enumerate(in_degree):
             diagonal = self._p_start[row] + np.arange(k) * (self._widths[row] + 1)
-            self._covariance[diagonal] = 1.0 / ridge
+            self._covariance[diagonal] = 1.0 / ridge  # Eq 11, Eq 18: P(0) = I / lambda
         self._vectors = aligned_zeros(int(self._v_start[-1]), dtype)
         self._shrinks = np.zeros((len(in_degree), capacity))
         self._scalars = np.zeros((len(in_degree), 2))

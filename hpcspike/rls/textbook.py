@@ -47,7 +47,8 @@ class TextbookRls:
         np.cumsum(in_degree**2, out=self._block_start[1:])
         self._covariance = np.zeros(int(self._block_start[-1]), dtype=dtype)
         for row, k in enumerate(in_degree):
-            self._covariance[self._block_start[row] : self._block_start[row + 1] : k + 1] = 1.0 / ridge
+            diagonal = slice(self._block_start[row], self._block_start[row + 1], k + 1)
+            self._covariance[diagonal] = 1.0 / ridge  # Eq 11, Eq 18: P(0) = I / lambda
         self._bounds = balanced_bounds(in_degree.astype(np.float64) ** 2, threads)
         self._work = np.empty((threads, 3, int(in_degree.max(initial=0))), dtype=dtype)
         self._kernel = update_rows if threads == 1 else update_rows_parallel
