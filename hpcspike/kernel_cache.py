@@ -186,6 +186,12 @@ def cache_of(function: Callable[..., Any]) -> Any:
         return NullCache()
 
 
+def folder_of(compiled: Any) -> Path | None:
+    """The folder in which the code of a kernel is kept, and whatever else is computed once; None: nothing is."""
+    place = getattr(compiled._cache, "_cache_path", None)
+    return None if place is None else Path(place)
+
+
 _remarked = False
 
 

@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 PACKAGE = ROOT / "hpcspike"
 ENGINES = {"rls/reference.py", "rls/blocked_kernels.py", "rls/textbook_kernels.py", "rls/textbook_blas_kernels.py"}
 COMPILED = ENGINES - {"rls/reference.py"}
-STARTS = {"rls/blocked.py", "rls/textbook.py"}
+STARTS = {"rls/penalties.py"}
 
 COMPUTED = {
     1: {"measures/quasi_static.py"},

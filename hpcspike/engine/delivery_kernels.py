@@ -29,10 +29,10 @@ def order_by_presynaptic(start, presynaptic, out_start, out_row, out_synapse):  
 
 
 @inline_kernel
-def deliver_fixed(everyone, total, start, row, weight, size, drive):  # type: ignore[no-untyped-def]
-    """drive[row] += size * weight for the synapses of ``everyone[:total]``; weight in the order of row."""
+def deliver_fixed(everyone, low, total, start, row, weight, size, drive):  # type: ignore[no-untyped-def]
+    """drive[row] += size * weight for the synapses of ``everyone[low:total]``; weight in the order of row."""
     size = drive.dtype.type(size)
-    for s in range(total):
+    for s in range(low, total):
         begin, end = start[everyone[s]], start[everyone[s] + 1]
         # the lines of the next spike are asked for one by one while this one's are used
         ahead = start[everyone[s + 1]] - begin if s + 1 < total else 0

@@ -23,7 +23,6 @@ from hpcspike.measures.status import classify, silent_share
 from hpcspike.measures.theory import sampling_scale, tracking_scale
 from hpcspike.measures.verdict import verdict
 from hpcspike.model.reach import reach_of
-from hpcspike.model.transfer import rate_of_noisy_input
 from hpcspike.shown import short_repr
 from hpcspike.spec.experiment import Measures
 from hpcspike.variables import POINT_RESULTS
@@ -152,8 +151,7 @@ def _neuron_columns(trained: Trained, target_set: int, measures: Measures) -> di
         inside = evoked.spikes[0].neuron[evoked.spikes[0].step >= 0] - problem.first
         columns["spikes"] += np.bincount(inside, minlength=len(target))
         if rate:
-            phi = rate_of_noisy_input(evoked.drive[0] + problem.input_at_samples(), trained.training.smoothing)
-            columns["phi"] += pearson(phi, target) / trials
+            columns["phi"] += pearson(trained.rate_of_drive(evoked.drive[0]), target) / trials
     mean = total / trials
     columns["mean_correlation"] = pearson(mean, target)
     per_spike = 1000.0 / (trials * problem.duration_ms) if problem.neuron.facts.spikes else math.nan
@@ -168,8 +166,9 @@ def _neuron_columns(trained: Trained, target_set: int, measures: Measures) -> di
     columns["rms_error"] = hz * np.sqrt(columns["residual"])
     if rate:
         reach = reach_of(
-            smoothing=trained.training.smoothing, tau_ms=problem.neuron.tau_ms, step_ms=problem.neuron.step_ms
-        )
+            smoothing=trained.training.smoothing, tau_ms=problem.neuron.tau_ms, step_ms=problem.neuron.step_ms,
+            transfer=trained.training.transfer,
+        )  # fmt: skip
         columns["target_rate_hz"] = hz * target.mean(axis=1)
         columns["unreachable"] = reach.excludes(target).mean(axis=1)
     return columns

@@ -87,6 +87,23 @@ def predict(experiment: Experiment) -> Cost:
     return Cost(seconds, BASE_MIB + (_matrix_bytes(experiment, n, k) + synapses + samples + noise) / _MIB)
 
 
+def transfer_to_measure(experiment: Experiment) -> tuple[int, float]:
+    """Curves that `training.transfer: measured` has to measure before training, and the seconds of one core for them.
+
+    None of those that were measured before on this machine.
+    """
+    if experiment.training.transfer != "measured":
+        return 0, 0.0
+    from hpcspike.model.measured_transfer import COPIES, COUNTED_MS, POINTS, WARM_UP_MS, is_known
+    from hpcspike.model.rate_law import bias_of, kinds_of
+
+    neuron, noise = experiment.neuron, experiment.trial_noise
+    examples = kinds_of(neuron, facts_of(experiment).n_neurons)[0]
+    new = sum(not is_known(neuron, noise, index, bias_of(neuron)) for index in examples)
+    steps = (WARM_UP_MS + COUNTED_MS) / neuron.step_ms
+    return new, new * POINTS * COPIES * steps * neuron.facts.seconds_per_step
+
+
 def _matrix_bytes(experiment: Experiment, n: int, k: float) -> float:
     """Bytes of all matrices P, with the padding and the kept vectors of the blocked engine."""
     size = 4 if experiment.training.dtype == "float32" else 8
@@ -101,12 +118,12 @@ def _matrix_bytes(experiment: Experiment, n: int, k: float) -> float:
 
 def in_degrees(experiment: Experiment, n: int) -> tuple[float, float]:
     """Plastic and fixed synapses of a neuron in a network of ``n``, on average."""
-    connectivity = experiment.connectivity
+    connectivity, fed = experiment.connectivity, experiment.feed_forward.n_neurons
     if isinstance(connectivity, BalancedConnectivity):
-        return 2.0 * connectivity.plastic_in_degree, 2.0 * connectivity.static_in_degree
+        return 2.0 * connectivity.plastic_in_degree + fed, 2.0 * connectivity.static_in_degree
     if isinstance(connectivity, DaleConnectivity):
-        return float(sum(connectivity.in_degrees(n))), 0.0
-    return connectivity.probability * (n - 1), 0.0
+        return float(sum(connectivity.in_degrees(n)) + fed), 0.0
+    return connectivity.probability * (n - 1) + fed, 0.0
 
 
 def time_courses_mib(experiment: Experiment) -> float:
