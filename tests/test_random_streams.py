@@ -43,6 +43,12 @@ GIVEN_ONCE = {
     "learner_start": 41,
     "learner_noise": 42,
     "task": 43,
+    "set_order": 44,
+    "static_targets": 52,
+    "feed_forward_rate": 53,
+    "training_feed": 54,
+    "test_feed": 55,
+    "training_test_feed": 56,
 }
 
 
@@ -50,6 +56,11 @@ def test_numbers_of_purposes_are_kept_and_never_shared() -> None:
     assert PURPOSES == GIVEN_ONCE  # a new purpose is added to both, with a number of its own
     assert len(set(PURPOSES.values())) == len(PURPOSES)
     assert max(PURPOSES.values()) < 2**32  # above it they would run into the replicate
+
+
+def test_replicate_and_purpose_have_half_a_word_of_the_key_each_and_indices_the_upper_words_of_the_counter() -> None:
+    expected = np.random.Philox(key=[7, 3 * 2**32 + 6], counter=[0, 11, 2, 5]).random_raw(4)
+    np.testing.assert_array_equal(stream(7, 3, "mask", 11, 2, 5).bit_generator.random_raw(4), expected)
 
 
 def test_every_part_of_the_key_matters() -> None:

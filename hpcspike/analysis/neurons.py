@@ -11,8 +11,11 @@ from pydantic import TypeAdapter
 
 from hpcspike.correlation import pearson
 from hpcspike.errors import DataError
+from hpcspike.model.build import frozen_noise
+from hpcspike.model.connectivity import constant_input
 from hpcspike.model.rate_law import RateLaw, law_of_table
 from hpcspike.model.transfer import rate_of_input
+from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.neurons import Neuron
 from hpcspike.takes_results import takes_results
 from hpcspike.variables import ANALYSIS, TRANSFER
@@ -58,32 +61,58 @@ def neuron_correlation(trained: xr.Dataset) -> xr.Dataset:
 
 def _rate_of_drive(trained: xr.Dataset, spec: dict[str, Any]) -> xr.DataArray:
     """phi(u + I) in spikes per tau, by the transfer function of the training."""
-    drive, bias = trained["drive"], spec["neuron"]["bias"]
+    drive, external = trained["drive"], _external_input(trained, spec)
     if "transfer_input" in trained:
         law = measured_law(trained)[0]
 
-        def through_curves(values: np.ndarray) -> np.ndarray:
+        def through_curves(values: np.ndarray, inputs: np.ndarray) -> np.ndarray:
             found = np.empty_like(values)
             for place in np.ndindex(values.shape[:-2]):
-                found[place] = law.of(values[place], np.full(values.shape[-2:], bias))
+                found[place] = law.of(values[place], inputs)
             return found
 
         ordered = drive.transpose(..., "neuron", "time")
         if ordered.chunks is not None:  # every neuron has a curve of its own
             ordered = ordered.chunk({"neuron": -1, "time": -1})
-        dims = [["neuron", "time"]]
+        dims = ["neuron", "time"]
         return xr.apply_ufunc(
-            through_curves, ordered, input_core_dims=dims, output_core_dims=dims, dask="parallelized",
-            output_dtypes=["float64"],
+            through_curves, ordered, external, input_core_dims=[dims, dims], output_core_dims=[dims],
+            dask="parallelized", output_dtypes=["float64"],
         )  # fmt: skip
     training = spec["training"]
     return xr.apply_ufunc(
         rate_of_input,
-        drive + bias,
+        drive + external,
         kwargs={"transfer": training.get("transfer", "phi_2"), "smoothing": training["smoothing"]},
         dask="parallelized",
         output_dtypes=["float64"],
     )
+
+
+def _external_input(trained: xr.Dataset, spec: dict[str, Any]) -> xr.DataArray:
+    """I of the step that leads to each sample, (neuron, time), as `Problem.input_at_samples` has it.
+
+    The Dataset does not hold it: it is drawn again, of the neurons and samples that are left of the network.
+    """
+    shape, dims = (trained.sizes["neuron"], trained.sizes["time"]), ("neuron", "time")
+    noisy = spec.get("frozen_noise", {}).get("standard_deviation", 0.0) > 0
+    if not noisy and spec.get("connectivity", {}).get("kind") != "balanced":
+        return xr.DataArray(np.full(shape, spec["neuron"]["bias"]), dims=dims)
+    experiment = Experiment.model_validate(spec)
+    neurons, time_ms = trained["neuron"].values, trained["time"].values
+    size = experiment.network.n_neurons
+    if size is None:  # recordings decide it
+        size = len(trained["row_start"]) - 1
+    constant = constant_input(experiment, size, range(size))[neurons]
+    values = np.repeat(constant[:, None], shape[1], axis=1)
+    if noisy:
+        cue_ms, step_ms = experiment.stimulus.duration_ms, experiment.neuron.step_ms
+        leads = np.rint((cue_ms + time_ms) / step_ms).astype(np.int64) - 1
+        for row, neuron in zip(values, map(int, neurons), strict=True):
+            noise = frozen_noise(experiment, range(neuron, neuron + 1), float(time_ms.max()))
+            assert noise is not None
+            row += noise[leads, 0]
+    return xr.DataArray(values, dims=dims)
 
 
 def measured_law(trained: xr.Dataset, curve: int | None = None) -> tuple[RateLaw, float]:
