@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hpcspike.engine.trained import Trained as Trained
     from hpcspike.engine.training import train as train
     from hpcspike.errors import HpcspikeError as HpcspikeError
+    from hpcspike.live.network import Network as Network
     from hpcspike.model.problem import Problem as Problem
     from hpcspike.runs.run import run as run
     from hpcspike.spec.experiment import Experiment as Experiment
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Experiment": "hpcspike.spec.experiment",
     "HpcspikeError": "hpcspike.errors",
+    "Network": "hpcspike.live.network",
     "Problem": "hpcspike.model.problem",
     "Response": "hpcspike.engine.trained",
     "Sweep": "hpcspike.spec.sweep",
