@@ -16,7 +16,7 @@ _LONGEST_CHOICE = 60
 
 def config_arguments(parser: argparse.ArgumentParser, kind: str) -> None:
     """The file that a command reads, and what may be changed in it."""
-    parser.add_argument("config", metavar="CONFIG", help=f"{kind} in YAML")
+    parser.add_argument("config", metavar="CONFIG", help=f"{kind} in YAML, or the name of one, such as fig1_drive")
     parser.add_argument("--size", metavar="NAME", help="entry of the file's 'sizes' section (default: its first)")
     parser.add_argument(
         "--set",

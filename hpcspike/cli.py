@@ -31,7 +31,7 @@ they fail elsewhere. Times are in ms, rates in Hz, memory in MiB, unless a unit 
 
 EPILOG = """\
 exit codes: 0 done, 2 bad input or a step that could not be finished (the message says what to do), 75 stopped as asked
-with its state saved (the same command goes on), 3 'show' found other numbers than the sweep holds, 1 a bug.
+with its state saved (the same command goes on), 3 'show' or 'compare' found other numbers, 1 a bug.
 A whole sweep with its figures: snakemake --cores all --config sweep=CONFIG size=SIZE"""
 
 _Raw = argparse.RawDescriptionHelpFormatter
@@ -92,10 +92,27 @@ def build_parser() -> argparse.ArgumentParser:
     parser = Parser("hpcspike", description=DESCRIPTION, epilog=EPILOG, formatter_class=_Raw)
     parser.add_argument("--version", action=Version, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    sweeps = (_plan, _run_batch, _finalize, _status, _analyse, _show, _export, _verify, _upgrade)
-    for add in (_train, *sweeps, _study, _claims, _plot, _report, _recordings, _bench, _schema):
+    sweeps = (_plan, _run_batch, _finalize, _status, _analyse, _show, _compare, _export, _verify, _upgrade)
+    for add in (_init, _train, *sweeps, _study, _claims, _plot, _report, _recordings, _bench, _schema):
         add(commands)
     return parser
+
+
+def _init(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "init",
+        help="make a folder with the workflow, the named experiments, the guide and the tutorial",
+        description="Make a folder in which 'snakemake --cores 2' runs: workflow, profiles, named experiments, guide\n"
+        "and tutorial. Nothing is ever overwritten.",
+        formatter_class=_Raw,
+    )
+    parser.set_defaults(module="init")
+    parser.add_argument("folder", metavar="DIR", help="folder to make")
+    parser.add_argument(
+        "--example", choices=("sweep", "alm", "mpi"), default="sweep",
+        help="what the workflow there does by itself: map where networks learn (sweep, the default), train recorded "
+        "rates (alm), or spread every network over MPI ranks (mpi)",
+    )  # fmt: skip
 
 
 def _train(commands: _Commands) -> None:
@@ -231,6 +248,23 @@ def _show(commands: _Commands) -> None:
     parser.add_argument("--dpi", type=positive, default=150, help="resolution in dots per inch (default: 150)")
     threads_argument(parser)
     user_code_argument(parser)
+
+
+def _compare(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "compare",
+        help="say which points and variables of two sweeps, or of two trained networks, differ",
+        description="Compare two sweeps, or two trained networks, value by value: what differs, and by how much.\n"
+        "Points are matched by their parameters. Exit code 0: equal, 3: not equal, 2: cannot be compared.",
+        formatter_class=_Raw,
+    )
+    parser.set_defaults(module="compare")
+    what = "store of a sweep, its export (.nc), or what 'hpcspike train' wrote"
+    parser.add_argument("a", metavar="A", help=what)
+    parser.add_argument("b", metavar="B", help="what is compared with it")
+    parser.add_argument("--out", metavar="PNG", help="figure to write: scores against each other, and what differs")
+    parser.add_argument("--json", action="store_true", help="print what differs as JSON")
+    parser.add_argument("--dpi", type=positive, default=150, help="resolution in dots per inch (default: 150)")
 
 
 def _plot(commands: _Commands) -> None:

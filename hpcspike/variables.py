@@ -208,6 +208,20 @@ ANALYSIS = {
 }
 """What analysis functions return; the dims are the parameters a sweep varies. An empty unit is the measure's own."""
 
+COMPARISON = {
+    "n_compared": Variable(("variable",), "int64", "1", "values compared; of curves one of each point", fill=0),
+    "n_different": Variable(("variable",), "int64", "1", "values that differ, a missing one among them", fill=0),
+    "largest_difference": Variable(("variable",), "float64", "", "B - A where it is largest in size"),
+    "rms_difference": Variable(("variable",), "float64", "", "root mean square of B - A"),
+    "difference": Variable(("variable", "point"), "float64", "", "B - A; of curves at the loop where it is largest"),
+    "point_differences": Variable(("point",), "int64", "1", "variables that differ at this point", fill=0),
+    "point_a": Variable(("point",), "int64", "1", "number of the point in A", fill=-1),
+    "point_b": Variable(("point",), "int64", "1", "number of the point in B", fill=-1),
+    "score_a": Variable(("point",), "float64", "1", "correlation in A"),
+    "score_b": Variable(("point",), "float64", "1", "correlation in B"),
+}
+"""What `hpcspike.analysis.compare` returns; an empty unit is the variable's own."""
+
 ANALYSIS_COORDINATES = {
     "threshold": Variable(("threshold",), "float64", "1", "performance that counts as learned"),
     "abscissa_name": Variable(("abscissa_name",), "str", "1", "scaling variable tested"),
@@ -286,6 +300,17 @@ ALTERED = {
     ),
 }
 """What is in the Dataset of a network beside `TRAINED` only if it was changed after training; see `hpcspike.live`."""
+
+TRANSFER = {
+    "transfer_curve": Variable(("neuron",), "int32", "1", "measured transfer function that the neuron has"),
+    "transfer_input": Variable(("curve", "knot"), "float64", "1", "drive u + I that the rate was measured at"),
+    "transfer_rate": Variable(("curve", "knot"), "float64", "Hz", "measured mean rate; NaN beyond the last knot"),
+    "transfer_slope": Variable(("curve", "knot"), "float64", "Hz", "derivative of the rate by the drive"),
+    "transfer_tail": Variable(
+        ("curve",), "float64", "1", "change of the drive by which the rate falls to 1/e below the first knot"
+    ),
+}
+"""What the Dataset of a network holds beside `TRAINED` if its rates were trained with training.transfer: measured."""
 
 LEARNED = {
     "output": Variable(("output",), "int64", "1", "component of the target, where it is not every neuron's own"),

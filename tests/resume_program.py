@@ -55,6 +55,7 @@ def experiment_of(request: Request) -> Experiment:
             "update_interval_ms": 4.0,
             "variable": request.variable,
             "keep": "best" if rate else "last",
+            "transfer": "measured" if rate else "phi_2",
         },
         trial_noise={"standard_deviation": 0.2 if rate else 0.0},
         measures={"n_test_trials": 2, "n_clamped_trials": 2, "test_every_loops": 1 if rate else None},

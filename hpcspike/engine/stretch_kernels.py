@@ -12,10 +12,11 @@ from hpcspike.rls.blocked_kernels import update_rows, update_rows_parallel
 
 
 def _train_intervals(  # type: ignore[no-untyped-def]
-    live, rls, n_updates, n_steps, interval_decay, kept, fresh, rate, smoothing, entering, external, noise, current,
+    live, rls, n_updates, n_steps, interval_decay, kept, fresh, rate, law, entering, external, noise, current,
     goals, moments, error, gain, spike_step, spike_neuron, seconds,
 ):  # fmt: skip
     # live, rls: `hpcspike.engine.simulation.Live` and `hpcspike.rls.blocked.Matrices`; kept, fresh as in update_rows.
+    # rate: whether rates are trained, through law, a `hpcspike.model.rate_law.RateLaw`.
     # entering (n,): the drive that moves the neurons in the first step after an update; external (n,) and noise
     # (steps, n), empty if there is none: input in the precision of the neurons; current (updates, n): the input at each
     # update in float64. goals (updates, n). seconds (2,): grows by the time in steps and in updates.
@@ -50,7 +51,7 @@ def _train_intervals(  # type: ignore[no-untyped-def]
             value[i] = live.readout[i] + live.static_drive[i]
         if rate:
             accumulate_moments(own, goals[update], moments)
-            rate_error(value, current[update], goals[update], smoothing, error, gain)
+            rate_error(value, current[update], goals[update], law, error, gain)
         else:
             accumulate_moments(drive, goals[update], moments)
             for i in range(n):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from hpcspike.engine.simulation import Simulation, Spikes
 from hpcspike.engine.trial import AS_TRAINED, Conditions, copy_of, run_trial
 from hpcspike.errors import SpecError
 from hpcspike.model.problem import Problem
+from hpcspike.model.rate_law import RateLaw, rate_law
 from hpcspike.rls.interface import RlsEngine
 from hpcspike.shown import Shown
 from hpcspike.spec.experiment import Training, is_multiple, n_steps
@@ -68,6 +70,15 @@ class Trained(Shown):
     curve: dict[str, np.ndarray]
     diverged_loop: int
     world: World = field(default_factory=World)
+
+    @cached_property
+    def law(self) -> RateLaw:
+        """The transfer functions of this block's neurons. All ranks must ask together."""
+        return law_of(self.problem, self.training, self.world)
+
+    def rate_of_drive(self, drive: np.ndarray) -> np.ndarray:
+        """phi(u + I) at drives u (n, samples) of a trial, in spikes per tau, as rate training has it."""
+        return self.law.of(drive, self.problem.input_at_samples())
 
     @property
     def weights(self) -> Any:
@@ -184,3 +195,17 @@ class Trained(Shown):
     def copy_simulation(self) -> Simulation:
         """A fresh simulation with the trained weights."""
         return copy_of(self.simulation, self.world)
+
+
+def law_of(problem: Problem, training: Training, world: World) -> RateLaw:
+    """The transfer functions by which this block's rates are trained; rank 0 measures for all.
+
+    Raises
+    ------
+    SpecError
+        On all ranks, if they are to be measured and cannot be.
+    """
+    return rate_law(
+        training, problem.neuron, problem.trial_noise, n_neurons=problem.n_neurons, neurons=problem.neurons,
+        together=lambda work: world.share(world.agree(lambda: work() if world.rank == 0 else None)),
+    )  # fmt: skip

@@ -15,10 +15,12 @@ from hpcspike.engine.communication import World
 from hpcspike.engine.learning_curve import CURVE, row_of, squared_change
 from hpcspike.engine.rate_simulation import make_simulation
 from hpcspike.engine.stretch import intervals_at_once, take_intervals
+from hpcspike.engine.trained import law_of
 from hpcspike.engine.training_kernels import accumulate_moments, goal_statistics, rate_error
 from hpcspike.engine.training_tests import TrainingTests
 from hpcspike.errors import SpecError
 from hpcspike.model.problem import Problem
+from hpcspike.model.rate_law_kinds import MEASURED
 from hpcspike.rls import make_rls
 from hpcspike.spec.experiment import (
     Measures,
@@ -69,6 +71,7 @@ class Trainer:
             "n_loops",
             "diverged_drive",
             "reference",
+            "law",
         }
         | {"goal_mean", "goal_variation"}
     )
@@ -94,6 +97,7 @@ class Trainer:
         self.simulation = make_simulation(problem, dtype=np.dtype(training.dtype), world=self.world)
         self.mean_in_degree = float(self.world.concatenate(problem.in_degree).mean())
         self.rls = make_rls(problem, training, threads=threads, mean_in_degree=self.mean_in_degree)
+        self.law = law_of(problem, training, self.world)
         self.steps_per_update = n_steps(interval, problem.neuron.step_ms)
         stride = n_steps(interval, grid)
         # one contiguous row of targets per update: (sets, updates, n)
@@ -270,7 +274,7 @@ class Trainer:
         readout = simulation.readout + simulation.static_drive
         if self.training.variable == "rate":
             accumulate_moments(simulation.filtered[first : first + len(goal)], goal, self.moments)
-            rate_error(readout, self._input_now(), goal, self.training.smoothing, self.error, self.gain)
+            rate_error(readout, self._input_now(), goal, self.law, self.error, self.gain)
         else:
             accumulate_moments(drive, goal, self.moments)
             np.subtract(goal, readout, out=self.error)
@@ -284,6 +288,8 @@ class Trainer:
         # external input of the last step before the update
         live, frozen = self.simulation, self._noise(self.steps_per_update)
         last = None if frozen is None else frozen[-1:]
+        if self.law.kind == MEASURED:  # whose curve is a mean over the noise of trials
+            return self.problem.input if last is None else self.problem.input + last[0]
         noise = live.noise_of_steps(last, 0 if live.noise is None else live.noise.step - 1, 1)
         return self.problem.input if noise is None else self.problem.input + noise[0]
 
@@ -351,7 +357,7 @@ def _check(problem: Problem, training: Training, measures: Measures | None, thre
     whole_number("threads", threads, least=1)  # the kernels would write beyond work arrays that are made for so many
     check_threads(threads)
     reason = (
-        why_untrainable(problem.neuron, training)
+        why_untrainable(problem.neuron, training, problem.trial_noise)
         or why_unconnectable(problem.neuron, problem.synapse)
         or why_untested(training, measures)
     )

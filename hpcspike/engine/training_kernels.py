@@ -7,12 +7,32 @@ import math
 import numpy as np
 
 from hpcspike.accelerate import kernel
+from hpcspike.model.rate_law_kinds import LEAST_INPUT, MEASURED, PHI_1
+from hpcspike.model.transfer_kernels import on_curve
 
 
 @kernel
-def rate_error(drive, external, target, smoothing, error, gain):  # type: ignore[no-untyped-def]
-    """error = f - phi_2(u + I) and gain = phi_2'(u + I) of every neuron (paper Eqs 14, 17, 19); all arrays (n,)."""
+def rate_error(drive, external, target, law, error, gain):  # type: ignore[no-untyped-def]
+    """error = f - phi(u + I) and gain = phi'(u + I) of every neuron (paper Eqs 13, 14, 17, 19); all arrays (n,).
+
+    law: a `hpcspike.model.rate_law.RateLaw`.
+    """
+    smoothing = law.smoothing
     for i in range(drive.shape[0]):
+        if law.kind == MEASURED:
+            c = law.curve[i]
+            begin, end = law.start[c], law.start[c + 1]
+            rate, gain[i] = on_curve(
+                drive[i] + law.external_gain * external[i], law.knots[begin:end], law.rate[begin:end],
+                law.slope[begin:end], law.tail[c],
+            )  # fmt: skip
+            error[i] = target[i] - rate
+            continue
+        if law.kind == PHI_1:
+            x = drive[i] + external[i]
+            error[i] = target[i] - math.sqrt(max(x, 0.0)) / math.pi
+            gain[i] = 1.0 / (2.0 * math.pi * math.sqrt(max(x, LEAST_INPUT))) if x > 0.0 else 0.0
+            continue
         x = (drive[i] + external[i]) / smoothing
         if x > 0.0:
             small = math.exp(-x)

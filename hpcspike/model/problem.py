@@ -11,23 +11,8 @@ from hpcspike.errors import DataError, SpecError
 from hpcspike.model.connectivity import Rows, rows_from_dense
 from hpcspike.neurons import find_model
 from hpcspike.shown import Shown
-from hpcspike.spec.experiment import (
-    IzhikevichNeuron,
-    LifNeuron,
-    Measures,
-    Neuron,
-    Protocol,
-    Synapse,
-    TanhNeuron,
-    ThetaNeuron,
-    Training,
-    TrialNoise,
-    UserNeuron,
-    is_multiple,
-    n_steps,
-)
-
-NEURONS = (ThetaNeuron, LifNeuron, IzhikevichNeuron, TanhNeuron, UserNeuron)
+from hpcspike.spec.experiment import Measures, Protocol, Synapse, Training, TrialNoise, is_multiple, n_steps
+from hpcspike.spec.neurons import NEURONS, Neuron, ThetaNeuron, UserNeuron
 
 if TYPE_CHECKING:
     from hpcspike.model.recordings import Recording

@@ -34,6 +34,8 @@ PURPOSES = {
     "test_noise": 37,
     "training_test_noise": 38,
     "recall_noise": 39,
+    "transfer_phase": 50,
+    "transfer_noise": 51,
 }
 """Registry of purposes; a number once given is never reused, so that old results stay reproducible."""
 

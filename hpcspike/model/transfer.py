@@ -28,6 +28,16 @@ def slope_of_noisy_input(total_input: np.ndarray, smoothing: float) -> np.ndarra
     return np.exp(-np.logaddexp(0.0, -x) - 0.5 * np.log(np.maximum(smoothing * log_term, 1e-300))) / (2.0 * np.pi)
 
 
+def best_smoothing(total_input: np.ndarray, rate: np.ndarray) -> float:
+    """The c with which phi_2 comes closest, in mean square, to rates (spikes per tau) at these inputs."""
+    from scipy.optimize import minimize_scalar
+
+    def squared(log_c: float) -> float:
+        return float(np.mean((rate_of_noisy_input(total_input, float(np.exp(log_c))) - rate) ** 2))
+
+    return float(np.exp(minimize_scalar(squared, bounds=(np.log(1e-4), np.log(1e2)), method="bounded").x))
+
+
 def rate_of_input(total_input: np.ndarray, transfer: Transfer, smoothing: float) -> np.ndarray:
     """The rate by the transfer function of that name; ``smoothing`` is c of phi_2 and nothing to phi_1."""
     return rate_of_constant_input(total_input) if transfer == "phi_1" else rate_of_noisy_input(total_input, smoothing)

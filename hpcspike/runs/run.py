@@ -21,13 +21,15 @@ from hpcspike.identity import experiment_hash
 from hpcspike.learners.assignment import carrier_of
 from hpcspike.learners.interface import Learner
 from hpcspike.measures.evaluation import Evaluation
+from hpcspike.model.rate_law import table_of
+from hpcspike.model.rate_law_kinds import MEASURED
 from hpcspike.model.stand_in import stand_in_attributes
 from hpcspike.model.unit_labels import recording_time, unit_labels
 from hpcspike.runs.point import fit_and_evaluate
 from hpcspike.runs.rollouts import write_rollouts
 from hpcspike.runs.trials import scale_of, variables_of, write_trials
 from hpcspike.spec.experiment import Experiment
-from hpcspike.variables import POINT_RESULTS, RECORDED_RESULTS
+from hpcspike.variables import POINT_RESULTS, RECORDED_RESULTS, TRANSFER
 
 if TYPE_CHECKING:
     import xarray
@@ -243,6 +245,9 @@ def _write_trained(
         variables |= {name: variable for name, (variable, _) in of_recording.items()}
         coordinates += of_recording
         same |= {name: values for name, (_, values) in of_recording.items()}
+    if trained.law.kind == MEASURED:
+        variables |= TRANSFER
+        same |= table_of(trained.law, tau_ms=problem.neuron.tau_ms)
     by_neuron = {
         "target": (scale_of(trained) * problem.targets, 1),
         "stimulus": (problem.stimuli, 1),
@@ -253,6 +258,8 @@ def _write_trained(
         "presynaptic": (problem.plastic.presynaptic, 0),
         "row_start": (_row_starts(trained), 0),
     }
+    if trained.law.kind == MEASURED:
+        by_neuron["transfer_curve"] = (trained.law.curve, 0)
     for name, values in same.items():
         put(output, world, name, variables[name], values)
     for name, (part, axis) in by_neuron.items():

@@ -52,7 +52,7 @@ class Network(Section):
 class Training(GrownSection):
     """Recursive least squares on the plastic weights (paper Eqs 9-19)."""
 
-    later_keys: ClassVar[tuple[str, ...]] = ("keep", "patience")
+    later_keys: ClassVar[tuple[str, ...]] = ("keep", "patience", "transfer")
 
     variable: Literal["drive", "rate"] = quantity(
         "drive", paper="Eqs 9, 15", doc="Train the synaptic drive or the spiking rate."
@@ -62,6 +62,12 @@ class Training(GrownSection):
     n_loops: int = whole_number(30, ge=0, le=1_000_000, paper="Figs 3, 6, 7", doc="Training loops per target set.")
     smoothing: float = quantity(
         0.1, gt=0, paper="Eq 14", doc="c of the noisy transfer function phi_2 used in rate training."
+    )
+    transfer: Literal["phi_1", "phi_2", "measured"] = quantity(
+        "phi_2",
+        paper="Eqs 13, 14",
+        doc="Transfer function of rate training: 'phi_1' (with the slope that it has at inputs of 0.01 or more), "
+        "'phi_2', both of theta neurons, or 'measured': that of the neurons as they are, with their trial_noise.",
     )
     algorithm: Literal["blocked", "textbook", "textbook_blas"] = quantity(
         "blocked", doc="How RLS is computed; the results agree to rounding."
@@ -147,7 +153,8 @@ class Experiment(GrownSection):
         self._populations_suffice()
         self._signs_are_known()
         for reason in (
-            why_untrainable(self.neuron, self.training),
+            why_untrainable(self.neuron, self.training, self.trial_noise),
+            why_unmeasurable(self),
             why_unconnectable(self.neuron, self.synapse),
             why_unlearnable(self.learner, self.targets, self.network.n_neurons, self.stimulus.duration_ms),
             why_trials_are_others(self.protocol, self.trial_noise, self.learner),
@@ -302,25 +309,61 @@ class Experiment(GrownSection):
             )
 
 
-def why_untrainable(neuron: Neuron, training: Training) -> str | None:
-    """What forbids to train neurons of this model (neuron) by this rule (training), or None."""
-    if training.variable == "rate" and neuron.model != "theta":
+def why_untrainable(neuron: Neuron, training: Training, noise: TrialNoise) -> str | None:
+    """What forbids to train neurons of this model (neuron, noise) by this rule (training), or None."""
+    transfer = training.transfer
+    if training.variable == "drive":
+        if transfer == "phi_2":
+            return None
         return (
-            f"training.variable = rate needs neuron.model = theta, not {neuron.model}: rates are trained through "
-            "phi_2, the transfer function of theta neurons; choose training.variable: drive"
+            f"training.transfer = {transfer} has no effect with training.variable = drive; leave it out, or choose "
+            "training.variable: rate"
         )
+    if not neuron.facts.spikes:
+        return (
+            f"training.variable = rate needs neurons that spike, but those of neuron.model = {neuron.model} do not; "
+            "choose training.variable: drive"
+        )
+    if transfer == "measured" and noise.standard_deviation == 0.0:
+        return (
+            "training.transfer = measured needs trial_noise.standard_deviation > 0, not 0: without noise a silent "
+            "neuron has no slope to be trained by; give its s.d., for example a tenth of the input that makes a neuron "
+            "fire"
+        )
+    if transfer != "measured" and neuron.model != "theta":
+        return (
+            f"training.variable = rate with training.transfer = {transfer} needs neuron.model = theta, not "
+            f"{neuron.model}: {transfer} is the transfer function of theta neurons; choose training.transfer: measured "
+            "and trial_noise.standard_deviation, or training.variable: drive"
+        )
+    return None
+
+
+def why_unmeasurable(experiment: Experiment) -> str | None:
+    """What forbids to train through a measured transfer function where input differs between neurons, or None."""
+    if experiment.training.transfer != "measured" or not isinstance(experiment.neuron, UserNeuron):
+        return None
+    for there, key in (
+        (experiment.frozen_noise.standard_deviation > 0, "frozen_noise.standard_deviation > 0"),
+        (isinstance(experiment.connectivity, BalancedConnectivity), "connectivity.kind = balanced"),
+    ):
+        if there:
+            return (
+                "training.transfer = measured: the curve of neuron.model = user is measured at neuron.bias, but "
+                f"{key} gives neurons other inputs; leave it out, or choose a built-in neuron.model"
+            )
     return None
 
 
 def why_unconnectable(neuron: Neuron, synapse: Synapse) -> str | None:
     """What forbids to join neurons of this model (neuron) by such synapses (synapse), or None."""
-    if neuron.model != "tanh":
+    if neuron.facts.spikes:
         return None
     if synapse.weight_acts == "at_spikes":
-        return "synapse.weight_acts = at_spikes: units of neuron.model = tanh do not spike; choose at_once"
+        return f"synapse.weight_acts = at_spikes: units of neuron.model = {neuron.model} do not spike; choose at_once"
     if synapse.static_tau_syn_ms is not None:
         return (
-            f"synapse.static_tau_syn_ms = {synapse.static_tau_syn_ms:g} ms has no effect: units of neuron.model = tanh "
-            "have no synaptic filter; leave it out"
+            f"synapse.static_tau_syn_ms = {synapse.static_tau_syn_ms:g} ms has no effect: units of neuron.model = "
+            f"{neuron.model} have no synaptic filter; leave it out"
         )
     return None
