@@ -252,7 +252,6 @@ TRAINED = {
     "spike_neuron": Variable(("spike",), "int32", "1", "neuron that spiked"),
     "spike_trial": Variable(("spike",), "int32", "1", "trial of the spike"),
     "spike_set": Variable(("spike",), "int32", "1", "target set of the spike"),
-    "state_variable": Variable(("state_variable",), "str", "1", "variable of a neuron's state"),
     "initial_state": Variable(
         ("trial", "state_variable", "neuron"),
         "float64",

@@ -103,7 +103,8 @@ def test_a_recorded_network_needs_no_recording_any_more(tmp_path: Path) -> None:
     found = live.test(2, silence=["b"], clamp={"recorded": 0.1})
     assert list(found["silenced"].values[:3]) == [False, True, False]
     assert list(found["unit_name"].values[:5]) == list("abcde")
-    same(live.test(2), network)
+    same(live.test(2), network, TRIALS[:-1])
+    np.testing.assert_allclose(live.test(1)["target"], network["target"], rtol=1e-15)
     again = live.dataset()
     for name in ("correlation_recorded", "rate_recorded", "n_recorded"):
         np.testing.assert_allclose(again[name], network[name], rtol=1e-12)
@@ -332,16 +333,18 @@ def test_with_a_saved_state_training_goes_on_as_if_it_had_not_ended(tmp_path: Pa
         on.train(1, states=tmp_path / "states")
 
 
-def test_a_second_target_set_is_learned_and_the_first_watched(net: EngineNetwork) -> None:
-    time = np.arange(1, 201)
+def test_a_second_target_set_is_learned_and_the_first_watched() -> None:
+    time = np.arange(1, 101)
     targets = np.sin(2 * np.pi * time / 100.0 + np.arange(20)[:, None])
-    both = net.learn(targets, 3, test_trials=2)
+    net = Network.open(hpcspike.run(experiment(neuron=SPIKING, targets={"kind": "sine", "duration_ms": 100.0})))
+    assert isinstance(net, EngineNetwork)
+    both = net.learn(targets, 2, test_trials=2)
     found = both.dataset()
     assert found["curve_set_correlation"].dims == ("tested_loop", "target_set")
-    assert found["curve_set_correlation"].shape == (4, 2)
+    assert found["curve_set_correlation"].shape == (3, 2)
     before, after = found["curve_set_correlation"].values[[0, -1]]
     assert after[1] > before[1] + 0.2
-    assert after[0] < before[0]
+    assert after[0] < before[0] - 0.1
     np.testing.assert_array_equal(found["target"].values[1], targets)
     again = Network.open(found)
     same(again.test(2), found)

@@ -39,7 +39,7 @@ from hpcspike.variables import ABOUT_UNITS, ALTERED, POINT_RESULTS
 if TYPE_CHECKING:
     from hpcspike.engine.training import OnLoop
 
-_COORDINATES = ("neuron", "time", "trial", "target_set", "state_variable")
+_COORDINATES = ("neuron", "time", "trial", "target_set")
 
 
 @dataclasses.dataclass(frozen=True, repr=False)

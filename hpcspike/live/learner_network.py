@@ -101,9 +101,7 @@ class LearnerNetwork(Network):
             trials=trials, first_trial=first_trial, stimulus=stimulus, silence=silence, noise=noise,
             delete_spike=delete_spike,
         )  # fmt: skip
-        output.finish(
-            self._identity() | attributes, ("neuron", "output", "time", "trial", "target_set", "state_variable")
-        )
+        output.finish(self._identity() | attributes, ("neuron", "output", "time", "trial", "target_set"))
         assert output.dataset is not None
         return self._judged(output.dataset, asked, rollouts, silent)
 

@@ -275,7 +275,13 @@ class Network(Shown):
         return joined.assign_coords(condition=names)
 
     def chosen(self, selection: Selection, *, name: str = "neurons") -> np.ndarray:
-        """The numbers of the neurons that a selection means; see `hpcspike.live.selection.chosen`."""
+        """The numbers of the neurons that a selection means; see `hpcspike.live.selection.chosen`.
+
+        selection
+            A number, name, group, share or list, as `test` takes it for ``silence``.
+        name
+            What messages call it.
+        """
         return chosen(
             name, selection, experiment=self.experiment, labels=self.labels, n_neurons=self.n_neurons
         )  # fmt: skip
@@ -301,10 +307,12 @@ class Network(Shown):
         found = {**self.origin, "experiment": json.dumps(self.experiment.model_dump(mode="json"))}
         if not self.changes:
             return found
-        digest = hashlib.sha256(json.dumps([self.origin.get("experiment_hash"), self.changes]).encode())
+        trained = self.origin.get("trained_hash", self.origin.get("experiment_hash", ""))
+        digest = hashlib.sha256(json.dumps([trained, self.changes]).encode())
         for array in arrays:
             digest.update(np.ascontiguousarray(array).tobytes())
-        return {**found, "changes": json.dumps(self.changes), "experiment_hash": digest.hexdigest()}
+        found |= {"trained_hash": trained, "experiment_hash": digest.hexdigest()}
+        return {**found, "changes": json.dumps(self.changes)}
 
     def _told(self) -> list[tuple[str, str]]:
         rows = [
@@ -316,7 +324,7 @@ class Network(Shown):
 
 def origin_of(network: xr.Dataset) -> dict[str, str]:
     """What a Dataset says of the network that it holds, without how its file was made."""
-    kept = ("name", "trained_variable", "experiment_hash", "stand_in", "changes")
+    kept = ("name", "trained_variable", "experiment_hash", "trained_hash", "stand_in")
     return {name: str(network.attrs[name]) for name in kept if name in network.attrs}
 
 

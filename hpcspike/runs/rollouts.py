@@ -80,8 +80,8 @@ def _write_responses(give: Any, rollouts: list[Rollout], carrier: str, numbers: 
     give("response", response, np.stack([one.prediction.T for one in rollouts])[None])
     starts = [one.start for one in rollouts if one.start is not None]
     if starts:
-        give("state_variable", TRAINED["state_variable"], ["v"])
-        give("initial_state", TRAINED["initial_state"], np.stack(starts)[:, None])
+        start = replace(TRAINED["initial_state"], extra={"state_variables": "v"})
+        give("initial_state", start, np.stack(starts)[:, None])
     drives = [one.drive for one in rollouts if one.drive is not None]
     if drives:
         give("drive", TRAINED["drive"], np.stack([drive.T for drive in drives])[None])

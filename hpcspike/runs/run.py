@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 RECORDED_TRIALS = 20
 """At most this many test trials are kept with all their time courses."""
 
-_COORDINATES = ("neuron", "output", "time", "trial", "target_set", "loop", "recorded", "state_variable")
+_COORDINATES = ("neuron", "output", "time", "trial", "target_set", "loop", "recorded")
 
 
 def run(

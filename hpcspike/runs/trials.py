@@ -105,14 +105,9 @@ def _write_starts(
     for trial in trials:
         simulation.start_at_random("test_phase", trial)
         starts.append(simulation.state.astype(np.float64))
-    put(
-        output,
-        trained.world,
-        "state_variable",
-        variables["state_variable"],
-        _state_names(trained.problem.neuron, starts),
-    )
-    put(output, trained.world, "initial_state", variables["initial_state"], np.stack(starts), axis=2)
+    named = {"state_variables": " ".join(_state_names(trained.problem.neuron, starts))}
+    variable = replace(variables["initial_state"], extra=named)
+    put(output, trained.world, "initial_state", variable, np.stack(starts), axis=2)
 
 
 def _state_names(neuron: Neuron, starts: list[np.ndarray]) -> list[str]:
