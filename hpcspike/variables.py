@@ -262,6 +262,16 @@ TRAINED = {
     "weight_initial": Variable(("synapse",), "float64", "1", "plastic weight before training"),
     "presynaptic": Variable(("synapse",), "int32", "1", "presynaptic neuron of the synapse"),
     "row_start": Variable(("row_bound",), "int64", "1", "first synapse of each neuron; its row ends at the next"),
+    "feed_forward_weight": Variable(
+        ("feed_forward_set", "feed_forward_synapse"),
+        "float64",
+        "1",
+        "weight from the feed-forward population, by target set where each has its own",
+    ),
+    "feed_forward_source": Variable(
+        ("feed_forward_synapse",), "int32", "1", "feed-forward neuron that the synapse comes from"
+    ),
+    "feed_forward_target": Variable(("feed_forward_synapse",), "int32", "1", "neuron that it acts on"),
     "stimulus": Variable(("target_set", "neuron"), "float64", "1", "external input during the cue"),
     "neuron_correlation": Variable(
         ("target_set", "neuron"), "float64", "1", "Pearson correlation of response and target, mean over trials"

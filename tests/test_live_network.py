@@ -18,6 +18,7 @@ from hpcspike.runs.point import fit_and_evaluate
 from hpcspike.runs.run import train_to_store
 from hpcspike.spec.experiment import Experiment
 from tests.small_networks import experiment
+from tests.test_feed_forward import fed
 
 TRIALS = ("response", "drive", "initial_state", "spike_time", "spike_neuron", "spike_trial", "spike_set", "target")
 SPIKING = {"model": "theta", "bias": 0.3}
@@ -76,6 +77,18 @@ def test_test_trials_have_the_bits_of_the_stored_ones(kind: str, tmp_path: Path)
     np.testing.assert_allclose(found["correlation"], network["correlation"], rtol=1e-12)
     np.testing.assert_allclose(found["neuron_rate"], network["neuron_rate"], rtol=1e-12)
     same(live.dataset(), network, tuple(str(name) for name in network.data_vars if name != "curve_seconds"))
+
+
+def test_a_feed_forward_population_comes_with_its_weights() -> None:
+    network = hpcspike.run(fed())
+    live = Network.open(network)
+    same(live.test(2), network, ("response", "drive", "spike_time", "spike_neuron"))
+    quiet = live.test(1, silence=[1, 2])
+    assert not np.isin(quiet["spike_neuron"], [1, 2]).any()
+    assert live.weights.shape == (60, 60)  # type: ignore[attr-defined]
+    assert live.train(1).changes[0].startswith("trained for 1 more loops")
+    with pytest.raises(SpecError, match="feed-forward population"):
+        live.without_synapses(of=[1])  # type: ignore[attr-defined]
 
 
 def test_a_user_s_neurons_run_only_when_asked(stored: xr.Dataset) -> None:

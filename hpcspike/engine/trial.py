@@ -57,14 +57,20 @@ AS_TRAINED = Conditions()
 def copy_of(live: Simulation, world: World) -> Simulation:
     """A simulation at the start of the same problem, with the weights that another one has now."""
     simulation = make_simulation(live.problem, dtype=live.weight.dtype, world=world, like=live)
-    simulation.weight[:] = live.weight
+    simulation.take_weights(live)
     return simulation
 
 
 def run_trial(
-    simulation: Simulation, stimulus: int, drive: np.ndarray, filtered: np.ndarray, conditions: Conditions = AS_TRAINED
+    simulation: Simulation,
+    purpose: str,
+    trial: int,
+    stimulus: int,
+    drive: np.ndarray,
+    filtered: np.ndarray,
+    conditions: Conditions = AS_TRAINED,
 ) -> Spikes:
-    """Run a trial from the state a simulation is in, with the cue of target set ``stimulus``.
+    """Run a trial from the random start that a purpose has in it, with the cue of target set ``stimulus``.
 
     drive, filtered: (n, samples), receive the drive and the filtered spike trains from the start of the window on.
     Returns the spikes of the trial, steps counted from the start of the window.
@@ -75,6 +81,8 @@ def run_trial(
         If a spike is to be deleted that is not there.
     """
     problem = simulation.problem
+    simulation.start_at_random(purpose, trial)
+    simulation.begin_test_feed(purpose, trial, stimulus)
     bias = problem.input
     free, cue, every = problem.test_free_run_steps, problem.stimulus_steps, problem.steps_per_sample
     record = np.empty(drive.shape[::-1])
@@ -179,7 +187,10 @@ def _change_drives(simulation: Simulation, neuron: int, sign: float) -> None:
     if simulation.readout is not simulation.plastic_drive:
         simulation.readout[rows] += change
     rows, weight = _outgoing(problem.static, problem.static.weight, neuron)
-    simulation.static_drive[rows] += sign * tau_ms / (synapse.static_tau_syn_ms or synapse.tau_syn_ms) * weight
+    drive, static_tau = simulation.static_drive, synapse.static_tau_syn_ms
+    if len(simulation.inhibitory_drive) and neuron >= problem.first_inhibitory:
+        drive, static_tau = simulation.inhibitory_drive, synapse.static_tau_inhibitory_ms
+    drive[rows] += sign * tau_ms / (static_tau or synapse.tau_syn_ms) * weight
 
 
 def _outgoing(rows: Rows, weight: np.ndarray, neuron: int) -> tuple[np.ndarray, np.ndarray]:

@@ -229,8 +229,12 @@ class EngineNetwork(Network):
     @property
     def weights(self) -> xr.DataArray:
         """Plastic weights (postsynaptic, presynaptic), 0 where there is no synapse; `with_weights` takes it back."""
-        problem = self.trained.problem
-        return matrix_of(problem.plastic, self.trained.simulation.weight, self.labels, "plastic weight")
+        rows, weight = self.trained.problem.plastic, self.trained.simulation.weight
+        if self.trained.problem.feed_forward is not None:
+            everyone = np.ones(self.n_neurons, dtype=bool)
+            rows, _ = changed_rows(rows, weight, everyone, np.arange(self.trained.problem.n_sources) >= self.n_neurons)
+            weight = rows.weight
+        return matrix_of(rows, weight, self.labels, "plastic weight")
 
     @property
     def fixed_weights(self) -> xr.DataArray:
@@ -256,6 +260,7 @@ class EngineNetwork(Network):
         if np.ndim(weights) == 1:
             trained = with_weights(self.trained, array("weights", weights, shape=(len(live),), axes=f"{(len(live),)}"))
             return self._changed(dataclasses.replace(trained, rls=None), "other plastic weights")
+        self.refuse_feed_forward("weights as a matrix")
         rows = rows_of_matrix(weights, self.trained.problem.plastic, self.n_neurons)
         added = len(rows.weight) - len(live)
         return self._rewired(plastic=rows, words=f"other plastic weights, {added} synapses added")
@@ -295,7 +300,16 @@ class EngineNetwork(Network):
         words = f"{added} {kind} synapses added, {len(pairs) - added} changed"
         return self._rewired(plastic=new, words=words) if kind == "plastic" else self._rewired(static=new, words=words)
 
+    def refuse_feed_forward(self, what: str) -> None:
+        """A `SpecError` if there is a feed-forward population; ``what`` begins it."""
+        if self.trained.problem.feed_forward is not None:
+            raise SpecError(
+                f"{what}: not of a network with a feed-forward population (feed_forward.n_neurons = "
+                f"{self.experiment.feed_forward.n_neurons})"
+            )
+
     def _rewired(self, *, plastic: Rows | None = None, static: Rows | None = None, words: str) -> EngineNetwork:
+        self.refuse_feed_forward("other synapses")
         problem, weight = copy.copy(self.trained.problem), self.trained.simulation.weight
         if plastic is not None:
             weight = plastic.weight
@@ -474,7 +488,7 @@ def _keeps_p(before: Experiment, after: Experiment) -> bool:
     """Whether matrices P of one training can be gone on with in another: the same filters and the same engine."""
     same = ("neuron", "synapse")
     training = before.training.model_dump(), after.training.model_dump()
-    kept = ("variable", "ridge", "update_interval_ms", "algorithm", "dtype", "sign_rule", "sign_covariance")
+    free = ("n_loops", "keep", "patience", "smoothing", "transfer")
     return all(getattr(before, name) == getattr(after, name) for name in same) and all(
-        training[0][name] == training[1][name] for name in kept
+        value == training[1][name] for name, value in training[0].items() if name not in free
     )

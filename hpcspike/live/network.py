@@ -28,7 +28,7 @@ from hpcspike.zarr_files import write_zarr
 if TYPE_CHECKING:
     from hpcspike.engine.training import OnLoop
 
-FIXED_SECTIONS = ("name", "seed", "replicate", "network", "connectivity", "targets", "stimulus")
+FIXED_SECTIONS = ("name", "seed", "replicate", "network", "connectivity", "targets", "stimulus", "feed_forward")
 """Sections of an experiment that say what a network is, and cannot be changed once it is there."""
 
 

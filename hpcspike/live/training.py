@@ -100,6 +100,7 @@ def taught(
     on_loop: OnLoop | None,
 ) -> EngineNetwork:
     """See `hpcspike.live.engine_network.EngineNetwork.learn`."""
+    network.refuse_feed_forward("a further target set")
     problem = network.trained.problem
     goal = _targets(targets, problem, scale_of(network.trained))
     whole = copy.copy(problem)
@@ -137,7 +138,7 @@ def _trainer(network: EngineNetwork, problem: Problem, loops: int, threads: int)
         measures=experiment.measures,
     )  # fmt: skip
     live = trainer.simulation
-    live.weight[:] = trained.simulation.weight
+    live.take_weights(trained.simulation)
     live.set_state(problem.phase, problem.filtered)
     trainer.weight_before = live.weight.copy()
     if len(trainer.tests.best_weight):

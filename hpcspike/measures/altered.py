@@ -46,6 +46,7 @@ def with_weights(trained: Trained, plastic: np.ndarray, *, static: np.ndarray | 
     simulation = make_simulation(
         problem, dtype=live.weight.dtype, world=trained.world, like=live if static is None else None
     )  # fmt: skip
+    simulation.take_weights(live)  # those of a feed-forward population for other target sets
     simulation.weight[:] = plastic
     return replace(trained, problem=problem, simulation=simulation)
 
@@ -66,7 +67,10 @@ def with_problem(trained: Trained, problem: Problem, *, weight: np.ndarray | Non
     """
     live = trained.simulation
     simulation = make_simulation(problem, dtype=live.weight.dtype, world=trained.world)
-    simulation.weight[:] = live.weight if weight is None else weight
+    if weight is None:
+        simulation.take_weights(live)
+    else:
+        simulation.weight[:] = weight
     return replace(trained, problem=problem, simulation=simulation, rls=None)
 
 

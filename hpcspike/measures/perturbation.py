@@ -177,6 +177,7 @@ def begin_trial(trained: Trained, simulation: Simulation, stimulus: int, trial: 
     """Bring a simulation to the end of the cue of a test trial, as `Trained.evoke` does."""
     problem = trained.problem
     simulation.start_at_random("test_phase", trial)
+    simulation.begin_test_feed("test_phase", trial, stimulus)
     if problem.test_free_run_steps:
         simulation.run_interval(problem.test_free_run_steps, problem.input)
     _run(simulation, -problem.stimulus_steps, 0, problem.input + problem.stimuli[stimulus])

@@ -18,13 +18,14 @@ from hpcspike.errors import DataError
 from hpcspike.learners.assignment import learner_of
 from hpcspike.learners.interface import Learner
 from hpcspike.model.build import frozen_noise
-from hpcspike.model.connectivity import Rows, build_static_rows, constant_input
+from hpcspike.model.connectivity import Rows, build_static_rows, constant_input, n_excitatory
+from hpcspike.model.feed_forward import feed_forward_population, with_feed_forward
 from hpcspike.model.problem import Problem
 from hpcspike.model.random_streams import uniform_by_neuron
 from hpcspike.model.recordings import Recording
 from hpcspike.model.targets import build_targets
 from hpcspike.runs.rollouts import STATE
-from hpcspike.spec.experiment import Experiment
+from hpcspike.spec.experiment import Experiment, n_steps
 from hpcspike.spec.targets import InnateTargets, RecordedTargets
 from hpcspike.spec.validation import validate_experiment
 
@@ -67,7 +68,9 @@ def trained_in(network: xr.Dataset, experiment: Experiment) -> Trained:
     """
     problem = problem_in(network, experiment)
     simulation = make_simulation(problem, dtype=np.dtype(experiment.training.dtype))
-    simulation.weight[:] = _values(network, "weight")
+    simulation.weight[:] = _weights(network, problem)
+    if len(simulation.weight_sets):
+        simulation.weight_sets[:] = _values(network, "feed_forward_weight")
     curve = {
         name: np.array(network[f"curve_{name}"].values)
         for name in ("correlation", "rate", "weight_change", "seconds", "test_correlation")
@@ -87,6 +90,12 @@ def problem_in(network: xr.Dataset, experiment: Experiment) -> Problem:
         _values(network, "weight_initial").astype(np.float64),
     )
     targets = _targets(network, experiment)
+    fed = feed_forward_population(
+        experiment.feed_forward, n_sets=len(targets), step_ms=experiment.neuron.step_ms, key=key,
+        n_steps=n_steps(targets.shape[2] * experiment.targets.grid_ms, experiment.neuron.step_ms),
+    )  # fmt: skip
+    if fed is not None:
+        plastic = with_feed_forward(plastic, n, fed.n_neurons, experiment.feed_forward.initial_weight)
     return Problem.from_rows(
         n_neurons=n,
         first=0,
@@ -107,6 +116,8 @@ def problem_in(network: xr.Dataset, experiment: Experiment) -> Problem:
         seed=experiment.seed,
         replicate=experiment.replicate,
         recording=_recording(network, targets),
+        n_excitatory=n_excitatory(experiment.connectivity, n),
+        feed_forward=fed,
         training=experiment.training,
         measures=experiment.measures,
     )
@@ -139,6 +150,16 @@ def learner_in(network: xr.Dataset, experiment: Experiment) -> Learner:
         learner.history.add({name: float(column[number]) for name, column in columns.items()})
     learner.restore({name: np.asarray(network[key].values) for name, key in stored.items()})
     return learner
+
+
+def _weights(network: xr.Dataset, problem: Problem) -> np.ndarray:
+    """Plastic weights in the order of the problem's synapses, those of a feed-forward population among them."""
+    recurrent = problem.plastic.presynaptic < problem.n_neurons
+    found = np.empty(len(recurrent))
+    found[recurrent] = _values(network, "weight")
+    if not recurrent.all():
+        found[~recurrent] = _values(network, "feed_forward_weight")[0]
+    return found
 
 
 def _values(network: xr.Dataset, name: str) -> np.ndarray:

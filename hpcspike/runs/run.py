@@ -245,6 +245,10 @@ def _write_trained(
         variables |= {name: variable for name, (variable, _) in of_recording.items()}
         coordinates += of_recording
         same |= {name: values for name, (_, values) in of_recording.items()}
+    plastic, live, start = problem.plastic, trained.simulation, problem.plastic.start
+    recurrent = plastic.presynaptic < problem.n_neurons  # the others come from a feed-forward population
+    if not recurrent.all():
+        start = np.concatenate([[0], np.cumsum(recurrent)])[start]
     if trained.law.kind == MEASURED:
         variables |= TRANSFER
         same |= table_of(trained.law, tau_ms=problem.neuron.tau_ms)
@@ -253,11 +257,18 @@ def _write_trained(
         "stimulus": (problem.stimuli, 1),
         "neuron_correlation": (evaluation.correlation, 1),
         **{name: (part, 1) for name, part in evaluation.by_neuron.items()},
-        "weight": (trained.simulation.weight, 0),
-        "weight_initial": (problem.plastic.weight, 0),
-        "presynaptic": (problem.plastic.presynaptic, 0),
-        "row_start": (_row_starts(trained), 0),
+        "weight": (live.weight[recurrent], 0),
+        "weight_initial": (plastic.weight[recurrent], 0),
+        "presynaptic": (plastic.presynaptic[recurrent], 0),
+        "row_start": (_row_starts(start, world), 0),
     }
+    if problem.feed_forward is not None:
+        post = np.repeat(np.arange(problem.n_rows), np.diff(plastic.start)) + problem.first
+        by_neuron |= {
+            "feed_forward_weight": (live.feed_forward_weights(), 1),
+            "feed_forward_source": (plastic.presynaptic[~recurrent] - problem.n_neurons, 0),
+            "feed_forward_target": (post[~recurrent].astype(np.int32), 0),
+        }
     if trained.law.kind == MEASURED:
         by_neuron["transfer_curve"] = (trained.law.curve, 0)
     for name, values in same.items():
@@ -269,8 +280,7 @@ def _write_trained(
     return coordinates
 
 
-def _row_starts(trained: Trained) -> np.ndarray:
+def _row_starts(start: np.ndarray, world: World) -> np.ndarray:
     """This rank's part of the bounds of all rows; the last rank's ends with the number of synapses."""
-    start, world = trained.problem.plastic.start, trained.world
     before = int(world.concatenate(start[-1:])[: world.rank].sum())
     return before + (start if world.rank == world.size - 1 else start[:-1])
