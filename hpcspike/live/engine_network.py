@@ -273,6 +273,7 @@ class EngineNetwork(Network):
         onto, of
             Postsynaptic and presynaptic neurons; see `hpcspike.live.selection.chosen`.
         """
+        self.refuse_feed_forward("fewer synapses")
         post, pre = (np.zeros(self.n_neurons, dtype=bool) for _ in range(2))
         post[self.chosen(onto, name="onto")] = True
         pre[self.chosen(of, name="of")] = True
@@ -294,6 +295,7 @@ class EngineNetwork(Network):
             ``plastic``: they are trained if the network is trained on; or ``fixed``.
         """
         choice("kind", kind, ("plastic", "fixed"))
+        self.refuse_feed_forward("more synapses")
         problem, live = self.trained.problem, self.trained.simulation.weight
         rows, weight = (problem.plastic, live) if kind == "plastic" else (problem.static, problem.static.weight)
         new, added = with_pairs(rows, weight, pairs, self.n_neurons)
@@ -309,7 +311,6 @@ class EngineNetwork(Network):
             )
 
     def _rewired(self, *, plastic: Rows | None = None, static: Rows | None = None, words: str) -> EngineNetwork:
-        self.refuse_feed_forward("other synapses")
         problem, weight = copy.copy(self.trained.problem), self.trained.simulation.weight
         if plastic is not None:
             weight = plastic.weight
