@@ -34,6 +34,7 @@ PURPOSES = {
     "test_noise": 37,
     "training_test_noise": 38,
     "recall_noise": 39,
+    "set_order": 44,
     "transfer_phase": 50,
     "transfer_noise": 51,
     "static_targets": 52,
