@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hpcspike.engine.training import train as train
     from hpcspike.errors import HpcspikeError as HpcspikeError
     from hpcspike.live.network import Network as Network
+    from hpcspike.live.opening import live_network as live_network
     from hpcspike.model.problem import Problem as Problem
     from hpcspike.runs.run import run as run
     from hpcspike.spec.experiment import Experiment as Experiment
@@ -40,6 +41,7 @@ _HOMES = {
     "Trained": "hpcspike.engine.trained",
     "Training": "hpcspike.spec.experiment",
     "build_problem": "hpcspike.engine.distribute",
+    "live_network": "hpcspike.live.opening",
     "load": "hpcspike.spec.load",
     "open_network": "hpcspike.sweep.reading",
     "open_sweep": "hpcspike.sweep.reading",

@@ -32,7 +32,7 @@ def test_the_script_of_fifteen_lines_runs_in_two_processes(folder: Path) -> None
     _, script, *_ = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     lines = [line for line in script.splitlines() if line.strip()]
     assert len(lines) <= 15
-    begin = next(k for k, line in enumerate(lines) if "Network.open" in line)
+    begin = next(k for k, line in enumerate(lines) if "live_network(" in line)
     imports = [line for line in lines if line.startswith(("import", "from"))]
     printed = ""
     for part in (lines[:begin], [*imports, *lines[begin:]]):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import hpcspike
-from hpcspike import Network
+from hpcspike import live_network
 from hpcspike.errors import SpecError
 from tests.test_live_network import same
 from tests.test_one_road import LEARNERS, asked, needs_jax
@@ -21,13 +21,13 @@ from tests.test_one_road import LEARNERS, asked, needs_jax
 def test_a_network_of_another_learner_runs_again_and_goes_on_as_if_it_had_not_ended(name: str, tmp_path: Path) -> None:
     experiment = asked(name)
     network = hpcspike.run(experiment)
-    live = Network.open(network)
+    live = live_network(network)
     found = live.test(2)
     same(found, network)
     assert found["initial_state"].dims == ("trial", "state_variable", "neuron")
     on = live.train(2)
     on.save(tmp_path / "on.nc")
-    same(Network.open(tmp_path / "on.nc").test(2), on.test(2))
+    same(live_network(tmp_path / "on.nc").test(2), on.test(2))
     assert on.changes == ("trained for 2 more passes, from the state of its rule",)
     if name != "alemi":  # whose feedback depends on how many passes there will be
         whole = hpcspike.run(asked(name, learner={**LEARNERS[name], "passes": LEARNERS[name]["passes"] + 2}))

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 import hpcspike
-from hpcspike import Network
+from hpcspike import live_network
 from hpcspike.engine.checkpoint import Checkpoints
 from hpcspike.errors import DataError, SpecError, StoreError
 from hpcspike.live.engine_network import EngineNetwork
@@ -49,7 +49,7 @@ def stored() -> xr.Dataset:
 
 @pytest.fixture(scope="module")
 def net(stored: xr.Dataset) -> EngineNetwork:
-    found = Network.open(stored)
+    found = live_network(stored)
     assert isinstance(found, EngineNetwork)
     return found
 
@@ -70,7 +70,7 @@ def test_test_trials_have_the_bits_of_the_stored_ones(kind: str, tmp_path: Path)
     asked = experiment(**NETWORKS[kind])
     train_to_store(asked, tmp_path / "net.zarr")
     network = hpcspike.open_network(tmp_path / "net.zarr")
-    live = Network.open(tmp_path / "net.zarr")
+    live = live_network(tmp_path / "net.zarr")
     found = live.test(asked.measures.n_test_trials)
     same(found, network)
     assert len(found["spike_time"]) > 20 or kind == "tanh"
@@ -81,7 +81,7 @@ def test_test_trials_have_the_bits_of_the_stored_ones(kind: str, tmp_path: Path)
 
 def test_a_feed_forward_population_comes_with_its_weights() -> None:
     network = hpcspike.run(fed())
-    live = Network.open(network)
+    live = live_network(network)
     same(live.test(2), network, ("response", "drive", "spike_time", "spike_neuron"))
     quiet = live.test(1, silence=[1, 2])
     assert not np.isin(quiet["spike_neuron"], [1, 2]).any()
@@ -97,8 +97,8 @@ def test_a_user_s_neurons_run_only_when_asked(stored: xr.Dataset) -> None:
     )
     network = hpcspike.run(asked)
     with pytest.raises(StoreError, match="needs code that its store names"):
-        Network.open(network)
-    same(Network.open(network, run_user_code=True).test(2), network)
+        live_network(network)
+    same(live_network(network, run_user_code=True).test(2), network)
 
 
 def test_a_recorded_network_needs_no_recording_any_more(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_recorded_network_needs_no_recording_any_more(tmp_path: Path) -> None:
     )  # fmt: skip
     network = hpcspike.run(asked)
     (tmp_path / "rates.nc").unlink()
-    live = Network.open(network)
+    live = live_network(network)
     found = live.test(2, silence=["b"], clamp={"recorded": 0.1})
     assert list(found["silenced"].values[:3]) == [False, True, False]
     assert list(found["unit_name"].values[:5]) == list("abcde")
@@ -126,11 +126,11 @@ def test_a_recorded_network_needs_no_recording_any_more(tmp_path: Path) -> None:
 
 def test_what_is_no_network_is_refused(stored: xr.Dataset) -> None:
     with pytest.raises(DataError, match="has no 'weight'"):
-        Network.open(stored.drop_vars("weight"))
+        live_network(stored.drop_vars("weight"))
     with pytest.raises(DataError, match="does not carry its experiment"):
-        Network.open(stored.assign_attrs(experiment="{}"))
+        live_network(stored.assign_attrs(experiment="{}"))
     with pytest.raises(DataError, match="no dimension 'neuron'"):
-        Network.open(xr.Dataset())
+        live_network(xr.Dataset())
 
 
 # ---- test trials under conditions ------------------------------------------------------------------------------------
@@ -192,7 +192,7 @@ def test_silent_neurons_are_not_heard_and_the_others_hear_as_after_a_lesion(net:
 
 
 def test_groups_of_a_balanced_network_have_names() -> None:
-    network = Network.open(hpcspike.run(experiment(**NETWORKS["lif balanced float32"])))
+    network = live_network(hpcspike.run(experiment(**NETWORKS["lif balanced float32"])))
     assert list(network.chosen("inhibitory")) == list(range(10, 20))
     found = network.test(1, silence="inhibitory")
     assert (found["spike_neuron"] < 10).all()
@@ -289,7 +289,7 @@ def test_synapses_are_deleted_and_added(net: EngineNetwork) -> None:
     fixed = net.with_synapses([(0, 5, 0.7)], kind="fixed")
     assert fixed.fixed_weights.values[0, 5] == 0.7
     np.testing.assert_array_equal(fixed.weights, net.weights)
-    again = Network.open(fixed.dataset())
+    again = live_network(fixed.dataset())
     np.testing.assert_array_equal(again.test(1)["drive"], fixed.test(1)["drive"])
     assert again.changes == ("1 fixed synapses added, 0 changed",)
     for wrong in ([(0, 99, 1.0)], [(0, 1)], [(0, 1, 0.5), (0, 1, 0.6)]):
@@ -322,7 +322,7 @@ def test_training_goes_on_and_says_with_which_p(net: EngineNetwork, tmp_path: Pa
     assert once.train(1, settings={"training.ridge": 5.0}).changes[-1].endswith("P begun anew")
     assert once.with_synapses([(0, 5, 0.5)]).train(1).changes[-1].endswith("P begun anew")
     twice.save(tmp_path / "on.zarr")
-    again = Network.open(tmp_path / "on.zarr")
+    again = live_network(tmp_path / "on.zarr")
     same(again.test(2), hpcspike.open_network(tmp_path / "on.zarr"))
     assert again.changes == twice.changes
     assert again.dataset().attrs["experiment_hash"] == twice.dataset().attrs["experiment_hash"]
@@ -335,9 +335,9 @@ def test_with_a_saved_state_training_goes_on_as_if_it_had_not_ended(tmp_path: Pa
         return experiment(neuron=SPIKING, training={"n_loops": n_loops, "update_interval_ms": 2.0})
 
     with pytest.raises(StoreError, match="no saved state there"):
-        Network.open(hpcspike.run(asked(2))).train(2, states=tmp_path / "none")
+        live_network(hpcspike.run(asked(2))).train(2, states=tmp_path / "none")
     train_to_store(asked(2), tmp_path / "net.nc", checkpoints=Checkpoints(tmp_path / "states"))
-    on = Network.open(tmp_path / "net.nc").train(2, states=tmp_path / "states")
+    on = live_network(tmp_path / "net.nc").train(2, states=tmp_path / "states")
     assert on.changes[-1].endswith("P of the saved state")
     whole, _ = fit_and_evaluate(asked(4))
     assert whole.trained is not None
@@ -349,7 +349,7 @@ def test_with_a_saved_state_training_goes_on_as_if_it_had_not_ended(tmp_path: Pa
 def test_a_second_target_set_is_learned_and_the_first_watched() -> None:
     time = np.arange(1, 101)
     targets = np.sin(2 * np.pi * time / 100.0 + np.arange(20)[:, None])
-    net = Network.open(hpcspike.run(experiment(neuron=SPIKING, targets={"kind": "sine", "duration_ms": 100.0})))
+    net = live_network(hpcspike.run(experiment(neuron=SPIKING, targets={"kind": "sine", "duration_ms": 100.0})))
     assert isinstance(net, EngineNetwork)
     both = net.learn(targets, 2, test_trials=2)
     found = both.dataset()
@@ -359,7 +359,7 @@ def test_a_second_target_set_is_learned_and_the_first_watched() -> None:
     assert after[1] > before[1] + 0.2
     assert after[0] < before[0] - 0.1
     np.testing.assert_array_equal(found["target"].values[1], targets)
-    again = Network.open(found)
+    again = live_network(found)
     same(again.test(2), found)
     np.testing.assert_array_equal(again.test(1, target_set=0)["stimulus"], net.test(1)["stimulus"])
     with pytest.raises(DataError, match="targets has shape"):

@@ -14,15 +14,13 @@ import xarray as xr
 
 from hpcspike.checks import path as checked_path
 from hpcspike.checks import shown, whole_number
-from hpcspike.errors import DataError, SpecError, StoreError
+from hpcspike.errors import SpecError, StoreError
 from hpcspike.files import claimed, whole
 from hpcspike.hdf5_files import write_unfinished
 from hpcspike.live.selection import Selection, chosen
-from hpcspike.runs.restore import experiment_in
 from hpcspike.shown import Shown
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.validation import validate_experiment
-from hpcspike.sweep.reading import open_network
 from hpcspike.zarr_files import write_zarr
 
 if TYPE_CHECKING:
@@ -47,7 +45,7 @@ class Network(Shown):
 
     Examples
     --------
-    >>> net = Network.open("net.zarr")                                             # doctest: +SKIP
+    >>> net = live_network("net.zarr")                                             # doctest: +SKIP
     >>> net.test(3).response.sel(neuron=17)                                        # doctest: +SKIP
     >>> net.test(5, silence=0.1, beyond_ms=200.0)                                  # doctest: +SKIP
     >>> net.train(5).save("longer.zarr")                                           # doctest: +SKIP
@@ -59,45 +57,6 @@ class Network(Shown):
     """Coordinates along ``neuron``: names of recorded units, and what else their file says of them."""
     origin: dict[str, str]
     """Attributes of the Dataset that it was opened from, but for those that say how the file was made."""
-
-    @staticmethod
-    def open(source: str | Path | xr.Dataset, *, run_user_code: bool = False) -> Network:
-        """A trained network from its file, or from its Dataset in memory.
-
-        Parameters
-        ----------
-        source
-            What ``hpcspike train --out`` wrote (``.zarr`` or ``.nc``), or the Dataset of `hpcspike.run`,
-            `hpcspike.retrain` or `hpcspike.open_network`. Nothing else is read: no recording, no checkpoint.
-        run_user_code
-            Whether a neuron model or learner of a user's own that the file names may be run; look at it before.
-
-        Returns
-        -------
-        Network
-            Its test trials have the bits of those that the file holds. All is done on one rank.
-
-        Raises
-        ------
-        StoreError
-            If there is no such network, or it needs code that may not be run.
-        DataError
-            If the Dataset lacks what makes the network.
-        """
-        if isinstance(source, xr.Dataset):
-            network = source
-        else:
-            network = open_network(checked_path("source", source))
-        if "neuron" not in network.dims:
-            raise DataError("source has no dimension 'neuron': it must be the Dataset of one trained network")
-        experiment = experiment_in(network, run_user_code=run_user_code)
-        if experiment.learner.kind == "rls":
-            from hpcspike.live.engine_network import EngineNetwork
-
-            return EngineNetwork.of(network, experiment)
-        from hpcspike.live.learner_network import LearnerNetwork
-
-        return LearnerNetwork.of(network, experiment)
 
     # ---- what each kind of network does in its own way ---------------------------------------------------------------
 
@@ -287,7 +246,7 @@ class Network(Shown):
         )  # fmt: skip
 
     def save(self, path: str | Path) -> Path:
-        """Write `dataset` to a file that `open` reads, ending in ``.zarr`` or ``.nc``; whole or absent.
+        """Write `dataset` to a file that `hpcspike.live_network` reads, ``.zarr`` or ``.nc``; whole or absent.
 
         Raises
         ------
