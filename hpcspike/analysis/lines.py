@@ -1,7 +1,7 @@
 """Where a result of a sweep has a level, and where it is largest, along one parameter: with intervals.
 
-Both are read off the smooth surface through all networks (`hpcspike.analysis.scattered`), whether these lie on a grid or
-anywhere, so that lines of both kinds of sweep can be compared.
+Both are read off the smooth surface through all networks (`hpcspike.analysis.scattered`), whether these lie on a grid
+or anywhere, so that lines of both kinds of sweep can be compared.
 """
 
 from __future__ import annotations

@@ -99,7 +99,9 @@ def places_of(sweep: xr.Dataset, axes: list[Axis]) -> np.ndarray:
 
 
 def surface_of(sweep: xr.Dataset, measure: str, axes: list[Axis] | None = None) -> Surface:
-    """The surface of a result over all parameters that vary. A diverged network has no value; as a correlation it has 0.
+    """The surface of a result over all parameters that vary.
+
+    A diverged network has no value, but the correlation 0.
 
     Parameters
     ----------
@@ -122,8 +124,8 @@ def surface_of(sweep: xr.Dataset, measure: str, axes: list[Axis] | None = None) 
 def on_grid(sweep: xr.Dataset, measures: Sequence[str] | None = None) -> xr.Dataset:
     """The sweep itself if its points lie on a grid; otherwise one of a grid, with the values expected there.
 
-    Every result that has a value at four points or more, or of these the measures that are named, becomes its surface at
-    the grid's places. The status is that of the expected correlation and spectral index, by the thresholds of the
+    Every result that has a value at four points or more, or of these the measures that are named, becomes its surface
+    at the grid's places. The status is that of the expected correlation and spectral index, by the thresholds of the
     experiment, where these are among them; diverged and silent where the nearest network is. The attribute
     ``estimated`` says from how many networks.
     """
@@ -187,5 +189,3 @@ def _plan(sweep: xr.Dataset) -> Sweep | None:
         return Sweep.model_validate(json.loads(sweep.attrs["sweep"]))
     except (KeyError, ValueError):  # made by hand
         return None
-
-

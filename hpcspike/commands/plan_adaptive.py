@@ -1,4 +1,4 @@
-"""``hpcspike plan`` of an adaptive sweep: what the next round costs and the whole may cost, and the next round itself."""
+"""``hpcspike plan`` of an adaptive sweep: what the next round and the whole may cost, and the next round itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from hpcspike.adaptive.questions import Target, targets_of
 from hpcspike.adaptive.rounds import Round, ensure_round, first_grid, known_of, n_rounds, refuse_other_places
+from hpcspike.adaptive.sketch import LEGEND, sketch
 from hpcspike.commands.common import counted, refuse_unwritable
 from hpcspike.commands.recordings import say_what_is_recorded
 from hpcspike.errors import StoreError
@@ -19,6 +21,9 @@ from hpcspike.sweep.grid import Grid
 from hpcspike.sweep.growth import planned
 from hpcspike.sweep.plan import plan_batches
 from hpcspike.sweep.store import SweepStore, open_store
+
+ANYWHERE = 10.0
+"""A place known no better than within so many decades is not known."""
 
 
 def plan_adaptive(arguments: argparse.Namespace, sweep: Sweep, path: Path, available: float) -> int:
@@ -73,8 +78,8 @@ def _next(path: Path, sweep: Sweep) -> int:
     lacking = int((store.planned & ~store.done()).sum())
     if lacking:
         raise StoreError(
-            f"{path}: {lacking} of {store.n_points} points are not done; compute their batches with 'hpcspike run-batch', "
-            "or leave it all to the workflow"
+            f"{path}: {lacking} of {store.n_points} points are not done; compute their batches with 'hpcspike "
+            "run-batch', or leave it all to the workflow"
         )
     return n_rounds(store)
 
@@ -111,7 +116,8 @@ def _print_cost(sweep: Sweep, store: SweepStore) -> None:
     seconds = predicted * calibration(store)(predicted)
     lacking = ~store.done()[store.planned]
     left = shown_seconds(float(seconds[lacking].sum())) if lacking.any() else "nothing"
-    print(f"chosen     {counted(store.n_points, 'point')} in {counted(n_rounds(store), 'round')}, {left} left to compute")
+    rounds = counted(n_rounds(store), "round")
+    print(f"chosen     {counted(store.n_points, 'point')} in {rounds}, {left} left to compute")
     _print_whole(sweep, seconds)
 
 
@@ -125,20 +131,46 @@ def _print_whole(sweep: Sweep, seconds: np.ndarray) -> None:
     )
     batches = len(plan_batches(np.full(len(seconds), mean), np.ones(len(seconds)), sweep.batching).batches)
     starts = SECONDS_TO_START * batches * most / (mean * len(seconds))
-    print(f"time       at most about {shown_seconds(most + starts)} on one core ({shown_seconds(mean)} per point so far)")
+    per_point = f"{shown_seconds(mean)} per point so far"
+    print(f"time       at most about {shown_seconds(most + starts)} on one core ({per_point})")
 
 
 def _print_rounds(sweep: Sweep, store: SweepStore) -> None:
-    for words, reached, accuracy in accuracies(sweep, store):
-        state = "resolved" if reached <= accuracy else "open"
-        print(f"resolved   {words}: +-{reached:.2g} of {accuracy:g} asked, {state}")
-
-
-def accuracies(sweep: Sweep, store: SweepStore) -> list[tuple[str, float, float]]:
-    """What is resolved, the half width of its 90 % interval by all points that are done, and the one that is asked."""
     assert sweep.adaptive is not None
-    targets = known_of(store, sweep).targets(sweep.adaptive)
-    return [(target.words, target.reached, target.accuracy) for target in targets]
+    for target in known_of(store, sweep).targets(sweep.adaptive):
+        _print_reached(target)
+
+
+def _print_reached(target: Target) -> None:
+    if target.reached == 0.0:
+        print(f"resolved   {target.words}: nowhere in the ranges")
+        return
+    known = f"within {target.reached:.2g}" if target.reached < ANYWHERE else "not located yet"
+    state = "resolved" if target.is_resolved else "open"
+    print(f"resolved   {target.words}: {known}, {target.accuracy:g} asked, {state}")
+
+
+def print_map(store: SweepStore) -> None:
+    """Rounds, how accurately every question is answered, and the map of the first one so far."""
+    sweep = store.sweep
+    assert sweep.adaptive is not None
+    known = known_of(store, sweep)
+    print(f"rounds     {n_rounds(store)} of the adaptive sweep")
+    first = True
+    for question in sweep.adaptive.resolve:
+        targets = targets_of(question, known.lattice, known.places, known.values)
+        for target in targets:
+            _print_reached(target)
+        if targets and first:
+            lines, first = sketch(known, targets[0], question), False
+            has_level = question.level is not None or question.variable == "status"
+            print(f"map        {targets[0].words}: {LEGEND[has_level]}")
+            for line in lines:
+                print(f"           |{line}|")
+            keys = list(sweep.axes)
+            words = f"{keys[0]} to the right" + (f", {keys[1]} upwards" if len(keys) > 1 else "")
+            middle = ", in the middle of the other axes" if len(keys) > 2 else ""
+            print(f"           {words}, from the first to the last value{middle}")
 
 
 def _print_round(store: SweepStore, chosen: Round) -> None:
@@ -148,8 +180,5 @@ def _print_round(store: SweepStore, chosen: Round) -> None:
     rows = [row for batch in chosen.batches for row in store.points(batch)]
     predicted = store.read("predicted_seconds")[rows]
     seconds = float((predicted * calibration(store)(predicted)).sum()) + SECONDS_TO_START * len(chosen.batches)
-    batches = ", ".join(map(str, chosen.batches))
-    print(
-        f"round {chosen.number:<4} {counted(len(rows), 'point')} in batches {batches}, about {shown_seconds(seconds)} on one "
-        "core"
-    )
+    points, batches = counted(len(rows), "point"), ", ".join(map(str, chosen.batches))
+    print(f"round {chosen.number:<4} {points} in batches {batches}, about {shown_seconds(seconds)} on one core")

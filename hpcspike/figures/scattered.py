@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+from matplotlib import patheffects
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
@@ -43,7 +44,13 @@ INTERVAL = 1.6448536
 
 
 def scattered_map(
-    sweep: xr.Dataset, x: str, y: str, *, variable: str = "correlation", threshold: float = 0.7, select: Selection = None
+    sweep: xr.Dataset,
+    x: str,
+    y: str,
+    *,
+    variable: str = "correlation",
+    threshold: float = 0.7,
+    select: Selection = None,
 ) -> Figure:
     """A result over two parameters, by the surface through scattered points.
 
@@ -81,6 +88,8 @@ def scattered_map(
     index = surfaces.get("spectral_index")
     if index is not None and variable != "spectral_index":
         handles += _line(axes, plane, *plane.of(index), 0.0, SKY, "spectral index = 0")
+    if variable == "correlation" and index is not None:
+        _regions(axes, plane, mean, plane.of(index)[0], threshold)
     handles += _points(axes, plane, mesh, mean)
     axes.set_xlabel(label(sweep[x]))
     axes.set_ylabel(label(sweep[y]))
@@ -162,6 +171,23 @@ def _line(
     ]
 
 
+def _regions(axes: Axes, plane: _Plane, correlation: np.ndarray, index: np.ndarray, threshold: float) -> None:
+    """The names of the regions, each where it is widest; small ones have none."""
+    from scipy.ndimage import distance_transform_edt
+
+    learned = correlation >= threshold
+    regions = {"learned": learned, "sampling": ~learned & (index > 0), "tracking": ~learned & (index <= 0)}
+    for name, inside in regions.items():
+        depth = distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
+        row, column = np.unravel_index(int(depth.argmax()), depth.shape)
+        if depth[row, column] >= 0.08 * FINE:
+            outlined = [patheffects.withStroke(linewidth=2.2, foreground="white")]
+            axes.text(
+                plane.x[column], plane.y[row], name, ha="center", va="center", color=BLACK, zorder=6,
+                path_effects=outlined,
+            )  # fmt: skip
+
+
 def _points(axes: Axes, plane: _Plane, mesh: Any, mean: np.ndarray) -> list[Any]:
     """Every network with the symbol of its status."""
     points, (x, y) = plane.points, plane.names
@@ -177,7 +203,14 @@ def _points(axes: Axes, plane: _Plane, mesh: Any, mean: np.ndarray) -> list[Any]
         marker, words = STATUS_MARKERS[name]
         for chosen, colour in (((status == code) & bright, BLACK), ((status == code) & ~bright, "white")):
             if chosen.any():
-                look = {"marker": marker, "ms": size, "mew": 0.8, "mfc": "none", "color": colour, "zorder": 5}
+                look: dict[str, Any] = {
+                    "marker": marker,
+                    "ms": size,
+                    "mew": 0.8,
+                    "mfc": "none",
+                    "color": colour,
+                    "zorder": 5,
+                }
                 axes.plot(across[chosen], up[chosen], ls="", clip_on=False, **look)
         if (status == code).any():
             handles.append(Line2D([], [], ls="", marker=marker, mfc="none", color=BLACK, ms=5.5, label=words))

@@ -147,10 +147,10 @@ def _refuse_equal_points(sweep: Sweep, hashes: list[str], positions: np.ndarray)
     seen: dict[str, int] = {}
     for index, key in enumerate(hashes):
         if seen.setdefault(key, index) != index:
+            first, again = (shown_point(sweep.parameters_at(int(positions[place]))) for place in (seen[key], index))
             raise SpecError(
-                f"sweep {sweep.name!r}: points {shown_point(sweep.parameters_at(int(positions[seen[key]])))} and "
-                f"{shown_point(sweep.parameters_at(int(positions[index])))} are the same experiment; leave out the axis that makes no "
-                "difference"
+                f"sweep {sweep.name!r}: points {first} and {again} are the same experiment; leave out the axis that "
+                "makes no difference"
             )
 
 
