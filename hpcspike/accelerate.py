@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -33,9 +33,15 @@ if numba.config.DISABLE_JIT:
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
 
-def _compiled(function: Callable[..., Any], suffix: str = "", **options: Any) -> Any:
-    """Compile under a name that numba's cache on disk cannot confuse with another kernel or an older generation."""
-    copy = FunctionType(function.__code__, function.__globals__, f"{function.__name__}{suffix}", function.__defaults__)
+def _compiled(
+    function: Callable[..., Any], suffix: str = "", replacements: dict[str, Any] | None = None, **options: Any
+) -> Any:
+    """Compile under a name that numba's cache on disk cannot confuse with another kernel or an older generation.
+
+    The suffix must tell apart what differs in its ``replacements``, global names that the function uses.
+    """
+    names = {**function.__globals__, **replacements} if replacements else function.__globals__
+    copy = FunctionType(function.__code__, names, f"{function.__name__}{suffix}", function.__defaults__)
     copy.__qualname__ = f"{function.__name__}{suffix}_{generation(Path(function.__code__.co_filename))}"
     copy.__doc__, copy.__module__ = function.__doc__, function.__module__
     compiled = numba.njit(**_OPTIONS, **options)(copy)
@@ -56,6 +62,19 @@ def inline_kernel(function: Callable[..., Any]) -> Any:
 def parallel_kernel(function: Callable[..., Any]) -> Any:
     """Compile a kernel whose `numba.prange` loops run over threads; the same function may be a serial kernel too."""
     return _compiled(function, "_parallel", parallel=True)
+
+
+def chained(function: Callable[..., Any], kernels: Sequence[Any], last: Any) -> Any:
+    """A kernel that finds one of several kernels by its place: a chain of copies of ``function``, one for each.
+
+    Copy k has PLACE = k, CHOSEN = kernel k, and OTHERWISE = the next copy, at the end ``last``. They are globals, which
+    the compiler takes as constants, and not closures, so that kernels which call the chain are kept on disk: what the
+    kernels are made of must be reached by imports from the file of ``function`` (`hpcspike.kernel_cache.reached`).
+    """
+    chain = last
+    for place in reversed(range(len(kernels))):
+        chain = _compiled(function, f"_{place}", {"PLACE": place, "CHOSEN": kernels[place], "OTHERWISE": chain})
+    return chain
 
 
 def respecialised(compiled: Any, **replacements: Any) -> Any:

@@ -16,7 +16,7 @@ _LONGEST_CHOICE = 60
 
 def config_arguments(parser: argparse.ArgumentParser, kind: str) -> None:
     """The file that a command reads, and what may be changed in it."""
-    parser.add_argument("config", metavar="CONFIG", help=f"{kind} in YAML")
+    parser.add_argument("config", metavar="CONFIG", help=f"{kind} in YAML, or the name of one, such as fig1_drive")
     parser.add_argument("--size", metavar="NAME", help="entry of the file's 'sizes' section (default: its first)")
     parser.add_argument(
         "--set",
@@ -39,6 +39,14 @@ def threads_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=positive, default=1, metavar="N", help="threads over neurons; same results (default: 1)"
     )
+
+
+def log_argument(parser: argparse.ArgumentParser) -> None:
+    """Where loops or points are shown while they are computed."""
+    parser.add_argument(
+        "--log", metavar="WHERE",
+        help="write what is finished, at once, to tensorboard:FOLDER or mlflow:EXPERIMENT (extras of these names)",
+    )  # fmt: skip
 
 
 def checkpoint_arguments(parser: argparse.ArgumentParser) -> None:

@@ -17,6 +17,7 @@ from hpcspike.arguments import (
     checkpoint_arguments,
     config_arguments,
     count,
+    log_argument,
     mebibytes,
     minutes_or_0,
     positive,
@@ -31,7 +32,7 @@ they fail elsewhere. Times are in ms, rates in Hz, memory in MiB, unless a unit 
 
 EPILOG = """\
 exit codes: 0 done, 2 bad input or a step that could not be finished (the message says what to do), 75 stopped as asked
-with its state saved (the same command goes on), 3 'show' found other numbers than the sweep holds, 1 a bug.
+with its state saved (the same command goes on), 3 'show' or 'compare' found other numbers, 1 a bug.
 A whole sweep with its figures: snakemake --cores all --config sweep=CONFIG size=SIZE"""
 
 _Raw = argparse.RawDescriptionHelpFormatter
@@ -92,10 +93,27 @@ def build_parser() -> argparse.ArgumentParser:
     parser = Parser("hpcspike", description=DESCRIPTION, epilog=EPILOG, formatter_class=_Raw)
     parser.add_argument("--version", action=Version, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    sweeps = (_plan, _run_batch, _finalize, _status, _analyse, _show, _export, _verify, _upgrade)
-    for add in (_train, *sweeps, _study, _claims, _plot, _report, _recordings, _bench, _schema):
+    sweeps = (_plan, _run_batch, _finalize, _status, _analyse, _show, _compare, _export, _verify, _upgrade)
+    for add in (_init, _train, *sweeps, _study, _claims, _plot, _report, _recordings, _bench, _schema):
         add(commands)
     return parser
+
+
+def _init(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "init",
+        help="make a folder with the workflow, the named experiments, the guide and the tutorial",
+        description="Make a folder in which 'snakemake --cores 2' runs: workflow, profiles, named experiments, guide\n"
+        "and tutorial. Nothing is ever overwritten.",
+        formatter_class=_Raw,
+    )
+    parser.set_defaults(module="init")
+    parser.add_argument("folder", metavar="DIR", help="folder to make")
+    parser.add_argument(
+        "--example", choices=("sweep", "alm", "mpi"), default="sweep",
+        help="what the workflow there does by itself: map where networks learn (sweep, the default), train recorded "
+        "rates (alm), or spread every network over MPI ranks (mpi)",
+    )  # fmt: skip
 
 
 def _train(commands: _Commands) -> None:
@@ -113,6 +131,7 @@ def _train(commands: _Commands) -> None:
     parser.add_argument("--out", required=True, metavar="PATH", help="file to write, ending in .zarr or .nc")
     threads_argument(parser)
     checkpoint_arguments(parser)
+    log_argument(parser)
 
 
 def _plan(commands: _Commands) -> None:
@@ -162,6 +181,7 @@ def _run_batch(commands: _Commands) -> None:
         "--time-limit", type=minutes_or_0, metavar="MINUTES",
         help="save and stop (exit code 75) before so much time is up, 0: no limit (default)",
     )  # fmt: skip
+    log_argument(parser)
     user_code_argument(parser)
 
 
@@ -190,6 +210,11 @@ def _status(commands: _Commands) -> None:
     parser.add_argument(
         "--watch", nargs="?", type=positive, const=5, metavar="SECONDS",
         help="show it again every so many seconds (default: 5) until every point is done",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    parser.add_argument(
+        "--html", metavar="PAGE",
+        help="write a page with the map as far as it is; with --watch the page is written and loads itself again",
     )  # fmt: skip
 
 
@@ -237,6 +262,23 @@ def _show(commands: _Commands) -> None:
     user_code_argument(parser)
 
 
+def _compare(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "compare",
+        help="say which points and variables of two sweeps, or of two trained networks, differ",
+        description="Compare two sweeps, or two trained networks, value by value: what differs, and by how much.\n"
+        "Points are matched by their parameters. Exit code 0: equal, 3: not equal, 2: cannot be compared.",
+        formatter_class=_Raw,
+    )
+    parser.set_defaults(module="compare")
+    what = "store of a sweep, its export (.nc), or what 'hpcspike train' wrote"
+    parser.add_argument("a", metavar="A", help=what)
+    parser.add_argument("b", metavar="B", help="what is compared with it")
+    parser.add_argument("--out", metavar="PNG", help="figure to write: scores against each other, and what differs")
+    parser.add_argument("--json", action="store_true", help="print what differs as JSON")
+    parser.add_argument("--dpi", type=positive, default=150, help="resolution in dots per inch (default: 150)")
+
+
 def _plot(commands: _Commands) -> None:
     parser = commands.add_parser(
         "plot",
@@ -276,12 +318,16 @@ def _recordings(commands: _Commands) -> None:
         help="say what is understood of a file of recordings, and print an experiment that trains it",
         description="Say what is understood of a file of recorded rates, drives or spikes (units, samples, times,\n"
         "rates, trials), as comments, and print an experiment that trains it: 'hpcspike recordings FILE > mine.yaml'.\n"
+        "Several files, or a file with several conditions, become conditions of one network, each with its own cue.\n"
         "Where a file can be read in several ways, each is shown with the key that chooses it (exit code 2).",
         formatter_class=_Raw,
     )
     parser.set_defaults(module="recordings")
     parser.add_argument(
-        "file", metavar="FILE", help="netCDF, zarr, CSV, TSV, NPY, NPZ, MATLAB (.mat), NWB or JLD2 file"
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="netCDF, zarr, CSV, TSV, NPY, NPZ, MATLAB (.mat), NWB or JLD2 file; several: one condition each",
     )
     parser.add_argument(
         "--set",

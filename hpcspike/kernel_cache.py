@@ -60,7 +60,10 @@ def sources_digest(source: Path, package: Path = PACKAGE) -> str:
 
 
 def reached(source: Path, package: Path = PACKAGE) -> list[Path]:
-    """The file itself (if it is one), the numba policy, and what both import from ``package``; sorted."""
+    """The file itself (if it is one), the numba policy, and what both import from ``package``; sorted.
+
+    A folder of modules that is imported whole counts whole: it may find its modules by looking (neuron models).
+    """
     found: set[Path] = set()
     waiting = [source, package / "accelerate.py", package / "kernel_cache.py"]
     while waiting:
@@ -69,6 +72,8 @@ def reached(source: Path, package: Path = PACKAGE) -> list[Path]:
             continue
         found.add(file)
         waiting.extend(_imported(file, package))
+        if file.name == "__init__.py" and file.parent != package:
+            waiting.extend(file.parent.glob("*.py"))
     return sorted(found)
 
 
@@ -81,7 +86,7 @@ def _imported(file: Path, package: Path) -> tuple[Path, ...]:
 
 def _imported_names(tree: ast.AST, file: Path, package: Path) -> Iterator[str]:
     """Dotted names that are imported anywhere in a file; ``from a import b`` is a.b, which may be a module or not."""
-    for node in ast.walk(tree):
+    for node in _nodes_that_run(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -90,6 +95,18 @@ def _imported_names(tree: ast.AST, file: Path, package: Path) -> Iterator[str]:
                 above = file.relative_to(package.parent).parts[: -node.level]
                 base = ".".join([*above, *([base] if base else [])])
             yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def _nodes_that_run(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes, but for those that are there for types alone."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            waiting.extend(node.orelse)
+        else:
+            waiting.extend(ast.iter_child_nodes(node))
 
 
 def _module_file(name: str, package: Path) -> Path | None:
@@ -167,6 +184,12 @@ def cache_of(function: Callable[..., Any]) -> Any:
         place = os.environ.get("NUMBA_CACHE_DIR") or os.path.dirname(function.__code__.co_filename)
         _say_once("written", place, error if isinstance(error, OSError) else None)
         return NullCache()
+
+
+def folder_of(compiled: Any) -> Path | None:
+    """The folder in which the code of a kernel is kept, and whatever else is computed once; None: nothing is."""
+    place = getattr(compiled._cache, "_cache_path", None)
+    return None if place is None else Path(place)
 
 
 _remarked = False

@@ -125,7 +125,7 @@ def find_model(neuron: UserNeuron) -> NeuronModel:
 def n_states(neuron: Neuron) -> int:
     """Number of state variables of a neuron of any model, without the compiler that the models themselves need."""
     if not isinstance(neuron, UserNeuron):
-        return {"theta": 1, "lif": 2, "izhikevich": 2, "tanh": 1}[neuron.model]
+        return neuron.facts.n_states
     model = find_model(neuron)
     return len(model.initial_state(np.zeros(1), model.values(neuron.parameters, range(1))))
 

@@ -12,21 +12,24 @@ import errno
 import re
 import shutil
 import stat
+import sys
 import tempfile
 from pathlib import Path
 
 from hpcspike import checks
 from hpcspike.errors import ResourceError, StoreError
+from hpcspike.launcher import launched_rank
+from hpcspike.shipped import config_file, taken_instead
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(::|://)")
 
 _WRITTEN = {
     "out": "--out", "receipt": "--receipt", "checkpoint": "--checkpoint", "dataset": "--dataset", "json": "--json",
-    "keep_states": "--keep-states", "history": "--history",
+    "keep_states": "--keep-states", "history": "--history", "folder": "DIR", "html": "--html",
 }  # fmt: skip
 _READ = {
     "config": "CONFIG", "store": "STORE", "path": "PATH", "results": "RESULT", "figures": "--figures",
-    "captions": "--captions", "states": "--states", "markdown": "--markdown", "add": "--add",
+    "captions": "--captions", "states": "--states", "markdown": "--markdown", "add": "--add", "a": "A", "b": "B",
 }  # fmt: skip
 _STORE_IS_WRITTEN = ("plan", "run_batch", "finalize")
 
@@ -107,8 +110,17 @@ def _path_to_read(text: str, option: str, name: str) -> Path:
     if name == "config":
         if is_address(text):
             raise StoreError(f"{option} {text}: must be a file of this machine; copy it here first")
-        return expanded(text, option)  # whoever reads it says what is wrong
+        return _config(expanded(text, option))
     return local(text, option)
+
+
+def _config(path: Path) -> Path:
+    """The file that CONFIG means; of several ranks the first says if it is not the named experiment."""
+    found = config_file(path)
+    remark = taken_instead(path)
+    if remark and not launched_rank():
+        print(f"hpcspike: {remark}", file=sys.stderr)
+    return found
 
 
 def _refuse_impossible(path: Path, label: str) -> None:

@@ -208,6 +208,20 @@ ANALYSIS = {
 }
 """What analysis functions return; the dims are the parameters a sweep varies. An empty unit is the measure's own."""
 
+COMPARISON = {
+    "n_compared": Variable(("variable",), "int64", "1", "values compared; of curves one of each point", fill=0),
+    "n_different": Variable(("variable",), "int64", "1", "values that differ, a missing one among them", fill=0),
+    "largest_difference": Variable(("variable",), "float64", "", "B - A where it is largest in size"),
+    "rms_difference": Variable(("variable",), "float64", "", "root mean square of B - A"),
+    "difference": Variable(("variable", "point"), "float64", "", "B - A; of curves at the loop where it is largest"),
+    "point_differences": Variable(("point",), "int64", "1", "variables that differ at this point", fill=0),
+    "point_a": Variable(("point",), "int64", "1", "number of the point in A", fill=-1),
+    "point_b": Variable(("point",), "int64", "1", "number of the point in B", fill=-1),
+    "score_a": Variable(("point",), "float64", "1", "correlation in A"),
+    "score_b": Variable(("point",), "float64", "1", "correlation in B"),
+}
+"""What `hpcspike.analysis.compare` returns; an empty unit is the variable's own."""
+
 ANALYSIS_COORDINATES = {
     "threshold": Variable(("threshold",), "float64", "1", "performance that counts as learned"),
     "abscissa_name": Variable(("abscissa_name",), "str", "1", "scaling variable tested"),
@@ -230,6 +244,8 @@ TRAINED = {
         "name of the recorded unit that the neuron follows; empty of auxiliary ones",
         extra=ABOUT_UNITS,
     ),
+    "condition": Variable(("target_set",), "str", "1", "name of the recorded condition that the target set follows"),
+    "loop_target_set": Variable(("loop",), "int64", "1", "target set of the training loop"),
     "recording_time": Variable(("time",), "float64", "ms", "time on the axis of the recording"),
     "target": Variable(("target_set", "neuron", "time"), "float64", "1", "target"),
     "drive": Variable(("target_set", "trial", "neuron", "time"), "float64", "1", "synaptic drive u"),
@@ -242,6 +258,16 @@ TRAINED = {
     "weight_initial": Variable(("synapse",), "float64", "1", "plastic weight before training"),
     "presynaptic": Variable(("synapse",), "int32", "1", "presynaptic neuron of the synapse"),
     "row_start": Variable(("row_bound",), "int64", "1", "first synapse of each neuron; its row ends at the next"),
+    "feed_forward_weight": Variable(
+        ("feed_forward_set", "feed_forward_synapse"),
+        "float64",
+        "1",
+        "weight from the feed-forward population, by target set where each has its own",
+    ),
+    "feed_forward_source": Variable(
+        ("feed_forward_synapse",), "int32", "1", "feed-forward neuron that the synapse comes from"
+    ),
+    "feed_forward_target": Variable(("feed_forward_synapse",), "int32", "1", "neuron that it acts on"),
     "stimulus": Variable(("target_set", "neuron"), "float64", "1", "external input during the cue"),
     "neuron_correlation": Variable(
         ("target_set", "neuron"), "float64", "1", "Pearson correlation of response and target, mean over trials"
@@ -265,6 +291,17 @@ TRAINED = {
     "curve_seconds": Variable(("loop",), "float64", "s", "wall time of each loop; of other learners CPU time"),
 }
 """What the Dataset of one trained network holds beside the scalars of `POINT_RESULTS`."""
+
+TRANSFER = {
+    "transfer_curve": Variable(("neuron",), "int32", "1", "measured transfer function that the neuron has"),
+    "transfer_input": Variable(("curve", "knot"), "float64", "1", "drive u + I that the rate was measured at"),
+    "transfer_rate": Variable(("curve", "knot"), "float64", "Hz", "measured mean rate; NaN beyond the last knot"),
+    "transfer_slope": Variable(("curve", "knot"), "float64", "Hz", "derivative of the rate by the drive"),
+    "transfer_tail": Variable(
+        ("curve",), "float64", "1", "change of the drive by which the rate falls to 1/e below the first knot"
+    ),
+}
+"""What the Dataset of a network holds beside `TRAINED` if its rates were trained with training.transfer: measured."""
 
 LEARNED = {
     "output": Variable(("output",), "int64", "1", "component of the target, where it is not every neuron's own"),
@@ -292,6 +329,8 @@ _state = {"flag_values": [0, 1], "flag_meanings": "after before"}
 
 STUDY = {
     "loop": Variable(("loop",), "int64", "1", "training loop, 1 being the first"),
+    "condition": Variable(("target_set",), "str", "1", "name of the recorded condition that the target set follows"),
+    "loop_target_set": Variable(("loop",), "int64", "1", "target set of the training loop"),
     "example": Variable(("example",), "int64", "1", "example neuron"),
     "example_unit": Variable(("example",), "str", "1", "name of the recorded unit that the example neuron follows"),
     "raster_neuron": Variable(("raster_neuron",), "int64", "1", "neuron whose spikes are kept"),

@@ -67,3 +67,19 @@ typed = NeuronModel(step=_typed, parameters={}, initial_state=at_rest)
 uncompilable = NeuronModel(step=_objects, parameters={}, initial_state=at_rest)
 speechless = NeuronModel(step=_no_answer, parameters={}, initial_state=at_rest)
 shapeless = NeuronModel(step=adaptive_exponential, parameters=DEFAULTS, initial_state=lambda phase, p: phase)
+
+
+def _mute(state, parameters, drive, external, step_ms):  # type: ignore[no-untyped-def]
+    return False
+
+
+def _clock(state, parameters, drive, external, step_ms):  # type: ignore[no-untyped-def]
+    state[0] += 0.05 * step_ms
+    if state[0] > 1.0:
+        state[0] = 0.0
+        return True
+    return False
+
+
+mute = NeuronModel(step=_mute, parameters={}, initial_state=at_rest)
+clock = NeuronModel(step=_clock, parameters={}, initial_state=at_rest)

@@ -11,7 +11,8 @@ import hpcspike
 from hpcspike.correlation import pearson
 from hpcspike.engine.simulation import Simulation
 from hpcspike.errors import SpecError
-from hpcspike.model.neurons import IZHIKEVICH_TYPES, initial_state, parameters
+from hpcspike.model.neuron_models.izhikevich import IZHIKEVICH_TYPES
+from hpcspike.model.neurons import initial_state, parameters
 from hpcspike.model.problem import Problem
 from hpcspike.rls import reference
 from hpcspike.spec.experiment import IzhikevichNeuron, Training

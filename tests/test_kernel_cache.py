@@ -38,7 +38,9 @@ def package(tmp_path: Path) -> Path:
     [
         ("rls/blocked_kernels.py", "rls/capacity.py", "VECTOR_BYTES = 64", "VECTOR_BYTES = 32"),
         ("rls/vector_kernels.py", "rls/capacity.py", "VECTOR_BYTES = 64", "VECTOR_BYTES = 32"),
-        ("engine/step_kernels.py", "model/theta_kernels.py", '"""', '"""Now: '),  # through neuron_kernels
+        # found by looking into the folder of models
+        ("engine/step_kernels.py", "model/neuron_models/theta.py", '"""', '"""Now: '),
+        ("engine/stretch_kernels.py", "model/neuron_models/lif.py", "left <= none", "left < none"),
         ("engine/step_kernels.py", "accelerate.py", '"nogil": True', '"nogil": False'),
     ],
 )
@@ -70,12 +72,13 @@ def test_imports_are_followed_however_they_are_written(tmp_path: Path) -> None:
         "a_kernels.py": "import pack.one\nfrom pack import two\nfrom pack.inner import THREE, deep\n"
         "from . import four\n",
         "one.py": "def later():\n    from pack.inner.five import FIVE\n",
-        "two.py": "import numpy\n",
+        "two.py": "import numpy\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from pack import unused\n",
         "four.py": "from .inner.deep import *\n",
         "unused.py": "",
         "inner/__init__.py": "THREE = 3\n",
         "inner/deep.py": "from .. import six\n",
         "inner/five.py": "import pack.a_kernels\n",  # in a circle
+        "inner/found.py": "",  # a folder imported whole may find its modules by looking
         "six.py": "",
     }
     for name, text in files.items():

@@ -220,7 +220,7 @@ def test_targets_are_placed_around_the_mean_drive_if_asked_for() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"training": {"variable": "rate"}}, "training.variable = rate needs neuron.model = theta, not lif"),
+        ({"training": {"variable": "rate"}}, "transfer = phi_2 needs neuron.model = theta, not lif"),
         ({"neuron": {"refractory_ms": 0.7}}, "neuron.refractory_ms = 0.7 ms is not a multiple of neuron.step_ms"),
         ({"neuron": {"step_ms": 11.0}}, "neuron.step_ms = 11 ms is larger than neuron.tau_ms = 10 ms"),
         ({"neuron": {"reset": 1.5}}, "neuron.reset = 1.5 must be below neuron.threshold = 1"),

@@ -186,6 +186,7 @@ PREPARED: dict[str, Callable[[Workshop], Any]] = {
     "a result that is there already": another_result,
     "output where you may not write": lambda w: w.monkeypatch.setattr(os, "access", lambda *_: False),
     "a folder in place of which there is a file": lambda w: (w.folder / "runs").write_text("notes"),
+    "a new folder where something is": Workshop.store,
     "a full disk": full_disk,
     "results that are read-only": read_only,
     "a changed sweep, where results are": Workshop.store,

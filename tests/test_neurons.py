@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 import hpcspike
-from hpcspike.model.neuron_kernels import LIF, THETA, advance
+from hpcspike.model.neuron_kernels import advance
+from hpcspike.model.neuron_models import KERNELS, MODELS
+from hpcspike.model.neuron_models.theta import advance_theta
 from hpcspike.model.neurons import initial_state, model_code, parameters
-from hpcspike.model.theta_kernels import advance_theta
 from hpcspike.spec.experiment import LifNeuron, Neuron, ThetaNeuron, Training
+from hpcspike.spec.neurons import NEURONS
 from tests.small_networks import arrays, problem
 
 PHASES = np.linspace(-7.0, 14.0, 40)
@@ -33,8 +35,37 @@ def step_once(
     return after, spikes[:count].tolist()
 
 
-def test_models_are_told_apart() -> None:
-    assert (model_code(ThetaNeuron()), model_code(lif())) == (THETA, LIF)
+def test_every_model_has_a_section_and_a_file_that_agree() -> None:
+    sections = {get_args(section.model_fields["model"].annotation)[0]: section for section in NEURONS}
+    assert set(MODELS) == set(sections) - {"user"}
+    assert set(KERNELS) == {name for name in MODELS if sections[name].facts.spikes}
+    for name in MODELS:
+        neuron = sections[name](model=name)
+        assert initial_state(neuron, PHASES, range(40)).shape == (neuron.facts.n_states, 40)
+        assert parameters(neuron, range(40)).shape[1] in (1, 40)
+
+
+def test_every_model_is_moved_by_its_own_kernel() -> None:
+    assert {model_code(neuron) for neuron in (ThetaNeuron(), lif())} == {
+        list(KERNELS).index("theta"),
+        list(KERNELS).index("lif"),
+    }
+    rng = np.random.default_rng(3)
+    drive, external = rng.standard_normal(40), np.full(40, 5.0)
+    for place, (name, kernel) in enumerate(KERNELS.items()):
+        section = next(s for s in NEURONS if get_args(s.model_fields["model"].annotation)[0] == name)
+        neuron = section(model=name)
+        start, held = initial_state(neuron, PHASES, range(40)), parameters(neuron, range(40))
+        found, expected = start.copy(), start.copy()
+        spikes = np.zeros((2, 40), dtype=np.int32)
+        counts = (
+            advance(place, found, held, drive, external, 0.5, np.empty(40), spikes[0]),
+            kernel(expected, held, drive, external, 0.5, np.empty(40), spikes[1]),
+        )
+        np.testing.assert_array_equal(found, expected)
+        assert (found != start).any()
+        assert counts[0] == counts[1]
+        np.testing.assert_array_equal(spikes[0], spikes[1])
 
 
 def test_theta_neurons_go_through_their_own_kernel() -> None:
@@ -45,7 +76,7 @@ def test_theta_neurons_go_through_their_own_kernel() -> None:
         rng.standard_normal(40),
     )
     expected, spikes = state.copy(), np.empty(40, dtype=np.int32)
-    count = advance_theta(expected, drive, external, 0.1, np.empty(40), spikes)
+    count = advance_theta(expected, np.empty((0, 1)), drive, external, 0.1, np.empty(40), spikes)
     found, who = step_once(ThetaNeuron(), state, drive, external)
     np.testing.assert_array_equal(found, expected)
     assert who == spikes[:count].tolist()

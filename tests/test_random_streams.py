@@ -37,6 +37,8 @@ GIVEN_ONCE = {
     "test_noise": 37,
     "training_test_noise": 38,
     "recall_noise": 39,
+    "transfer_phase": 50,
+    "transfer_noise": 51,
     "learner_weights": 40,
     "learner_start": 41,
     "learner_noise": 42,

@@ -145,7 +145,7 @@ def test_a_whole_experiment_has_no_firing_rate(tiny_document: dict[str, Any]) ->
     [
         ({"synapse": {"weight_acts": "at_spikes"}}, "units of neuron.model = tanh do not spike; choose at_once"),
         ({"synapse": {"static_tau_syn_ms": 5.0}}, "have no synaptic filter; leave it out"),
-        ({"training": {"variable": "rate"}}, "training.variable = rate needs neuron.model = theta, not tanh"),
+        ({"training": {"variable": "rate"}}, "training.variable = rate needs neurons that spike"),
         ({"neuron": {"model": "tanh", "step_ms": 11.0}}, "neuron.step_ms = 11 ms is larger than neuron.tau_ms"),
     ],
 )

@@ -21,11 +21,11 @@ GUIDE = sorted((ROOT / "cluster" / "guide").glob("*.md"))
 PAGES = [ROOT / "README.md", ROOT / "cluster" / "README.md", *GUIDE]
 SMALL = {
     # a line of a page -> what makes it small
-    "hpcspike train cluster/config/fig1_drive.yaml --out results/fig1.zarr": "--set training.n_loops=1",
-    "hpcspike plan cluster/config/fig6.yaml": "--store results/fig6.zarr --create",
+    "hpcspike train fig1_drive --out results/fig1.zarr": "--set training.n_loops=1",
+    "hpcspike plan fig6": "--store results/fig6.zarr --create",
     "hpcspike status results/fig6.zarr": "",
     "hpcspike train my_network.yaml --out my_network.nc": "--set training.n_loops=1",
-    "mpiexec -n 2 hpcspike train cluster/config/tsn_benchmark.yaml --out results/tsn.zarr "
+    "mpiexec -n 2 hpcspike train tsn_benchmark --out results/tsn.zarr "
     "--checkpoint results/tsn.checkpoint": "--set network.n_neurons=1100 --set training.n_loops=1 "
     "--set targets.duration_ms=20 --set targets.offset_run_ms=20 --set protocol.free_run_ms=10 "
     "--set protocol.test_free_run_ms=10 --set stimulus.duration_ms=10",
@@ -129,9 +129,9 @@ def test_workflows_are_planned(checkout: Path, line: str) -> None:
 
 def test_python_runs(checkout: Path) -> None:
     """After the commands above: it opens the sweep that one of them planned."""
-    run(checkout, f"hpcspike plan cluster/config/fig6.yaml {SMALL['hpcspike plan cluster/config/fig6.yaml']}")
+    run(checkout, f"hpcspike plan fig6 {SMALL['hpcspike plan fig6']}")
     program = "\n".join(shown(ROOT / "README.md", "python")).replace(
-        'fig1_drive.yaml"', 'fig1_drive.yaml", changes={"training.n_loops": 1}'
+        'load("fig1_drive"', 'load("fig1_drive", changes={"training.n_loops": 1}'
     )
     script = checkout / "readme.py"
     script.write_text(f"{program}\nassert dataset.sizes['neuron'] == 200\nassert 'correlation' in sweep\n")

@@ -13,10 +13,10 @@ import pytest
 from hpcspike.errors import DataError, ResourceError
 from hpcspike.spec import Experiment, validate_experiment
 from hpcspike.spec.documents import set_dotted
+from hpcspike.spec.neurons import ThetaNeuron
 from hpcspike.sweep.cost import (
     BASE_MIB,
     SECONDS_PER_ENTRY,
-    SECONDS_PER_NEURON_STEP,
     SECONDS_PER_POINT,
     SECONDS_PER_ROW_UPDATE,
     available_memory_mib,
@@ -183,7 +183,7 @@ def test_every_target_set_costs_its_loops_and_its_tests(tiny_document: dict[str,
     one, three = (predict(experiment_with(tiny_document, **base, targets__n_sets=sets)).seconds for sets in (1, 3))
     # 50 updates of 50 inputs each, trials of 140 steps of 1 ms
     update = 50 * 101 * (SECONDS_PER_ROW_UPDATE + SECONDS_PER_ENTRY["textbook"] * 50.0**2)
-    trial = 140 * 101 * SECONDS_PER_NEURON_STEP["theta"]
+    trial = 140 * 101 * ThetaNeuron.facts.seconds_with_delivery
     a_set = 7 * (update + trial) + 14 * trial
     assert three - one == pytest.approx(2 * a_set)
     assert one == pytest.approx(SECONDS_PER_POINT + a_set)

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 import pytest
 
-from hpcspike.model.theta_kernels import advance_theta, cosine
+from hpcspike.model.neuron_models.theta import advance_theta, cosine
 from hpcspike.model.transfer import rate_of_constant_input
 
 STEP = 0.1  # dt / tau of the program: 1 ms
@@ -25,7 +25,7 @@ def cosines(x):  # type: ignore[no-untyped-def]
 def advance(theta: np.ndarray, drive: np.ndarray, external: np.ndarray, step: float) -> tuple[np.ndarray, list[int]]:
     """One step of the kernel; returns the new phases and who spiked."""
     state, spikes = theta[None].copy(), np.empty(len(theta), dtype=np.int32)
-    count = advance_theta(state, drive, external, step, np.empty(len(theta)), spikes)
+    count = advance_theta(state, np.empty((0, 1)), drive, external, step, np.empty(len(theta)), spikes)
     return state[0], spikes[:count].tolist()
 
 

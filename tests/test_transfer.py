@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from hpcspike.engine.training_kernels import rate_error
+from hpcspike.model.rate_law import packed
+from hpcspike.model.rate_law_kinds import PHI_2
 from hpcspike.model.transfer import rate_of_constant_input, rate_of_noisy_input, slope_of_noisy_input
 
+NO_CURVE = np.zeros(1)
 INPUTS = np.concatenate([np.linspace(-3, 3, 601), [-1e4, -100.0, -8.0, 8.0, 100.0, 1e4]])
 
 
@@ -49,7 +52,7 @@ def test_kernel_of_rate_training_agrees_with_the_transfer_functions(smoothing: f
     rng = np.random.default_rng(0)
     drive, external = INPUTS - 0.3, np.full(len(INPUTS), 0.3)
     target, error, gain = rng.random(len(INPUTS)), np.empty(len(INPUTS)), np.empty(len(INPUTS))
-    rate_error(drive, external, target, smoothing, error, gain)
+    rate_error(drive, external, target, packed(PHI_2, NO_CURVE, [], smoothing=smoothing), error, gain)
     total = drive + external
     np.testing.assert_allclose(error, target - rate_of_noisy_input(total, smoothing), rtol=1e-13, atol=1e-15)
     np.testing.assert_allclose(gain, slope_of_noisy_input(total, smoothing), rtol=1e-11, atol=1e-140)
@@ -58,6 +61,6 @@ def test_kernel_of_rate_training_agrees_with_the_transfer_functions(smoothing: f
 
 def test_kernel_leaves_neurons_that_are_not_numbers_alone() -> None:
     error, gain = np.empty(1), np.empty(1)
-    rate_error(np.array([np.nan]), np.zeros(1), np.zeros(1), 0.1, error, gain)
+    rate_error(np.array([np.nan]), np.zeros(1), np.zeros(1), packed(PHI_2, NO_CURVE, []), error, gain)
     assert np.isnan(error[0])
     assert gain[0] == 0.0

@@ -1,6 +1,7 @@
 """From a sweep's Dataset to tables: Dataset in, Dataset out, with units, lazy where the input is."""
 
 from hpcspike.analysis.available import analyses_for
+from hpcspike.analysis.comparison import compare
 from hpcspike.analysis.crossing import crossings, fit_law, paper_law
 from hpcspike.analysis.error_map import error_types
 from hpcspike.analysis.limits import capacity
@@ -15,6 +16,7 @@ __all__ = [
     "analyses_for",
     "capacity",
     "collapse",
+    "compare",
     "crossings",
     "error_types",
     "fit_law",

@@ -28,6 +28,7 @@ from hpcspike.sweep.cost import (
     predict,
     shown_mib,
     shown_seconds,
+    transfer_to_measure,
 )
 from hpcspike.sweep.durable import write_receipt
 from hpcspike.sweep.grid import Grid, build_grid
@@ -162,6 +163,7 @@ def _print_experiment(experiment: Experiment, available: float, ranks: int) -> N
     of_them = f", {facts.n_recorded:,} of them recorded" if facts.n_recorded else ""
     print(f"network    {counted(facts.n_neurons, 'neuron')}{of_them}, {facts.duration_ms:g} ms")
     print(f"time       about {shown_seconds(cost.seconds + SECONDS_TO_START)} on one core")
+    _print_transfer([experiment])
     _print_memory(cost.memory_mib, available)
     if kind != "rls":  # its states are of another kind
         return
@@ -184,6 +186,7 @@ def _print_study(study: Study, available: float) -> None:
     print(f"time       about {shown_seconds(total)} on one core, and what the probes take")
     for variant, cost in costs.items():
         print(f"           {variant}: {shown_seconds(cost.seconds)} per network")
+    _print_transfer([study.experiment_of(StudyRun(variant, 0)) for variant in study.variants])
     _print_memory(max(cost.memory_mib for cost in costs.values()), available)
 
 
@@ -208,6 +211,7 @@ def _print_sweep(
     most = int(np.bincount(owned[owned >= 0]).max())
     by_mpi = sum(ranks > 1 for ranks in batches.ranks)
     mpi = f", {by_mpi:,} of them on {max(batches.ranks)} MPI ranks" if by_mpi else ""
+    _print_transfer([sweep.point(sweep.parameters_at(0))])
     print(
         f"batches    {len(batches):,} of up to {counted(most, 'point')} ({_span(np.array(batches.seconds))} each){mpi}"
     )
@@ -215,6 +219,14 @@ def _print_sweep(
     if table is not None:
         megabytes = max(table.predicted_bytes() / 1e6, 0.1)
         print(f"disk       up to {megabytes:,.1f} MB in about {table.predicted_files():,} files")
+
+
+def _print_transfer(experiments: list[Experiment]) -> None:
+    """What measuring transfer functions takes, if there are any to measure."""
+    found = [transfer_to_measure(experiment) for experiment in experiments]
+    curves, seconds = (sum(column) for column in zip(*found, strict=True))
+    if curves:
+        print(f"transfer   {counted(int(curves), 'curve')} to measure first, about {shown_seconds(seconds)}, then kept")
 
 
 def _span(seconds: np.ndarray) -> str:

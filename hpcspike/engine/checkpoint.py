@@ -28,7 +28,7 @@ from hpcspike.files import Busy, unfinished_beside
 from hpcspike.neurons import n_states
 from hpcspike.rls.capacity import best_capacity
 from hpcspike.spec.connectivity import BalancedConnectivity, DaleConnectivity
-from hpcspike.spec.experiment import Experiment, LifNeuron
+from hpcspike.spec.experiment import Experiment
 
 if TYPE_CHECKING:
     from hpcspike.engine.resumable import Resumable
@@ -304,8 +304,7 @@ def checkpoint_bytes(experiment: Experiment, *, n_neurons: int | None = None, up
         engine = size * square
     if experiment.training.sign_rule != "none":
         engine += 4.0 * mean  # when each synapse was excluded
-    # as hpcspike.model.neurons has it, which would import the compiler
-    states, real = n_states(experiment.neuron), size if isinstance(experiment.neuron, LifNeuron) else 8
+    states, real = n_states(experiment.neuron), size if experiment.neuron.facts.state_as_weights else 8
     copies = 1 + (experiment.synapse.weight_acts == "at_spikes")
     # of a neuron: its state, drives and their copies; r, trace and moments; number of events
     numbers = real * (states + 2 + copies) + 8.0 * (2 + 3) + 4.0

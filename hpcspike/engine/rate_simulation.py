@@ -20,7 +20,7 @@ def make_simulation(
     like: Simulation | None = None,
 ) -> Simulation:
     """The simulation of a problem's kind of neurons; arguments as for `Simulation`."""
-    kind = RateSimulation if problem.neuron.model == "tanh" else Simulation
+    kind = Simulation if problem.neuron.facts.spikes else RateSimulation
     return kind(problem, dtype=dtype, world=world, like=like)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from hpcspike.engine.stretch_kernels import train_intervals, train_intervals_parallel
 from hpcspike.errors import ResourceError
+from hpcspike.model.rate_law_kinds import MEASURED
 from hpcspike.rls.blocked import BlockedRls
 
 if TYPE_CHECKING:
@@ -38,8 +39,9 @@ def take_intervals(trainer: Trainer, n_updates: int) -> int:
     path = simulation.noise
     noise = simulation.noise_of_steps(frozen, 0 if path is None else path.step, n_updates * n_steps)
     current = np.broadcast_to(problem.input, (n_updates, problem.n_rows))
-    if noise is not None:
-        current = current + noise[n_steps - 1 :: n_steps]
+    known = frozen if trainer.law.kind == MEASURED else noise
+    if known is not None:
+        current = current + known[n_steps - 1 :: n_steps]
     live = simulation.live(n_steps)
     entering = live.plastic_drive.copy() if simulation.held is None else simulation.held
     steps, neurons = np.empty((2, n_steps * problem.n_rows), dtype=np.int32)
@@ -49,8 +51,9 @@ def take_intervals(trainer: Trainer, n_updates: int) -> int:
     run = train_intervals if rls.threads == 1 else train_intervals_parallel
     made, n_spikes = run(
         live, rls.matrices(), n_updates, n_steps, interval_decay, *rls.position, trainer.training.variable == "rate",
-        trainer.training.smoothing, entering, simulation.rounded(problem.input),
+        trainer.law, entering, simulation.rounded(problem.input),
         live.no_clamp if noise is None else simulation.rounded(noise), np.ascontiguousarray(current),
+        *simulation.feed_of_steps(n_updates * n_steps),
         trainer.goals[trainer.target_set, first : first + n_updates], trainer.moments, trainer.error, trainer.gain,
         steps, neurons, seconds,
     )  # fmt: skip
@@ -58,8 +61,9 @@ def take_intervals(trainer: Trainer, n_updates: int) -> int:
         raise ResourceError("the spike exchange between MPI ranks failed; see the message of the MPI library")
     world.phases.add(steps=seconds[0], update=seconds[1], exchange=float(world.phases.exchanging[0]) - exchanged)
     simulation.held, simulation.interval_decay = entering, interval_decay
-    if path is not None:
-        path.step += int(made) * n_steps
+    for passed in (path, simulation.feed):
+        if passed is not None:
+            passed.step += int(made) * n_steps
     trainer.window_spikes += n_spikes
     rls.pass_updates(made, simulation, trainer.error, trainer.gain)
     return int(made)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from hpcspike.engine.simulation import Simulation, Spikes
 from hpcspike.engine.trial import copy_of, run_trial
 from hpcspike.errors import SpecError
 from hpcspike.model.problem import Problem
+from hpcspike.model.rate_law import RateLaw, rate_law
 from hpcspike.rls.interface import RlsEngine
 from hpcspike.shown import Shown
 from hpcspike.spec.experiment import Training, is_multiple, n_steps
@@ -68,12 +70,24 @@ class Trained(Shown):
     diverged_loop: int
     world: World = field(default_factory=World)
 
+    @cached_property
+    def law(self) -> RateLaw:
+        """The transfer functions of this block's neurons. All ranks must ask together."""
+        return law_of(self.problem, self.training, self.world)
+
+    def rate_of_drive(self, drive: np.ndarray) -> np.ndarray:
+        """phi(u + I) at drives u (n, samples) of a trial, in spikes per tau, as rate training has it."""
+        return self.law.of(drive, self.problem.input_at_samples())
+
     @property
     def weights(self) -> Any:
-        """All recurrent weights as a scipy.sparse CSR array (n, N): plastic and fixed."""
+        """All weights as a scipy.sparse CSR array (n, N): plastic and fixed.
+
+        Of a feed-forward population those in use are in columns N to N + F - 1.
+        """
         from scipy.sparse import csr_array
 
-        shape = (self.problem.n_rows, self.problem.n_neurons)
+        shape = (self.problem.n_rows, self.problem.n_sources)
         plastic, static = self.problem.plastic, self.problem.static
         trained = csr_array((self.simulation.weight.astype(np.float64), plastic.presynaptic, plastic.start), shape)
         fixed = csr_array((static.weight, static.presynaptic, static.start), shape)
@@ -120,8 +134,8 @@ class Trained(Shown):
         spikes = []
         simulation = self.copy_simulation()
         for trial in range(trials):
-            simulation.start_at_random("test_phase", first_trial + trial)
-            spikes.append(run_trial(simulation, stimulus, drive[trial], filtered[trial]))
+            number = first_trial + trial
+            spikes.append(run_trial(simulation, "test_phase", number, stimulus, drive[trial], filtered[trial]))
         return Response(drive, filtered, spikes)
 
     def mean_over_targets(self, values: np.ndarray, target_set: int) -> float:
@@ -172,3 +186,17 @@ class Trained(Shown):
     def copy_simulation(self) -> Simulation:
         """A fresh simulation with the trained weights."""
         return copy_of(self.simulation, self.world)
+
+
+def law_of(problem: Problem, training: Training, world: World) -> RateLaw:
+    """The transfer functions by which this block's rates are trained; rank 0 measures for all.
+
+    Raises
+    ------
+    SpecError
+        On all ranks, if they are to be measured and cannot be.
+    """
+    return rate_law(
+        training, problem.neuron, problem.trial_noise, n_neurons=problem.n_neurons, neurons=problem.neurons,
+        together=lambda work: world.share(world.agree(lambda: work() if world.rank == 0 else None)),
+    )  # fmt: skip

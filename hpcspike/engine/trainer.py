@@ -15,10 +15,12 @@ from hpcspike.engine.communication import World
 from hpcspike.engine.learning_curve import CURVE, row_of, squared_change
 from hpcspike.engine.rate_simulation import make_simulation
 from hpcspike.engine.stretch import intervals_at_once, take_intervals
+from hpcspike.engine.trained import law_of
 from hpcspike.engine.training_kernels import accumulate_moments, goal_statistics, rate_error
 from hpcspike.engine.training_tests import TrainingTests
 from hpcspike.errors import SpecError
 from hpcspike.model.problem import Problem
+from hpcspike.model.rate_law_kinds import MEASURED
 from hpcspike.rls import make_rls
 from hpcspike.spec.experiment import (
     Measures,
@@ -69,6 +71,7 @@ class Trainer:
             "n_loops",
             "diverged_drive",
             "reference",
+            "law",
         }
         | {"goal_mean", "goal_variation"}
     )
@@ -94,6 +97,7 @@ class Trainer:
         self.simulation = make_simulation(problem, dtype=np.dtype(training.dtype), world=self.world)
         self.mean_in_degree = float(self.world.concatenate(problem.in_degree).mean())
         self.rls = make_rls(problem, training, threads=threads, mean_in_degree=self.mean_in_degree)
+        self.law = law_of(problem, training, self.world)
         self.steps_per_update = n_steps(interval, problem.neuron.step_ms)
         stride = n_steps(interval, grid)
         # one contiguous row of targets per update: (sets, updates, n)
@@ -170,6 +174,8 @@ class Trainer:
             self.simulation.start_at_random("loop_phase", loop)
         if problem.trial_noise.phase == "training_and_test":
             self.simulation.begin_noise("training_noise", loop)
+        silent = problem.free_run_steps + problem.stimulus_steps
+        self.simulation.begin_feed("training_feed", loop, self.target_set, silent)
 
     def _noise(self, length: int) -> np.ndarray | None:
         # frozen noise of the interval of this length that the cursor is in
@@ -187,7 +193,7 @@ class Trainer:
     @property
     def target_set(self) -> int:
         """The target set of the present loop."""
-        return self.cursor.loop % self.problem.n_sets
+        return self.problem.set_of_loop(self.cursor.loop)
 
     @property
     def steps(self) -> int:
@@ -267,13 +273,13 @@ class Trainer:
             self.on_update(self)
         drive = simulation.drive
         # what the weights of the moment make of r; mostly it is the drive itself
-        readout = simulation.readout + simulation.static_drive
+        readout = simulation.with_fixed(simulation.readout)
         if self.training.variable == "rate":
             accumulate_moments(simulation.filtered[first : first + len(goal)], goal, self.moments)
-            rate_error(readout, self._input_now(), goal, self.training.smoothing, self.error, self.gain)
+            rate_error(readout, self._input_now(), goal, self.law, self.error, self.gain)
         else:
             accumulate_moments(drive, goal, self.moments)
-            np.subtract(goal, readout, out=self.error)
+            np.subtract(goal, readout, out=self.error)  # Eq 10: f - w.r
         simulation.hold_drive()
         if simulation.graded:  # no input stays as it was, so that there are no events to go by
             self.rls.begin_window()
@@ -284,6 +290,8 @@ class Trainer:
         # external input of the last step before the update
         live, frozen = self.simulation, self._noise(self.steps_per_update)
         last = None if frozen is None else frozen[-1:]
+        if self.law.kind == MEASURED:  # whose curve is a mean over the noise of trials
+            return self.problem.input if last is None else self.problem.input + last[0]
         noise = live.noise_of_steps(last, 0 if live.noise is None else live.noise.step - 1, 1)
         return self.problem.input if noise is None else self.problem.input + noise[0]
 
@@ -343,15 +351,16 @@ class Trainer:
     def restored(self) -> None:
         """Bring r and the trace, of which each rank has set those of its neurons, together on all ranks."""
         own = slice(self.problem.first, self.problem.first + self.problem.n_rows)
+        size = self.problem.n_neurons
         for replicated in (self.simulation.filtered, self.simulation.trace):
-            replicated[:] = self.world.concatenate(replicated[own])
+            replicated[:size] = self.world.concatenate(replicated[own])
 
 
 def _check(problem: Problem, training: Training, measures: Measures | None, threads: int) -> None:
     whole_number("threads", threads, least=1)  # the kernels would write beyond work arrays that are made for so many
     check_threads(threads)
     reason = (
-        why_untrainable(problem.neuron, training)
+        why_untrainable(problem.neuron, training, problem.trial_noise)
         or why_unconnectable(problem.neuron, problem.synapse)
         or why_untested(training, measures)
     )

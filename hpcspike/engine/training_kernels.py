@@ -7,12 +7,32 @@ import math
 import numpy as np
 
 from hpcspike.accelerate import kernel
+from hpcspike.model.rate_law_kinds import LEAST_INPUT, MEASURED, PHI_1
+from hpcspike.model.transfer_kernels import on_curve
 
 
 @kernel
-def rate_error(drive, external, target, smoothing, error, gain):  # type: ignore[no-untyped-def]
-    """error = f - phi_2(u + I) and gain = phi_2'(u + I) of every neuron (paper Eqs 14, 17, 19); all arrays (n,)."""
+def rate_error(drive, external, target, law, error, gain):  # type: ignore[no-untyped-def]
+    """error = f - phi(u + I) and gain = phi'(u + I) of every neuron (paper Eqs 13, 14, 17, 19); all arrays (n,).
+
+    law: a `hpcspike.model.rate_law.RateLaw`.
+    """
+    smoothing = law.smoothing
     for i in range(drive.shape[0]):
+        if law.kind == MEASURED:
+            c = law.curve[i]
+            begin, end = law.start[c], law.start[c + 1]
+            rate, gain[i] = on_curve(
+                drive[i] + law.external_gain * external[i], law.knots[begin:end], law.rate[begin:end],
+                law.slope[begin:end], law.tail[c],
+            )  # fmt: skip
+            error[i] = target[i] - rate
+            continue
+        if law.kind == PHI_1:
+            x = drive[i] + external[i]
+            error[i] = target[i] - math.sqrt(max(x, 0.0)) / math.pi
+            gain[i] = 1.0 / (2.0 * math.pi * math.sqrt(max(x, LEAST_INPUT))) if x > 0.0 else 0.0
+            continue
         x = (drive[i] + external[i]) / smoothing
         if x > 0.0:
             small = math.exp(-x)
@@ -23,15 +43,15 @@ def rate_error(drive, external, target, smoothing, error, gain):  # type: ignore
             log_term = math.log1p(small)
             sigmoid = small / (1.0 + small)
         root = math.sqrt(smoothing * log_term)
-        error[i] = target[i] - root / math.pi
-        gain[i] = sigmoid / (2.0 * math.pi * root) if root > 0.0 else 0.0
+        error[i] = target[i] - root / math.pi  # Eq 14, Eq 17: f - phi_2(u + I)
+        gain[i] = sigmoid / (2.0 * math.pi * root) if root > 0.0 else 0.0  # Eq 16: phi_2'(u + I)
 
 
 @kernel
 def end_interval(filtered, trace, decay):  # type: ignore[no-untyped-def]
     """r at the end of an interval: what it was at its start, decayed, and what the spikes add; filtered, trace (N,)."""
     for j in range(filtered.shape[0]):
-        filtered[j] = decay * filtered[j] + trace[j]
+        filtered[j] = decay * filtered[j] + trace[j]  # Eq 7
 
 
 @kernel
@@ -96,7 +116,7 @@ def filter_spikes(step, neuron, first, decay, jump, begin, every, result):  # ty
         m = (step[s] - begin) // every if step[s] >= begin else 0
         if m < samples:
             last = begin + (m + 1) * every - 1
-            result[i, m] += jump * decay ** (last - step[s])
+            result[i, m] += jump * decay ** (last - step[s])  # Eq 7: what a spike adds to r
     carry = decay**every
     for i in range(n):
         for m in range(1, samples):

@@ -1,6 +1,7 @@
 """Figures: Dataset or tree of a study in, matplotlib Figure out."""
 
 from hpcspike.figures.available import figures_for
+from hpcspike.figures.comparison import comparison_panels
 from hpcspike.figures.error_panels import error_kinds
 from hpcspike.figures.limits import capacity_panels
 from hpcspike.figures.loops import learning_curves, training_curves
@@ -23,6 +24,7 @@ from hpcspike.figures.tuning import collapse_panels, inverted_u_curves
 __all__ = [
     "capacity_panels",
     "collapse_panels",
+    "comparison_panels",
     "damage_curves",
     "data_beside_model",
     "eigenvalue_panels",

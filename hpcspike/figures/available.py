@@ -25,6 +25,7 @@ from hpcspike.figures.network import error_split, raster, target_against_respons
 from hpcspike.figures.planes import performance_map
 from hpcspike.figures.recorded import data_beside_model
 from hpcspike.figures.study_available import figures_of_study
+from hpcspike.figures.transfer import transfer_curves
 from hpcspike.figures.tuning import collapse_panels, inverted_u_curves
 from hpcspike.spec.axes import axis_values
 from hpcspike.spec.experiment import Measures
@@ -154,4 +155,6 @@ def _of_network(trained: xr.Dataset) -> Figures:
         figures["error_split"] = partial(error_split, trained)
     if "response" in trained and "recorded" in trained and bool(np.any(trained["recorded"].values)):
         figures["recorded"] = partial(data_beside_model, trained)
+    if "transfer_input" in trained:
+        figures["transfer"] = partial(transfer_curves, trained)
     return figures

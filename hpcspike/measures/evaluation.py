@@ -23,7 +23,6 @@ from hpcspike.measures.status import classify, silent_share
 from hpcspike.measures.theory import sampling_scale, tracking_scale
 from hpcspike.measures.verdict import verdict
 from hpcspike.model.reach import reach_of
-from hpcspike.model.transfer import rate_of_noisy_input
 from hpcspike.shown import short_repr
 from hpcspike.spec.experiment import Measures
 from hpcspike.variables import POINT_RESULTS
@@ -152,11 +151,10 @@ def _neuron_columns(trained: Trained, target_set: int, measures: Measures) -> di
         inside = evoked.spikes[0].neuron[evoked.spikes[0].step >= 0] - problem.first
         columns["spikes"] += np.bincount(inside, minlength=len(target))
         if rate:
-            phi = rate_of_noisy_input(evoked.drive[0] + problem.input_at_samples(), trained.training.smoothing)
-            columns["phi"] += pearson(phi, target) / trials
+            columns["phi"] += pearson(trained.rate_of_drive(evoked.drive[0]), target) / trials
     mean = total / trials
     columns["mean_correlation"] = pearson(mean, target)
-    per_spike = 1000.0 / (trials * problem.duration_ms) if problem.neuron.model != "tanh" else math.nan
+    per_spike = 1000.0 / (trials * problem.duration_ms) if problem.neuron.facts.spikes else math.nan
     columns["rate_hz"] = per_spike * columns["spikes"]
     columns["residual"] = ((mean - target) ** 2).mean(axis=1)
     columns["trial_variance"] = np.maximum(squares - trials * mean**2, 0.0).mean(axis=1) / max(trials - 1, 1)
@@ -168,8 +166,9 @@ def _neuron_columns(trained: Trained, target_set: int, measures: Measures) -> di
     columns["rms_error"] = hz * np.sqrt(columns["residual"])
     if rate:
         reach = reach_of(
-            smoothing=trained.training.smoothing, tau_ms=problem.neuron.tau_ms, step_ms=problem.neuron.step_ms
-        )
+            smoothing=trained.training.smoothing, tau_ms=problem.neuron.tau_ms, step_ms=problem.neuron.step_ms,
+            transfer=trained.training.transfer,
+        )  # fmt: skip
         columns["target_rate_hz"] = hz * target.mean(axis=1)
         columns["unreachable"] = reach.excludes(target).mean(axis=1)
     return columns
@@ -194,7 +193,7 @@ def _response_scalars(
         "correlation_sd": float(whole["correlation"].std()),
         "correlation_trial_mean": float(whole["mean_correlation"].mean()),
         "correlation_phi": float(whole["phi"].mean()) if rate else math.nan,
-        "population_rate": population_rate if problem.neuron.model != "tanh" else math.nan,
+        "population_rate": population_rate if problem.neuron.facts.spikes else math.nan,
         "silent_share": silent_share(whole["rate_hz"].mean(axis=0), measures),
         "trial_sd": math.sqrt(whole["trial_variance"].mean()) / spread if several else math.nan,
         "residual_after_averaging": math.sqrt(whole["residual"].mean()) / spread,

@@ -12,7 +12,6 @@ from hpcspike.engine.simulation import Spikes
 from hpcspike.engine.trained import Trained
 from hpcspike.measures.bins import binned_duration, binned_mean
 from hpcspike.measures.rates import binned_rates
-from hpcspike.model.transfer import rate_of_noisy_input
 from hpcspike.shown import short_repr
 
 
@@ -20,7 +19,7 @@ class Performance(NamedTuple):
     """Pearson correlation with the target of each neuron of the block, (n,) each.
 
     response: of single trials, their mean: u after drive training, filtered spikes r after rate training;
-    trial_mean: of the response averaged over trials; rate_of_drive: of phi_2(u + I) in single trials, their mean;
+    trial_mean: of the response averaged over trials; rate_of_drive: of phi(u + I) in single trials, their mean;
     binned: of the trial-averaged spike count in bins and the target's mean in them. The last two are held against rate
     targets and NaN after drive training. rate (n,): mean rate in the trained window in Hz.
     """
@@ -70,9 +69,7 @@ def measure_performance(
         single += pearson(response, target)
         spikes += evoked.spikes
         if rate:
-            phi += pearson(
-                rate_of_noisy_input(evoked.drive[0] + problem.input_at_samples(), trained.training.smoothing), target
-            )
+            phi += pearson(trained.rate_of_drive(evoked.drive[0]), target)
     unmeasured = np.full(len(target), np.nan)
     binned = unmeasured
     whole_ms = binned_duration(problem.duration_ms, bin_ms, unit_ms=problem.grid_ms) if rate else 0.0

@@ -1,58 +1,39 @@
-"""One step of every neuron model behind one call, and the leaky integrate-and-fire neuron."""
+"""One step of every neuron model behind one call."""
 
 from __future__ import annotations
 
-from hpcspike.accelerate import kernel
-from hpcspike.model.izhikevich_kernels import advance_izhikevich
-from hpcspike.model.theta_kernels import advance_theta
+from typing import Any
 
-THETA = 0
-LIF = 1
-IZHIKEVICH = 2
-USER = 3
-TANH = 4
+from hpcspike.accelerate import chained, kernel
+from hpcspike.model.neuron_models import KERNELS
+
+MODELS = tuple(KERNELS)
+"""Names of the models that spike; `advance` knows them by their place."""
 
 
-@kernel
-def advance_lif(state, parameters, received, external, step, spikes):  # type: ignore[no-untyped-def]
-    """Forward Euler of tau dv/dt = -v + I + gain u; arguments as `advance`.
-
-    state (2, n): v and the steps of refractoriness left; parameters (4, 1): threshold, reset, refractory steps, gain.
-    """
-    n = received.shape[0]
-    v, waiting = state[0], state[1]
-    threshold, reset, refractory, gain = parameters[0, 0], parameters[1, 0], parameters[2, 0], parameters[3, 0]
-    kind = v.dtype.type
-    step, none, one = kind(step), kind(0.0), kind(1.0)
-    # apart from the search for spikes, which few neurons pass, so that this loop vectorises
-    for i in range(n):
-        left = waiting[i]
-        change = step * (external[i] + gain * received[i] - v[i])
-        v[i] += change if left <= none else none
-        waiting[i] = left - one if left > none else none
-    count = 0
-    for i in range(n):
-        if v[i] > threshold:
-            spikes[count] = i
-            count += 1
-            v[i] = reset
-            waiting[i] = refractory
-    return count
+PLACE = -1
+CHOSEN: Any = None
+OTHERWISE: Any = None
+"""Names that `chained` fills in each of its copies."""
 
 
-@kernel
-def advance(model, state, parameters, received, external, step, increment, spikes):  # type: ignore[no-untyped-def]
+def _advance(model, state, parameters, received, external, step, increment, spikes):  # type: ignore[no-untyped-def]
     """Advance all neurons of a block by one step and list those that spiked; returns their number.
 
-    model: which neuron; state (v, n), parameters (p, n), or (p, 1) if all neurons share them: as the model has them;
-    received, external (n,): synaptic drive u and external input I; step: dt / tau, of Izhikevich neurons dt in ms;
-    increment (n,): work array; spikes (n,) int32: local indices, ascending.
+    model: its place in `MODELS`; the others: see `hpcspike.model.neuron_models`.
     """
-    if model == THETA:
-        return advance_theta(state, received, external, step, increment, spikes)
-    if model == IZHIKEVICH:
-        return advance_izhikevich(state, parameters, received, external, step, spikes)
-    return advance_lif(state, parameters, received, external, step, spikes)
+    if model == PLACE:
+        return CHOSEN(state, parameters, received, external, step, increment, spikes)
+    return OTHERWISE(model, state, parameters, received, external, step, increment, spikes)
+
+
+@kernel
+def _unknown(model, state, parameters, received, external, step, increment, spikes):  # type: ignore[no-untyped-def]
+    """The end of the chain, which no model comes to: nothing moves."""
+    return 0
+
+
+advance = chained(_advance, tuple(KERNELS.values()), _unknown)
 
 
 @kernel

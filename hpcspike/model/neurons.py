@@ -11,76 +11,42 @@ from typing import Any
 import numpy as np
 
 from hpcspike.errors import SpecError
-from hpcspike.model.neuron_kernels import IZHIKEVICH, LIF, TANH, THETA, USER, advance_user
+from hpcspike.model.neuron_kernels import MODELS, advance_user
+from hpcspike.model.neuron_models import MODELS as FILES
 from hpcspike.neurons import find_model
-from hpcspike.spec.experiment import IzhikevichNeuron, LifNeuron, Neuron, UserNeuron, n_steps
-
-IZHIKEVICH_TYPES = {
-    "RS": (0.02, 0.2, -65.0, 8.0),
-    "IB": (0.02, 0.2, -55.0, 4.0),
-    "CH": (0.02, 0.2, -50.0, 2.0),
-    "FS": (0.1, 0.2, -65.0, 2.0),
-    "LTS": (0.02, 0.25, -65.0, 2.0),
-}
-"""a, b, c, d of each type (Izhikevich 2003): regular spiking, intrinsically bursting, chattering, fast spiking,
-low-threshold spiking."""
-
-_CODES = {"theta": THETA, "lif": LIF, "izhikevich": IZHIKEVICH, "user": USER, "tanh": TANH}
+from hpcspike.spec.neurons import Neuron, UserNeuron
 
 
 def model_code(neuron: Neuron) -> int:
-    """Number of the model in `hpcspike.model.neuron_kernels.advance`; users' and rate models bring their own steps."""
-    return _CODES[neuron.model]
+    """Place of the model in `hpcspike.model.neuron_kernels.advance`; -1 of those that bring steps of their own."""
+    return MODELS.index(neuron.model) if neuron.model in MODELS else -1
 
 
 def step_size(neuron: Neuron) -> float:
     """Integration step in the unit of time of the model's equations: tau, or ms where they have no tau."""
-    if isinstance(neuron, (IzhikevichNeuron, UserNeuron)):
-        return neuron.step_ms
-    return neuron.step_ms / neuron.tau_ms
+    return neuron.step_ms if neuron.facts.unit_of_time == "ms" else neuron.step_ms / neuron.tau_ms
 
 
 def state_dtype(neuron: Neuron, weight_dtype: np.dtype) -> np.dtype:
-    """Precision of the neurons' state and drives: float64, but for integrate-and-fire neurons that of the weights.
-
-    Rounding v and u to float32 is far below the noise of a balanced network, and halves the memory that a step moves.
-    """
-    return np.dtype(weight_dtype) if isinstance(neuron, LifNeuron) else np.dtype(np.float64)
+    """Precision of the neurons' state and drives: float64, or that of the weights (`ModelFacts.state_as_weights`)."""
+    return np.dtype(weight_dtype) if neuron.facts.state_as_weights else np.dtype(np.float64)
 
 
 def parameters(neuron: Neuron, neurons: range) -> np.ndarray:
     """Parameters (p, n) of ``neurons``, or (p, 1) if all share them."""
-    if isinstance(neuron, LifNeuron):
-        refractory = float(n_steps(neuron.refractory_ms, neuron.step_ms))
-        return np.array([neuron.threshold, neuron.reset, refractory, neuron.drive_gain])[:, None]
-    if isinstance(neuron, IzhikevichNeuron):
-        types = [neuron.cell_types[i % len(neuron.cell_types)] for i in neurons]
-        table = np.array([(*IZHIKEVICH_TYPES[name], neuron.drive_gain) for name in types])
-        return np.ascontiguousarray(table.reshape(-1, 5).T)
     if isinstance(neuron, UserNeuron):
         values = find_model(neuron).values(neuron.parameters, neurons)
         return np.array(list(values.values())).reshape(-1, len(neurons))
-    return np.empty((0, 1))
+    made: np.ndarray = FILES[neuron.model].parameters(neuron, neurons)
+    return made
 
 
 def initial_state(neuron: Neuron, phase: np.ndarray, neurons: range) -> np.ndarray:
-    """State (v, n) of ``neurons`` at ``phase`` (n,) in radians.
-
-    Theta neurons start at theta = phase, wrapped to (-pi, pi]; integrate-and-fire neurons at the same fraction of the
-    way from reset to threshold as phase is of a turn; Izhikevich neurons at that fraction of the way from -65 to
-    -50 mV, with w = b v; rate units, whose state is r = tanh(x), at x from -1 to 1 likewise.
-    """
-    fraction = np.mod(phase, 2.0 * np.pi) / (2.0 * np.pi)
-    if isinstance(neuron, LifNeuron):
-        return np.stack([neuron.reset + fraction * (neuron.threshold - neuron.reset), np.zeros(len(phase))])
-    if isinstance(neuron, IzhikevichNeuron):
-        v = -65.0 + 15.0 * fraction
-        return np.stack([v, parameters(neuron, neurons)[1] * v])
+    """State (v, n) of ``neurons`` at ``phase`` (n,) in radians, any turn; what it means is the model's own."""
     if isinstance(neuron, UserNeuron):
-        return _user_state(neuron, 2.0 * np.pi * fraction, neurons)
-    if neuron.model == "tanh":
-        return np.tanh(2.0 * fraction - 1.0)[None, :]
-    return (np.pi - np.mod(np.pi - phase, 2.0 * np.pi))[None, :].copy()
+        return _user_state(neuron, 2.0 * np.pi * (np.mod(phase, 2.0 * np.pi) / (2.0 * np.pi)), neurons)
+    made: np.ndarray = FILES[neuron.model].initial_state(neuron, phase, neurons)
+    return made
 
 
 def _user_state(neuron: UserNeuron, phase: np.ndarray, neurons: range) -> np.ndarray:

@@ -13,6 +13,7 @@ from hpcspike import checks
 from hpcspike.errors import SpecError
 from hpcspike.paths import expanded, is_address
 from hpcspike.plugins import CODE
+from hpcspike.shipped import config_file
 from hpcspike.spec.documents import merged, set_dotted
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.fields import change_by
@@ -33,8 +34,9 @@ def load(
     Parameters
     ----------
     path
-        YAML file. A file with the key ``experiment`` is a sweep, with ``variants`` beside it a study, otherwise it is a
-        single experiment.
+        YAML file, or the name of an experiment that comes with hpcspike, such as ``fig1_drive``; a file of that name
+        in this folder is taken first. A file with the key ``experiment`` is a sweep, with ``variants`` beside it a
+        study, otherwise it is a single experiment.
     size
         Name of an entry of the file's ``sizes`` section, whose keys replace those of the file; default: the first.
     changes
@@ -45,7 +47,7 @@ def load(
     SpecError
         If the file is missing, not YAML, or says something that cannot be run.
     """
-    path = expanded(path)
+    path = config_file(expanded(path))
     if changes is not None and not isinstance(changes, dict):
         raise TypeError(f"changes = {checks.shown(changes)}: must map dotted keys to values")
     document = read_document(path, size=size)
@@ -110,10 +112,19 @@ def anchor_paths(document: Any, folder: Path) -> None:
     targets = document.get("targets") if isinstance(document, dict) else None
     if isinstance(targets, dict) and isinstance(targets.get("path"), str):
         targets["path"] = _anchored(targets["path"], folder)
+    for one in _conditions_with_a_path(targets):
+        one["path"] = _anchored(one["path"], folder)
     for name, key in CODE.items():
         section = document.get(name) if isinstance(document, dict) else None
         if isinstance(section, dict) and key in section:
             section[key] = _anchored_source(section[key], folder)
+
+
+def _conditions_with_a_path(targets: Any) -> list[dict[str, Any]]:
+    conditions = targets.get("conditions") if isinstance(targets, dict) else None
+    return (
+        [one for one in conditions if isinstance(one, dict) and "path" in one] if isinstance(conditions, list) else []
+    )
 
 
 def anchor_axes(axes: Any, folder: Path) -> None:

@@ -1,19 +1,54 @@
-"""The neuron models that an experiment can name."""
+"""The table of neuron models: one section each, with what an experiment sets and what the program has to know.
+
+The equations are in `hpcspike.model.neuron_models`, one file per model.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field, Strict, field_validator, model_validator
 
-from hpcspike.spec.fields import Section, is_multiple, quantity
+from hpcspike.spec.fields import Section, is_multiple, n_steps, quantity
 
 CellType = Literal["RS", "IB", "CH", "FS", "LTS"]
 CELL_TYPES: tuple[CellType, ...] = ("RS", "IB", "CH", "FS", "LTS")
 
 
+@dataclass(frozen=True)
+class ModelFacts:
+    """What is known of a neuron model before its code is loaded, which takes the compiler.
+
+    Attributes
+    ----------
+    n_states
+        State variables of a neuron; 0: only the code of the model tells (users' models).
+    seconds_per_step, seconds_with_delivery
+        Seconds to advance one neuron by one step on one core of a server (2025), without and with delivery of spikes:
+        what `hpcspike plan` predicts from. Of a new model: run ``hpcspike train`` with and without it and compare.
+    unit_of_time
+        Unit of the step that the kernel is given: dt / tau, or dt in ms where the equations have no tau.
+    state_as_weights
+        Whether state and drives have the precision of the weights (``training.dtype``), and not always float64.
+        Rounding v and u of integrate-and-fire neurons to float32 is far below the noise of a balanced network, and
+        halves the memory that a step moves.
+    spikes
+        Whether it spikes; if not, it is a rate unit.
+    """
+
+    n_states: int
+    seconds_per_step: float
+    seconds_with_delivery: float
+    unit_of_time: Literal["tau", "ms"] = "tau"
+    state_as_weights: bool = False
+    spikes: bool = True
+
+
 class ThetaNeuron(Section):
     """Quadratic integrate-and-fire neuron in its theta form (paper Eq 5), advanced by classical Runge-Kutta 4."""
+
+    facts: ClassVar[ModelFacts] = ModelFacts(n_states=1, seconds_per_step=6.0e-9, seconds_with_delivery=1.5e-8)
 
     model: Literal["theta"] = "theta"
     tau_ms: float = quantity(10.0, unit="ms", gt=0, paper="Eq 4", doc="Membrane time constant; the unit of time of r.")
@@ -27,6 +62,10 @@ class LifNeuron(Section):
     The paper's dv/dt = -(v - I) / tau + u in mV is threshold: -50, reset: -65 and drive_gain: 10 (tau_ms in ms).
     """
 
+    facts: ClassVar[ModelFacts] = ModelFacts(
+        n_states=2, seconds_per_step=0.8e-9, seconds_with_delivery=1.5e-9, state_as_weights=True
+    )
+
     model: Literal["lif"]
     tau_ms: float = quantity(10.0, unit="ms", gt=0, paper="1.6", doc="Membrane time constant; the unit of time of r.")
     step_ms: float = quantity(1.0, unit="ms", gt=0, doc="Integration step dt.")
@@ -35,6 +74,11 @@ class LifNeuron(Section):
     reset: float = quantity(0.0, doc="v after a spike.")
     refractory_ms: float = quantity(0.0, unit="ms", ge=0, doc="Time after a spike in which v stays at reset.")
     drive_gain: float = quantity(1.0, gt=0, doc="Factor of the synaptic drive u in the membrane equation.")
+
+    @property
+    def refractory_steps(self) -> int:
+        """Refractory time in steps."""
+        return n_steps(self.refractory_ms, self.step_ms)
 
     @model_validator(mode="after")
     def _reset_below_threshold(self) -> LifNeuron:
@@ -60,6 +104,10 @@ class IzhikevichNeuron(Section):
     two Euler half-steps, then w a whole one (Izhikevich 2003); v beyond the peak of 30 mV is cut to it before w moves.
     """
 
+    facts: ClassVar[ModelFacts] = ModelFacts(
+        n_states=2, seconds_per_step=3.0e-9, seconds_with_delivery=4.0e-9, unit_of_time="ms"
+    )
+
     model: Literal["izhikevich"]
     tau_ms: float = quantity(10.0, unit="ms", gt=0, doc="Unit of time of r; no time constant of the model.")
     step_ms: float = quantity(1.0, unit="ms", gt=0, le=1, doc="Integration step dt.")
@@ -77,6 +125,10 @@ class TanhNeuron(Section):
     tau dy/dt = -y + I, the counterpart of Eqs 7 and 8.
     """
 
+    facts: ClassVar[ModelFacts] = ModelFacts(
+        n_states=1, seconds_per_step=5.0e-8, seconds_with_delivery=6.0e-8, spikes=False
+    )
+
     model: Literal["tanh"]
     tau_ms: float = quantity(10.0, unit="ms", gt=0, paper="1.8", doc="Time constant of x.")
     step_ms: float = quantity(1.0, unit="ms", gt=0, doc="Integration step dt.")
@@ -90,6 +142,10 @@ class TanhNeuron(Section):
 
 class UserNeuron(Section):
     """A neuron model of your own: `hpcspike.neurons` says how to write one."""
+
+    facts: ClassVar[ModelFacts] = ModelFacts(
+        n_states=0, seconds_per_step=1.0e-8, seconds_with_delivery=1.5e-8, unit_of_time="ms"
+    )
 
     model: Literal["user"]
     source: str = quantity(
@@ -110,6 +166,8 @@ class UserNeuron(Section):
 
 
 Neuron = Annotated[ThetaNeuron | LifNeuron | IzhikevichNeuron | TanhNeuron | UserNeuron, Field(discriminator="model")]
+NEURONS: tuple[type[Section], ...] = get_args(get_args(Neuron)[0])
+"""The sections of all models."""
 
 
 def _euler_is_stable(step_ms: float, tau_ms: float) -> None:

@@ -20,8 +20,6 @@ SECONDS_PER_ENTRY = {"textbook": 5.5e-10, "textbook_blas": 5.0e-10, "blocked": 9
 """Cost per entry of P and update in float64, by algorithm."""
 SINGLE_PRECISION_FACTOR = 0.6
 """Cost of float32 over float64."""
-SECONDS_PER_NEURON_STEP = {"theta": 1.5e-8, "lif": 1.5e-9, "izhikevich": 4.0e-9, "user": 1.5e-8, "tanh": 6.0e-8}
-"""Advancing one neuron by one step, delivery of spikes included."""
 SECONDS_PER_POINT = 0.2
 """Building the network, the measures' fixed part and writing."""
 SECONDS_TO_START = 2.5
@@ -76,7 +74,7 @@ def predict(experiment: Experiment) -> Cost:
     ) / experiment.neuron.step_ms
     per_entry = SECONDS_PER_ENTRY[training.algorithm] * (SINGLE_PRECISION_FACTOR if single else 1.0)
     update = updates * n * (SECONDS_PER_ROW_UPDATE + per_entry * k * k)
-    trial = trial_steps * n * SECONDS_PER_NEURON_STEP[experiment.neuron.model]
+    trial = trial_steps * n * experiment.neuron.facts.seconds_with_delivery
     measures = experiment.measures
     tests = targets.n_sets * (measures.n_test_trials + measures.n_clamped_trials)
     if measures.test_every_loops is not None:
@@ -87,6 +85,23 @@ def predict(experiment: Experiment) -> Cost:
     samples = n * duration / targets.grid_ms * targets.n_sets * BYTES_PER_SAMPLE
     noise = n * BYTES_OF_TRIAL_NOISE if experiment.trial_noise.standard_deviation > 0 else 0
     return Cost(seconds, BASE_MIB + (_matrix_bytes(experiment, n, k) + synapses + samples + noise) / _MIB)
+
+
+def transfer_to_measure(experiment: Experiment) -> tuple[int, float]:
+    """Curves that `training.transfer: measured` has to measure before training, and the seconds of one core for them.
+
+    None of those that were measured before on this machine.
+    """
+    if experiment.training.transfer != "measured":
+        return 0, 0.0
+    from hpcspike.model.measured_transfer import COPIES, COUNTED_MS, POINTS, WARM_UP_MS, is_known
+    from hpcspike.model.rate_law import bias_of, kinds_of
+
+    neuron, noise = experiment.neuron, experiment.trial_noise
+    examples = kinds_of(neuron, facts_of(experiment).n_neurons)[0]
+    new = sum(not is_known(neuron, noise, index, bias_of(neuron)) for index in examples)
+    steps = (WARM_UP_MS + COUNTED_MS) / neuron.step_ms
+    return new, new * POINTS * COPIES * steps * neuron.facts.seconds_per_step
 
 
 def _matrix_bytes(experiment: Experiment, n: int, k: float) -> float:
@@ -103,12 +118,12 @@ def _matrix_bytes(experiment: Experiment, n: int, k: float) -> float:
 
 def in_degrees(experiment: Experiment, n: int) -> tuple[float, float]:
     """Plastic and fixed synapses of a neuron in a network of ``n``, on average."""
-    connectivity = experiment.connectivity
+    connectivity, fed = experiment.connectivity, experiment.feed_forward.n_neurons
     if isinstance(connectivity, BalancedConnectivity):
-        return 2.0 * connectivity.plastic_in_degree, 2.0 * connectivity.static_in_degree
+        return 2.0 * connectivity.plastic_in_degree + fed, 2.0 * connectivity.static_in_degree
     if isinstance(connectivity, DaleConnectivity):
-        return float(sum(connectivity.in_degrees(n))), 0.0
-    return connectivity.probability * (n - 1), 0.0
+        return float(sum(connectivity.in_degrees(n)) + fed), 0.0
+    return connectivity.probability * (n - 1) + fed, 0.0
 
 
 def time_courses_mib(experiment: Experiment) -> float:

@@ -28,8 +28,6 @@ from hpcspike.sweep.cost import (
     in_degrees,
 )
 
-SECONDS_PER_NEURON_STEP = {"theta": 6.0e-9, "lif": 0.8e-9, "izhikevich": 3.0e-9, "user": 1.0e-8, "tanh": 5.0e-8}
-"""Advancing one neuron by one step, without delivery."""
 SECONDS_PER_DELIVERY = 0.8e-9
 """Adding one spike to one postsynaptic drive."""
 SECONDS_PER_TRACE = 1.5e-9
@@ -74,7 +72,7 @@ def loop_time(experiment: Experiment, ranks: int, *, rate_hz: float = FIRING_RAT
     volume = 4.0 * (1 + SPIKE_BUFFER) * ranks / BYTES_PER_SECOND if ranks > 1 else 0.0
     single = SINGLE_PRECISION_FACTOR if training.dtype == "float32" else 1.0
     return LoopTime(
-        neurons=steps * own * SECONDS_PER_NEURON_STEP[experiment.neuron.model],
+        neurons=steps * own * experiment.neuron.facts.seconds_per_step,
         deliver=steps * spikes * (k + fixed) / ranks * SECONDS_PER_DELIVERY,
         exchange=steps * messages * (stage + volume),
         replicate=updates * n * SECONDS_PER_TRACE,

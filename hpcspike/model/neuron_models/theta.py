@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hpcspike.accelerate import fma, inline_kernel, kernel
+
+if TYPE_CHECKING:
+    from hpcspike.spec.neurons import ThetaNeuron
 
 _INVERSE_TURN = 1.0 / (2.0 * math.pi)
 _TURN_HIGH = 2.0 * math.pi
@@ -14,6 +18,16 @@ _TURN_LOW = 2.4492935982947064e-16  # 2 pi - _TURN_HIGH
 _QUARTER_HIGH = 0.5 * math.pi
 _QUARTER_LOW = 6.123233995736766e-17  # pi / 2 - _QUARTER_HIGH
 _S3, _S5, _S7, _S9, _S11, _S13, _S15, _S17, _S19, _S21 = ((-1.0) ** k / math.factorial(2 * k + 1) for k in range(1, 11))
+
+
+def parameters(neuron: ThetaNeuron, neurons: range) -> np.ndarray:
+    """There are none: (0, 1)."""
+    return np.empty((0, 1))
+
+
+def initial_state(neuron: ThetaNeuron, phase: np.ndarray, neurons: range) -> np.ndarray:
+    """theta = phase, wrapped to (-pi, pi]: (1, n)."""
+    return (np.pi - np.mod(np.pi - phase, 2.0 * np.pi))[None, :].copy()
 
 
 @inline_kernel
@@ -39,22 +53,20 @@ def cosine(x):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def advance_theta(state, drive, external, step, increment, spikes):  # type: ignore[no-untyped-def]
-    """Advance all neurons by one step and list those that spiked.
+def advance_theta(state, parameters, received, external, step, increment, spikes):  # type: ignore[no-untyped-def]
+    """Advance all neurons by one step; arguments as `hpcspike.model.neuron_models` says, step: dt / tau.
 
-    state (1, n): phase theta, kept in (-pi, pi]; drive, external (n,): u and I; step: dt / tau;
-    increment (n,): work array; spikes (n,) int32: local indices of the neurons that spiked, ascending.
-    Returns the number of spikes. A neuron spikes when its increment is positive and larger than the distance to the
-    next odd multiple of pi, at most once per step.
+    state (1, n): phase theta, kept in (-pi, pi]. A neuron spikes when its increment is positive and larger than the
+    distance to the next odd multiple of pi, at most once per step.
     """
-    n = drive.shape[0]
+    n = received.shape[0]
     theta = state[0]
     half = 0.5 * step
     sixth = step / 6.0
     for i in range(n):
-        total = drive[i] + external[i]
+        total = received[i] + external[i]
         a = 1.0 + total
-        b = total - 1.0  # F(theta) = 1 - cos + I (1 + cos) = a + b cos
+        b = total - 1.0  # Eq 5: F(theta) = 1 - cos + I (1 + cos) = a + b cos
         x = theta[i]
         k1 = fma(b, cosine(x), a)
         k2 = fma(b, cosine(fma(half, k1, x)), a)
