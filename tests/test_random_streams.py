@@ -39,6 +39,8 @@ GIVEN_ONCE = {
     "recall_noise": 39,
     "transfer_phase": 50,
     "transfer_noise": 51,
+    "taught_phase": 52,
+    "taught_noise": 53,
     "learner_weights": 40,
     "learner_start": 41,
     "learner_noise": 42,

@@ -77,6 +77,7 @@ STATUS_MARKERS = {
     "diverged": ("x", "diverged"),
     "silent": ("_", "silent"),
     "unjudged": (".", "not judged"),
+    "recall": ("v", "recall failure"),
 }
 STATUS_COLOURS = {
     "learned": GREEN,
@@ -85,6 +86,7 @@ STATUS_COLOURS = {
     "diverged": BLACK,
     "silent": GREY,
     "unjudged": PURPLE,
+    "recall": VERMILLION,
 }
 
 

@@ -36,6 +36,8 @@ PURPOSES = {
     "recall_noise": 39,
     "transfer_phase": 50,
     "transfer_noise": 51,
+    "taught_phase": 52,
+    "taught_noise": 53,
 }
 """Registry of purposes; a number once given is never reused, so that old results stay reproducible."""
 

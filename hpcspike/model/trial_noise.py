@@ -15,7 +15,12 @@ from hpcspike.spec.trial import TrialNoise
 BLOCK_STEPS = 500
 """Steps that are drawn from one random stream; part of what the numbers are, so that it is never changed."""
 
-NOISE_OF = {"test_phase": "test_noise", "training_test_phase": "training_test_noise", "recall_phase": "recall_noise"}
+NOISE_OF = {
+    "test_phase": "test_noise",
+    "training_test_phase": "training_test_noise",
+    "recall_phase": "recall_noise",
+    "taught_phase": "taught_noise",
+}
 """Purpose of the phases that a test trial starts from -> purpose of its noise."""
 
 

@@ -108,6 +108,7 @@ def _table_of(store: SweepStore) -> Table:
         sweep=store.sweep,
         earlier=tuple(store.attributes["earlier_sweeps"]),
         identity=store.attributes["points_hash"],
+        later=(),
     )
 
 
