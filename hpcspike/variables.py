@@ -398,6 +398,12 @@ STUDY = {
     "lesion_correlation": Variable(
         ("lesion_fraction", "draw"), "float64", "1", "correlation of response and target of the neurons that are left"
     ),
+    "lesion_worst_decile": Variable(
+        ("lesion_fraction", "draw"), "float64", "1", "correlation below which the worst tenth of the neurons left lies"
+    ),
+    "lesion_share_followed": Variable(
+        ("lesion_fraction", "draw"), "float64", "1", "share of the neurons left whose correlation is 0.7 or more"
+    ),
     "draw": Variable(("draw",), "int64", "1", "random choice of neurons or synapses"),
     "shuffle_fraction": Variable(
         ("shuffle_fraction",), "float64", "1", "share of recorded-to-recorded synapses shuffled"
