@@ -127,7 +127,7 @@ def judged_by(scalars: Mapping[str, float | int]) -> dict[str, float]:
     if scalars["n_recorded"]:
         names = ("correlation_recorded", "rate_recorded", "spectral_index_recorded", "correlation_taught")
     keys = ("correlation", "population_rate_hz", "spectral_index", "taught")
-    return {key: float(scalars[name]) for key, name in zip(keys, names, strict=True)}
+    return {key: float(scalars.get(name, math.nan)) for key, name in zip(keys, names, strict=True)}
 
 
 def _simulated_seconds(trained: Trained) -> float:

@@ -35,10 +35,9 @@ SCHEMA = 4
 UNVOUCHED = 3
 """Version of the layout before, the same without checksums: it is read, and upgraded before it is written to."""
 
-WRITTEN_BY_BATCHES: dict[str, Variable] = {
-    **{name: variable for name, variable in POINT_RESULTS.items() if name not in LATER_RESULTS},
-    **POINT_PROVENANCE,
-}
+_ALL: dict[str, Variable] = {**POINT_RESULTS, **POINT_PROVENANCE}
+
+WRITTEN_BY_BATCHES: dict[str, Variable] = {name: item for name, item in _ALL.items() if name not in LATER_RESULTS}
 """Arrays chunked by batch that every store has; ``done`` is the one written last."""
 
 SOMETIMES_WRITTEN: dict[str, Variable] = {**{name: POINT_RESULTS[name] for name in LATER_RESULTS}, **TESTED_RESULTS}
@@ -95,8 +94,9 @@ class Table:
     @property
     def results(self) -> dict[str, Variable]:
         """The arrays chunked by batch."""
-        later = {name: POINT_RESULTS[name] for name in self.later}
-        return WRITTEN_BY_BATCHES | later | (TESTED_RESULTS if tests_in_training(self.sweep) else {})
+        left_out = set(LATER_RESULTS) - set(self.later)
+        written = {name: item for name, item in _ALL.items() if name not in left_out}
+        return written | (TESTED_RESULTS if tests_in_training(self.sweep) else {})
 
     @property
     def n_points(self) -> int:
@@ -125,7 +125,7 @@ def tests_in_training(sweep: Sweep) -> bool:
 
 def written_to(group: Any) -> list[str]:
     """The arrays of a store that batches write."""
-    return [*WRITTEN_BY_BATCHES, *(name for name in SOMETIMES_WRITTEN if name in group)]
+    return [name for name in (*_ALL, *TESTED_RESULTS) if name in WRITTEN_BY_BATCHES or name in group]
 
 
 def first_table(grid: Grid, plan: Plan) -> Table:

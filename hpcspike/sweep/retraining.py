@@ -116,7 +116,7 @@ def retrain(
     --------
     >>> network = retrain("results/fig6.zarr", where={"tau_syn_ms": 20.0, "replicate": 0})    # doctest: +SKIP
     >>> network.attrs["comparison"]                                                           # doctest: +SKIP
-    'equal to the sweep bit for bit (22 numbers, 3 learning curves)'
+    'equal to the sweep bit for bit (28 numbers, 3 learning curves)'
     """
     return retrain_and_compare(
         store, point=point, where=where, states=states, threads=threads, progress=progress, run_user_code=run_user_code
