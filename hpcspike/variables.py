@@ -261,6 +261,8 @@ TRAINED = {
         "name of the recorded unit that the neuron follows; empty of auxiliary ones",
         extra=ABOUT_UNITS,
     ),
+    "condition": Variable(("target_set",), "str", "1", "name of the recorded condition that the target set follows"),
+    "loop_target_set": Variable(("loop",), "int64", "1", "target set of the training loop"),
     "recording_time": Variable(("time",), "float64", "ms", "time on the axis of the recording"),
     "target": Variable(("target_set", "neuron", "time"), "float64", "1", "target"),
     "drive": Variable(("target_set", "trial", "neuron", "time"), "float64", "1", "synaptic drive u"),
@@ -273,6 +275,16 @@ TRAINED = {
     "weight_initial": Variable(("synapse",), "float64", "1", "plastic weight before training"),
     "presynaptic": Variable(("synapse",), "int32", "1", "presynaptic neuron of the synapse"),
     "row_start": Variable(("row_bound",), "int64", "1", "first synapse of each neuron; its row ends at the next"),
+    "feed_forward_weight": Variable(
+        ("feed_forward_set", "feed_forward_synapse"),
+        "float64",
+        "1",
+        "weight from the feed-forward population, by target set where each has its own",
+    ),
+    "feed_forward_source": Variable(
+        ("feed_forward_synapse",), "int32", "1", "feed-forward neuron that the synapse comes from"
+    ),
+    "feed_forward_target": Variable(("feed_forward_synapse",), "int32", "1", "neuron that it acts on"),
     "stimulus": Variable(("target_set", "neuron"), "float64", "1", "external input during the cue"),
     "neuron_correlation": Variable(
         ("target_set", "neuron"), "float64", "1", "Pearson correlation of response and target, mean over trials"
@@ -334,6 +346,8 @@ _state = {"flag_values": [0, 1], "flag_meanings": "after before"}
 
 STUDY = {
     "loop": Variable(("loop",), "int64", "1", "training loop, 1 being the first"),
+    "condition": Variable(("target_set",), "str", "1", "name of the recorded condition that the target set follows"),
+    "loop_target_set": Variable(("loop",), "int64", "1", "target set of the training loop"),
     "example": Variable(("example",), "int64", "1", "example neuron"),
     "example_unit": Variable(("example",), "str", "1", "name of the recorded unit that the example neuron follows"),
     "raster_neuron": Variable(("raster_neuron",), "int64", "1", "neuron whose spikes are kept"),

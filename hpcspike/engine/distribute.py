@@ -32,7 +32,8 @@ def _share_of_in_degrees(experiment: Experiment, world: World) -> np.ndarray:
     refuse_idle_ranks(size, world.size)
     even = np.linspace(0, size, world.size + 1).astype(int)
     share = range(even[world.rank], even[world.rank + 1])
-    return in_degrees(experiment.connectivity, size, share, seed=experiment.seed, replicate=experiment.replicate)
+    degrees = in_degrees(experiment.connectivity, size, share, seed=experiment.seed, replicate=experiment.replicate)
+    return degrees + experiment.feed_forward.n_neurons * (degrees > 0)
 
 
 def build_block(experiment: Experiment, world: World) -> Problem:

@@ -14,6 +14,7 @@ from hpcspike.engine.step_kernels import run_steps
 from hpcspike.engine.training_kernels import end_interval
 from hpcspike.errors import ResourceError
 from hpcspike.model.connectivity import Rows
+from hpcspike.model.feed_forward import FEED_OF, FeedPath
 from hpcspike.model.neurons import initial_state, model_code, parameters, state_dtype, step_size, user_advance
 from hpcspike.model.problem import Problem
 from hpcspike.model.random_streams import uniform_by_neuron
@@ -49,10 +50,14 @@ class Live(NamedTuple):
     jumps: np.ndarray
     static_decay: float
     static_jump: float
+    border: int
+    inhibitory_decay: float
+    inhibitory_jump: float
     state: np.ndarray
     parameters: np.ndarray
     plastic_drive: np.ndarray
     static_drive: np.ndarray
+    inhibitory_drive: np.ndarray
     readout: np.ndarray
     separate: np.ndarray
     filtered: np.ndarray
@@ -100,9 +105,11 @@ def delivery_layout(rows: Rows, n_neurons: int) -> Delivery:
     return layout
 
 
-def decay_per_step(step_ms: float, tau_syn_ms: float) -> float:
-    """Factor of r and u in one step: Runge-Kutta 4 of dr/dt = -r / tau_s."""
+def decay_per_step(step_ms: float, tau_syn_ms: float, scheme: str = "rk4") -> float:
+    """Factor of r and u in one step: Runge-Kutta 4, or with ``scheme`` euler forward Euler, of dr/dt = -r / tau_s."""
     h = step_ms / tau_syn_ms
+    if scheme == "euler":
+        return 1.0 - h
     return 1.0 - h + h * h / 2.0 - h**3 / 6.0 + h**4 / 24.0
 
 
@@ -112,8 +119,16 @@ def row_sums(rows: Rows, weight: np.ndarray, vector: np.ndarray) -> np.ndarray:
     if not vector.any():  # at rest, where a large network would only be walked through
         return np.zeros(n_rows)
     row = np.repeat(np.arange(n_rows), np.diff(rows.start))
-    sums = np.bincount(row, weight * vector[rows.presynaptic], minlength=n_rows)
+    sums = np.bincount(row, weight * vector[rows.presynaptic], minlength=n_rows)  # Eq 8: u = W r
     return sums.astype(np.float64, copy=False)  # of no synapses at all, bincount makes integers
+
+
+def _feed_forward_synapses(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """Which plastic synapses come from a feed-forward population, (synapses,), and where each row of them begins."""
+    if problem.feed_forward is None:
+        return np.empty(0, dtype=np.int64), np.zeros(problem.n_rows + 1, dtype=np.int64)
+    which = np.flatnonzero(problem.plastic.presynaptic >= problem.n_neurons)
+    return which, np.searchsorted(which, problem.plastic.start)
 
 
 def stepper(neuron: Neuron) -> Any:
@@ -137,17 +152,24 @@ class Simulation:
         (v, n) state of the neurons: phases theta, or v and refractory steps left.
     plastic_drive, static_drive
         (n,) synaptic drive u of the plastic and of the fixed synapses.
+    inhibitory_drive
+        (n,) u of the fixed synapses from inhibitory neurons where they have a decay of their own, which static_drive
+        then does not hold; else empty.
     readout
         (n,) w.r with the plastic weights of the moment, which learning acts on: the drive itself unless weight changes
         act on later spikes only.
     filtered
-        (N,) filtered spike trains r in spikes per tau, at the end of the last interval.
+        (N + F,) filtered spike trains r in spikes per tau, at the end of the last interval; behind the neurons those
+        of the F sources of a feed-forward population.
     weight
         (synapses,) plastic weights, row by row.
     events, n_events
         Which inputs of each row spiked in the interval, if it collects them.
+    weight_sets
+        (n_sets, feed-forward synapses) weights of the feed-forward synapses for every target set, if each has its own;
+        those of ``set_in_use`` are out of date, since `weight` holds them.
     trace
-        (N,) what the interval's spikes add to r by its end.
+        (N + F,) what the interval's spikes add to r by its end.
     interval_decay
         Factor by which r decayed over the last interval.
     """
@@ -155,6 +177,7 @@ class Simulation:
     REBUILT: ClassVar[frozenset[str]] = frozenset(
         {"problem", "plastic", "static", "static_weight", "step", "model", "parameters", "decay", "jump_now", "jumps"}
         | {"static_decay", "static_jump", "separate", "real", "no_clamp", "no_readout", "no_record", "run_steps"}
+        | {"border", "inhibitory_decay", "inhibitory_jump", "no_drive", "no_feed", "fed", "fed_start"}
     )
     """Attributes that are no state: equal whenever they are made for the same problem."""
     SCRATCH: ClassVar[frozenset[str]] = frozenset({"increment", "received", "forced", "spikes", "everyone", "exchange"})
@@ -172,7 +195,7 @@ class Simulation:
     ) -> None:
         self.problem = problem
         if like is None:
-            self._plastic = delivery_layout(problem.plastic, problem.n_neurons)
+            self._plastic = delivery_layout(problem.plastic, problem.n_sources)
             static = delivery_layout(problem.static, problem.n_neurons)
             self._static_weight = problem.static.weight.astype(dtype)[static.synapse]
             # of fixed synapses only the weights are needed
@@ -180,40 +203,59 @@ class Simulation:
         else:
             self._plastic, self._static, self._static_weight = like._plastic, like._static, like._static_weight
         self.weight = problem.plastic.weight.astype(dtype)
+        self._fed, self._fed_start = _feed_forward_synapses(problem)
+        sets = problem.n_sets if problem.feed_forward is not None and problem.feed_forward.per_condition else 0
+        self.set_in_use, self.weight_sets = 0, np.repeat(self.weight[None, self._fed], sets, axis=0)
         neuron, synapse = problem.neuron, problem.synapse
         self._step, self._run_steps = step_size(neuron), stepper(neuron)
         self._real = state_dtype(neuron, np.dtype(dtype))
         self._model, self._parameters = model_code(neuron), parameters(neuron, problem.neurons).astype(self._real)
-        self.decay = decay_per_step(neuron.step_ms, synapse.tau_syn_ms)
+        self.decay = decay_per_step(neuron.step_ms, synapse.tau_syn_ms, synapse.decay)
         self._jump_now = neuron.tau_ms / synapse.tau_syn_ms
         self._jumps = np.array([self._jump_now])
         static_tau = synapse.static_tau_syn_ms or synapse.tau_syn_ms
-        self._static_decay = decay_per_step(neuron.step_ms, static_tau)
+        self._static_decay = decay_per_step(neuron.step_ms, static_tau, synapse.decay)
         self._static_jump = neuron.tau_ms / static_tau
+        inhibitory_tau = synapse.static_tau_inhibitory_ms
+        self._border = problem.n_neurons if inhibitory_tau is None else problem.first_inhibitory
+        self._inhibitory_decay = decay_per_step(neuron.step_ms, inhibitory_tau or static_tau, synapse.decay)
+        self._inhibitory_jump = neuron.tau_ms / (inhibitory_tau or static_tau)
         rows = problem.n_rows
         self._increment, self._received, self._forced = (np.empty(rows, self._real) for _ in range(3))
         self._spikes = np.empty(rows, dtype=np.int32)
-        self._everyone = np.empty(problem.n_neurons, dtype=np.int32)
+        self._everyone = np.empty(problem.n_sources, dtype=np.int32)
         self._exchange = (world or World()).exchange()
         self.events = np.zeros(len(problem.plastic.presynaptic), dtype=np.int32)
         self.n_events = np.zeros(rows, dtype=np.int32)
-        self.trace = np.zeros(problem.n_neurons)
+        self.trace = np.zeros(problem.n_sources)
         self.interval_decay = 1.0
         self._no_clamp, self._no_readout = np.empty((0, rows), self._real), np.empty(0, self._real)
-        self._no_record = np.empty((0, rows))
+        self._no_record, self._no_drive = np.empty((0, rows)), np.empty(0, self._real)
+        self._no_feed = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int32)
         self.set_state(problem.phase, problem.filtered)
 
     def set_state(self, phase: np.ndarray, filtered: np.ndarray) -> None:
         """Start from phases (n,) in radians and filtered spike trains (N,), with the current weights."""
         problem = self.problem
         self.state = self.rounded(initial_state(problem.neuron, phase, problem.neurons))
-        self.filtered = filtered.astype(np.float64).copy()
+        self.filtered = np.zeros(problem.n_sources)
+        self.filtered[: problem.n_neurons] = filtered
         self.held: np.ndarray | None = None
         self.noise: NoisePath | None = None
+        self.feed: FeedPath | None = None
         self.plastic_drive = self.rounded(row_sums(problem.plastic, self.weight, self.filtered))
-        self.static_drive = self.rounded(row_sums(problem.static, problem.static.weight, self.filtered))
+        self.static_drive, self.inhibitory_drive = self._fixed_drives()
         self._separate = problem.synapse.weight_acts == "at_spikes"
         self.readout = self.plastic_drive.copy() if self._separate else self.plastic_drive
+
+    def _fixed_drives(self) -> tuple[np.ndarray, np.ndarray]:
+        static, border, first = self.problem.static, self._border, self.filtered[: self.problem.n_neurons]
+        if self.problem.synapse.static_tau_inhibitory_ms is None:
+            return self.rounded(row_sums(static, static.weight, first)), self._no_drive
+        place = np.arange(len(first))
+        parts = (np.where(side, first, 0.0) for side in (place < border, place >= border))
+        excitatory, inhibitory = (self.rounded(row_sums(static, static.weight, part)) for part in parts)
+        return excitatory, inhibitory
 
     def start_at_random(self, purpose: str, trial: int) -> None:
         """Start from r = 0 and the random phases that a purpose of `hpcspike.model.random_streams` has in a trial."""
@@ -234,6 +276,51 @@ class Simulation:
             else None
         )
 
+    def begin_feed(self, purpose: str, trial: int, target_set: int, silent: int, *, step: int = 0) -> None:
+        """Let the next step be that ``step`` of a trial with the feed-forward spikes and weights of a target set.
+
+        The population is silent in the first ``silent`` steps of the trial; nothing happens if there is none.
+        """
+        problem = self.problem
+        if problem.feed_forward is None:
+            return
+        key = (problem.seed, problem.replicate)
+        self.feed = FeedPath(
+            problem.feed_forward, problem.n_neurons, key, purpose, trial, target_set, silent, step=step
+        )  # fmt: skip
+        if step == 0:
+            self.use_set(target_set)
+
+    def begin_test_feed(self, phase_purpose: str, trial: int, target_set: int) -> None:
+        """`begin_feed` of a test trial that starts from the phases of a purpose."""
+        problem = self.problem
+        silent = problem.test_free_run_steps + problem.stimulus_steps
+        if problem.feed_forward is not None:
+            self.begin_feed(FEED_OF[phase_purpose], trial, target_set, silent)
+
+    def use_set(self, target_set: int) -> None:
+        """Put the feed-forward weights of a target set in the place of those in use; their r must be 0."""
+        if len(self.weight_sets) and target_set != self.set_in_use:
+            self.weight_sets[self.set_in_use] = self.weight[self._fed]
+            self.weight[self._fed] = self.weight_sets[target_set]
+            self.set_in_use = target_set
+
+    def take_weights(self, other: Simulation) -> None:
+        """The weights of another simulation of the same problem."""
+        self.weight[:], self.weight_sets[:], self.set_in_use = other.weight, other.weight_sets, other.set_in_use
+
+    def feed_forward_weights(self) -> np.ndarray:
+        """Weights of the feed-forward synapses, (n_sets, synapses), or (1, synapses) if all target sets share them."""
+        if not len(self.weight_sets):
+            return self.weight[None, self._fed]
+        sets = self.weight_sets.copy()
+        sets[self.set_in_use] = self.weight[self._fed]
+        return sets
+
+    def feed_of_steps(self, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
+        """Feed-forward spikes of the steps that come next; see `hpcspike.engine.step_kernels.run_steps`."""
+        return self._no_feed if self.feed is None else self.feed.spikes(self.feed.step, n_steps)
+
     def noise_of_steps(self, frozen: np.ndarray | None, first: int, n_steps: int) -> np.ndarray | None:
         """Frozen noise (n_steps, n) of some steps and that of the trial from its step ``first`` on, together."""
         if self.noise is None:
@@ -248,7 +335,15 @@ class Simulation:
     def state_numbers(self) -> dict[str, Any]:
         """What is not an array of the live state, as plain data."""
         noise = None if self.noise is None else self.noise.numbers()
-        return {"interval_decay": self.interval_decay, "held": self.held is not None, "noise": noise}
+        feed = None
+        if self.problem.feed_forward is not None:
+            # r of what is no neuron of the network is the same on every rank
+            size, path = self.problem.n_neurons, None if self.feed is None else self.feed.numbers()
+            feed = {"path": path, "filtered": self.filtered[size:].tolist(), "trace": self.trace[size:].tolist()}
+        return {
+            "interval_decay": self.interval_decay, "held": self.held is not None, "noise": noise, "feed": feed,
+            "set_in_use": self.set_in_use,
+        }  # fmt: skip
 
     def load_numbers(self, numbers: dict[str, Any]) -> None:
         """Take over `state_numbers`; before `state_arrays`, which depend on them."""
@@ -257,6 +352,13 @@ class Simulation:
         self.noise, noise = None, numbers.get("noise")  # earlier versions had none
         if noise is not None:
             self.begin_noise(noise["purpose"], noise["trial"], step=noise["step"])
+        self.feed, feed = None, numbers.get("feed")
+        if feed is not None:
+            path, size = feed["path"], self.problem.n_neurons
+            if path is not None:
+                self.begin_feed(*(path[name] for name in FeedPath.KEY), step=path["step"])
+            self.filtered[size:], self.trace[size:] = feed["filtered"], feed["trace"]
+        self.set_in_use = numbers.get("set_in_use", 0)
 
     def state_arrays(self) -> list[StateArray]:
         """The arrays of the live state, by neuron; of r and trace, which every rank has whole, the own neurons."""
@@ -269,9 +371,11 @@ class Simulation:
             by_neuron("state", self.state.T),
             by_neuron("plastic_drive", self.plastic_drive),
             by_neuron("static_drive", self.static_drive),
+            *([by_neuron("inhibitory_drive", self.inhibitory_drive)] if len(self.inhibitory_drive) else []),
             by_neuron("filtered", self.filtered[own]),
             by_neuron("trace", self.trace[own]),
         ]
+        arrays += [ragged(f"weight_sets.{i}", part, self._fed_start) for i, part in enumerate(self.weight_sets)]
         if self._separate:
             arrays.append(by_neuron("readout", self.readout))
         if self.held is not None:
@@ -281,7 +385,12 @@ class Simulation:
     @property
     def drive(self) -> np.ndarray:
         """Synaptic drive u of all synapses, (n,)."""
-        return self.plastic_drive + self.static_drive
+        return self.with_fixed(self.plastic_drive)
+
+    def with_fixed(self, drive: np.ndarray) -> np.ndarray:
+        """A drive (n,) and that of the fixed synapses, together: summed in the order that every kernel has, too."""
+        total = drive + self.static_drive
+        return total + self.inhibitory_drive if len(self.inhibitory_drive) else total
 
     def hold_drive(self) -> None:
         """Let the next step still move the neurons with the drive as it is now.
@@ -364,7 +473,8 @@ class Simulation:
         self._provide_jumps(n_steps)
         return Live(
             self.problem.first, self._model, self._step, self.decay, self._jumps, self._static_decay, self._static_jump,
-            self.state, self._parameters, self.plastic_drive, self.static_drive, self.readout,
+            self._border, self._inhibitory_decay, self._inhibitory_jump,
+            self.state, self._parameters, self.plastic_drive, self.static_drive, self.inhibitory_drive, self.readout,
             self.readout if self._separate else self._no_readout, self.filtered, self.trace, self._no_clamp,
             self._no_record, self._increment, self._received, self._forced, self._spikes, self._everyone,
             *self._exchange, self._plastic.start, self._plastic.row, self._plastic.synapse, self.weight,
@@ -389,15 +499,18 @@ class Simulation:
         record: np.ndarray,
     ) -> Spikes:
         capacity = length * self.problem.n_rows
+        feed = self.feed_of_steps(length)
+        if self.feed is not None:
+            self.feed.step += length
         entering = self.plastic_drive if self.held is None else self.held
         self.held = None
         step, neuron = np.empty(capacity, dtype=np.int32), np.empty(capacity, dtype=np.int32)
         count = self._run_steps(
             length, n_steps - begin, self.problem.first, self._model, self._step, self.decay, self._jumps,
-            self._static_decay, self._static_jump,
-            self.state, self._parameters, entering, self.plastic_drive, self.static_drive,
+            self._static_decay, self._static_jump, self._border, self._inhibitory_decay, self._inhibitory_jump,
+            self.state, self._parameters, entering, self.plastic_drive, self.static_drive, self.inhibitory_drive,
             self.readout if self._separate else self._no_readout, external, noise, clamp, self.trace, self._increment,
-            self._received, self._forced, self._spikes, self._everyone, *self._exchange,
+            self._received, self._forced, self._spikes, *feed, self._everyone, *self._exchange,
             self._plastic.start, self._plastic.row, self._plastic.synapse, self.weight,
             self._static.start, self._static.row, self._static_weight,
             collect, self.problem.plastic.start, self.events, self.n_events,

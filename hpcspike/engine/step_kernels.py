@@ -19,8 +19,9 @@ def fade(drive, factor):  # type: ignore[no-untyped-def]
 @kernel
 def run_steps(  # type: ignore[no-untyped-def]
     n_steps, steps_left, first, model, step, decay, jump, static_decay, static_jump,
-    state, parameters, entering, drive, static_drive, readout, external, noise, clamp, trace, increment, received,
-    forced, spikes,
+    border, inhibitory_decay, inhibitory_jump,
+    state, parameters, entering, drive, static_drive, inhibitory_drive, readout, external, noise, clamp, trace,
+    increment, received, forced, spikes, feed_start, feed,
     everyone, address, kind, world, send, receive, seconds,
     plastic_start, plastic_row, plastic_synapse, weight,
     static_start, static_row, static_weight,
@@ -34,13 +35,17 @@ def run_steps(  # type: ignore[no-untyped-def]
 
     first: first neuron of the block; step: dt / tau; decay: factor of r and u per step; jump (m,): tau / tau_s times
     decay^m, what a spike adds to r when m more steps of the interval follow; static_decay, static_jump: the same of the
-    fixed synapses. model, state (v, n), parameters: see `hpcspike.model.neuron_kernels.advance`.
+    fixed synapses. inhibitory_drive (n,): u of the fixed synapses from neuron ``border`` on, which has a decay and a
+    jump of its own; empty: they are no exception.
+    model, state (v, n), parameters: see `hpcspike.model.neuron_kernels.advance`.
     drive, static_drive (n,): u of the plastic and of the fixed synapses; readout (n,): w.r with the weights of the
     moment where that is not the drive, else empty. external (n,): constant input I; noise (n_steps, n): added to it
     step by step; empty: nothing. trace (N,): what the spikes of this interval add to r by its end.
     entering (n,): the drive that moves the neurons in the first step (after a weight update still the one before it).
     clamp (n_steps, n): what the neurons receive in place of the drives, step by step; empty: the drives themselves.
-    everyone (N,), address, kind, world, send, receive, seconds: see
+    feed_start (n_steps + 1,), feed (spikes,): sources beside the neurons that spike in each step, ascending and from N
+    on; empty: there are none. They act after the neurons.
+    everyone (N + sources,), address, kind, world, send, receive, seconds: see
     `hpcspike.engine.exchange_kernels.exchange_spikes`.
     plastic_*: synapses by presynaptic neuron, start (N + 1,), postsynaptic row and index into weight (synapses,).
     static_*: the same for fixed weights. collect: list for every row which of its inputs spiked for the first time in
@@ -57,6 +62,8 @@ def run_steps(  # type: ignore[no-untyped-def]
     forcing = external
     separate = readout.shape[0] > 0
     static = static_row.shape[0] > 0
+    split = inhibitory_drive.shape[0] > 0
+    fed = feed_start.shape[0] > 0
     for t in range(n_steps):
         moving = entering if t == 0 else drive
         if clamped:
@@ -64,6 +71,9 @@ def run_steps(  # type: ignore[no-untyped-def]
         elif static:
             for i in range(n):
                 received[i] = moving[i] + static_drive[i]
+            if split:
+                for i in range(n):
+                    received[i] += inhibitory_drive[i]
             moving = received
         if noisy:
             for i in range(n):
@@ -77,10 +87,23 @@ def run_steps(  # type: ignore[no-untyped-def]
         total = exchange_spikes(first, spikes, count, everyone, address, kind, world, send, receive, seconds)
         if total < 0:
             return -1
-        fade(drive, decay)
+        fade(drive, decay)  # Eq 6: u decays
         if static:
             fade(static_drive, static_decay)
-            deliver_fixed(everyone, total, static_start, static_row, static_weight, static_jump, static_drive)
+            below = total
+            if split:
+                below = 0
+                while below < total and everyone[below] < border:
+                    below += 1
+                fade(inhibitory_drive, inhibitory_decay)
+                deliver_fixed(
+                    everyone, below, total, static_start, static_row, static_weight, inhibitory_jump, inhibitory_drive
+                )
+            deliver_fixed(everyone, 0, below, static_start, static_row, static_weight, static_jump, static_drive)
+        if fed:
+            for s in range(feed_start[t], feed_start[t + 1]):
+                everyone[total] = feed[s]
+                total += 1
         if separate:
             fade(readout, decay)
         deliver_plastic(everyone, total, plastic_start, plastic_row, plastic_synapse, weight, size, drive, readout)
@@ -95,4 +118,7 @@ def run_steps(  # type: ignore[no-untyped-def]
             line = (t + 1) // record_every - 1
             for i in range(n):
                 record[line, i] = drive[i] + static_drive[i]
+            if split:
+                for i in range(n):
+                    record[line, i] += inhibitory_drive[i]
     return recorded

@@ -53,6 +53,7 @@ def take_intervals(trainer: Trainer, n_updates: int) -> int:
         live, rls.matrices(), n_updates, n_steps, interval_decay, *rls.position, trainer.training.variable == "rate",
         trainer.law, entering, simulation.rounded(problem.input),
         live.no_clamp if noise is None else simulation.rounded(noise), np.ascontiguousarray(current),
+        *simulation.feed_of_steps(n_updates * n_steps),
         trainer.goals[trainer.target_set, first : first + n_updates], trainer.moments, trainer.error, trainer.gain,
         steps, neurons, seconds,
     )  # fmt: skip
@@ -60,8 +61,9 @@ def take_intervals(trainer: Trainer, n_updates: int) -> int:
         raise ResourceError("the spike exchange between MPI ranks failed; see the message of the MPI library")
     world.phases.add(steps=seconds[0], update=seconds[1], exchange=float(world.phases.exchanging[0]) - exchanged)
     simulation.held, simulation.interval_decay = entering, interval_decay
-    if path is not None:
-        path.step += int(made) * n_steps
+    for passed in (path, simulation.feed):
+        if passed is not None:
+            passed.step += int(made) * n_steps
     trainer.window_spikes += n_spikes
     rls.pass_updates(made, simulation, trainer.error, trainer.gain)
     return int(made)

@@ -81,10 +81,13 @@ class Trained(Shown):
 
     @property
     def weights(self) -> Any:
-        """All recurrent weights as a scipy.sparse CSR array (n, N): plastic and fixed."""
+        """All weights as a scipy.sparse CSR array (n, N): plastic and fixed.
+
+        Of a feed-forward population those in use are in columns N to N + F - 1.
+        """
         from scipy.sparse import csr_array
 
-        shape = (self.problem.n_rows, self.problem.n_neurons)
+        shape = (self.problem.n_rows, self.problem.n_sources)
         plastic, static = self.problem.plastic, self.problem.static
         trained = csr_array((self.simulation.weight.astype(np.float64), plastic.presynaptic, plastic.start), shape)
         fixed = csr_array((static.weight, static.presynaptic, static.start), shape)
@@ -131,8 +134,8 @@ class Trained(Shown):
         spikes = []
         simulation = self.copy_simulation()
         for trial in range(trials):
-            simulation.start_at_random("test_phase", first_trial + trial)
-            spikes.append(run_trial(simulation, stimulus, drive[trial], filtered[trial]))
+            number = first_trial + trial
+            spikes.append(run_trial(simulation, "test_phase", number, stimulus, drive[trial], filtered[trial]))
         return Response(drive, filtered, spikes)
 
     def mean_over_targets(self, values: np.ndarray, target_set: int) -> float:

@@ -174,6 +174,8 @@ class Trainer:
             self.simulation.start_at_random("loop_phase", loop)
         if problem.trial_noise.phase == "training_and_test":
             self.simulation.begin_noise("training_noise", loop)
+        silent = problem.free_run_steps + problem.stimulus_steps
+        self.simulation.begin_feed("training_feed", loop, self.target_set, silent)
 
     def _noise(self, length: int) -> np.ndarray | None:
         # frozen noise of the interval of this length that the cursor is in
@@ -191,7 +193,7 @@ class Trainer:
     @property
     def target_set(self) -> int:
         """The target set of the present loop."""
-        return self.cursor.loop % self.problem.n_sets
+        return self.problem.set_of_loop(self.cursor.loop)
 
     @property
     def steps(self) -> int:
@@ -271,13 +273,13 @@ class Trainer:
             self.on_update(self)
         drive = simulation.drive
         # what the weights of the moment make of r; mostly it is the drive itself
-        readout = simulation.readout + simulation.static_drive
+        readout = simulation.with_fixed(simulation.readout)
         if self.training.variable == "rate":
             accumulate_moments(simulation.filtered[first : first + len(goal)], goal, self.moments)
             rate_error(readout, self._input_now(), goal, self.law, self.error, self.gain)
         else:
             accumulate_moments(drive, goal, self.moments)
-            np.subtract(goal, readout, out=self.error)
+            np.subtract(goal, readout, out=self.error)  # Eq 10: f - w.r
         simulation.hold_drive()
         if simulation.graded:  # no input stays as it was, so that there are no events to go by
             self.rls.begin_window()
@@ -349,8 +351,9 @@ class Trainer:
     def restored(self) -> None:
         """Bring r and the trace, of which each rank has set those of its neurons, together on all ranks."""
         own = slice(self.problem.first, self.problem.first + self.problem.n_rows)
+        size = self.problem.n_neurons
         for replicated in (self.simulation.filtered, self.simulation.trace):
-            replicated[:] = self.world.concatenate(replicated[own])
+            replicated[:size] = self.world.concatenate(replicated[own])
 
 
 def _check(problem: Problem, training: Training, measures: Measures | None, threads: int) -> None:

@@ -114,8 +114,7 @@ class TrainingTests:
             for target_set, target in enumerate(problem.targets):
                 correlation = np.zeros(problem.n_rows)
                 for trial in range(self._trials):
-                    simulation.start_at_random("training_test_phase", trial)
-                    run_trial(simulation, target_set, drive, filtered)
+                    run_trial(simulation, "training_test_phase", trial, target_set, drive, filtered)
                     correlation += pearson(filtered if self._rate else drive, target) / self._trials
                 judged = self._world.concatenate(problem.has_target[target_set].astype(np.uint8)) == 1
                 found.append(self._world.concatenate(correlation)[judged])

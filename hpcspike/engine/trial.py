@@ -13,17 +13,21 @@ from hpcspike.engine.training_kernels import filter_spikes
 def copy_of(live: Simulation, world: World) -> Simulation:
     """A simulation at the start of the same problem, with the weights that another one has now."""
     simulation = make_simulation(live.problem, dtype=live.weight.dtype, world=world, like=live)
-    simulation.weight[:] = live.weight
+    simulation.take_weights(live)
     return simulation
 
 
-def run_trial(simulation: Simulation, stimulus: int, drive: np.ndarray, filtered: np.ndarray) -> Spikes:
-    """Run a trial from the state a simulation is in, with the cue of target set ``stimulus``.
+def run_trial(
+    simulation: Simulation, purpose: str, trial: int, stimulus: int, drive: np.ndarray, filtered: np.ndarray
+) -> Spikes:
+    """Run a trial from the random start that a purpose has in it, with the cue of target set ``stimulus``.
 
     drive, filtered: (n, samples), receive the drive and the filtered spike trains from the start of the window on.
     Returns the spikes of the trial, steps counted from the start of the window.
     """
     problem = simulation.problem
+    simulation.start_at_random(purpose, trial)
+    simulation.begin_test_feed(purpose, trial, stimulus)
     bias = problem.input
     free, cue, every = problem.test_free_run_steps, problem.stimulus_steps, problem.steps_per_sample
     record = np.empty(drive.shape[::-1])

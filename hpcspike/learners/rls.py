@@ -198,7 +198,9 @@ class RlsLearner(Learner):
         simulation.weight[dead[problem.plastic.presynaptic]] = 0.0
         order = (PHASES["test"] - PHASES[stimulus.phase]) % len(PHASES)
         # as `Trained.evoke` begins test trials
-        simulation.start_at_random("test_phase", order * _TRIALS_PER_PHASE + stimulus.index)
+        number = order * _TRIALS_PER_PHASE + stimulus.index
+        simulation.start_at_random("test_phase", number)
+        simulation.begin_test_feed("test_phase", number, 0)
         rng = stream(problem.seed, problem.replicate, "learner_noise", PHASES[stimulus.phase], stimulus.index)
         h, times, neurons = problem.neuron.step_ms, [], []
         free, cue = problem.test_free_run_steps, problem.stimulus_steps

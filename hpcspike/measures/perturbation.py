@@ -177,6 +177,7 @@ def begin_trial(trained: Trained, simulation: Simulation, stimulus: int, trial: 
     """Bring a simulation to the end of the cue of a test trial, as `Trained.evoke` does."""
     problem = trained.problem
     simulation.start_at_random("test_phase", trial)
+    simulation.begin_test_feed("test_phase", trial, stimulus)
     if problem.test_free_run_steps:
         simulation.run_interval(problem.test_free_run_steps, problem.input)
     _run(simulation, -problem.stimulus_steps, 0, problem.input + problem.stimuli[stimulus])
@@ -204,7 +205,10 @@ def take_spike_back(simulation: Simulation, neuron: int) -> None:
     if simulation.readout is not simulation.plastic_drive:
         simulation.readout[rows] -= jump * weight
     rows, weight = _outgoing(problem.static, problem.static.weight, neuron)
-    simulation.static_drive[rows] -= tau_ms / (synapse.static_tau_syn_ms or synapse.tau_syn_ms) * weight
+    drive, static_tau = simulation.static_drive, synapse.static_tau_syn_ms
+    if len(simulation.inhibitory_drive) and neuron >= problem.first_inhibitory:
+        drive, static_tau = simulation.inhibitory_drive, synapse.static_tau_inhibitory_ms
+    drive[rows] -= tau_ms / (static_tau or synapse.tau_syn_ms) * weight
 
 
 def _outgoing(rows: Rows, weight: np.ndarray, neuron: int) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from hpcspike.errors import SpecError
-from hpcspike.model.connectivity import build_rows, build_static_rows, constant_input
+from hpcspike.model.connectivity import build_rows, build_static_rows, constant_input, n_excitatory
+from hpcspike.model.feed_forward import feed_forward_population, with_feed_forward
 from hpcspike.model.problem import Problem
 from hpcspike.model.random_streams import uniform_by_neuron
 from hpcspike.model.recordings import Recording, read_recording
@@ -59,12 +60,17 @@ def build_problem(experiment: Experiment, *, block: tuple[int, int] | None = Non
     key = (experiment.seed, experiment.replicate)
     duration = duration_of(experiment, recording)
     a = experiment.stimulus.amplitude
+    n_sets, step_ms = experiment.targets.n_sets, experiment.neuron.step_ms
+    fed = feed_forward_population(
+        experiment.feed_forward, n_sets=n_sets, n_steps=n_steps(duration, step_ms), step_ms=step_ms, key=key
+    )  # fmt: skip
+    plastic = build_rows(experiment.connectivity, size, neurons, seed=experiment.seed, replicate=experiment.replicate)
+    if fed is not None:
+        plastic = with_feed_forward(plastic, size, fed.n_neurons, experiment.feed_forward.initial_weight)
     return Problem.from_rows(
         n_neurons=size,
         first=neurons.start,
-        plastic=build_rows(
-            experiment.connectivity, size, neurons, seed=experiment.seed, replicate=experiment.replicate
-        ),
+        plastic=plastic,
         static=build_static_rows(
             experiment.connectivity, size, neurons, seed=experiment.seed, replicate=experiment.replicate
         ),
@@ -87,4 +93,6 @@ def build_problem(experiment: Experiment, *, block: tuple[int, int] | None = Non
         recording=recording,
         training=experiment.training,
         measures=experiment.measures,
+        feed_forward=fed,
+        n_excitatory=n_excitatory(experiment.connectivity, size),
     )

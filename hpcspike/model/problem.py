@@ -9,6 +9,7 @@ import numpy as np
 from hpcspike.checks import instance, number, shown, whole_number
 from hpcspike.errors import DataError, SpecError
 from hpcspike.model.connectivity import Rows, rows_from_dense
+from hpcspike.model.set_order import set_of_loop
 from hpcspike.neurons import find_model
 from hpcspike.shown import Shown
 from hpcspike.spec.experiment import Measures, Protocol, Synapse, Training, TrialNoise, is_multiple, n_steps
@@ -16,6 +17,7 @@ from hpcspike.spec.neurons import NEURONS, Neuron, ThetaNeuron, UserNeuron
 from hpcspike.spec.trial import why_not_shaken
 
 if TYPE_CHECKING:
+    from hpcspike.model.feed_forward import FeedForwardPopulation
     from hpcspike.model.recordings import Recording
 
 
@@ -59,6 +61,9 @@ class Problem(Shown):
         noise of trials.
     training
         How `hpcspike.train` trains it unless told otherwise; default: as the paper does.
+    n_excitatory
+        Number of excitatory neurons, which come first, where synapses of the two populations differ in decay or row
+        sums are penalised; default: populations are not told apart.
 
     Raises
     ------
@@ -89,6 +94,7 @@ class Problem(Shown):
         seed: int = 1,
         replicate: int = 0,
         training: Training | None = None,
+        n_excitatory: int | None = None,
     ) -> None:
         dense = _matrix("weights", weights)
         size = dense.shape[0]
@@ -130,6 +136,7 @@ class Problem(Shown):
             seed=whole_number("seed", seed),
             replicate=whole_number("replicate", replicate),
             training=training,
+            n_excitatory=None if n_excitatory is None else whole_number("n_excitatory", n_excitatory, most=size),
         )
 
     @classmethod
@@ -163,6 +170,8 @@ class Problem(Shown):
         recording: Recording | None = None,
         training: Training | None = None,
         measures: Measures | None = None,
+        n_excitatory: int | None = None,
+        feed_forward: FeedForwardPopulation | None = None,
     ) -> None:
         self.training, self.measures = training, measures
         self.n_neurons, self.first = n_neurons, first
@@ -174,7 +183,7 @@ class Problem(Shown):
         self.stimulus_ms, self.grid_ms = stimulus_ms, grid_ms
         self.seed, self.replicate = seed, replicate
         self.noise, self.trial_noise = noise, trial_noise or TrialNoise()
-        self.recording = recording
+        self.recording, self.n_excitatory, self.feed_forward = recording, n_excitatory, feed_forward
         if isinstance(neuron, UserNeuron):
             find_model(neuron)
         self._check()
@@ -235,9 +244,15 @@ class Problem(Shown):
 
     def _check_times(self) -> None:
         step, synapse = self.neuron.step_ms, self.synapse
-        for key, tau in (("tau_syn_ms", synapse.tau_syn_ms), ("static_tau_syn_ms", synapse.static_tau_syn_ms)):
+        for key in ("tau_syn_ms", "static_tau_syn_ms", "static_tau_inhibitory_ms"):
+            tau = getattr(synapse, key)
             if tau is not None and step > tau:
                 raise DataError(f"the step of {step:g} ms is larger than {key} = {tau:g} ms: choose a smaller step")
+        if synapse.static_tau_inhibitory_ms is not None and self.n_excitatory is None:
+            raise DataError(
+                f"static_tau_inhibitory_ms = {synapse.static_tau_inhibitory_ms:g} ms: it is not said which neurons are "
+                "inhibitory; give n_excitatory, the number of excitatory neurons, which come first"
+            )
         if not self.grid_ms > 0:
             raise DataError(f"grid_ms = {self.grid_ms:g} ms: must be a positive multiple of the step of {step:g} ms")
         free_runs = {name: getattr(self.protocol, name) for name in ("free_run_ms", "test_free_run_ms")}
@@ -264,6 +279,16 @@ class Problem(Shown):
             return np.repeat(self.input[:, None], self.n_samples, axis=1)
         every = self.steps_per_sample
         return self.input[:, None] + self.noise[self.stimulus_steps + every - 1 :: every].T
+
+    @property
+    def n_sources(self) -> int:
+        """Number of presynaptic neurons: N, and those of a feed-forward population behind them."""
+        return self.n_neurons + (0 if self.feed_forward is None else self.feed_forward.n_neurons)
+
+    @property
+    def first_inhibitory(self) -> int:
+        """The first inhibitory neuron; N where populations are not told apart."""
+        return self.n_neurons if self.n_excitatory is None else self.n_excitatory
 
     @property
     def neurons(self) -> range:
@@ -303,6 +328,17 @@ class Problem(Shown):
     def n_sets(self) -> int:
         """Number of target sets."""
         return int(self.targets.shape[0])
+
+    def set_of_loop(self, loop: int) -> int:
+        """The target set of a training loop, counted from 0."""
+        return set_of_loop(
+            loop, n_sets=self.n_sets, order=self.protocol.set_order, seed=self.seed, replicate=self.replicate
+        )
+
+    @property
+    def condition_names(self) -> tuple[str, ...]:
+        """Names of the target sets: those of recorded conditions; none where there is but one, or they have none."""
+        return () if self.recording is None else self.recording.condition_names
 
     @property
     def n_samples(self) -> int:

@@ -34,10 +34,16 @@ PURPOSES = {
     "test_noise": 37,
     "training_test_noise": 38,
     "recall_noise": 39,
+    "set_order": 44,
     "transfer_phase": 50,
     "transfer_noise": 51,
-    "taught_phase": 52,
-    "taught_noise": 53,
+    "static_targets": 52,
+    "feed_forward_rate": 53,
+    "training_feed": 54,
+    "test_feed": 55,
+    "training_test_feed": 56,
+    "taught_phase": 57,
+    "taught_noise": 58,
 }
 """Registry of purposes; a number once given is never reused, so that old results stay reproducible."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpcspike.rls.interface import RlsEngine
+from hpcspike.rls.penalties import Penalties
 
 if TYPE_CHECKING:
     from hpcspike.model.problem import Problem
@@ -20,16 +21,38 @@ def make_rls(problem: Problem, training: Training, *, threads: int = 1, mean_in_
     """
     from hpcspike.rls.blocked import BlockedRls
     from hpcspike.rls.capacity import best_capacity
+    from hpcspike.rls.forgetting import ForgettingRls
     from hpcspike.rls.sign_rule import SignedRls
     from hpcspike.rls.textbook import TextbookBlasRls, TextbookRls
 
     arrays = (problem.plastic.start, problem.plastic.presynaptic)
-    options: dict[str, Any] = {"ridge": training.ridge, "dtype": np.dtype(training.dtype), "threads": threads}
+    options: dict[str, Any] = {
+        "ridge": training.ridge, "dtype": np.dtype(training.dtype), "threads": threads,
+        "penalties": penalties_of(problem, training),
+    }  # fmt: skip
     engine: BlockedRls | TextbookRls
     if training.algorithm == "blocked":
         engine = BlockedRls(*arrays, **options, capacity=best_capacity(mean_in_degree))
     else:
         engine = (TextbookRls if training.algorithm == "textbook" else TextbookBlasRls)(*arrays, **options)
+    if training.forgetting < 1.0:
+        return ForgettingRls(engine, training.forgetting)
     if training.sign_rule == "none":
         return engine
     return SignedRls(engine, *arrays, problem.plastic.weight, training)
+
+
+def penalties_of(problem: Problem, training: Training) -> Penalties | None:
+    """What the plastic weights of a block cost; None: nothing but the ridge, which is the same for all.
+
+    Groups are inputs from excitatory and from inhibitory neurons, where the problem tells them apart, and those from a
+    feed-forward population.
+    """
+    own_ridge = problem.feed_forward is not None and training.feed_forward_ridge is not None
+    if training.row_sum_penalty == 0.0 and not own_ridge:
+        return None
+    presynaptic = problem.plastic.presynaptic
+    group = (presynaptic >= problem.first_inhibitory).astype(np.int8) + (presynaptic >= problem.n_neurons)
+    ridge, of_sum = training.ridge, training.row_sum_penalty
+    fed = ridge if training.feed_forward_ridge is None else training.feed_forward_ridge
+    return Penalties(problem.plastic.start, group, np.array([ridge, ridge, fed]), np.array([of_sum, of_sum, 0.0]))

@@ -12,6 +12,7 @@ from hpcspike.partition import balanced_bounds
 from hpcspike.rls.blocked_kernels import update_rows, update_rows_parallel
 from hpcspike.rls.capacity import VECTOR_BYTES, aligned_zeros
 from hpcspike.rls.packing_kernels import pack_triangles, unpack_triangles
+from hpcspike.rls.penalties import Penalties
 from hpcspike.rls.sign_kernels import remove_inputs, take_in
 from hpcspike.state import StateArray, by_neuron
 
@@ -68,6 +69,7 @@ class BlockedRls:
         {
             "start",
             "presynaptic",
+            "penalties",
             "in_degree",
             "lanes",
             "widths",
@@ -92,6 +94,7 @@ class BlockedRls:
         dtype: np.dtype,
         threads: int = 1,
         capacity: int,
+        penalties: Penalties | None = None,
     ) -> None:
         in_degree = np.diff(start)
         dtype = np.dtype(dtype)
@@ -103,9 +106,9 @@ class BlockedRls:
         widest = int(self._widths.max(initial=0))
         self._covariance = aligned_zeros(int(self._p_start[-1]), dtype)
         self._streaming = self._covariance.nbytes > last_cache_bytes()
-        for row, k in enumerate(in_degree):
-            diagonal = self._p_start[row] + np.arange(k) * (self._widths[row] + 1)
-            self._covariance[diagonal] = 1.0 / ridge
+        self._penalties = penalties or Penalties.of_ridge(start, ridge)
+        for row in range(len(in_degree)):
+            self._penalties.fill(row, self._square(row), ridge)
         self._vectors = aligned_zeros(int(self._v_start[-1]), dtype)
         self._shrinks = np.zeros((len(in_degree), capacity))
         self._scalars = np.zeros((len(in_degree), 2))
@@ -172,7 +175,7 @@ class BlockedRls:
         at its sign. It happens where 1 / lambda is too large for the precision of P: directions that have been learned
         shrink to about 1 / (n |r|^2) after n updates, and the rounding of 1 / lambda swamps them. In float32 that was
         seen with lambda <= 1e-7 (where the textbook stops learning altogether), in float64 never. Such a row takes the
-        update back and starts anew from its weights and P = I / lambda with ten times the lambda, so that after one to
+        update back and starts anew from its weights and P(0) with ten times all penalties, so that after one to
         three restarts it has one that its precision can carry.
         """
         return Health(self._restarts.copy(), self._ridges.copy())
@@ -188,15 +191,16 @@ class BlockedRls:
         self.restarted.append(row)
         self._restarts[row] += 1
         self._ridges[row] *= RIDGE_GROWTH
-        matrix = self._covariance[self._p_start[row] : self._p_start[row + 1]]
-        matrix[:] = 0.0
-        matrix[np.arange(k) * (width + 1)] = 1.0 / self._ridges[row]
+        ridge = float(self._ridges[row])
+        self._covariance[self._p_start[row] : self._p_start[row + 1]] = 0.0
+        self._penalties.fill(row, self._square(row), ridge)
         # no kept update counts any more; the recursion goes on from P q of the new P
         vectors[:] = 0.0
         self._shrinks[row] = 0.0
         q = simulation.filtered[self._presynaptic[first : first + k]]
-        last[:k] = q / self._ridges[row]
-        self._scalars[row] = 1.0, q @ q / self._ridges[row]
+        product_of_new = self._penalties.product(row, q, ridge)
+        last[:k] = product_of_new
+        self._scalars[row] = 1.0, q @ q / ridge if self._penalties.plain else q @ product_of_new
 
     def remove_inputs(self, row: int, inputs: np.ndarray, filtered: np.ndarray, *, condition: bool) -> None:
         """Take plastic inputs of a row, given by their positions in it, out of its P for ever.
@@ -216,10 +220,22 @@ class BlockedRls:
         vectors[place : place + k] = product
         self._scalars[row] = 1.0, (q * product).sum()
 
+    def _square(self, row: int) -> np.ndarray:
+        """P of one row without the kept updates and without padding, (K, K), to be written to."""
+        k, width = int(self._in_degree[row]), int(self._widths[row])
+        return self._covariance[self._p_start[row] : self._p_start[row] + k * width].reshape(k, width)[:, :k]
+
+    def multiply(self, factor: float) -> None:
+        """Multiply every P by a power of two."""
+        kind = self._covariance.dtype.type
+        self._covariance *= kind(factor)
+        self._vectors *= kind(factor)
+        self._shrinks /= factor
+        self._scalars[:, 1] *= factor
+
     def covariance(self, row: int) -> np.ndarray:
         """P of one row as a (K, K) array, the kept updates included."""
-        k, width = int(self._start[row + 1] - self._start[row]), int(self._widths[row])
-        square = self._covariance[self._p_start[row] : self._p_start[row] + k * width].reshape(k, width)[:, :k]
+        k, width, square = int(self._in_degree[row]), int(self._widths[row]), self._square(row)
         kept = self._vectors[self._v_start[row] : self._v_start[row] + self._kept * width]
         kept = kept.reshape(self._kept, width)[:, :k]
         scaled = np.sqrt(self._shrinks[row, : self._kept, None]) * kept

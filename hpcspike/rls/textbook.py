@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from hpcspike.partition import balanced_bounds
+from hpcspike.rls.penalties import Penalties
 from hpcspike.rls.sign_kernels import remove_inputs
 from hpcspike.rls.textbook_kernels import update_rows, update_rows_parallel
 from hpcspike.state import StateArray, ragged
@@ -23,11 +24,13 @@ class TextbookRls:
     start, presynaptic
         Compressed rows of the plastic synapses, (n + 1,) and (synapses,).
     ridge
-        lambda; P(0) = I / lambda.
+        lambda; P(0) = I / lambda unless penalties say otherwise.
     dtype
         Precision of P and of the weights.
     threads
         Threads over neurons; the result does not depend on it.
+    penalties
+        P(0) of every row; ridge is that of its group 0.
     """
 
     needs_events = False
@@ -39,15 +42,24 @@ class TextbookRls:
     """Attributes that are no state: written before they are read."""
 
     def __init__(
-        self, start: np.ndarray, presynaptic: np.ndarray, *, ridge: float, dtype: np.dtype, threads: int = 1
+        self,
+        start: np.ndarray,
+        presynaptic: np.ndarray,
+        *,
+        ridge: float,
+        dtype: np.dtype,
+        threads: int = 1,
+        penalties: Penalties | None = None,
     ) -> None:
         in_degree = np.diff(start)
         self._start, self._presynaptic = start, presynaptic
         self._block_start = np.zeros(len(start), dtype=np.int64)
         np.cumsum(in_degree**2, out=self._block_start[1:])
         self._covariance = np.zeros(int(self._block_start[-1]), dtype=dtype)
+        penalties = penalties or Penalties.of_ridge(start, ridge)
         for row, k in enumerate(in_degree):
-            self._covariance[self._block_start[row] : self._block_start[row + 1] : k + 1] = 1.0 / ridge
+            square = self._covariance[self._block_start[row] : self._block_start[row + 1]].reshape(k, k)
+            penalties.fill(row, square, ridge)
         self._bounds = balanced_bounds(in_degree.astype(np.float64) ** 2, threads)
         self._work = np.empty((threads, 3, int(in_degree.max(initial=0))), dtype=dtype)
         self._kernel = update_rows if threads == 1 else update_rows_parallel
@@ -64,6 +76,10 @@ class TextbookRls:
             self._bounds, self._start, self._presynaptic, simulation.weight, self._block_start, self._covariance,
             simulation.filtered, error, gain, simulation.readout, self._work,
         )  # fmt: skip
+
+    def multiply(self, factor: float) -> None:
+        """Multiply every P by a power of two."""
+        self._covariance *= self._covariance.dtype.type(factor)
 
     def remove_inputs(self, row: int, inputs: np.ndarray, filtered: np.ndarray, *, condition: bool) -> None:
         """Take plastic inputs of a row, given by their positions in it, out of its P for ever."""
@@ -95,11 +111,18 @@ class TextbookBlasRls(TextbookRls):
     SCRATCH = TextbookRls.SCRATCH | {"scalars"}
 
     def __init__(
-        self, start: np.ndarray, presynaptic: np.ndarray, *, ridge: float, dtype: np.dtype, threads: int = 1
+        self,
+        start: np.ndarray,
+        presynaptic: np.ndarray,
+        *,
+        ridge: float,
+        dtype: np.dtype,
+        threads: int = 1,
+        penalties: Penalties | None = None,
     ) -> None:
         from hpcspike.rls import textbook_blas_kernels
 
-        super().__init__(start, presynaptic, ridge=ridge, dtype=dtype, threads=1)
+        super().__init__(start, presynaptic, ridge=ridge, dtype=dtype, threads=1, penalties=penalties)
         self._blas_kernel = textbook_blas_kernels.update_rows
         self._scalars = textbook_blas_kernels.scalar_arguments(np.dtype(dtype))
 

@@ -220,6 +220,11 @@ def _write_trained(
         "loop": np.arange(len(trained.curve["correlation"])),
         **{f"curve_{name}": values for name, values in trained.curve.items()},
     }
+    if problem.n_sets > 1:
+        same["loop_target_set"] = np.array([problem.set_of_loop(int(loop)) for loop in same["loop"]])
+    if problem.condition_names:
+        same["condition"] = np.array(problem.condition_names, dtype=np.str_)
+        coordinates.append("condition")
     if problem.recording is not None:
         same["recorded"] = np.arange(problem.n_neurons) < problem.n_recorded
         of_recording = unit_labels(problem.recording, problem.n_neurons)
@@ -227,6 +232,10 @@ def _write_trained(
         variables |= {name: variable for name, (variable, _) in of_recording.items()}
         coordinates += of_recording
         same |= {name: values for name, (_, values) in of_recording.items()}
+    plastic, live, start = problem.plastic, trained.simulation, problem.plastic.start
+    recurrent = plastic.presynaptic < problem.n_neurons  # the others come from a feed-forward population
+    if not recurrent.all():
+        start = np.concatenate([[0], np.cumsum(recurrent)])[start]
     if trained.law.kind == MEASURED:
         variables |= TRANSFER
         same |= table_of(trained.law, tau_ms=problem.neuron.tau_ms)
@@ -235,11 +244,18 @@ def _write_trained(
         "stimulus": (problem.stimuli, 1),
         "neuron_correlation": (evaluation.correlation, 1),
         **{name: (part, 1) for name, part in evaluation.by_neuron.items()},
-        "weight": (trained.simulation.weight, 0),
-        "weight_initial": (problem.plastic.weight, 0),
-        "presynaptic": (problem.plastic.presynaptic, 0),
-        "row_start": (_row_starts(trained), 0),
+        "weight": (live.weight[recurrent], 0),
+        "weight_initial": (plastic.weight[recurrent], 0),
+        "presynaptic": (plastic.presynaptic[recurrent], 0),
+        "row_start": (_row_starts(start, world), 0),
     }
+    if problem.feed_forward is not None:
+        post = np.repeat(np.arange(problem.n_rows), np.diff(plastic.start)) + problem.first
+        by_neuron |= {
+            "feed_forward_weight": (live.feed_forward_weights(), 1),
+            "feed_forward_source": (plastic.presynaptic[~recurrent] - problem.n_neurons, 0),
+            "feed_forward_target": (post[~recurrent].astype(np.int32), 0),
+        }
     if trained.law.kind == MEASURED:
         by_neuron["transfer_curve"] = (trained.law.curve, 0)
     for name, values in same.items():
@@ -268,9 +284,8 @@ def _scale(trained: Trained) -> float:
     return 1000.0 / trained.problem.neuron.tau_ms if trained.training.variable == "rate" else 1.0
 
 
-def _row_starts(trained: Trained) -> np.ndarray:
+def _row_starts(start: np.ndarray, world: World) -> np.ndarray:
     """This rank's part of the bounds of all rows; the last rank's ends with the number of synapses."""
-    start, world = trained.problem.plastic.start, trained.world
     before = int(world.concatenate(start[-1:])[: world.rank].sum())
     return before + (start if world.rank == world.size - 1 else start[:-1])
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from hpcspike.spec.fields import Section, quantity, whole_number
+from hpcspike.spec.fields import GrownSection, Section, quantity, whole_number
 
 
 class GaussianConnectivity(Section):
@@ -26,16 +26,23 @@ class ZeroConnectivity(Section):
     probability: float = quantity(0.3, gt=0, le=1, paper="Figs 6, 7", doc="Probability p that a synapse is plastic.")
 
 
-class BalancedConnectivity(Section):
+class BalancedConnectivity(GrownSection):
     """Fixed excitatory and inhibitory background in the balanced regime, plastic synapses beside it.
 
     Every neuron receives ``static_in_degree`` fixed synapses from each population and ``plastic_in_degree`` plastic
-    ones from each; neurons 0 to f N - 1 are excitatory. Weights are in units of u per spike per tau.
+    ones from each; neurons 0 to f N - 1 are excitatory. Weights are in units of u per spike per tau. With
+    ``static_degree: out`` every neuron sends twice ``static_in_degree`` fixed synapses to others instead, whatever
+    their population, so that in-degrees, and with them rates, differ between neurons.
     """
+
+    later_keys: ClassVar[tuple[str, ...]] = ("static_degree",)
 
     kind: Literal["balanced"]
     excitatory_fraction: float = quantity(0.5, gt=0, lt=1, doc="Share f of excitatory neurons.")
     static_in_degree: int = whole_number(512, ge=0, doc="Fixed synapses from each population.")
+    static_degree: Literal["in", "out"] = quantity(
+        "in", doc="Which number of fixed synapses is the same for all neurons: of incoming or of outgoing ones."
+    )
     static_ee: float = quantity(0.0, ge=0, doc="Fixed weight onto excitatory from excitatory neurons.")
     static_ei: float = quantity(0.0, le=0, doc="Fixed weight onto excitatory from inhibitory neurons.")
     static_ie: float = quantity(0.0, ge=0, doc="Fixed weight onto inhibitory from excitatory neurons.")

@@ -20,15 +20,18 @@ from hpcspike.spec.neurons import TanhNeuron as TanhNeuron
 from hpcspike.spec.neurons import ThetaNeuron as ThetaNeuron
 from hpcspike.spec.neurons import UserNeuron as UserNeuron
 from hpcspike.spec.targets import ANSWERED, DrivenTargets, InnateTargets, RecordedTargets, Targets
+from hpcspike.spec.trial import FeedForward as FeedForward
 from hpcspike.spec.trial import FrozenNoise as FrozenNoise
 from hpcspike.spec.trial import Protocol as Protocol
 from hpcspike.spec.trial import Stimulus as Stimulus
 from hpcspike.spec.trial import TrialNoise as TrialNoise
-from hpcspike.spec.trial import why_not_shaken, why_trials_are_others
+from hpcspike.spec.trial import why_not_shaken, why_trials_are_others, why_unfed, why_unpenalised
 
 
-class Synapse(Section):
+class Synapse(GrownSection):
     """Exponential synapses (paper Eqs 6-8)."""
+
+    later_keys: ClassVar[tuple[str, ...]] = ("static_tau_inhibitory_ms", "decay")
 
     tau_syn_ms: float = quantity(20.0, unit="ms", gt=0, paper="Eq 7", doc="Decay time tau_s of plastic synapses.")
     static_tau_syn_ms: float | None = quantity(
@@ -38,6 +41,12 @@ class Synapse(Section):
         "at_once",
         paper="Eqs 6, 8",
         doc="Whether a weight change acts on u at once (u = W r, as trained in the paper) or on later spikes only.",
+    )
+    static_tau_inhibitory_ms: float | None = quantity(
+        None, unit="ms", gt=0, doc="Decay time of fixed synapses from inhibitory neurons; default: as all fixed ones."
+    )
+    decay: Literal["rk4", "euler"] = quantity(
+        "rk4", doc="How r and u decay in a step: by Runge-Kutta 4, or by the factor 1 - dt / tau_s of forward Euler."
     )
 
 
@@ -52,7 +61,9 @@ class Network(Section):
 class Training(GrownSection):
     """Recursive least squares on the plastic weights (paper Eqs 9-19)."""
 
-    later_keys: ClassVar[tuple[str, ...]] = ("keep", "patience", "transfer")
+    later_keys: ClassVar[tuple[str, ...]] = (
+        "keep", "patience", "transfer", "row_sum_penalty", "feed_forward_ridge", "forgetting"
+    )  # fmt: skip
 
     variable: Literal["drive", "rate"] = quantity(
         "drive", paper="Eqs 9, 15", doc="Train the synaptic drive or the spiking rate."
@@ -101,12 +112,24 @@ class Training(GrownSection):
         ge=1,
         doc="End training after so many tests in a row that are no better than the best before; null: never.",
     )
+    row_sum_penalty: float = quantity(
+        0.0,
+        ge=0,
+        doc="Penalty mu on changes of the sum of a neuron's plastic weights from excitatory neurons, and of that from "
+        "inhibitory ones (of all, where there are no populations).",
+    )
+    feed_forward_ridge: float | None = quantity(
+        None, gt=0, doc="Penalty lambda_FF on the weights of a feed-forward population; default: ridge."
+    )
+    forgetting: float = quantity(
+        1.0, gt=0, le=1, doc="Forgetting factor: an error of n updates ago weighs this to the power n; 1: none."
+    )
 
 
 class Experiment(GrownSection):
     """Everything that determines one trained network and its measures."""
 
-    later_keys: ClassVar[tuple[str, ...]] = ("trial_noise",)
+    later_keys: ClassVar[tuple[str, ...]] = ("trial_noise", "feed_forward")
 
     name: str = quantity("experiment", doc="Name used in files and figures.", max_length=250)
     seed: int = whole_number(1, ge=0, lt=2**63, doc="Seed of every random stream.")
@@ -119,6 +142,7 @@ class Experiment(GrownSection):
     stimulus: Stimulus = quantity(Stimulus(), doc="Cue.")
     frozen_noise: FrozenNoise = quantity(FrozenNoise(), doc="External input that repeats in every loop and trial.")
     trial_noise: TrialNoise = quantity(TrialNoise(), doc="External input that is new in every loop and trial.")
+    feed_forward: FeedForward = quantity(FeedForward(), doc="Poisson neurons with plastic synapses onto the network.")
     protocol: Protocol = quantity(Protocol(), doc="Order of events in a trial.")
     training: Training = quantity(Training(), doc="Learning rule.")
     learner: LearnerSection = quantity(RlsLearner(), doc="Who learns; all but rls are in hpcspike.learners.")
@@ -159,6 +183,8 @@ class Experiment(GrownSection):
             why_unlearnable(self.learner, self.targets, self.network.n_neurons, self.stimulus.duration_ms),
             why_not_shaken(self.trial_noise, self.neuron.model, self.network.n_neurons),
             why_trials_are_others(self.protocol, self.trial_noise, self.learner),
+            why_unpenalised(self.training, self.feed_forward, self.learner),
+            why_unfed(self.feed_forward, self.neuron, self.protocol, self.targets.n_sets),
             why_untested(self.training, self.measures, self.learner),
         ):
             if reason is not None:
@@ -178,12 +204,13 @@ class Experiment(GrownSection):
                 f"neuron.step_ms = {step:g} ms is larger than synapse.tau_syn_ms = {self.synapse.tau_syn_ms:g} ms; "
                 "choose a step of at most tau_syn_ms"
             )
-        static_tau = self.synapse.static_tau_syn_ms
-        if static_tau is not None and step > static_tau:
-            raise ValueError(
-                f"neuron.step_ms = {step:g} ms is larger than synapse.static_tau_syn_ms = {static_tau:g} ms; "
-                "choose a step of at most static_tau_syn_ms"
-            )
+        for key in ("static_tau_syn_ms", "static_tau_inhibitory_ms"):
+            static_tau = getattr(self.synapse, key)
+            if static_tau is not None and step > static_tau:
+                raise ValueError(
+                    f"neuron.step_ms = {step:g} ms is larger than synapse.{key} = {static_tau:g} ms; "
+                    f"choose a step of at most {key}"
+                )
         for key, value in (
             ("training.update_interval_ms", self.training.update_interval_ms),
             ("targets.grid_ms", self.targets.grid_ms),
@@ -217,8 +244,6 @@ class Experiment(GrownSection):
 
     def _size_is_known(self) -> None:
         if isinstance(self.targets, RecordedTargets):
-            if self.targets.n_sets != 1:
-                raise ValueError("targets.n_sets must be 1 for recorded targets: a file holds one target set")
             if self.targets.holds != self.training.variable:
                 raise ValueError(
                     f"targets.holds = {self.targets.holds} but training.variable = {self.training.variable}; "
@@ -228,12 +253,13 @@ class Experiment(GrownSection):
             raise ValueError("network.n_neurons is missing: give the number of neurons N (an integer >= 2)")
 
     def _static_decay_is_used(self) -> None:
-        static_tau = self.synapse.static_tau_syn_ms
-        if static_tau is not None and not isinstance(self.connectivity, BalancedConnectivity):
-            raise ValueError(
-                f"synapse.static_tau_syn_ms = {static_tau:g} ms has no effect: connectivity.kind = "
-                f"{self.connectivity.kind} has no fixed synapses; leave it out"
-            )
+        for key in ("static_tau_syn_ms", "static_tau_inhibitory_ms"):
+            static_tau = getattr(self.synapse, key)
+            if static_tau is not None and not isinstance(self.connectivity, BalancedConnectivity):
+                raise ValueError(
+                    f"synapse.{key} = {static_tau:g} ms has no effect: connectivity.kind = "
+                    f"{self.connectivity.kind} has no fixed synapses; leave it out"
+                )
 
     def _signs_are_known(self) -> None:
         training = self.training
@@ -362,9 +388,15 @@ def why_unconnectable(neuron: Neuron, synapse: Synapse) -> str | None:
         return None
     if synapse.weight_acts == "at_spikes":
         return f"synapse.weight_acts = at_spikes: units of neuron.model = {neuron.model} do not spike; choose at_once"
-    if synapse.static_tau_syn_ms is not None:
+    for key in ("static_tau_syn_ms", "static_tau_inhibitory_ms"):
+        if getattr(synapse, key) is not None:
+            return (
+                f"synapse.{key} = {getattr(synapse, key):g} ms has no effect: units of neuron.model = {neuron.model} "
+                "have no synaptic filter; leave it out"
+            )
+    if synapse.decay != "rk4":
         return (
-            f"synapse.static_tau_syn_ms = {synapse.static_tau_syn_ms:g} ms has no effect: units of neuron.model = "
-            f"{neuron.model} have no synaptic filter; leave it out"
+            f"synapse.decay = {synapse.decay} has no effect: units of neuron.model = {neuron.model} have no synaptic "
+            "filter; leave it out"
         )
     return None

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Strict, field_validator
 
-from hpcspike.spec.fields import GrownSection, Section, quantity
+from hpcspike.spec.fields import GrownSection, Section, quantity, whole_number
 from hpcspike.spec.learners import LearnerSection, RlsLearner
+from hpcspike.spec.neurons import Neuron
+
+if TYPE_CHECKING:
+    from hpcspike.spec.experiment import Training
 
 
 class Stimulus(Section):
@@ -70,10 +74,30 @@ class TrialNoise(GrownSection):
         return self.changed({"standard_deviation": own, "neuron_factors": None})
 
 
+class FeedForward(Section):
+    """Poisson neurons outside of the network with plastic synapses onto every trained neuron.
+
+    Their rates are Ornstein-Uhlenbeck paths, the same in every loop and trial; their spikes are new in each. They are
+    silent before the trained window.
+    """
+
+    n_neurons: int = whole_number(0, ge=0, le=1_000_000, doc="Number of feed-forward neurons F; 0: there are none.")
+    mean_hz: float = quantity(5.0, unit="Hz", ge=0, doc="Mean rate, and the rate at the start of the window.")
+    tau_corr_ms: float = quantity(400.0, unit="ms", gt=0, doc="Correlation time of the rates.")
+    noise: float = quantity(
+        0.2, unit="Hz/sqrt(ms)", ge=0, doc="Noise strength of the rates; their s.d. is noise sqrt(tau_corr_ms / 2)."
+    )
+    smoothing_ms: float = quantity(50.0, unit="ms", ge=0, doc="Rates are averaged over so long before and after.")
+    initial_weight: float = quantity(0.0, doc="Weight before training.")
+    weights: Literal["per_condition", "shared"] = quantity(
+        "per_condition", doc="Whether every target set has feed-forward weights of its own, or all share one set."
+    )
+
+
 class Protocol(GrownSection):
     """What comes before the cue of a trial: the state it starts from, and spontaneous activity."""
 
-    later_keys: ClassVar[tuple[str, ...]] = ("start",)
+    later_keys: ClassVar[tuple[str, ...]] = ("start", "set_order")
 
     free_run_ms: float = quantity(1000.0, unit="ms", ge=0, doc="Free run before each cue in training.")
     test_free_run_ms: float = quantity(
@@ -84,6 +108,12 @@ class Protocol(GrownSection):
         paper="Methods",
         doc="State at the start of a training loop: 'running': where the loop before ended, as in the paper's program; "
         "'random': new random phases and r = 0 in every loop, as test trials start.",
+    )
+    set_order: Literal["alternating", "random"] = quantity(
+        "alternating",
+        paper="Fig 2",
+        doc="Order of several target sets in training: 'alternating': 1, 2, 1, 2, ...; 'random': every set once per "
+        "round, in a new random order.",
     )
 
 
@@ -113,5 +143,47 @@ def why_trials_are_others(protocol: Protocol, noise: TrialNoise, learner: Learne
         return (
             f"protocol.start = random has no effect with learner.kind = {learner.kind}, which begins its trials in its "
             "own way; leave it out, or choose learner.kind: rls"
+        )
+    if protocol.set_order == "random" and not isinstance(learner, RlsLearner):
+        return (
+            f"protocol.set_order = random has no effect with learner.kind = {learner.kind}, which chooses its trials "
+            "itself; leave it out, or choose learner.kind: rls"
+        )
+    return None
+
+
+def why_unpenalised(training: Training, feed: FeedForward, learner: LearnerSection) -> str | None:
+    """What makes penalties and forgetting (training) meaningless, or None."""
+    if training.forgetting < 1.0 and training.sign_rule != "none":
+        return (
+            f"training.forgetting = {training.forgetting:g} is not meant for training.sign_rule = "
+            f"{training.sign_rule}; choose forgetting: 1 or sign_rule: none"
+        )
+    if training.feed_forward_ridge is not None and feed.n_neurons == 0:
+        return (
+            f"training.feed_forward_ridge = {training.feed_forward_ridge:g} has no effect: feed_forward.n_neurons = 0; "
+            "leave it out"
+        )
+    for key, value, none in (
+        ("training.row_sum_penalty", training.row_sum_penalty, 0.0),
+        ("training.forgetting", training.forgetting, 1.0),
+        ("feed_forward.n_neurons", feed.n_neurons, 0),
+    ):
+        if value != none and not isinstance(learner, RlsLearner):
+            return f"{key} = {value:g} has no effect with learner.kind = {learner.kind}; leave it out"
+    return None
+
+
+def why_unfed(feed: FeedForward, neuron: Neuron, protocol: Protocol, n_sets: int) -> str | None:
+    """What forbids a feed-forward population (feed), or None."""
+    if feed.n_neurons and not neuron.facts.spikes:
+        return (
+            f"feed_forward.n_neurons = {feed.n_neurons}: units of neuron.model = {neuron.model} do not take spikes; "
+            "leave it out"
+        )
+    if feed.n_neurons and feed.weights == "per_condition" and n_sets > 1 and protocol.start != "random":
+        return (
+            "feed_forward.weights = per_condition exchanges weights between loops, where r must be 0: choose "
+            "protocol.start: random, or weights: shared"
         )
     return None

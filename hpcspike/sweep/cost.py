@@ -118,12 +118,12 @@ def _matrix_bytes(experiment: Experiment, n: int, k: float) -> float:
 
 def in_degrees(experiment: Experiment, n: int) -> tuple[float, float]:
     """Plastic and fixed synapses of a neuron in a network of ``n``, on average."""
-    connectivity = experiment.connectivity
+    connectivity, fed = experiment.connectivity, experiment.feed_forward.n_neurons
     if isinstance(connectivity, BalancedConnectivity):
-        return 2.0 * connectivity.plastic_in_degree, 2.0 * connectivity.static_in_degree
+        return 2.0 * connectivity.plastic_in_degree + fed, 2.0 * connectivity.static_in_degree
     if isinstance(connectivity, DaleConnectivity):
-        return float(sum(connectivity.in_degrees(n))), 0.0
-    return connectivity.probability * (n - 1), 0.0
+        return float(sum(connectivity.in_degrees(n)) + fed), 0.0
+    return connectivity.probability * (n - 1) + fed, 0.0
 
 
 def time_courses_mib(experiment: Experiment) -> float:
