@@ -45,6 +45,12 @@ GIVEN_ONCE = {
     "learner_start": 41,
     "learner_noise": 42,
     "task": 43,
+    "training_test_feed": 56,
+    "test_feed": 55,
+    "training_feed": 54,
+    "feed_forward_rate": 53,
+    "static_targets": 52,
+    "set_order": 44,
 }
 
 

@@ -120,15 +120,16 @@ def clamped_split(trained: Trained, *, target_set: int = 0, trials: int = 3) -> 
 def can_be_clamped(trained: Trained) -> bool:
     """Whether the split means something.
 
-    It does for theta neurons with constant input, trained for their drive, all synapses with one decay time, where all
-    have a target.
+    It does for theta neurons with constant input and no feed-forward neurons, trained for their drive, all synapses
+    with one decay time, where all have a target.
     """
     problem, world = trained.problem, trained.world
-    noisy = problem.noise is not None or problem.trial_noise.standard_deviation > 0
+    noisy = problem.noise is not None or problem.trial_noise.standard_deviation > 0 or problem.feed_forward is not None
     if noisy or world.any(not problem.has_target.all()):
         return False
     synapse = problem.synapse
-    same_decay = synapse.static_tau_syn_ms in (None, synapse.tau_syn_ms)
+    decays = (synapse.static_tau_syn_ms, synapse.static_tau_inhibitory_ms)
+    same_decay = all(tau in (None, synapse.tau_syn_ms) for tau in decays)
     return trained.training.variable == "drive" and problem.neuron.model == "theta" and same_decay
 
 

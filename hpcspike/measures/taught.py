@@ -45,7 +45,7 @@ def taught_correlation(trained: Trained, *, target_set: int = 0, trials: int = 3
     if not can_be_taught(trained):
         raise SpecError(
             "a response is started by a teacher only where all neurons spike, have a target and were trained for their "
-            "drive (training.variable: drive)"
+            "drive (training.variable: drive), without feed-forward neurons"
         )
     problem = trained.problem
     target = problem.targets[target_set]
@@ -67,6 +67,6 @@ def taught_correlation(trained: Trained, *, target_set: int = 0, trials: int = 3
 def can_be_taught(trained: Trained) -> bool:
     """Whether a teacher can start the response; all ranks must ask together."""
     problem = trained.problem
-    if trained.training.variable != "drive" or not problem.neuron.facts.spikes:
+    if trained.training.variable != "drive" or not problem.neuron.facts.spikes or problem.feed_forward is not None:
         return False
     return not trained.world.any(not problem.has_target.all())
