@@ -306,12 +306,16 @@ def _recordings(commands: _Commands) -> None:
         help="say what is understood of a file of recordings, and print an experiment that trains it",
         description="Say what is understood of a file of recorded rates, drives or spikes (units, samples, times,\n"
         "rates, trials), as comments, and print an experiment that trains it: 'hpcspike recordings FILE > mine.yaml'.\n"
+        "Several files, or a file with several conditions, become conditions of one network, each with its own cue.\n"
         "Where a file can be read in several ways, each is shown with the key that chooses it (exit code 2).",
         formatter_class=_Raw,
     )
     parser.set_defaults(module="recordings")
     parser.add_argument(
-        "file", metavar="FILE", help="netCDF, zarr, CSV, TSV, NPY, NPZ, MATLAB (.mat), NWB or JLD2 file"
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="netCDF, zarr, CSV, TSV, NPY, NPZ, MATLAB (.mat), NWB or JLD2 file; several: one condition each",
     )
     parser.add_argument(
         "--set",

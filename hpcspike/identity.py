@@ -25,6 +25,9 @@ def canonical(experiment: Experiment) -> dict[str, Any]:
     path = document["targets"].get("path")
     if path not in (None, GENERATED):
         document["targets"]["path"] = f"sha256:{file_digest(local(path))}"
+    for one in document["targets"].get("conditions", ()):
+        if isinstance(one, dict) and "path" in one:
+            one["path"] = f"sha256:{file_digest(local(one['path']))}"
     if isinstance(experiment.targets, RecordedTargets) and experiment.targets.format == "NPY":
         if document["targets"]["layout"] == "unit_by_time":  # the only order before there was a choice
             document["targets"]["layout"] = None

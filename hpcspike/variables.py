@@ -244,6 +244,8 @@ TRAINED = {
         "name of the recorded unit that the neuron follows; empty of auxiliary ones",
         extra=ABOUT_UNITS,
     ),
+    "condition": Variable(("target_set",), "str", "1", "name of the recorded condition that the target set follows"),
+    "loop_target_set": Variable(("loop",), "int64", "1", "target set of the training loop"),
     "recording_time": Variable(("time",), "float64", "ms", "time on the axis of the recording"),
     "target": Variable(("target_set", "neuron", "time"), "float64", "1", "target"),
     "drive": Variable(("target_set", "trial", "neuron", "time"), "float64", "1", "synaptic drive u"),
@@ -327,6 +329,8 @@ _state = {"flag_values": [0, 1], "flag_meanings": "after before"}
 
 STUDY = {
     "loop": Variable(("loop",), "int64", "1", "training loop, 1 being the first"),
+    "condition": Variable(("target_set",), "str", "1", "name of the recorded condition that the target set follows"),
+    "loop_target_set": Variable(("loop",), "int64", "1", "target set of the training loop"),
     "example": Variable(("example",), "int64", "1", "example neuron"),
     "example_unit": Variable(("example",), "str", "1", "name of the recorded unit that the example neuron follows"),
     "raster_neuron": Variable(("raster_neuron",), "int64", "1", "neuron whose spikes are kept"),

@@ -42,14 +42,27 @@ class Request(NamedTuple):
 
 
 def experiment_of(request: Request) -> Experiment:
-    """Two target sets on a number of neurons that no small number of ranks divides; rates with tests in training."""
+    """Two target sets on a number of neurons that no small number of ranks divides.
+
+    Rates: two recorded conditions in random order, with noise, random starts and tests in training.
+    """
     rate = request.variable == "rate"
+    sines = {"kind": "sine", "duration_ms": 60.0, "n_sets": 2}
+    conditions = {
+        "kind": "recorded", "path": "generated", "conditions": ["left", "right"], "n_units": 10, "duration_ms": 60.0,
+        "auxiliary_ratio": 1.9,
+    }  # fmt: skip
     return experiment(
         network={"n_neurons": 29},
         neuron={"bias": 0.5},
         connectivity={"kind": "gaussian", "probability": 0.4, "sigma": 2.0, "zero_row_sum": True},
-        targets={"kind": "sine", "duration_ms": 60.0, "n_sets": 2},
-        protocol={"free_run_ms": 20.0, "test_free_run_ms": 20.0, "start": "random" if rate else "running"},
+        targets=conditions if rate else sines,
+        protocol={
+            "free_run_ms": 20.0,
+            "test_free_run_ms": 20.0,
+            "start": "random" if rate else "running",
+            "set_order": "random" if rate else "alternating",
+        },
         training={
             "n_loops": request.n_loops,
             "update_interval_ms": 4.0,

@@ -28,15 +28,15 @@ def run(arguments: argparse.Namespace) -> int:
     """Print what was understood as comments, and a YAML that reads it; or the readings that are possible."""
     from hpcspike.model.recording_table import AmbiguousRecording
 
-    path = Path(arguments.file).expanduser()
-    given = _given_keys(arguments.keys)
-    place = GENERATED if arguments.file == GENERATED else str(path.absolute())
-    keys = {"kind": "recorded", "path": place, **given}
+    files = [Path(file).expanduser() for file in arguments.files]
+    path, given = files[0], _given_keys(arguments.keys)
+    place = GENERATED if arguments.files[0] == GENERATED else str(path.absolute())
+    keys = {"kind": "recorded", "path": place, **_of_several_files(files, given), **given}
     notes: list[str] = []
     if FORMAT_OF_SUFFIX.get(path.suffix.lower()) == "NWB":
         keys, notes = _with_nwb_proposal(path, keys)
     try:
-        lines, document = _read(keys)
+        lines, document, proposed = _read_or_propose_conditions(keys)
     except AmbiguousRecording as error:
         if error.readings:
             print(f"# {path.name} can be read in {len(error.readings)} ways; say which with one of")
@@ -47,9 +47,38 @@ def run(arguments: argparse.Namespace) -> int:
     except HpcspikeError:
         _print_comments([*_understood_without_threshold(keys), *notes])
         raise
-    _print_comments([*lines, *notes])
+    _print_comments([*lines, *notes, *proposed])
     print(_as_yaml(document), end="")
     return 0
+
+
+def _of_several_files(files: list[Path], given: dict[str, Any]) -> dict[str, Any]:
+    """The conditions that several files are, one each; nothing of a single file."""
+    if len(files) == 1:
+        return {}
+    if "conditions" in given:
+        raise SpecError(
+            f"--set conditions=...: {len(files)} files are conditions already, one each; leave one of them out"
+        )
+    stems = [file.stem for file in files]
+    names = stems if len(set(stems)) == len(files) else list(map(str, files))
+    return {
+        "conditions": [{"name": name, "path": str(file.absolute())} for name, file in zip(names, files, strict=True)]
+    }
+
+
+def _read_or_propose_conditions(keys: dict[str, Any]) -> tuple[list[str], dict[str, Any], list[str]]:
+    """As `_read`, with all conditions of a file if the keys choose none, and a line that says so."""
+    from hpcspike.model.recording_table import AmbiguousRecording
+
+    try:
+        return *_read(keys), []
+    except AmbiguousRecording as error:
+        if not error.conditions or keys.get("conditions"):
+            raise
+        one = _option(*next(iter(error.readings[0].items())))
+        words = f"proposed, since not given: conditions: {error.conditions}; for one of them alone {one}"
+        return *_read({**keys, "conditions": error.conditions}), [words]
 
 
 def say_what_is_recorded(experiment: Experiment, *, label: str = "", speaks: bool = True) -> int | None:
@@ -145,14 +174,15 @@ def _reading(keys: dict[str, Any], reading: dict[str, Any]) -> str:
 
     options = " ".join(_option(key, value) for key, value in reading.items())
     try:
-        lines, _ = _read({"min_rate_hz": 0.0, **keys, **reading})
+        lines, _, _ = _read_or_propose_conditions({"min_rate_hz": 0.0, **keys, **reading})
     except AmbiguousRecording as error:
         return f"  {options}: another key is needed then: {_finding(error)}"
     except HpcspikeError as error:
         return f"  {options}: {_finding(error)}"
-    units = lines[0].partition("): ")[2]
-    rates = next((line for line in lines if line.startswith(("their rates", "drives"))), "")
-    return f"  {options}: {units}; {rates}"
+    number, units = lines[0].partition(",")[0], next(line for line in lines if " units x " in line).partition("): ")[2]
+    rates = next((line.strip() for line in lines if line.strip().startswith(("their rates", "drives"))), "")
+    several = f"{number} of " if number.endswith("conditions") else ""
+    return f"  {options}: {several}{units}; {rates}"
 
 
 def _option(key: str, value: Any) -> str:

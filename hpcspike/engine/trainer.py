@@ -193,7 +193,7 @@ class Trainer:
     @property
     def target_set(self) -> int:
         """The target set of the present loop."""
-        return self.cursor.loop % self.problem.n_sets
+        return self.problem.set_of_loop(self.cursor.loop)
 
     @property
     def steps(self) -> int:

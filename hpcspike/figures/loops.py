@@ -24,6 +24,8 @@ from hpcspike.figures.style import (
     panel_letters,
     ramped,
     say_if_empty,
+    set_names,
+    sets_of_loops,
     styled,
     valued,
     valued_apart,
@@ -124,8 +126,9 @@ def draw_training(axes: Axes, trained: xr.Dataset, name: str) -> None:
     """One learning curve of one network, one line per target set; with the correlation the tests over all sets."""
     n_sets = trained.sizes.get("target_set", 1)
     loop, values = np.arange(1, trained.sizes["loop"] + 1), trained[name].values
-    for target_set in range(n_sets):  # the loops alternate between the sets
-        chosen = slice(target_set, None, n_sets)
+    names = set_names(trained)
+    for target_set in range(n_sets):
+        chosen = sets_of_loops(trained) == target_set
         every = max(1, len(loop[chosen]) // 8)
         axes.plot(
             loop[chosen],
@@ -133,7 +136,7 @@ def draw_training(axes: Axes, trained: xr.Dataset, name: str) -> None:
             color=PALETTE[target_set % len(PALETTE)],
             marker=MARKERS[target_set % len(MARKERS)],
             markevery=every,
-            label=f"target set {target_set + 1}",
+            label=names[target_set],
         )
     tested = name == "curve_correlation" and _tested(trained)
     if tested:

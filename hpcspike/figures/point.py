@@ -39,6 +39,7 @@ from hpcspike.figures.style import (
     new_figure,
     panel_letters,
     remark,
+    set_names,
     styled,
     valued,
 )
@@ -159,7 +160,9 @@ def _raster(place: SubFigure, trained: xr.Dataset, target_set: int, trial: int) 
     step, words = every_so_many(trained, RASTER_NEURONS)
     draw_raster(above, below, trained, spikes, target_set=target_set, trial=trial, step=step)
     several = trained.sizes["target_set"] > 1
-    above.set_title(f"target set {target_set + 1}, test trial {trial + 1}" if several else f"test trial {trial + 1}")
+    above.set_title(
+        f"{set_names(trained)[target_set]}, test trial {trial + 1}" if several else f"test trial {trial + 1}"
+    )
     above.set_ylabel(words)
     below.set_ylabel("rate (Hz)")
     below.set_xlabel(TIME)

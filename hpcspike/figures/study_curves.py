@@ -31,6 +31,7 @@ from hpcspike.figures.style import (
     new_figure,
     panel_letters,
     say_if_empty,
+    sets_of_loops,
     styled,
 )
 from hpcspike.intervals import correlation_interval, mean_interval
@@ -63,7 +64,8 @@ def study_curves(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
     tree
         Networks of a study.
     variants
-        Those shown; default: all. The loops of several target sets alternate; each set (at most 3) has a line style.
+        Those shown; default: all. Each of several target sets (at most 3) has a line style, if their loops
+        alternate.
     """
     shown = required(tree, "curve_correlation", variants=variants)
     colours = colours_of(shown)
@@ -72,7 +74,7 @@ def study_curves(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
     panels = np.atleast_1d(figure.subplots(1, len(names)))
     n_sets = 1
     for variant in shown:
-        sets = networks(tree, variant)[0].sizes.get("target_set", 1)
+        sets = _sets_drawn(networks(tree, variant))
         n_sets = max(n_sets, sets)
         for axes, name in zip(panels, names, strict=True):
             _curves(axes, collected(tree, variant, name), sets, colours[variant])
@@ -85,6 +87,13 @@ def study_curves(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
     figure.legend(handles=handles, loc="outside lower center", ncols=4)
     panel_letters(list(panels))
     return figure
+
+
+def _sets_drawn(all_networks: list[xr.Dataset]) -> int:
+    """Number of target sets with a line of their own: 1 where networks go through them in another order each."""
+    n_sets = int(all_networks[0].sizes.get("target_set", 1))
+    in_turn = all((sets_of_loops(one) == np.arange(one.sizes.get("loop", 0)) % n_sets).all() for one in all_networks)
+    return n_sets if in_turn else 1
 
 
 def _curves(axes: Axes, values: np.ndarray, n_sets: int, colour: Any) -> None:

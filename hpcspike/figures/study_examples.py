@@ -31,6 +31,7 @@ from hpcspike.figures.style import (
     TIME,
     few_ticks,
     new_figure,
+    sets_of_loops,
     spread_over,
     styled,
 )
@@ -172,11 +173,11 @@ def _untrained(axes: Axes, one: xr.Dataset, loops: list[int]) -> set[str]:
 
 
 def _loops_of_set(network: xr.Dataset, target_set: int) -> list[int]:
-    """Shown loops in which this target set was trained: the loops of the sets alternate."""
+    """Shown loops in which this target set was trained."""
     if "response_during" not in network:
         return []
-    n_sets = network.sizes["target_set"]
-    return [int(loop) for loop in network["shown_loop"].values if (int(loop) - 1) % n_sets == target_set]
+    of_loop = sets_of_loops(network)
+    return [int(loop) for loop in network["shown_loop"].values if of_loop[int(loop) - 1] == target_set]
 
 
 def _limits(axes: Axes, values: np.ndarray) -> None:

@@ -10,8 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcspike.model.recording_axes import ms_per_unit, unit_by_time
-from hpcspike.model.recording_table import RecordingTable, listed, numbered, plain, refused, several, unreadable
+from hpcspike.model.recording_table import (
+    RecordingTable,
+    ambiguous,
+    listed,
+    numbered,
+    plain,
+    refused,
+    several,
+    unreadable,
+)
 from hpcspike.spec.recorded import RecordedTargets
+from hpcspike.spec.recorded_conditions import MOST_CONDITIONS
 
 _TIMES = {"time_ms": "ms", "times_ms": "ms", "t_ms": "ms", "time_s": "s", "times_s": "s", "t_s": "s"}
 _TIMES_OF_NO_UNIT = ("time", "times", "t")
@@ -26,10 +36,11 @@ def read_npy(path: Path, targets: RecordedTargets) -> RecordingTable:
         values = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise unreadable(path, "NPY", error) from None
-    if not isinstance(values, np.ndarray) or values.ndim != 2:
+    if not isinstance(values, np.ndarray) or values.ndim not in (2, 3):
         raise refused(path, f"holds an array of shape {np.shape(values)}", "store a 2-D array of units over time")
+    values, task = one_task(path, values, targets, language="Python")
     values, remarks = unit_by_time(path, values, targets, language="Python")
-    return RecordingTable(values, None, numbered(len(values)), None, "NPY", remarks=remarks)
+    return RecordingTable(values, None, numbered(len(values)), None, "NPY", conditions=task, remarks=remarks)
 
 
 def read_npz(path: Path, targets: RecordedTargets) -> RecordingTable:
@@ -94,8 +105,45 @@ def _text(item: Any) -> str:
     return "".join(chr(code) for code in np.asarray(item[()]).T.ravel())
 
 
+def one_task(path: Path, array: NDArray[Any], targets: RecordedTargets, *, language: str) -> tuple[NDArray[Any], str]:
+    """The 2-D array of the condition ``targets.task``, and this choice in words.
+
+    Parameters
+    ----------
+    array
+        Units over time, in any order, or with a third dimension of conditions: the last one in MATLAB, the first in
+        Python.
+    """
+    if array.ndim == 2:
+        if targets.task is not None:
+            shape = " x ".join(map(str, array.shape))
+            raise refused(
+                path, f"targets.task = {targets.task}, but its array is {shape}: one condition", "leave it out"
+            )
+        return array, ""
+    axis = -1 if language == "MATLAB" else 0
+    n_tasks, shape = array.shape[axis], " x ".join(map(str, array.shape))
+    tasks, which = list(range(1, n_tasks + 1)), "last" if axis else "first"
+    if targets.task is None and n_tasks > 1:
+        raise ambiguous(
+            path,
+            f"its array has the shape {shape} as {language} shows it, of which the {which} dimension is taken for "
+            f"{n_tasks} conditions",
+            f"set targets.task to 1 to {n_tasks}, or train them all with targets.conditions; if another dimension "
+            f"counts the conditions, make it the {which}",
+            [{"task": task} for task in tasks[:8]],
+            tasks if n_tasks <= MOST_CONDITIONS else [],
+        )
+    task = targets.task or 1
+    if task > n_tasks:
+        raise refused(
+            path, f"targets.task = {task}, but its array {shape} holds {n_tasks} conditions", f"choose 1 to {n_tasks}"
+        )
+    return array.take(task - 1, axis=axis), f"task: {task} of {n_tasks}"
+
+
 def _table_of(path: Path, arrays: Arrays, targets: RecordedTargets, *, language: str, kind: str) -> RecordingTable:
-    array = _chosen(path, arrays, targets)
+    array, task = one_task(path, _chosen(path, arrays, targets), targets, language=language)
     vectors = {name: item.ravel() for name, item in arrays.items() if max(item.shape, default=0) == item.size > 1}
     timed = [name for name in vectors if name.lower() in (*_TIMES, *_TIMES_OF_NO_UNIT)]
     timed = [name for name in timed if vectors[name].size in array.shape]
@@ -125,7 +173,7 @@ def _table_of(path: Path, arrays: Arrays, targets: RecordedTargets, *, language:
     names = numbered(len(values)) if key is None else tuple(str(plain(name)).strip() for name in others[key])
     unit = next((item for name, item in arrays.items() if name.lower() in ("unit", "units")), None)
     text = None if unit is None or unit.dtype.kind not in "US" or unit.size != 1 else str(plain(unit.ravel()[0]))
-    return RecordingTable(values, times, names, text, kind, attributes=others, remarks=remarks)
+    return RecordingTable(values, times, names, text, kind, attributes=others, conditions=task, remarks=remarks)
 
 
 def _chosen(path: Path, arrays: Arrays, targets: RecordedTargets) -> NDArray[Any]:
@@ -138,15 +186,16 @@ def _chosen(path: Path, arrays: Arrays, targets: RecordedTargets) -> NDArray[Any
                 path, f"targets.variable = {targets.variable!r} is not in it (it holds {held})", "choose one of those"
             )
         chosen = arrays[targets.variable]
-        if chosen.ndim != 2 or chosen.dtype.kind not in "iuf":
+        if chosen.ndim not in (2, 3) or chosen.dtype.kind not in "iuf":
             raise refused(
                 path,
                 f"{targets.variable} is no 2-D array of numbers (it holds {held})",
-                "store rates or drives as one 2-D array of units over time",
+                "store rates or drives as one 2-D array of units over time, or 3-D with conditions",
             )
         return chosen
-    numbers = {name: item for name, item in arrays.items() if item.ndim == 2 and item.dtype.kind in "iuf"}
-    fitting = [name for name, item in numbers.items() if min(item.shape) > 1]
+    numbers = {name: item for name, item in arrays.items() if item.ndim in (2, 3) and item.dtype.kind in "iuf"}
+    fitting = [name for name, item in numbers.items() if sorted(item.shape)[-2] > 1]
+    fitting = [name for name in fitting if numbers[name].ndim == 2] or fitting
     if not fitting:
         raise refused(
             path,

@@ -13,6 +13,7 @@ from hpcspike.model.recording_axes import TIME_UNITS, ms_per_unit
 from hpcspike.model.recording_table import (
     RecordingTable,
     ambiguous,
+    conditions_of,
     in_words,
     listed,
     matches,
@@ -148,28 +149,28 @@ def _of_condition(path: Path, array: xr.DataArray, targets: RecordedTargets) -> 
             )
         array = array.isel({dim: int(found[0])})
     if array.ndim > 2:
-        readings = _conditions_of(array)
+        dim, labels = _labels_of_first(array)
+        readings = [{"condition": {dim: label}} for label in labels]
+        conditions = conditions_of(labels, dim) if array.ndim == 3 else []
         raise ambiguous(
             path,
             f"holds no 2-D array to use: {array.name} {_shape(array)} has {array.ndim} dimensions",
             "store rates or drives as one array, unit x time, or choose one value of every other dimension with "
             "targets.condition, for example condition: " + (str(readings[0]["condition"]) if readings else "{dim: 0}"),
-            readings,
+            readings[:8],
+            conditions,
         )
     if array.ndim < 2:
         raise refused(path, f"targets.condition leaves {array.name} {_shape(array)}", "keep unit and time")
     return array, in_words(targets.condition)
 
 
-def _conditions_of(array: xr.DataArray) -> list[dict[str, Any]]:
-    """What ``targets.condition`` may say of the first dimension that is neither time nor the longest other one."""
+def _labels_of_first(array: xr.DataArray) -> tuple[str, list[Any]]:
+    """The first dimension that is neither time nor the longest other one, and its labels."""
     others = [dim for dim in array.dims if str(dim).lower() != "time"]
-    others = sorted(others, key=lambda dim: array.sizes[dim])[:1]
-    return [
-        {"condition": {str(dim): plain(label)}}
-        for dim in others
-        for label in (array.coords[dim].values if dim in array.coords else np.arange(array.sizes[dim]))[:8]
-    ]
+    dim = min(others, key=lambda dim: array.sizes[dim])
+    labels = array.coords[dim].values if dim in array.coords else np.arange(array.sizes[dim])
+    return str(dim), [plain(label) for label in labels]
 
 
 def _shape(array: xr.DataArray) -> str:

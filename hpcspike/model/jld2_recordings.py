@@ -15,6 +15,7 @@ from hpcspike.errors import DataError
 from hpcspike.model.recording_axes import unit_by_time
 from hpcspike.model.recording_table import RecordingTable, ambiguous, listed, numbered, refused, several, unreadable
 from hpcspike.spec.recorded import RecordedTargets
+from hpcspike.spec.recorded_conditions import MOST_CONDITIONS
 
 
 def read_jld2(path: Path, targets: RecordedTargets) -> RecordingTable:
@@ -99,6 +100,7 @@ def _one_task(path: Path, file: Any, item: Any, task: int | None) -> np.ndarray:
             f"holds {n_tasks} tasks",
             f"set targets.task to 1 to {n_tasks}, as Julia counts",
             [{"task": number} for number in range(1, min(n_tasks, _MOST_TASKS) + 1)],
+            list(range(1, n_tasks + 1)) if n_tasks <= MOST_CONDITIONS else [],
         )
     number = 1 if task is None else task
     if number > n_tasks:

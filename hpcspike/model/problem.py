@@ -9,6 +9,7 @@ import numpy as np
 from hpcspike.checks import instance, number, shown, whole_number
 from hpcspike.errors import DataError, SpecError
 from hpcspike.model.connectivity import Rows, rows_from_dense
+from hpcspike.model.set_order import set_of_loop
 from hpcspike.neurons import find_model
 from hpcspike.shown import Shown
 from hpcspike.spec.experiment import Measures, Protocol, Synapse, Training, TrialNoise, is_multiple, n_steps
@@ -323,6 +324,17 @@ class Problem(Shown):
     def n_sets(self) -> int:
         """Number of target sets."""
         return int(self.targets.shape[0])
+
+    def set_of_loop(self, loop: int) -> int:
+        """The target set of a training loop, counted from 0."""
+        return set_of_loop(
+            loop, n_sets=self.n_sets, order=self.protocol.set_order, seed=self.seed, replicate=self.replicate
+        )
+
+    @property
+    def condition_names(self) -> tuple[str, ...]:
+        """Names of the target sets: those of recorded conditions; none where there is but one, or they have none."""
+        return () if self.recording is None else self.recording.condition_names
 
     @property
     def n_samples(self) -> int:

@@ -56,3 +56,40 @@ def of_chosen_units(path: Path, table: RecordingTable, targets: RecordedTargets)
         attributes={name: column[rows] for name, column in table.attributes.items()},
         units_of=len(table.values),
     )
+
+
+def kept_rows(
+    path: Path, values: NDArray[np.float64], mean_rates_hz: NDArray[np.float64] | None, targets: RecordedTargets
+) -> NDArray[np.int64]:
+    """The first ``n_units`` units that fire fast enough, in the order of the file."""
+    if mean_rates_hz is None:
+        candidates, which = np.arange(len(values)), f"it holds {len(values)} units"
+    else:
+        candidates = np.flatnonzero(mean_rates_hz > targets.min_rate_hz)
+        which = f"{candidates.size} of its {len(values)} units have a mean rate above {targets.min_rate_hz:g} Hz"
+    wanted = candidates.size if targets.n_units is None else targets.n_units
+    if not candidates.size:
+        assert mean_rates_hz is not None
+        highest = float(mean_rates_hz.max())
+        raise refused(
+            path,
+            f"{which}, but not one can be used",
+            f"lower targets.min_rate_hz below {highest:.3g} Hz, the highest of their mean rates (check the unit, too)"
+            if highest > 0
+            else "all rates are 0: choose another array, window or condition, or units that fire",
+        )
+    if candidates.size < wanted:
+        ratio, size = targets.auxiliary_ratio, round(candidates.size * (1.0 + targets.auxiliary_ratio))
+        enough = np.sort(mean_rates_hz)[::-1][wanted - 1 : wanted] if mean_rates_hz is not None else np.empty(0)
+        remedy = (
+            f"lower targets.min_rate_hz below {enough[0]:.3g} Hz"
+            if enough.size and enough[0] > 0
+            else "give a file with more units"
+        )
+        raise refused(
+            path,
+            f"{which}, but targets.n_units = {targets.n_units} were asked for",
+            f"set targets.n_units to null for all {candidates.size}, which with targets.auxiliary_ratio = {ratio:g} "
+            f"make {size} neurons (leave network.n_neurons out), or {remedy}",
+        )
+    return candidates[:wanted].astype(np.int64)

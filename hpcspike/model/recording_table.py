@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpcspike.errors import DataError
+from hpcspike.spec.recorded_conditions import CONDITION, MOST_CONDITIONS
 
 FORMATS = "netCDF, zarr, CSV, TSV, NPY, NPZ, MATLAB, NWB, JLD2"
 LAYOUTS = ("unit_by_time", "time_by_unit")
@@ -79,11 +80,15 @@ class RecordingTable:
 
 
 class AmbiguousRecording(DataError):
-    """A file that can be read in several ways, and the keys of ``targets`` for each of them."""
+    """A file that can be read in several ways, and the keys of ``targets`` for each of them.
 
-    def __init__(self, message: str, readings: Sequence[dict[str, Any]] = ()) -> None:
+    ``conditions``: what ``targets.conditions`` says to train all of them in one network; empty where they exclude each
+    other.
+    """
+
+    def __init__(self, message: str, readings: Sequence[dict[str, Any]] = (), conditions: Sequence[Any] = ()) -> None:
         super().__init__(message)
-        self.readings = list(readings)
+        self.readings, self.conditions = list(readings), list(conditions)
 
 
 def refused(path: Path, found: str, remedy: str) -> DataError:
@@ -91,9 +96,18 @@ def refused(path: Path, found: str, remedy: str) -> DataError:
     return DataError(f"targets.path = {path}: {found}; {remedy}")
 
 
-def ambiguous(path: Path, found: str, remedy: str, readings: list[dict[str, Any]]) -> AmbiguousRecording:
+def ambiguous(
+    path: Path, found: str, remedy: str, readings: list[dict[str, Any]], conditions: Sequence[Any] = ()
+) -> AmbiguousRecording:
     """The error for a file of which a key of ``targets`` must say how to read it; ``readings``: what it may say."""
-    return AmbiguousRecording(f"targets.path = {path}: {found}; {remedy}", readings)
+    return AmbiguousRecording(f"targets.path = {path}: {found}; {remedy}", readings, conditions)
+
+
+def conditions_of(labels: Sequence[Any], name: str) -> list[Any]:
+    """``targets.conditions`` for all values along a dimension or column of this name; empty if there is one alone."""
+    if not 2 <= len(labels) <= MOST_CONDITIONS:
+        return []
+    return [label if name == CONDITION else {"condition": {name: label}} for label in map(plain, labels)]
 
 
 def several(path: Path, found: str, names: list[str]) -> AmbiguousRecording:

@@ -30,27 +30,44 @@ def understood(experiment: Experiment, recording: Recording) -> list[str]:
     """
     targets = experiment.targets
     assert isinstance(targets, RecordedTargets)
+    lines = []
+    if recording.further:
+        order = "in turn" if experiment.protocol.set_order == "alternating" else "in random order, new in every round"
+        names = recording.condition_names
+        lines.append(f"{len(names)} conditions, each with its own cue, trained {order}: {listed(names)}")
+    for one, source in zip(recording.conditions, targets.each_condition(), strict=True):
+        said = [*_file(source, one), *_trials_of(one), _values(experiment, one)]
+        if one.condition:
+            said = [f"{one.condition}: {said[0]}", *(f"  {line}" for line in said[1:])]
+        lines += said
+    lines.insert(len(lines) if recording.further else len(lines) - 1, _kept(targets, recording))
+    begin, length = recording.begin_ms, duration_of(experiment, recording)
+    size = n_neurons_of(experiment, recording)
+    auxiliary = size - len(recording.values)
+    own = ", with targets of their own in every condition" if recording.further else ""
+    beside = f", and {auxiliary} auxiliary neurons beside them{own}" if auxiliary else ""
+    lines.append(f"trained: {begin:g} to {begin + length:g} ms of {len(recording.values)} units{beside}")
+    return lines
+
+
+def _file(targets: RecordedTargets, recording: Recording) -> list[str]:
     assert recording.table is not None
     table, times = recording.table, recording.times_ms
     name = targets.path if targets.is_stand_in else Path(targets.path).name
     steps = np.diff(times)
     even = float(np.ptp(steps)) <= 1e-6 * float(steps.max())
     apart = f"every {steps.mean():.6g} ms" if even else f"{steps.min():g} to {steps.max():g} ms apart"
-    lines = [
+    return [
         f"{name} ({table.kind}): {len(table.values)} units x {times.size} samples, {times[0]:g} to {times[-1]:g} ms "
         f"({times[-1] - times[0]:g} ms, {apart})"
     ]
-    trials = _trials(table.trials, table.conditions, table.alignment)
-    if trials:
-        lines.append(trials)
-    lines.append(_kept(targets, recording))
-    lines.append(_values(experiment, recording))
-    begin, length = recording.begin_ms, duration_of(experiment, recording)
-    size = n_neurons_of(experiment, recording)
-    auxiliary = size - len(recording.values)
-    beside = f", and {auxiliary} auxiliary neurons beside them" if auxiliary else ""
-    lines.append(f"trained: {begin:g} to {begin + length:g} ms of {len(recording.values)} units{beside}")
-    return lines
+
+
+def _trials_of(recording: Recording) -> list[str]:
+    table = recording.table
+    assert table is not None
+    words = _trials(table.trials, table.conditions, table.alignment)
+    return [words] if words else []
 
 
 def _trials(trials: Trials | None, conditions: str, alignment: str | None) -> str:
@@ -71,7 +88,8 @@ def _kept(targets: RecordedTargets, recording: Recording) -> str:
     if table.units_of is not None and table.units_of != read:
         reasons.append(f"{table.units_of - read} of other {in_words(targets.select_units)}")
     if recording.mean_rates_hz is not None and not targets.is_stand_in:
-        reasons.append(f"mean rate above {targets.min_rate_hz:g} Hz")
+        over = " over all conditions" if recording.further else ""
+        reasons.append(f"mean rate above {targets.min_rate_hz:g} Hz{over}")
     if targets.n_units is not None and kept < read:
         reasons.append(f"the first {targets.n_units}")
     of = read if table.units_of is None else table.units_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ from hpcspike.model.recording_checks import (
     unit_of_values,
     unit_said,
 )
+from hpcspike.model.recording_conditions import ReadCondition, like_the_first
 from hpcspike.model.recording_files import read_table
+from hpcspike.model.recording_selection import kept_rows
 from hpcspike.model.recording_table import RecordingTable, ambiguous, refused
 from hpcspike.model.stand_in import DURATION_MS, UNITS, stand_in_rates
 from hpcspike.model.transfer import rate_of_constant_input
@@ -32,7 +34,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """The units kept from a file, in model units.
+    """The units kept from a file, in model units; of several conditions the first, with the others in ``further``.
 
     Attributes
     ----------
@@ -52,6 +54,10 @@ class Recording:
         Begin of the window on the time axis; None: its first sample.
     remarks
         What was decided, or found odd, while reading: to be said to the user.
+    condition
+        Name of the condition; empty if there is one alone.
+    further
+        The same units, in the same order and at the same times, in the other conditions.
     """
 
     values: Array
@@ -62,6 +68,18 @@ class Recording:
     table: RecordingTable | None = None
     start_ms: float | None = None
     remarks: tuple[str, ...] = ()
+    condition: str = ""
+    further: tuple[Recording, ...] = ()
+
+    @property
+    def conditions(self) -> tuple[Recording, ...]:
+        """The recordings of all conditions, in the order of the target sets."""
+        return (self, *self.further)
+
+    @property
+    def condition_names(self) -> tuple[str, ...]:
+        """Names of the conditions; none where there is one alone."""
+        return tuple(one.condition for one in self.conditions) if self.further else ()
 
     @property
     def begin_ms(self) -> float:
@@ -89,7 +107,8 @@ def read_recording(
     ----------
     targets
         Path, array name, units and selection. Rates keep the first ``n_units`` units whose mean rate exceeds
-        ``min_rate_hz``; drives have no rate and keep the first ``n_units``.
+        ``min_rate_hz``, of several conditions the mean over all of them; drives have no rate and keep the first
+        ``n_units``.
     tau_ms
         Membrane time constant in ms: model rates are spikes per tau, that is Hz * tau_ms / 1000.
     seed
@@ -100,7 +119,8 @@ def read_recording(
     Raises
     ------
     DataError
-        If the file is missing, unreadable, of an unknown kind, or holds something that cannot be a target.
+        If a file is missing, unreadable, of an unknown kind, or holds something that cannot be a target, or conditions
+        differ in their units or times.
     AmbiguousRecording
         If it can be read in several ways, and no key says in which.
 
@@ -110,10 +130,31 @@ def read_recording(
     attribute). CSV, TSV: a header, the time in the first column, whose name says the unit (``time_ms`` or ``time_s``),
     one further column per unit. NPY, NPZ, MATLAB, JLD2: the order of the dimensions is ``targets.layout``; without a
     time axis in the file ``targets.sample_ms``. NWB: see `hpcspike.model.nwb_recordings`; samples are the middles of
-    the bins.
+    the bins. Conditions are matched by the names of their units.
     """
+    names = targets.condition_names or ("",)
+    read = [
+        _read(one, tau_ms=tau_ms, seed=seed, step_ms=step_ms, condition=condition)
+        for condition, one in enumerate(targets.each_condition())
+    ]
+    read = [
+        read[0],
+        *(like_the_first(read[0], other, names[0], name) for other, name in zip(read[1:], names[1:], strict=True)),
+    ]
+    rates = [one.rates_hz.mean(axis=1) for one in read if one.rates_hz is not None]
+    rows = kept_rows(read[0].path, read[0].values, np.mean(rates, axis=0) if rates else None, targets)
+    recordings = [_kept(one, rows, targets, name) for one, name in zip(read, names, strict=True)]
+    first, further = recordings[0], tuple(recordings[1:])
+    known = set(first.remarks)
+    own = tuple(f"{one.condition}: {remark}" for one in further for remark in one.remarks if remark not in known)
+    return replace(first, further=further, remarks=first.remarks + own)
+
+
+def _read(
+    targets: RecordedTargets, *, tau_ms: float, seed: int, step_ms: float | None, condition: int
+) -> ReadCondition:
     path = local(targets.path)
-    table = _stand_in(targets, seed) if targets.is_stand_in else read_table(path, targets)
+    table = _stand_in(targets, seed, condition) if targets.is_stand_in else read_table(path, targets)
     check_names(path, table)
     _refuse_without_interval_and_unit(path, table, targets)
     times_ms = _checked_times(path, table, targets)
@@ -121,30 +162,36 @@ def read_recording(
     values, rates_hz, remarks = _in_model_units(path, in_file, table, targets, tau_ms)
     if rates_hz is not None:
         check_reachable(path, rates_hz, table, step_ms)
-    mean_rates_hz = None if rates_hz is None else rates_hz.mean(axis=1)
-    rows = _kept_rows(path, values, mean_rates_hz, targets)
+    return ReadCondition(path, table, times_ms, in_file, values, rates_hz, remarks)
+
+
+def _kept(read: ReadCondition, rows: NDArray[np.int64], targets: RecordedTargets, condition: str) -> Recording:
+    path, table, times_ms, rates_hz, remarks = read.path, read.table, read.times_ms, read.rates_hz, read.remarks
     unit_ids = tuple(table.names[row] for row in rows)
     if not targets.is_stand_in:
         remarks = (*table.remarks, *remarks, *remarks_on_times(times_ms))
     if rates_hz is not None and not targets.is_stand_in and table.trials is None:
-        check_contents(path, in_file[rows], times_ms, unit_ids)
-        remarks += remarks_on_rates(in_file[rows], rates_hz[rows], unit_ids)
+        check_contents(path, read.in_file[rows], times_ms, unit_ids)
+        remarks += remarks_on_rates(read.in_file[rows], rates_hz[rows], unit_ids)
     return Recording(
-        values=values[rows],
+        values=read.values[rows],
         times_ms=times_ms,
         unit_ids=unit_ids,
         rows=rows,
-        mean_rates_hz=None if mean_rates_hz is None else mean_rates_hz[rows],
+        mean_rates_hz=None if rates_hz is None else rates_hz.mean(axis=1)[rows],
         table=table,
         start_ms=targets.start_ms,
         remarks=remarks,
+        condition=condition,
     )
 
 
-def _stand_in(targets: RecordedTargets, seed: int) -> RecordingTable:
+def _stand_in(targets: RecordedTargets, seed: int, condition: int) -> RecordingTable:
     n_units = UNITS if targets.n_units is None else targets.n_units
     duration_ms = DURATION_MS if targets.duration_ms is None else targets.duration_ms
-    times_ms, rates = stand_in_rates(n_units, duration_ms=duration_ms + (targets.start_ms or 0.0), seed=seed)
+    times_ms, rates = stand_in_rates(
+        n_units, duration_ms=duration_ms + (targets.start_ms or 0.0), seed=seed, condition=condition
+    )
     names = tuple(f"stand-in {unit}" for unit in range(n_units))
     return RecordingTable(rates, times_ms, names, "Hz", "made up, no file")
 
@@ -309,38 +356,3 @@ def _in_model_units(
         return values, values / per_hz, remarks
     rates_hz = values if unit == "Hz" else values * HZ_PER[unit]
     return rates_hz * per_hz, rates_hz, remarks
-
-
-def _kept_rows(path: Path, values: Array, mean_rates_hz: Array | None, targets: RecordedTargets) -> NDArray[np.int64]:
-    """The first ``n_units`` units that fire fast enough, in the order of the file."""
-    if mean_rates_hz is None:
-        candidates, which = np.arange(len(values)), f"it holds {len(values)} units"
-    else:
-        candidates = np.flatnonzero(mean_rates_hz > targets.min_rate_hz)
-        which = f"{candidates.size} of its {len(values)} units have a mean rate above {targets.min_rate_hz:g} Hz"
-    wanted = candidates.size if targets.n_units is None else targets.n_units
-    if not candidates.size:
-        assert mean_rates_hz is not None
-        highest = float(mean_rates_hz.max())
-        raise refused(
-            path,
-            f"{which}, but not one can be used",
-            f"lower targets.min_rate_hz below {highest:.3g} Hz, the highest of their mean rates (check the unit, too)"
-            if highest > 0
-            else "all rates are 0: choose another array, window or condition, or units that fire",
-        )
-    if candidates.size < wanted:
-        ratio, size = targets.auxiliary_ratio, round(candidates.size * (1.0 + targets.auxiliary_ratio))
-        enough = np.sort(mean_rates_hz)[::-1][wanted - 1 : wanted] if mean_rates_hz is not None else np.empty(0)
-        remedy = (
-            f"lower targets.min_rate_hz below {enough[0]:.3g} Hz"
-            if enough.size and enough[0] > 0
-            else "give a file with more units"
-        )
-        raise refused(
-            path,
-            f"{which}, but targets.n_units = {targets.n_units} were asked for",
-            f"set targets.n_units to null for all {candidates.size}, which with targets.auxiliary_ratio = {ratio:g} "
-            f"make {size} neurons (leave network.n_neurons out), or {remedy}",
-        )
-    return candidates[:wanted].astype(np.int64)

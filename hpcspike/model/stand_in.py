@@ -37,7 +37,7 @@ def stand_in_attributes(experiment: Experiment) -> dict[str, str]:
     return {"stand_in": STAND_IN} if isinstance(targets, RecordedTargets) and targets.is_stand_in else {}
 
 
-def stand_in_rates(n_units: int, *, duration_ms: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def stand_in_rates(n_units: int, *, duration_ms: float, seed: int, condition: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Times (samples,) in ms from 0 to at least ``duration_ms``, and rates (n_units, samples) in Hz.
 
     Unit i has a mean rate m between 5 and 30 Hz (exponentially distributed above the lowest, cut off) and
@@ -47,16 +47,20 @@ def stand_in_rates(n_units: int, *, duration_ms: float, seed: int) -> tuple[np.n
     with a ramp that ends at or after the response, a Gaussian transient anywhere, or a phasic rise and decay after the
     stimulus, the delay's begin or the response; the ripple is a small sum of slow cosines. The factor a lets the rate
     fall by a random share of its mean at most and rise to five times its mean at most. Every unit has random numbers of
-    its own, keyed by seed and unit: the data are the same in all replicates.
+    its own, keyed by seed, unit and condition: the data are the same in all replicates. In further
+    conditions a unit has another profile around the same mean rate.
     """
     samples = math.ceil(duration_ms / SAMPLE_MS - 1e-9) + 1
     times = SAMPLE_MS * np.arange(samples)
-    return times, np.stack([_rate(times, stream(seed, 0, "stand_in", unit)) for unit in range(n_units)])
+    return times, np.stack([_rate(times, seed, unit, condition) for unit in range(n_units)])
 
 
-def _rate(times: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _rate(times: np.ndarray, seed: int, unit: int, condition: int) -> np.ndarray:
     low, high = MEAN_RATES_HZ
+    rng = stream(seed, 0, "stand_in", unit)
     mean = low - _SPREAD_HZ * math.log(1.0 - rng.random() * (1.0 - math.exp(-(high - low) / _SPREAD_HZ)))
+    if condition:
+        rng = stream(seed, 0, "stand_in", unit, condition)
     kind = rng.choice(_KINDS, p=_SHARES)
     sign = -1.0 if rng.random() < 0.3 else 1.0
     profile = sign * _shape(str(kind), times, rng) + _ripple(times, rng)

@@ -41,7 +41,12 @@ def build_targets(
         return np.zeros((family.n_sets, len(neurons), n_samples))
     if isinstance(family, RecordedTargets):
         assert recording is not None
-        return _recorded(experiment, family, recording, neurons, times)[None]
+        return np.stack(
+            [
+                _recorded(experiment, family, condition, neurons, times, target_set)
+                for target_set, condition in enumerate(recording.conditions)
+            ]
+        )
     assert isinstance(family, GeneratedTargets)  # others are tasks of learners: hpcspike.learners.assignment
     owners, place = _owners_of_targets(family, n_neurons, neurons, key)
     sets = []
@@ -154,8 +159,14 @@ def _product(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
 
 
 def _recorded(
-    experiment: Experiment, family: RecordedTargets, recording: Recording, neurons: range, times: np.ndarray
+    experiment: Experiment,
+    family: RecordedTargets,
+    recording: Recording,
+    neurons: range,
+    times: np.ndarray,
+    target_set: int,
 ) -> np.ndarray:
+    """Targets of one condition, (neurons, samples): of the recorded units, and of auxiliary neurons of its own."""
     n_recorded = recording.values.shape[0]
     recorded = range(neurons.start, min(neurons.stop, n_recorded))
     auxiliary = range(max(neurons.start, n_recorded), neurons.stop)
@@ -165,7 +176,7 @@ def _recorded(
     if len(auxiliary):
         paths = ou_paths(
             family.auxiliary_tau_corr_ms, family.auxiliary_standard_deviation, family.grid_ms, len(times), auxiliary,
-            "auxiliary_targets", 0, (experiment.seed, experiment.replicate),
+            "auxiliary_targets", target_set, (experiment.seed, experiment.replicate),
         )  # fmt: skip
         if family.holds == "rate":
             paths = auxiliary_rates(paths, grid_ms=family.grid_ms, tau_syn_ms=experiment.synapse.tau_syn_ms)

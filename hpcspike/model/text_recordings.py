@@ -10,8 +10,19 @@ import numpy as np
 
 from hpcspike.errors import DataError
 from hpcspike.model.recording_axes import TIME_UNITS, ms_per_unit
-from hpcspike.model.recording_table import RecordingTable, ambiguous, refused, shortened, unreadable
+from hpcspike.model.recording_table import (
+    RecordingTable,
+    ambiguous,
+    as_list,
+    conditions_of,
+    in_words,
+    listed,
+    refused,
+    shortened,
+    unreadable,
+)
 from hpcspike.spec.recorded import RecordedTargets
+from hpcspike.spec.recorded_conditions import CONDITION
 
 _SEPARATORS = (",", ";", "\t", "|")
 _LAYOUT = "use a header 'time_ms,unit_1,unit_2,...', then one row per sample, separated by commas"
@@ -49,6 +60,7 @@ def read_text(path: Path, targets: RecordedTargets) -> RecordingTable:
         if len(row) != len(header):
             asked = _other_separator(row[0], separator) if len(row) == 1 else ""
             raise refused(path, f"the header names {len(header)} columns, row {number} has {len(row)}{asked}", _LAYOUT)
+    header, rows = _of_condition(path, header, rows, targets)
     comma = _decimal_comma(path, rows, header, targets)
     table = np.array([_numbers(path, row, number, header, comma) for number, row in enumerate(rows, start=2)])
     remarks = ("its decimal mark is the comma",) if comma and targets.decimal is None else ()
@@ -58,8 +70,40 @@ def read_text(path: Path, targets: RecordedTargets) -> RecordingTable:
         names=tuple(header[1:]),
         unit=None,
         kind={",": "CSV", "\t": "TSV"}.get(separator, f"CSV with {separator!r} between columns"),
+        conditions=in_words(targets.condition),
         remarks=remarks,
     )
+
+
+def _of_condition(
+    path: Path, header: list[str], rows: list[list[str]], targets: RecordedTargets
+) -> tuple[list[str], list[list[str]]]:
+    """Header and rows without the columns of ``targets.condition``, and only the rows with its values."""
+    column = next((name for name in header[1:] if name.lower() == CONDITION), None)
+    if column is not None and column not in targets.condition:
+        values = list(dict.fromkeys(row[header.index(column)] for row in rows))
+        raise ambiguous(
+            path,
+            f"its column {column!r} holds {len(values)} conditions ({listed(values)})",
+            f"set targets.condition to choose one, for example condition: {{{column}: {values[0]}}}, or train them all "
+            "with targets.conditions",
+            [{"condition": {column: value}} for value in values[:8]],
+            conditions_of(values, column),
+        )
+    for name, wanted in targets.condition.items():
+        if name not in header[1:]:
+            raise refused(
+                path,
+                f"targets.condition = {name!r} is not one of its columns ({listed(header)})",
+                "choose one of those",
+            )
+        place = header.index(name)
+        values = list(dict.fromkeys(row[place] for row in rows))
+        rows = [row for row in rows if row[place] in map(str, as_list(wanted))]
+        if not rows:
+            raise refused(path, f"no row has {in_words({name: wanted})}", f"the column holds {listed(values)}")
+    kept = [place for place, name in enumerate(header) if place == 0 or name not in targets.condition]
+    return [header[place] for place in kept], [[row[place] for place in kept] for row in rows]
 
 
 def _header(path: Path, line: str) -> tuple[str, list[str]]:

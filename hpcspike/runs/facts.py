@@ -67,16 +67,21 @@ _KNOWN: dict[tuple[Any, ...], Facts] = {}
 
 def _what_decides(experiment: Experiment, targets: RecordedTargets) -> tuple[Any, ...]:
     """All that the facts of a recording depend on, its file as it is now included."""
-    try:
-        status = os.stat(targets.path)
-        version = (status.st_ino, status.st_mtime_ns, status.st_size)
-    except OSError:  # a stand-in, or refused when it is read
-        version = None
+    versions = [_version(path) for path in sorted({one.path for one in targets.each_condition()})]
     sections = (targets, experiment.connectivity, experiment.network)
     return (
         *(section.model_dump_json() for section in sections), experiment.neuron.tau_ms, experiment.neuron.step_ms,
-        experiment.training.update_interval_ms, experiment.seed if targets.is_stand_in else None, version,
+        experiment.training.update_interval_ms, experiment.seed if targets.is_stand_in else None,
+        *versions,
     )  # fmt: skip
+
+
+def _version(path: str) -> tuple[int, int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:  # a stand-in, or refused when it is read
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _of_recording(experiment: Experiment) -> Facts:

@@ -220,6 +220,11 @@ def _write_trained(
         "loop": np.arange(len(trained.curve["correlation"])),
         **{f"curve_{name}": values for name, values in trained.curve.items()},
     }
+    if problem.n_sets > 1:
+        same["loop_target_set"] = np.array([problem.set_of_loop(int(loop)) for loop in same["loop"]])
+    if problem.condition_names:
+        same["condition"] = np.array(problem.condition_names, dtype=np.str_)
+        coordinates.append("condition")
     if problem.recording is not None:
         same["recorded"] = np.arange(problem.n_neurons) < problem.n_recorded
         of_recording = unit_labels(problem.recording, problem.n_neurons)

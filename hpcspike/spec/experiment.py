@@ -243,8 +243,6 @@ class Experiment(GrownSection):
 
     def _size_is_known(self) -> None:
         if isinstance(self.targets, RecordedTargets):
-            if self.targets.n_sets != 1:
-                raise ValueError("targets.n_sets must be 1 for recorded targets: a file holds one target set")
             if self.targets.holds != self.training.variable:
                 raise ValueError(
                     f"targets.holds = {self.targets.holds} but training.variable = {self.training.variable}; "

@@ -112,10 +112,19 @@ def anchor_paths(document: Any, folder: Path) -> None:
     targets = document.get("targets") if isinstance(document, dict) else None
     if isinstance(targets, dict) and isinstance(targets.get("path"), str):
         targets["path"] = _anchored(targets["path"], folder)
+    for one in _conditions_with_a_path(targets):
+        one["path"] = _anchored(one["path"], folder)
     for name, key in CODE.items():
         section = document.get(name) if isinstance(document, dict) else None
         if isinstance(section, dict) and key in section:
             section[key] = _anchored_source(section[key], folder)
+
+
+def _conditions_with_a_path(targets: Any) -> list[dict[str, Any]]:
+    conditions = targets.get("conditions") if isinstance(targets, dict) else None
+    return (
+        [one for one in conditions if isinstance(one, dict) and "path" in one] if isinstance(conditions, list) else []
+    )
 
 
 def anchor_axes(axes: Any, folder: Path) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, ValidationInfo, WithJsonSchema, model_validator
+from pydantic import AfterValidator, ValidationError, ValidationInfo, WithJsonSchema, model_validator
 
 from hpcspike.spec.fields import GrownSection, Interval, TargetsSection, is_multiple, quantity, whole_number
+from hpcspike.spec.recorded_conditions import MOST_CONDITIONS, Conditions, keys_of, name_of
 
 GENERATED = "generated"
 """Path of recorded targets that are no file: a stand-in is generated."""
@@ -35,13 +36,13 @@ _FORMATS_OF_KEY: dict[str, tuple[str, ...]] = {
     "time_unit": (*_LABELLED, *_TEXT, "NPZ", "MATLAB"),
     "decimal": _TEXT,
     "layout": _ARRAYS,
-    "task": ("JLD2",),
+    "task": ("JLD2", "NPY", "NPZ", "MATLAB"),
     "align": ("NWB",),
     "window_ms": ("NWB",),
     "bin_ms": ("NWB",),
     "smoothing_ms": ("NWB",),
     "intervals": ("NWB",),
-    "condition": ("NWB", *_LABELLED),
+    "condition": ("NWB", *_LABELLED, *_TEXT),
     "select_units": ("NWB", *_LABELLED, "NPZ", "MATLAB"),
 }
 
@@ -70,7 +71,9 @@ Choice = Annotated[
 class RecordedTargets(GrownSection, TargetsSection):
     """Rates or drives read from a file, with auxiliary neurons beside them (paper, Fig 5)."""
 
-    later_keys: ClassVar[tuple[str, ...]] = ("time_unit", "decimal", "start_ms", "intervals", "select_units")
+    later_keys: ClassVar[tuple[str, ...]] = (
+        "time_unit", "decimal", "start_ms", "intervals", "select_units", "conditions",
+    )  # fmt: skip
 
     kind: Literal["recorded"]
     path: str = quantity(
@@ -99,7 +102,12 @@ class RecordedTargets(GrownSection, TargetsSection):
         doc="NPY, NPZ, MATLAB, JLD2: order of the dimensions as the language that wrote the file (Python, MATLAB, "
         "Julia) shows them; required unless only one is possible.",
     )
-    task: int | None = whole_number(None, ge=1, doc="JLD2: which of several tasks, counted from 1 as in Julia.")
+    task: int | None = whole_number(
+        None,
+        ge=1,
+        doc="Arrays with a third dimension: which of its places, counted from 1. The tasks of a JLD2 file; the last "
+        "dimension in MATLAB, the first of NPY and NPZ.",
+    )
     align: str | None = quantity(None, doc="NWB: column of the trials whose time counts as 0; required.")
     window_ms: Interval | None = quantity(
         None, unit="ms", doc="NWB: begin and end of the rates around that time; required."
@@ -112,7 +120,15 @@ class RecordedTargets(GrownSection, TargetsSection):
     condition: Choice = quantity(
         {},
         doc="NWB: only trials with these values, column: value or list of values; default: all trials. netCDF, zarr: "
-        "one value of every dimension beside unit and time, dimension: value.",
+        "one value of every dimension beside unit and time, dimension: value. CSV, TSV: only rows with this value, "
+        "column: value.",
+    )
+    conditions: Conditions = quantity(
+        [],
+        max_length=MOST_CONDITIONS,
+        doc="Several conditions in one network, each a target set with a cue of its own: a list of {name, path, "
+        "variable, task, condition}, the keys in which they differ. A text or number stands for condition: {condition: "
+        "it} or, of arrays, for the variable or task. Empty: one condition, as the other keys say.",
     )
     select_units: Choice = quantity(
         {},
@@ -149,6 +165,29 @@ class RecordedTargets(GrownSection, TargetsSection):
         """The format that the suffix of the path stands for; None: of a stand-in or an unknown kind."""
         return None if self.is_stand_in else FORMAT_OF_SUFFIX.get(PurePath(self.path).suffix.lower())
 
+    @property
+    def condition_names(self) -> tuple[str, ...]:
+        """Names of the conditions; none of a single one."""
+        return tuple(name_of(item) for item in self.conditions)
+
+    def each_condition(self) -> list[RecordedTargets]:
+        """What is read for each condition: these targets with its keys, and no further conditions."""
+        if not self.conditions:
+            return [self]
+        given = {name: getattr(self, name) for name in self.model_fields_set - {"conditions", "n_sets"}}
+        return [
+            type(self).model_validate({**given, **keys_of(item, self.format, self.condition)})
+            for item in self.conditions
+        ]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_set_per_condition(cls, document: Any) -> Any:
+        conditions = document.get("conditions") if isinstance(document, dict) else None
+        if not isinstance(conditions, list) or not conditions or "n_sets" in document:
+            return document
+        return {**document, "n_sets": len(conditions)}
+
     @model_validator(mode="after")
     def _says_what_its_source_needs(self) -> RecordedTargets:
         source = "stand-in" if self.is_stand_in else self.format
@@ -174,6 +213,37 @@ class RecordedTargets(GrownSection, TargetsSection):
             )
         if source == "NWB":
             self._check_window()
+        return self
+
+    @model_validator(mode="after")
+    def _conditions_differ(self) -> RecordedTargets:
+        if self.n_sets != max(1, len(self.conditions)):
+            raise ValueError(
+                f"targets.n_sets = {self.n_sets}, but targets.conditions names {len(self.conditions)}: recorded "
+                "targets have one set per condition; leave n_sets out"
+                if self.conditions
+                else f"targets.n_sets = {self.n_sets}: recorded targets have one set per condition; leave it out, and "
+                "name the conditions in targets.conditions ('hpcspike recordings FILE' shows those of a file)"
+            )
+        if len(self.conditions) == 1:
+            raise ValueError(
+                "targets.conditions names one condition: name two or more, or leave it out and choose one with "
+                "targets.condition, targets.task, targets.variable or targets.path"
+            )
+        seen: dict[str, RecordedTargets] = {}
+        try:
+            each = self.each_condition()
+        except ValidationError as error:
+            raise ValueError(f"targets.conditions: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
+        for name, one in zip(self.condition_names, each, strict=True) if self.conditions else ():
+            twin = next((other for other, read in seen.items() if read == one and not self.is_stand_in), None)
+            if twin is not None or name in seen:
+                raise ValueError(
+                    f"targets.conditions: {name!r} "
+                    + (f"is read like {twin!r}" if twin is not None else "is the name of two conditions")
+                    + "; let conditions differ in path, variable, task or condition, and give each a name of its own"
+                )
+            seen[name] = one
         return self
 
     def _check_window(self) -> None:

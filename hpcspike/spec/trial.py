@@ -72,7 +72,7 @@ class FeedForward(Section):
 class Protocol(GrownSection):
     """What comes before the cue of a trial: the state it starts from, and spontaneous activity."""
 
-    later_keys: ClassVar[tuple[str, ...]] = ("start",)
+    later_keys: ClassVar[tuple[str, ...]] = ("start", "set_order")
 
     free_run_ms: float = quantity(1000.0, unit="ms", ge=0, doc="Free run before each cue in training.")
     test_free_run_ms: float = quantity(
@@ -83,6 +83,12 @@ class Protocol(GrownSection):
         paper="Methods",
         doc="State at the start of a training loop: 'running': where the loop before ended, as in the paper's program; "
         "'random': new random phases and r = 0 in every loop, as test trials start.",
+    )
+    set_order: Literal["alternating", "random"] = quantity(
+        "alternating",
+        paper="Fig 2",
+        doc="Order of several target sets in training: 'alternating': 1, 2, 1, 2, ...; 'random': every set once per "
+        "round, in a new random order.",
     )
 
 
@@ -97,6 +103,11 @@ def why_trials_are_others(protocol: Protocol, noise: TrialNoise, learner: Learne
         return (
             f"protocol.start = random has no effect with learner.kind = {learner.kind}, which begins its trials in its "
             "own way; leave it out, or choose learner.kind: rls"
+        )
+    if protocol.set_order == "random" and not isinstance(learner, RlsLearner):
+        return (
+            f"protocol.set_order = random has no effect with learner.kind = {learner.kind}, which chooses its trials "
+            "itself; leave it out, or choose learner.kind: rls"
         )
     return None
 

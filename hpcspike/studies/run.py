@@ -117,7 +117,12 @@ def _trained_arrays(
     for name in (*POINT_CURVES, *TESTED_CURVES):
         if name in trained.curve:
             arrays[f"curve_{name}"] = (("loop",), trained.curve[name])
-    arrays["loop"] = (("loop",), np.arange(1, len(trained.curve["rate"]) + 1))
+    n_loops = len(trained.curve["rate"])
+    arrays["loop"] = (("loop",), np.arange(1, n_loops + 1))
+    if problem.n_sets > 1:
+        arrays["loop_target_set"] = (("loop",), np.array([problem.set_of_loop(loop) for loop in range(n_loops)]))
+    if problem.condition_names:
+        arrays["condition"] = (("target_set",), np.array(problem.condition_names, dtype=np.str_))
     if trained.diverged_loop < 0:
         networks = Networks(trained, before, experiment, examples)
         for name, probe in asked.items():
