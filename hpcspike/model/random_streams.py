@@ -34,7 +34,7 @@ PURPOSES = {
     "test_noise": 37,
     "training_test_noise": 38,
     "recall_noise": 39,
-<<<<<<< HEAD
+    "set_order": 44,
     "transfer_phase": 50,
     "transfer_noise": 51,
     "static_targets": 52,
@@ -42,9 +42,6 @@ PURPOSES = {
     "training_feed": 54,
     "test_feed": 55,
     "training_test_feed": 56,
-=======
-    "set_order": 44,
->>>>>>> recorded
 }
 """Registry of purposes; a number once given is never reused, so that old results stay reproducible."""
 

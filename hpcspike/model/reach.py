@@ -67,16 +67,10 @@ def remark_on_reach(experiment: Experiment) -> str | None:
     targets = build_targets(
         experiment, range(len(recording.values)), n_neurons=n_neurons_of(experiment, recording),
         duration_ms=duration_of(experiment, recording), recording=recording,
-<<<<<<< HEAD
-    )[0]  # fmt: skip
+    )  # fmt: skip
     transfer = experiment.training.transfer
     reach = reach_of(smoothing=smoothing, tau_ms=neuron.tau_ms, step_ms=neuron.step_ms, transfer=transfer)
-    per_unit = reach.excludes(targets).mean(axis=1)
-=======
-    )  # fmt: skip
-    reach = reach_of(smoothing=smoothing, tau_ms=neuron.tau_ms, step_ms=neuron.step_ms)
     per_unit = reach.excludes(targets).mean(axis=(0, 2))  # over conditions and time
->>>>>>> recorded
     share = float(per_unit.mean())
     if share <= MUCH:
         return None

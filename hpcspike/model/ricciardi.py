@@ -44,8 +44,8 @@ class NoisyLif:
         log_refractory = math.log(self.refractory_ms) if self.refractory_ms > 0 else -np.inf
         return np.asarray(math.log(1000.0) - np.logaddexp(log_refractory, log_membrane))
 
-    def slope(self, mu: np.ndarray) -> np.ndarray:
-        """d ln nu / d mu, elementwise."""
+    def slope(self, mu: np.ndarray, log_rate: np.ndarray) -> np.ndarray:
+        """d ln nu / d mu where ln nu is ``log_rate``, elementwise."""
         from scipy.special import erfcx
 
         # erfcx(-z) = exp(z^2) (1 + erf z), here over exp(max(b, 0)^2)
@@ -54,13 +54,13 @@ class NoisyLif:
         up = np.where(b > 0, 2.0 - np.exp(-(np.maximum(b, 0.0) ** 2)) * erfcx(np.abs(b)), erfcx(np.abs(b)))
         rise = np.exp(np.maximum(a, 0.0) ** 2 - size)
         down = np.where(a > 0, 2.0 * rise - np.exp(-size) * erfcx(np.abs(a)), np.exp(-size) * erfcx(np.abs(a)))
-        log_scale = self.log_rate(mu) - math.log(1000.0) + size + math.log(self.tau_ms * math.sqrt(math.pi))
+        log_scale = log_rate - math.log(1000.0) + size + math.log(self.tau_ms * math.sqrt(math.pi))
         return np.asarray(np.exp(log_scale) * (up - down) / self.sigma)
 
     def input_of(self, rate_hz: np.ndarray) -> np.ndarray:
         """mu at which the neuron has these rates, elementwise; they must be above 0 and below 1 / tau_ref.
 
-        A table of mu over ln nu, cubic between its entries, and two of Newton's steps: exact to rounding.
+        A table of mu over ln nu, cubic between its entries, and one of Newton's steps: exact to rounding.
         """
         from scipy.interpolate import CubicHermiteSpline
 
@@ -71,10 +71,10 @@ class NoisyLif:
         while self.log_rate(np.array(high)) < wanted.max(initial=0.0):
             high *= 2.0
         table = np.linspace(low, high, _TABLE)
-        mu = CubicHermiteSpline(self.log_rate(table), table, 1.0 / self.slope(table))(wanted)
-        for _ in range(2):
-            mu -= (self.log_rate(mu) - wanted) / self.slope(mu)
-        return np.asarray(mu)
+        of_table = self.log_rate(table)
+        mu = CubicHermiteSpline(of_table, table, 1.0 / self.slope(table, of_table))(wanted)
+        found = self.log_rate(mu)
+        return np.asarray(mu - (found - wanted) / self.slope(mu, found))
 
 
 def _scaled_integral(a: np.ndarray, b: np.ndarray) -> np.ndarray:
