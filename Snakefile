@@ -15,6 +15,7 @@ from hpcspike.report.captions import caption_file, caption_of
 from hpcspike.shipped import config_file
 from hpcspike.spec.load import read_document
 from hpcspike.sweep.records import workflow_lock
+from hpcspike.workflow.ending import tell_end
 from hpcspike.workflow.sweeps import check_settings, networks_beside, plan_jobs, plan_networks, sweep_figures
 
 min_version("9.27") # modules whose name is computed
@@ -46,7 +47,9 @@ def found(path):
 
 try:
     SWEEP = found(config["sweep"])
-    JOBS = plan_jobs(SWEEP, size=SIZE, results=RESULTS, mend=workflow.is_main_process)
+    JOBS = plan_jobs(
+        SWEEP, size=SIZE, results=RESULTS, mend=workflow.is_main_process, equal_needs=config["equal_needs"]
+    )
     NETWORKS = plan_networks(map(found, BESIDE), sweep=JOBS.sweep.name)
     document = read_document(Path(SWEEP), size=SIZE)
 except HpcspikeError as error:
@@ -66,6 +69,8 @@ if config["keep_states"]:
 # the sweep that the user gives names the code: that is consent
 RUN_USER_CODE = "--run-user-code" if JOBS.runs_user_code else ""
 BATCH_OPTIONS += f" {RUN_USER_CODE}"
+if config["log"]:
+    BATCH_OPTIONS += f" --log {shlex.quote(config['log'])}"
 HELD = []
 
 
@@ -75,6 +80,14 @@ onstart:
         HELD.append(workflow_lock(STORE))
     except HpcspikeError as error:
         raise WorkflowError(str(error)) from None
+
+
+onsuccess:
+    tell_end(config["at_end"], JOBS, outcome="done")
+
+
+onerror:
+    tell_end(config["at_end"], JOBS, outcome="failed")
 
 
 def figures_of_sweep():

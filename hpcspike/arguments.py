@@ -41,6 +41,14 @@ def threads_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def log_argument(parser: argparse.ArgumentParser) -> None:
+    """Where loops or points are shown while they are computed."""
+    parser.add_argument(
+        "--log", metavar="WHERE",
+        help="write what is finished, at once, to tensorboard:FOLDER or mlflow:EXPERIMENT (extras of these names)",
+    )  # fmt: skip
+
+
 def checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
     """Saved states and the time limit."""
     group = parser.add_argument_group(

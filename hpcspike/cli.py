@@ -17,6 +17,7 @@ from hpcspike.arguments import (
     checkpoint_arguments,
     config_arguments,
     count,
+    log_argument,
     mebibytes,
     minutes_or_0,
     positive,
@@ -130,6 +131,7 @@ def _train(commands: _Commands) -> None:
     parser.add_argument("--out", required=True, metavar="PATH", help="file to write, ending in .zarr or .nc")
     threads_argument(parser)
     checkpoint_arguments(parser)
+    log_argument(parser)
 
 
 def _plan(commands: _Commands) -> None:
@@ -175,6 +177,7 @@ def _run_batch(commands: _Commands) -> None:
         "--time-limit", type=minutes_or_0, metavar="MINUTES",
         help="save and stop (exit code 75) before so much time is up, 0: no limit (default)",
     )  # fmt: skip
+    log_argument(parser)
     user_code_argument(parser)
 
 
@@ -203,6 +206,11 @@ def _status(commands: _Commands) -> None:
     parser.add_argument(
         "--watch", nargs="?", type=positive, const=5, metavar="SECONDS",
         help="show it again every so many seconds (default: 5) until every point is done",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    parser.add_argument(
+        "--html", metavar="PAGE",
+        help="write a page with the map as far as it is; with --watch the page is written and loads itself again",
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(::|://)")
 
 _WRITTEN = {
     "out": "--out", "receipt": "--receipt", "checkpoint": "--checkpoint", "dataset": "--dataset", "json": "--json",
-    "keep_states": "--keep-states", "history": "--history", "folder": "DIR",
+    "keep_states": "--keep-states", "history": "--history", "folder": "DIR", "html": "--html",
 }  # fmt: skip
 _READ = {
     "config": "CONFIG", "store": "STORE", "path": "PATH", "results": "RESULT", "figures": "--figures",

@@ -33,6 +33,7 @@ ENVIRONMENT = (
     "NUMBA_ENABLE_AVX",
     "NUMBA_DISABLE_JIT",
     "SLURM_JOB_ID",
+    "SLURM_ARRAY_JOB_ID",
 )
 """Environment variables that can change numbers or speed, or say which job it was."""
 

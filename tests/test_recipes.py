@@ -65,9 +65,12 @@ class Tree:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Tree:
-    """A copy of the package."""
+    """A copy of the package and its workflow."""
     ignored = shutil.ignore_patterns("__pycache__", "*.nbc", "*.nbi")
-    shutil.copytree(ROOT / "hpcspike", tmp_path / "hpcspike", ignore=ignored)
+    for folder in ("hpcspike", "cluster"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
+    for file in ("Snakefile", "pyproject.toml"):
+        shutil.copy(ROOT / file, tmp_path / file)
     (tmp_path / "tiny.yaml").write_text(EXPERIMENT, encoding="utf-8")
     return Tree(tmp_path)
 
@@ -140,3 +143,77 @@ def advance_eif(state, parameters, received, external, step, increment, spikes):
     found = tree.program("-c", "import hpcspike; print(float(hpcspike.open_network('a.nc')['population_rate']))")
     assert float(found) > 20.0  # Hz
     assert "sharpness" in tree.program("-m", "hpcspike", "schema", "experiment")
+
+
+def test_a_learner(tree: Tree) -> None:
+    tree.insert(
+        "hpcspike/spec/learners.py",
+        "class UserLearner(_Other):",
+        '''class LookupLearner(_Other):
+    """A table of the target, which moves towards it by a fixed share in every pass."""
+
+    home: ClassVar[str | None] = "hpcspike.learners.lookup:LookupLearner"
+    title: ClassVar[str | None] = "Table"
+
+    kind: Literal["lookup"]
+    share: float = quantity(0.5, gt=0, le=1, doc="Share of the way to the target that a pass takes.")
+
+
+''',
+    )
+    tree.insert("hpcspike/spec/learners.py", "HuhLearner | UserLearner,", "LookupLearner | ")
+    tree.add(
+        "hpcspike/learners/lookup.py",
+        '''"""A table in place of a network."""
+
+import numpy as np
+
+from hpcspike.learners.interface import Learner, Rollout, refuse_targets
+
+
+class LookupLearner(Learner):
+    """Moves a table towards the target by a fixed share in every pass; fires one spike."""
+
+    supports = frozenset({"drive", "readout"})
+    local = online = needs_error_current = False
+    for_free = ("a clock",)
+
+    def build(self, task, *, n_neurons, seed, replicate=0):
+        self.refuse_unsupported(task)
+        self.task, self.n_neurons = task, n_neurons
+        self.table = np.zeros((task.n_samples, task.n_outputs))
+        return self
+
+    def advance(self, number):
+        self.table += self.settings.share * (self.task.sample("train", number).target - self.table)
+        return {"score_alone": 0.0, "rate_hz": 1.0, "simulated_seconds": self.task.duration_ms / 1000.0}
+
+    def rollout(self, stimulus, *, kill=None, noise=0.0, delete_spike=None):
+        refuse_targets(stimulus)
+        return Rollout(self.table.copy(), np.array([1.0]), np.array([0], dtype=np.int32), self.n_neurons)
+
+    def weights(self):
+        return {"table": self.table}
+
+    def n_trained(self):
+        return self.table.size
+
+    def state(self):
+        return {"table": self.table}
+
+    def restore(self, state):
+        self.table = state["table"].copy()
+''',
+    )
+    assert len(tree.touched) == stated("a built-in learner") == 2
+    keys = ("--set", "learner={kind: lookup, passes: 3, share: 0.9}")
+    assert "MiB" in tree.program("-m", "hpcspike", "plan", "tiny.yaml", *keys)
+    tree.program("-m", "hpcspike", "train", "tiny.yaml", *keys, "--out", "a.zarr")
+    found = tree.program(
+        "-c",
+        "import hpcspike; from hpcspike.figures.style import section_name\n"
+        "network = hpcspike.open_network('a.zarr')\n"
+        "print(float(network['correlation']), network['weights_table'].shape, section_name('lookup'))",
+    )
+    assert found.split("\n")[0] == "1.0 (20, 12) Table"
+    assert "samples" in tree.program("-m", "hpcspike", "plot", "a.zarr", "--out", "figures")

@@ -93,6 +93,23 @@ def test_a_sweep_through_slurm_equals_that_of_a_laptop_although_a_worker_was_kil
         assert ranks.tolist() == [1, 1, 1, 1, 2]
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_batches_as_a_job_array_give_the_same_results(slurm: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    run_all(planned(alone, DOCUMENT))
+    write_sweep(tmp_path, DOCUMENT)
+    (tmp_path / "workflow.yaml").write_text("equal_needs: true\n")
+    code, output = run(tmp_path, FINALIZED, *AT_ONCE, "--slurm-array-jobs", "batch", profile="slurm")
+    assert code == 0, output
+    records = read_records(tmp_path / "results" / "little.zarr").values()
+    arrays = {record["batch"]: record["environment"].get("SLURM_ARRAY_JOB_ID") for record in records}
+    assert arrays[0] == arrays[1] is not None
+    assert arrays[MPI_BATCH] is None
+    assert results(tmp_path).identical(results(alone))
+
+
 # ---- faults that take minutes ----------------------------------------------------------------------------------------
 
 FAULTY = sweep_document(replicates=1, axes={"network.n_neurons": [*range(200, 208)]}, batching={"max_points": 4})

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from hpcspike.errors import DataError
+from hpcspike.spec.documents import flattened
 from hpcspike.takes_results import refuse_other_results
 from hpcspike.variables import COMPARISON, POINT_PROVENANCE, POINT_RESULTS, TESTED_RESULTS, TRAINED
 
@@ -185,17 +185,9 @@ def _described(name: str, values: np.ndarray) -> tuple[tuple[str, ...], np.ndarr
 
 def _changed_fields(a: xr.Dataset, b: xr.Dataset) -> dict[str, list[Any]]:
     """Dotted field -> its values, of the fields in which what was run differs."""
-    left, right = (_fields(json.loads(d.attrs.get("sweep") or d.attrs.get("experiment") or "{}")) for d in (a, b))
+    left, right = (flattened(json.loads(d.attrs.get("sweep") or d.attrs.get("experiment") or "{}")) for d in (a, b))
     return {
         key: [left.get(key), right.get(key)]
         for key in sorted(left.keys() | right.keys())
         if left.get(key) != right.get(key)
     }
-
-
-def _fields(document: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """A document as dotted keys and values."""
-    found: dict[str, Any] = {}
-    for key, value in document.items():
-        found |= _fields(value, f"{before}{key}.") if isinstance(value, Mapping) else {f"{before}{key}": value}
-    return found

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from hpcspike.commands.ranks import run_on_ranks
 from hpcspike.errors import Interrupted
 
 if TYPE_CHECKING:
+    from hpcspike.exchange.logs import Log
     from hpcspike.sweep.batch import PointDone
 
 
@@ -39,7 +40,18 @@ def _run(arguments: argparse.Namespace) -> int:
         time_limit_minutes=arguments.time_limit or None,
         started=time.monotonic() - _age(),
     )
-    with _reporter(arguments.batch) as (on_point, say), _stopped_by_signal(alone=world.size == 1):
+    log = world.agree(lambda: _log(arguments) if world.rank == 0 else None)
+    with (
+        nullcontext() if log is None else closing(log),
+        _reporter(arguments.batch) as (show, say),
+        _stopped_by_signal(alone=world.size == 1),
+    ):
+
+        def on_point(point: PointDone) -> None:
+            show(point)
+            if log is not None:
+                log.on_point(point)
+
         report = run_batch(
             arguments.store,
             arguments.batch,
@@ -53,6 +65,15 @@ def _run(arguments: argparse.Namespace) -> int:
     if world.rank == 0:
         print(f"batch {report.batch}: {counted(report.computed, 'point')} computed, {report.already_done} done before")
     return 0
+
+
+def _log(arguments: argparse.Namespace) -> Log | None:
+    """The log that was asked for; each batch has a folder of its own in it."""
+    if arguments.log is None:
+        return None
+    from hpcspike.exchange.logs import log_to
+
+    return log_to(arguments.log, part=f"batch-{arguments.batch:04d}")
 
 
 def _age() -> float:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcspike.commands.common import counted
+from hpcspike.commands.common import counted, refuse_unwritable
 from hpcspike.engine.checkpoint_files import MANIFEST, SCHEMA, Damaged, checkpoints_in, read_manifest
-from hpcspike.errors import SpecError
+from hpcspike.errors import SpecError, StoreError
+from hpcspike.files import whole
 from hpcspike.sweep.cost import shown_mib, shown_seconds
 from hpcspike.sweep.status import Status, sweep_status
 
@@ -24,11 +27,25 @@ MOST_FAILURES = 10
 def run(arguments: argparse.Namespace) -> int:
     """Print the state of a store, with ``--watch`` until every point is done; or that of a folder of saved states."""
     saved = checkpoints_in(Path(arguments.store))
+    if arguments.json and arguments.watch is not None:
+        raise SpecError("--watch: --json says it once; leave one of them out")
     if saved:
-        if arguments.watch is not None:
-            raise SpecError(f"--watch: {arguments.store} holds the saved states of one training; leave the option out")
-        for name, text in _saved(saved):
-            print(f"{name:<10} {text}")
+        for option in ("watch", "html"):
+            if getattr(arguments, option) is not None:
+                raise SpecError(
+                    f"--{option}: {arguments.store} holds the saved states of one training; leave the option out"
+                )
+        rows = _saved(saved)
+        if arguments.json:
+            print(json.dumps({"path": arguments.store, "kind": "training", "rows": rows}, indent=1))
+        else:
+            for name, text in rows:
+                print(f"{name:<10} {text}")
+    elif arguments.html is not None:
+        _keep_page(arguments.store, Path(arguments.html), arguments.watch)
+    elif arguments.json:
+        state = asdict(sweep_status(arguments.store))
+        print(json.dumps({"path": arguments.store, "kind": "sweep", **state}, indent=1))
     elif arguments.watch is None:
         _print(sweep_status(arguments.store))
     elif sys.stdout.isatty():
@@ -37,6 +54,30 @@ def run(arguments: argparse.Namespace) -> int:
         while not _print(sweep_status(arguments.store)):
             time.sleep(arguments.watch)
     return 0
+
+
+def _keep_page(store: str, page: Path, seconds: int | None) -> None:
+    """Write the page of a sweep, with ``--watch`` again and again until every point is done."""
+    from hpcspike.report.progress import page_of_progress
+    from hpcspike.sweep.reading import open_sweep
+
+    if page.suffix != ".html":
+        raise StoreError(f"--html {page}: must end in .html")
+    if page.is_dir():
+        raise StoreError(f"--html {page} is a folder; choose another path")
+    refuse_unwritable(page)
+    while True:
+        status = sweep_status(store)
+        complete = status.done == status.points
+        again = None if complete else seconds
+        sweep = open_sweep(store, complete_only=False)
+        text = page_of_progress(status, sweep, _rows(status), refresh_seconds=again)
+        with whole(page) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
+        print(f"{page}: {status.done} of {status.points} points", flush=True)
+        if again is None:
+            return
+        time.sleep(again)
 
 
 def _print(status: Status) -> bool:

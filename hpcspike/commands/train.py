@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from hpcspike.sweep.metadata import describe
 
 if TYPE_CHECKING:
     from hpcspike.engine.checkpoint import Checkpoints
+    from hpcspike.exchange.logs import Log
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -89,10 +90,15 @@ def _train(
     from hpcspike.runs.run import train_to_store
 
     # from before the network is built until the result is safe
-    with nullcontext() if checkpoints is None else held(checkpoints.folder, world):
+    log = world.agree(lambda: _log(arguments, experiment) if world.rank == 0 else None)
+    with (
+        nullcontext() if checkpoints is None else held(checkpoints.folder, world),
+        nullcontext() if log is None else closing(log),
+    ):
         evaluation, record = train_to_store(
-            experiment, path, threads=arguments.threads, progress=True, world=world, checkpoints=checkpoints
-        )
+            experiment, path, threads=arguments.threads, progress=True, world=world, checkpoints=checkpoints,
+            on_loop=None if log is None else log.on_loop,
+        )  # fmt: skip
     if checkpoints is not None and arguments.checkpoint is None:  # a folder that was named may be wanted
         discard(checkpoints, world)
     if world.rank == 0:
@@ -102,6 +108,14 @@ def _train(
         for words in stand_in_attributes(experiment).values():
             print(f"data: {words}")
         print(_times(record))
+
+
+def _log(arguments: argparse.Namespace, experiment: Experiment) -> Log | None:
+    if arguments.log is None:
+        return None
+    from hpcspike.exchange.logs import log_to
+
+    return log_to(arguments.log, experiment=experiment)
 
 
 def _experiment(arguments: argparse.Namespace) -> Experiment:

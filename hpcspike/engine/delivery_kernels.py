@@ -40,7 +40,7 @@ def deliver_fixed(everyone, low, total, start, row, weight, size, drive):  # typ
             prefetch(row, line + ahead)
             prefetch(weight, line + ahead)
             for q in range(line, min(line + _LINE, end)):
-                drive[row[q]] += size * weight[q]
+                drive[row[q]] += size * weight[q]  # Eq 6: u of fixed synapses
 
 
 @inline_kernel
@@ -58,12 +58,12 @@ def deliver_plastic(everyone, total, start, row, synapse, weight, size, drive, r
         for s in range(total):
             for q in range(start[everyone[s]], start[everyone[s] + 1]):
                 change = size * weight[synapse[q]]
-                drive[row[q]] += change
-                readout[row[q]] += change
+                drive[row[q]] += change  # Eq 6: with the weights at the spike
+                readout[row[q]] += change  # Eq 8: with the weights of the moment
     else:
         for s in range(total):
             for q in range(start[everyone[s]], start[everyone[s] + 1]):
-                drive[row[q]] += size * weight[synapse[q]]
+                drive[row[q]] += size * weight[synapse[q]]  # Eq 6, Eq 8: as each r_j jumps, so does u = W r
 
 
 @inline_kernel

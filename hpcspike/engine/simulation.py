@@ -119,7 +119,7 @@ def row_sums(rows: Rows, weight: np.ndarray, vector: np.ndarray) -> np.ndarray:
     if not vector.any():  # at rest, where a large network would only be walked through
         return np.zeros(n_rows)
     row = np.repeat(np.arange(n_rows), np.diff(rows.start))
-    sums = np.bincount(row, weight * vector[rows.presynaptic], minlength=n_rows)
+    sums = np.bincount(row, weight * vector[rows.presynaptic], minlength=n_rows)  # Eq 8: u = W r
     return sums.astype(np.float64, copy=False)  # of no synapses at all, bincount makes integers
 
 

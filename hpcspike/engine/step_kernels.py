@@ -87,7 +87,7 @@ def run_steps(  # type: ignore[no-untyped-def]
         total = exchange_spikes(first, spikes, count, everyone, address, kind, world, send, receive, seconds)
         if total < 0:
             return -1
-        fade(drive, decay)
+        fade(drive, decay)  # Eq 6: u decays
         if static:
             fade(static_drive, static_decay)
             below = total

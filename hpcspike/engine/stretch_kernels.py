@@ -62,7 +62,7 @@ def _train_intervals(  # type: ignore[no-untyped-def]
         else:
             accumulate_moments(drive, goals[update], moments)
             for i in range(n):
-                error[i] = goals[update, i] - value[i]
+                error[i] = goals[update, i] - value[i]  # Eq 10: f - w.r
         entering[:] = live.plastic_drive
         flush = kept + 1 == rls.capacity
         update_rows(

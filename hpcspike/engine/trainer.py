@@ -279,7 +279,7 @@ class Trainer:
             rate_error(readout, self._input_now(), goal, self.law, self.error, self.gain)
         else:
             accumulate_moments(drive, goal, self.moments)
-            np.subtract(goal, readout, out=self.error)
+            np.subtract(goal, readout, out=self.error)  # Eq 10: f - w.r
         simulation.hold_drive()
         if simulation.graded:  # no input stays as it was, so that there are no events to go by
             self.rls.begin_window()

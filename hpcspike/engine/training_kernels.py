@@ -43,15 +43,15 @@ def rate_error(drive, external, target, law, error, gain):  # type: ignore[no-un
             log_term = math.log1p(small)
             sigmoid = small / (1.0 + small)
         root = math.sqrt(smoothing * log_term)
-        error[i] = target[i] - root / math.pi
-        gain[i] = sigmoid / (2.0 * math.pi * root) if root > 0.0 else 0.0
+        error[i] = target[i] - root / math.pi  # Eq 14, Eq 17: f - phi_2(u + I)
+        gain[i] = sigmoid / (2.0 * math.pi * root) if root > 0.0 else 0.0  # Eq 16: phi_2'(u + I)
 
 
 @kernel
 def end_interval(filtered, trace, decay):  # type: ignore[no-untyped-def]
     """r at the end of an interval: what it was at its start, decayed, and what the spikes add; filtered, trace (N,)."""
     for j in range(filtered.shape[0]):
-        filtered[j] = decay * filtered[j] + trace[j]
+        filtered[j] = decay * filtered[j] + trace[j]  # Eq 7
 
 
 @kernel
@@ -116,7 +116,7 @@ def filter_spikes(step, neuron, first, decay, jump, begin, every, result):  # ty
         m = (step[s] - begin) // every if step[s] >= begin else 0
         if m < samples:
             last = begin + (m + 1) * every - 1
-            result[i, m] += jump * decay ** (last - step[s])
+            result[i, m] += jump * decay ** (last - step[s])  # Eq 7: what a spike adds to r
     carry = decay**every
     for i in range(n):
         for m in range(1, samples):

@@ -15,6 +15,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from hpcspike.notation import NAMES, name_of, tex, units_of
+from hpcspike.spec.learners import LEARNERS as SECTIONS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,13 +61,7 @@ CORRELATION = "mean correlation with target"
 TIME = "time from end of cue (ms)"
 """Words of axes that many figures share."""
 
-LEARNERS = {
-    "rls": "RLS",
-    "ebn_bourdoukan": "Bourdoukan & Denève",
-    "ebn_alemi": "Alemi et al.",
-    "lsnn": "LSNN",
-    "huh": "Huh & Sejnowski",
-}
+LEARNERS: dict[str, str] = {kind: section.title for kind, section in SECTIONS.items() if section.title is not None}
 """What learners are called, in the order in which they are drawn; others by their kind, after these."""
 
 # status -> marker, word; the order is that of hpcspike.variables.STATUS

@@ -20,17 +20,12 @@ from typing import TYPE_CHECKING, Any
 from hpcspike import plugins
 from hpcspike.errors import SpecError
 from hpcspike.plugins import LEARNER_KEY
+from hpcspike.spec.learners import LEARNERS as SECTIONS
 
 if TYPE_CHECKING:
     from hpcspike.learners.interface import Learner
 
-LEARNERS = {
-    "rls": "hpcspike.learners.rls:RlsLearner",
-    "ebn_bourdoukan": "hpcspike.learners.ebn_bourdoukan:BourdoukanLearner",
-    "ebn_alemi": "hpcspike.learners.ebn_alemi:AlemiLearner",
-    "lsnn": "hpcspike.learners.lsnn:LsnnLearner",
-    "huh": "hpcspike.learners.huh:HuhLearner",
-}
+LEARNERS: dict[str, str] = {kind: section.home for kind, section in SECTIONS.items() if section.home is not None}
 """Name -> where the class is; nothing of it is imported before it is asked for."""
 
 

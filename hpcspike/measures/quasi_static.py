@@ -107,14 +107,14 @@ def predict_quasi_static(
         total += actual
         if drive == "single_trial":
             rates = prediction.rates(actual)
-            predicted = prediction.drive(rates)
+            predicted = prediction.drive(rates)  # Eq 1
             rate_total += rates
             correlation += pearson(predicted, actual) / trials
             first = (actual, predicted) if trial == 0 else first
     if drive != "single_trial":
         mean = total / trials
         rates = prediction.rates(mean if drive == "trial_mean" else problem.targets[stimulus])
-        first = mean, prediction.drive(rates)
+        first = mean, prediction.drive(rates)  # Eq 1
         rate_total = rates * trials
         correlation = pearson(first[1], mean)
     rate = binned_rates(
@@ -123,7 +123,7 @@ def predict_quasi_static(
     per_hz = problem.neuron.tau_ms / 1000.0
     of_drive = binned_mean(rate_total / trials, grid_ms=problem.grid_ms, bin_ms=bin_ms) / per_hz
     external = binned_mean(prediction.external, grid_ms=problem.grid_ms, bin_ms=bin_ms)
-    of_rates = prediction.rates(prediction.drive(rate * per_hz), external) / per_hz
+    of_rates = prediction.rates(prediction.drive(rate * per_hz), external) / per_hz  # Eq 2, Eq 47
     return QuasiStatic(
         *first, correlation, rate, of_drive, of_rates, pearson(of_drive, rate), pearson(of_rates, rate)
     )  # fmt: skip

@@ -20,7 +20,7 @@ def tracking_scale(tau_syn_ms: float, tau_corr_ms: float) -> float:
     number("tau_syn_ms", tau_syn_ms, above=0.0, unit="ms")
     if not (isinstance(tau_corr_ms, float) and math.isnan(tau_corr_ms)):  # targets of another kind have none
         number("tau_corr_ms", tau_corr_ms, above=0.0, unit="ms")
-    return tau_syn_ms / (4.0 * math.pi * tau_corr_ms)
+    return tau_syn_ms / (4.0 * math.pi * tau_corr_ms)  # Eq 3: tracking
 
 
 def sampling_scale(n_neurons: int, tau_syn_ms: float, tau_ms: float) -> float:
@@ -38,4 +38,4 @@ def sampling_scale(n_neurons: int, tau_syn_ms: float, tau_ms: float) -> float:
     number("n_neurons", n_neurons, above=0)
     number("tau_syn_ms", tau_syn_ms, above=0.0, unit="ms")
     number("tau_ms", tau_ms, above=0.0, unit="ms")
-    return 1.0 / math.sqrt(n_neurons * tau_syn_ms / tau_ms)
+    return 1.0 / math.sqrt(n_neurons * tau_syn_ms / tau_ms)  # Eq 3: sampling

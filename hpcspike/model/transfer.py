@@ -12,12 +12,12 @@ Transfer = Literal["phi_1", "phi_2"]
 
 def rate_of_constant_input(total_input: np.ndarray) -> np.ndarray:
     """phi_1(x) = sqrt([x]_+) / pi (paper Eq 13), elementwise."""
-    return np.sqrt(np.maximum(total_input, 0.0)) / np.pi
+    return np.sqrt(np.maximum(total_input, 0.0)) / np.pi  # Eq 13
 
 
 def rate_of_noisy_input(total_input: np.ndarray, smoothing: float) -> np.ndarray:
     """phi_2(x) = sqrt(c log(1 + exp(x / c))) / pi with c = ``smoothing`` (paper Eq 14), elementwise."""
-    return np.sqrt(smoothing * np.logaddexp(0.0, total_input / smoothing)) / np.pi
+    return np.sqrt(smoothing * np.logaddexp(0.0, total_input / smoothing)) / np.pi  # Eq 14
 
 
 def slope_of_noisy_input(total_input: np.ndarray, smoothing: float) -> np.ndarray:

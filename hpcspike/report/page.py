@@ -69,8 +69,13 @@ def _environment() -> Environment:
     return environment
 
 
-def page(title: str, lead: Sequence[str | Markup], sections: Sequence[Section]) -> str:
-    """The whole page: title, some sentences, and sections that are listed before the first."""
+def page(
+    title: str, lead: Sequence[str | Markup], sections: Sequence[Section], *, refresh_seconds: int | None = None
+) -> str:
+    """The whole page: title, some sentences, and sections that are listed before the first.
+
+    With ``refresh_seconds`` it loads itself again after so long.
+    """
     from hpcspike.provenance import now, package_version
 
     folder = Path(__file__).parent / "templates"
@@ -78,6 +83,7 @@ def page(title: str, lead: Sequence[str | Markup], sections: Sequence[Section]) 
         title=title,
         lead=lead,
         sections=sections,
+        refresh_seconds=refresh_seconds,
         made=f"hpcspike {package_version()}, {now()}",
         style=Markup((folder / "page.css").read_text(encoding="utf-8")),
         script=Markup((folder / "page.js").read_text(encoding="utf-8")),

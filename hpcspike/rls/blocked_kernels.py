@@ -98,13 +98,13 @@ def _update_rows(  # type: ignore[no-untyped-def]
                     product += vectors[slot + events[first + e]] * values[own + e]
             c = gain[i]
             beta = 1.0 / (1.0 + c * c * product)
-            shrinks[i, kept] = c * c * beta
+            shrinks[i, kept] = c * c * beta  # Eq 16: c r in place of r
             scalars[i, 0] = beta
             scalars[i, 1] = product
             change = error[i] * c * beta
             for a in range(k):
-                weight[first + a] += change * vectors[slot + a]
-            drive[i] += change * product
+                weight[first + a] += change * vectors[slot + a]  # Eq 12, Eq 19
+            drive[i] += change * product  # Eq 8: u = w.r of the new w
             if flush:
                 # P_B <- P_B - sum_j (sqrt(den_j) k_j) (sqrt(den_j) k_j)^T: equal factors keep P symmetric to the bit
                 work = t * packed_line
@@ -113,7 +113,7 @@ def _update_rows(  # type: ignore[no-untyped-def]
                         packed, work + j * lanes, capacity * lanes, width, vectors, v_at + j * width,
                         math.sqrt(shrinks[i, j]),
                     )  # fmt: skip
-                subtract_square(covariance, p_at, width, packed, work, capacity, streaming)
+                subtract_square(covariance, p_at, width, packed, work, capacity, streaming)  # Eq 11, Eq 18
         if flush and streaming:
             finish_streaming()
 

@@ -47,7 +47,7 @@ class Penalties:
     def fill(self, row: int, matrix: np.ndarray, ridge: float) -> None:
         """Set a zero matrix (k, k) to P(0) of a row; ridge: lambda of group 0, which scales all others."""
         if self.plain:
-            np.fill_diagonal(matrix, 1.0 / ridge)
+            np.fill_diagonal(matrix, 1.0 / ridge)  # Eq 11, Eq 18: P(0) = I / lambda
             return
         for inputs, diagonal, shared in self._parts(row, ridge):
             matrix[np.ix_(inputs, inputs)] = -shared

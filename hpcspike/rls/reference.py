@@ -31,7 +31,7 @@ def update(
     tuple of numpy.ndarray
         New w (K,) and P (K, K).
     """
-    regressor = gain * filtered
+    regressor = gain * filtered  # Eq 16
     k = covariance @ regressor
-    covariance = covariance - np.outer(k, k) / (1.0 + regressor @ k)
-    return weights + error * (covariance @ regressor), covariance
+    covariance = covariance - np.outer(k, k) / (1.0 + regressor @ k)  # Eq 11, Eq 18
+    return weights + error * (covariance @ regressor), covariance  # Eq 12, Eq 19

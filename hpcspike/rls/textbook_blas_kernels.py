@@ -56,15 +56,15 @@ def update_rows(  # type: ignore[no-untyped-def]
         for a in range(k):
             product += h[a] * q[a]
         change = error[i] * c / (1.0 + c * c * product)
-        numbers[2] = -c * c / (1.0 + c * c * product)
+        numbers[2] = -c * c / (1.0 + c * c * product)  # Eq 16: c r in place of r
         scale = numbers[2:].ctypes
         if single:
-            _ssyr(uplo, n, scale, h.ctypes, one, p.ctypes, n)
+            _ssyr(uplo, n, scale, h.ctypes, one, p.ctypes, n)  # Eq 11, Eq 18
         else:
-            _dsyr(uplo, n, scale, h.ctypes, one, p.ctypes, n)
+            _dsyr(uplo, n, scale, h.ctypes, one, p.ctypes, n)  # Eq 11, Eq 18
         for a in range(k):
-            weight[first + a] += change * h[a]
-        drive[i] += change * product
+            weight[first + a] += change * h[a]  # Eq 12, Eq 19
+        drive[i] += change * product  # Eq 8: u = w.r of the new w
 
 
 def scalar_arguments(dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

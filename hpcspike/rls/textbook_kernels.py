@@ -33,16 +33,16 @@ def _update_rows(  # type: ignore[no-untyped-def]
             product = 0.0
             for a in range(k):
                 product += h[a] * q[a]
-            shrink = c * c / (1.0 + c * c * product)
+            shrink = c * c / (1.0 + c * c * product)  # Eq 16: c r in place of r
             change = error[i] * c / (1.0 + c * c * product)
             for a in range(k):
                 scaled[a] = shrink * h[a]
-                weight[first + a] += change * h[a]
+                weight[first + a] += change * h[a]  # Eq 12, Eq 19
             for a in range(k):
                 x = scaled[a]
                 for b in range(k):
-                    p[a, b] -= x * h[b]
-            drive[i] += change * product
+                    p[a, b] -= x * h[b]  # Eq 11, Eq 18
+            drive[i] += change * product  # Eq 8: u = w.r of the new w
 
 
 update_rows = kernel(_update_rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from hpcspike.errors import SpecError
@@ -14,6 +15,19 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         both = isinstance(value, dict) and isinstance(result.get(key), dict)
         result[key] = merged(result[key], value) if both and key != "axes" else value
     return result
+
+
+def flattened(document: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Dotted key -> value of everything in a document that is no section.
+
+    >>> flattened({"seed": 1, "network": {"n_neurons": 200}})
+    {'seed': 1, 'network.n_neurons': 200}
+    """
+    found: dict[str, Any] = {}
+    for key, value in document.items():
+        is_section = isinstance(value, Mapping) and value
+        found |= flattened(value, f"{before}{key}.") if is_section else {f"{before}{key}": value}
+    return found
 
 
 def set_dotted(document: dict[str, Any], dotted: str, value: Any) -> None:

@@ -1,9 +1,13 @@
-"""Who learns the targets of an experiment, and with which settings."""
+"""The table of learners: one section each, with what an experiment sets and what the program has to know.
+
+What a learner does is in the module of its ``home``.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
@@ -11,13 +15,38 @@ from hpcspike.spec.fields import Section, is_multiple, n_steps, quantity, whole_
 from hpcspike.spec.targets import ANSWERED, DelayedXorTargets, DrivenTargets, RecordedTargets, Targets
 
 
+@dataclass(frozen=True)
+class GradientCosts:
+    """What `hpcspike plan` predicts a gradient learner from, measured on one core of a server (2025).
+
+    Attributes
+    ----------
+    seconds_per_cell, seconds_per_product
+        Per neuron, and per weight, of a trial of the batch and a step, there and back.
+    bytes_per_cell
+        What the way back needs to know of a neuron, trial of the batch and step.
+    """
+
+    seconds_per_cell: float
+    seconds_per_product: float
+    bytes_per_cell: float
+
+
 class RlsLearner(Section):
     """Recursive least squares (Kim & Chow 2018) as `neuron`, `synapse`, `connectivity` and `training` describe it."""
+
+    home: ClassVar[str | None] = "hpcspike.learners.rls:RlsLearner"
+    title: ClassVar[str | None] = "RLS"
 
     kind: Literal["rls"] = "rls"
 
 
 class _Other(Section):
+    home: ClassVar[str | None] = None
+    """Where its class is, ``package.module:Class``; None: the section says it."""
+    title: ClassVar[str | None] = None
+    """What it is called in figures; None: by its kind."""
+
     kind: str
     variable: Literal["drive", "readout"] = quantity(
         "drive", doc="What carries the targets: every neuron's drive, or readouts of the network."
@@ -28,7 +57,7 @@ class _Other(Section):
     passes: int = whole_number(100, ge=0, le=1_000_000, doc="Passes over the training trials.")
 
 
-class _BalancedNetwork(_Other):
+class BalancedNetwork(_Other):
     """Efficient balanced networks: spikes are fired when they lower the error of a decoded state."""
 
     step_ms: float | None = quantity(
@@ -57,8 +86,11 @@ class _BalancedNetwork(_Other):
         return grid_ms / math.ceil(grid_ms / min(0.1, 25.0 / n_neurons) - 1e-9)
 
 
-class BourdoukanLearner(_BalancedNetwork):
+class BourdoukanLearner(BalancedNetwork):
     """Fast weights by a voltage-based rule, then slow ones by an error current (Bourdoukan & Deneve 2015)."""
+
+    home: ClassVar[str | None] = "hpcspike.learners.ebn_bourdoukan:BourdoukanLearner"
+    title: ClassVar[str | None] = "Bourdoukan & Denève"
 
     kind: Literal["ebn_bourdoukan"]
     decay_per_s: float = quantity(50.0, unit="1/s", gt=0, doc="Decay lambda of voltages and of the decoded state.")
@@ -77,8 +109,11 @@ class BourdoukanLearner(_BalancedNetwork):
     slow_rate: float = quantity(7.5, ge=0, doc="Step of the slow rule eta_0 in units of the decoded state.")
 
 
-class AlemiLearner(_BalancedNetwork):
+class AlemiLearner(BalancedNetwork):
     """Slow weights from random nonlinear units, learned by an error current (Alemi et al. 2018)."""
+
+    home: ClassVar[str | None] = "hpcspike.learners.ebn_alemi:AlemiLearner"
+    title: ClassVar[str | None] = "Alemi et al."
 
     kind: Literal["ebn_alemi"]
     leak_per_s: float = quantity(20.0, unit="1/s", gt=0, doc="Leak of the voltages.")
@@ -98,8 +133,12 @@ class AlemiLearner(_BalancedNetwork):
     slow_rate: float = quantity(40.0, ge=0, doc="Step of the slow rule eta_0 in units of the decoded state.")
 
 
-class _Gradient(_Other):
+class GradientLearner(_Other):
     """Gradient descent through whole trials, with Adam."""
+
+    costs: ClassVar[GradientCosts]
+    if TYPE_CHECKING:
+        step_ms: float  # a field of every such section, with its own default
 
     variable: Literal["drive", "readout"] = quantity("readout", doc="What carries the targets.")
     steps_per_pass: int = whole_number(10, ge=1, le=100_000, doc="Steps of Adam in one pass.")
@@ -113,12 +152,18 @@ class _Gradient(_Other):
     )
 
 
-class LsnnLearner(_Gradient):
+class LsnnLearner(GradientLearner):
     """Backpropagation through time in a network with adaptive neurons (Bellec et al. 2018).
 
     For ``variable: drive`` choose bias about 1 and a small weight_scale: recurrent currents are the drives then, and a
     network without other input falls silent as they shrink to the size of their targets.
     """
+
+    home: ClassVar[str | None] = "hpcspike.learners.lsnn:LsnnLearner"
+    title: ClassVar[str | None] = "LSNN"
+    costs: ClassVar[GradientCosts] = GradientCosts(
+        seconds_per_cell=1.0e-8, seconds_per_product=3.2e-10, bytes_per_cell=55.0
+    )
 
     kind: Literal["lsnn"]
     step_ms: float = quantity(1.0, unit="ms", gt=0, doc="Integration step.")
@@ -147,12 +192,18 @@ class LsnnLearner(_Gradient):
     rewiring_temperature: float = quantity(0.0, ge=0, doc="Temperature of their random walk (DEEP R).")
 
 
-class HuhLearner(_Gradient):
+class HuhLearner(GradientLearner):
     """Exact gradient descent through synapses that are graded near threshold (Huh & Sejnowski 2018).
 
     Its gradients are exact, and explode in chaotic networks: choose adjoint_clip for trials of more than a few 100 ms.
     It learns to code its input; recall of trajectories stays far behind that of other learners.
     """
+
+    home: ClassVar[str | None] = "hpcspike.learners.huh:HuhLearner"
+    title: ClassVar[str | None] = "Huh & Sejnowski"
+    costs: ClassVar[GradientCosts] = GradientCosts(
+        seconds_per_cell=1.2e-7, seconds_per_product=2.3e-10, bytes_per_cell=60.0
+    )
 
     kind: Literal["huh"]
     neuron: Literal["theta", "nif"] = quantity("theta", doc="Theta neuron, or non-leaky integrate-and-fire neuron.")
@@ -195,6 +246,10 @@ LearnerSection = Annotated[
     RlsLearner | BourdoukanLearner | AlemiLearner | LsnnLearner | HuhLearner | UserLearner,
     Field(discriminator="kind"),
 ]
+LEARNERS: dict[str, Any] = {
+    get_args(section.model_fields["kind"].annotation)[0]: section for section in get_args(get_args(LearnerSection)[0])
+}
+"""Kind -> section, in the order in which figures draw them."""
 
 
 def why_unlearnable(learner: LearnerSection, targets: Targets, n_neurons: int | None, cue_ms: float) -> str | None:
@@ -222,7 +277,7 @@ def _why_not_recalled(learner: _Other, targets: Targets, n_neurons: int | None, 
         return f"targets.n_sets = {targets.n_sets}: learner.kind = {kind} recalls one target set; choose n_sets: 1"
     if learner.variable == "readout" and (learner.n_readouts or 0) > n_neurons:
         return f"learner.n_readouts = {learner.n_readouts}: must be at most network.n_neurons = {n_neurons}"
-    if isinstance(learner, _BalancedNetwork) and n_steps(cue_ms, targets.grid_ms) == 0:
+    if isinstance(learner, BalancedNetwork) and n_steps(cue_ms, targets.grid_ms) == 0:
         return (
             f"stimulus.duration_ms = {cue_ms:g} ms: learner.kind = {kind} recalls a trajectory after a cue; "
             "give a cue of at least one sample"

@@ -46,7 +46,7 @@ OnPoint = Callable[["PointDone"], None]
 
 @dataclass(frozen=True)
 class PointDone:
-    """What is said about a point when it is finished."""
+    """What is said about a point when it is finished: which, what became of it, and its results by name."""
 
     row: int
     position: int
@@ -54,6 +54,8 @@ class PointDone:
     status: str
     judged: str
     seconds: float
+    experiment: Experiment
+    values: dict[str, Any]
 
 
 @dataclass
@@ -301,7 +303,11 @@ def _compute(
             book.add(task, values, at_once=checkpoints is not None)
             if on_point is not None:
                 status = STATUS[int(values["status"])]
-                on_point(PointDone(task.row, position + 1, len(tasks), status, judged(values), seconds))
+                on_point(
+                    PointDone(
+                        task.row, position + 1, len(tasks), status, judged(values), seconds, task.experiment, values
+                    )
+                )
         if checkpoints is not None:
             forget(checkpoints, saving, world=world)
     ranks = provenance.of_ranks(world) if world.size > 1 else {}

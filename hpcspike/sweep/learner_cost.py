@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hpcspike.spec.experiment import Experiment
-from hpcspike.spec.learners import AlemiLearner, BourdoukanLearner, HuhLearner, LsnnLearner
+from hpcspike.spec.learners import AlemiLearner, BalancedNetwork, BourdoukanLearner, GradientLearner
 from hpcspike.spec.targets import DelayedXorTargets, DrivenTargets, StoreRecallTargets
 
 # Measured on one core of a server CPU (2025); a prediction is meant to be right within a factor of two.
@@ -24,15 +24,9 @@ SECONDS_TO_COMPILE = 6.5
 """Gradient learners: compiling the step of descent and the run on its own."""
 SECONDS_PER_BATCH_STEP = 5.0e-6
 """Per step of simulated time, there and back, whatever the size."""
-SECONDS_PER_CELL = {"lsnn": 1.0e-8, "huh": 1.2e-7}
-"""Per neuron, trial of the batch and step, there and back."""
-SECONDS_PER_PRODUCT = {"lsnn": 3.2e-10, "huh": 2.3e-10}
-"""Per weight, trial of the batch and step, there and back."""
 SECONDS_PER_INPUT = 1.0e-8
 """Per input, trial of the batch and step: drawing it."""
 
-BYTES_PER_CELL = {"lsnn": 55.0, "huh": 60.0}
-"""What the way back needs to know of a neuron, trial of the batch and step."""
 JAX_MIB = 205.0
 """JAX and what it compiled."""
 
@@ -56,9 +50,9 @@ class LearnerCost:
 def predict_learner(experiment: Experiment, n: int) -> LearnerCost | None:
     """Cost of a learner in a network of n neurons; None for rls and for learners of a user's own."""
     section = experiment.learner
-    if isinstance(section, AlemiLearner | BourdoukanLearner):
+    if isinstance(section, BalancedNetwork):
         return _balanced(experiment, section, n)
-    if isinstance(section, LsnnLearner | HuhLearner):
+    if isinstance(section, GradientLearner):
         return _gradient(experiment, section, n)
     return None
 
@@ -71,11 +65,11 @@ def n_states(experiment: Experiment) -> int:
     from hpcspike.learners.embedding import n_rotations
 
     assert targets.duration_ms is not None
-    assert isinstance(section, AlemiLearner | BourdoukanLearner)
+    assert isinstance(section, BalancedNetwork)
     return 2 * n_rotations(targets.duration_ms, section.bandwidth_hz)
 
 
-def _balanced(experiment: Experiment, section: AlemiLearner | BourdoukanLearner, n: int) -> LearnerCost:
+def _balanced(experiment: Experiment, section: BalancedNetwork, n: int) -> LearnerCost:
     targets, states = experiment.targets, n_states(experiment)
     assert targets.duration_ms is not None
     basis = section.basis if isinstance(section, AlemiLearner) else "trace"
@@ -97,7 +91,7 @@ def _balanced(experiment: Experiment, section: AlemiLearner | BourdoukanLearner,
     return LearnerCost(seconds, 8.0 * numbers / _MIB)
 
 
-def _gradient(experiment: Experiment, section: LsnnLearner | HuhLearner, n: int) -> LearnerCost:
+def _gradient(experiment: Experiment, section: GradientLearner, n: int) -> LearnerCost:
     targets = experiment.targets
     assert targets.duration_ms is not None
     inputs, outputs = _channels(experiment, section, n)
@@ -105,16 +99,16 @@ def _gradient(experiment: Experiment, section: LsnnLearner | HuhLearner, n: int)
     cells = section.batch * n
     per_step = (
         SECONDS_PER_BATCH_STEP
-        + cells * SECONDS_PER_CELL[section.kind]
-        + cells * (inputs + n + outputs) * SECONDS_PER_PRODUCT[section.kind]
+        + cells * section.costs.seconds_per_cell
+        + cells * (inputs + n + outputs) * section.costs.seconds_per_product
         + section.batch * inputs * SECONDS_PER_INPUT
     )
     seconds = SECONDS_TO_COMPILE + section.passes * section.steps_per_pass * steps * per_step
     numbers = steps * section.batch * (inputs + 8 * outputs) + _answers(experiment, outputs)
-    return LearnerCost(seconds, JAX_MIB + (steps * cells * BYTES_PER_CELL[section.kind] + 8.0 * numbers) / _MIB)
+    return LearnerCost(seconds, JAX_MIB + (steps * cells * section.costs.bytes_per_cell + 8.0 * numbers) / _MIB)
 
 
-def _channels(experiment: Experiment, section: LsnnLearner | HuhLearner, n: int) -> tuple[int, int]:
+def _channels(experiment: Experiment, section: GradientLearner, n: int) -> tuple[int, int]:
     """Inputs and outputs of the task."""
     if isinstance(experiment.targets, DrivenTargets):
         states = n_states(experiment)

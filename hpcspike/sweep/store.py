@@ -15,6 +15,7 @@ from hpcspike.errors import DamagedStoreError, HpcspikeError, StoreError
 from hpcspike.identity import experiment_hash
 from hpcspike.plugins import refuse_unasked, sources
 from hpcspike.provenance import package_version
+from hpcspike.spec.documents import flattened
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.load import validate_sweep
 from hpcspike.spec.sweep import Sweep
@@ -222,8 +223,8 @@ def _unvouched(path: Path) -> StoreError:
 
 def difference(store: SweepStore, sweep: Sweep, *, at_most: int = 8) -> str:
     """What tells the sweep of a store from another one, key by key."""
-    old = _flat(json.loads(store.attributes["sweep"]))
-    new = _flat(sweep.model_dump(mode="json"))
+    old = flattened(json.loads(store.attributes["sweep"]))
+    new = flattened(sweep.model_dump(mode="json"))
     lines = [
         f"{key} = {_shown(old, key)} in the store, {_shown(new, key)} now"
         for key in sorted({*old, *new})
@@ -249,15 +250,6 @@ def _changed_code(experiment: Experiment) -> str:
         f"{named}, a file that it imports, or a parameter that it defines has changed since; put it back as it was, or "
         "plan a sweep of another name (or in another store) for the new code"
     )
-
-
-def _flat(document: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(document, dict):
-        return {prefix: document}
-    flat: dict[str, Any] = {}
-    for key, value in document.items():
-        flat |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
-    return flat
 
 
 def _shown(flat: dict[str, Any], key: str) -> str:

@@ -47,6 +47,8 @@ class Jobs:
         Predicted time, memory and ranks of every batch.
     runs_user_code
         Whether the sweep names such code.
+    equal_needs
+        Whether every batch of one process asks for as much as the largest of them.
     """
 
     sweep: Sweep
@@ -54,6 +56,7 @@ class Jobs:
     identity: str
     batches: Batches
     runs_user_code: bool = False
+    equal_needs: bool = False
 
     @property
     def receipts(self) -> list[str]:
@@ -71,13 +74,19 @@ class Jobs:
 
     def minutes(self, batch: int, *, attempt: int = 1) -> int:
         """Time to ask for: three times the prediction, more at each attempt, never below ten minutes."""
-        seconds = self.batches.seconds[batch] / self.ranks(batch)
+        seconds = max(self.batches.seconds[k] / self.ranks(k) for k in self._alike(batch))
         return max(10, math.ceil(3.0 * attempt * seconds / 60.0))
 
     def memory(self, batch: int, *, attempt: int = 1) -> int:
         """Memory to ask for in MB: a third above the prediction, more at each attempt, and what Snakemake takes."""
-        all_ranks = self.batches.memory_mib[batch] + BASE_MIB * (self.ranks(batch) - 1)
+        all_ranks = max(self.batches.memory_mib[k] + BASE_MIB * (self.ranks(k) - 1) for k in self._alike(batch))
         return math.ceil((1.3 * attempt * all_ranks + SNAKEMAKE_MIB) * 1.048576)
+
+    def _alike(self, batch: int) -> list[int]:
+        """The batches that ask for the same."""
+        if not self.equal_needs or self.ranks(batch) > 1:
+            return [batch]
+        return [k for k, ranks in enumerate(self.batches.ranks) if ranks == 1]
 
     def memory_per_rank(self, batch: int, *, attempt: int = 1) -> int:
         """Memory to ask for in MB for each rank of a batch."""
@@ -185,7 +194,12 @@ def plan_network(config: str) -> Network:
 
 
 def plan_jobs(
-    config: str | Path, *, size: str | None = None, results: str | Path = "results", mend: bool = False
+    config: str | Path,
+    *,
+    size: str | None = None,
+    results: str | Path = "results",
+    mend: bool = False,
+    equal_needs: bool = False,
 ) -> Jobs:
     """The jobs of a sweep: as its store says if there is one, otherwise as they will be planned.
 
@@ -203,6 +217,8 @@ def plan_jobs(
         Folder of the stores.
     mend
         Restore a damaged plan from its copy, and withdraw receipts of what is damaged; said on stderr.
+    equal_needs
+        Whether batches of one process ask for as much as the largest of them, as job arrays want it.
 
     Raises
     ------
@@ -224,7 +240,9 @@ def plan_jobs(
             print(f"{store}: {what}; mended by this run", file=sys.stderr)
     batches = _planned(store, sweep) or _as_it_will_be(store, sweep)
     code = [json.dumps(files(source, key=key)) for key, source in sources_in(sweep)]
-    return Jobs(sweep, store, "".join([sweep_hash(sweep), *code]), batches, runs_user_code=bool(code))
+    return Jobs(
+        sweep, store, "".join([sweep_hash(sweep), *code]), batches, runs_user_code=bool(code), equal_needs=equal_needs
+    )
 
 
 def sweep_figures(sweep: Sweep, store: Path | None = None) -> list[str]:

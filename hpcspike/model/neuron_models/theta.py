@@ -66,7 +66,7 @@ def advance_theta(state, parameters, received, external, step, increment, spikes
     for i in range(n):
         total = received[i] + external[i]
         a = 1.0 + total
-        b = total - 1.0  # F(theta) = 1 - cos + I (1 + cos) = a + b cos
+        b = total - 1.0  # Eq 5: F(theta) = 1 - cos + I (1 + cos) = a + b cos
         x = theta[i]
         k1 = fma(b, cosine(x), a)
         k2 = fma(b, cosine(fma(half, k1, x)), a)
