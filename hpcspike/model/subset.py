@@ -53,11 +53,6 @@ def subset_of(experiment: Experiment, recording: Recording | None, spontaneous_h
     excitatory = experiment.connectivity.populations(size)[0]  # type: ignore[union-attr]
     count = subset.n_trained if recording is None else len(recording.values)
     assert count is not None
-    if count > excitatory:
-        raise SpecError(
-            f"training.subset: {count} neurons are to be trained, but {excitatory} of network.n_neurons = {size} are "
-            "excitatory; train fewer units (targets.n_units), or choose a larger network"
-        )
     if subset.match == "rate":
         assert recording is not None
         unit_hz = np.mean([one.mean_rates_hz for one in recording.conditions], axis=0)
@@ -71,3 +66,14 @@ def subset_of(experiment: Experiment, recording: Recording | None, spontaneous_h
             f"from 0 to {excitatory - 1}"
         )
     return TrainedSubset(np.arange(count), neurons, np.empty(0))
+
+
+def subset_columns(subset: TrainedSubset, n_neurons: int) -> dict[str, np.ndarray]:
+    """What a Dataset says of who is trained, by the names of `hpcspike.variables.TRAINED`."""
+    unit = np.full(n_neurons, -1, dtype=np.int32)
+    unit[subset.neuron] = subset.unit
+    if not len(subset.spontaneous_hz):
+        return {"matched_unit": unit}
+    rate = np.full(n_neurons, np.nan)
+    rate[: len(subset.spontaneous_hz)] = subset.spontaneous_hz
+    return {"matched_unit": unit, "spontaneous_rate": rate}

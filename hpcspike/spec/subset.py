@@ -32,7 +32,10 @@ class Subset(Section):
         None, ge=2, doc="Number of trained neurons of generated targets; of recorded ones it is that of the units."
     )
     spontaneous_run_ms: float = quantity(
-        3000.0, unit="ms", gt=0, doc="Length of the run without plastic synapses in which spontaneous rates are counted."
+        3000.0,
+        unit="ms",
+        gt=0,
+        doc="Length of the run without plastic synapses in which spontaneous rates are counted.",
     )
     sources: Literal["trained", "all"] = quantity(
         "trained", doc="Excitatory neurons that plastic synapses come from: other trained ones, or any others."
@@ -60,7 +63,9 @@ def why_no_subset(experiment: Experiment) -> str | None:
     if experiment.network.n_neurons is None:
         return "network.n_neurons is missing: the units decide which neurons are trained, not how many there are"
     if recorded == (subset.n_trained is not None):
-        have = "recorded units say how many there are; leave it out" if recorded else "give the number of trained neurons"
+        have = (
+            "recorded units say how many there are; leave it out" if recorded else "give the number of trained neurons"
+        )
         return f"training.subset.n_trained = {subset.n_trained}: {have}"
     if subset.match != "order" and not recorded:
         return f"training.subset.match = {subset.match}: there are no recorded units to match; choose match: order"
@@ -93,7 +98,7 @@ def why_no_input_of_rate(experiment: Experiment) -> str | None:
             if value != needed:
                 return f"targets.input_of_rate needs {key} = {needed}, not {value}"
         if targets.includes_input is not None:
-            return "targets.includes_input has no effect with targets.input_of_rate, which gives total inputs; leave it out"
+            return "targets.includes_input has no effect with targets.input_of_rate, whose drives are total inputs"
         return None
     if targets.includes_input is not None and targets.holds != "drive":
         return f"targets.includes_input has no effect: targets.holds = {targets.holds}; leave it out"
