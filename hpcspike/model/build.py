@@ -93,13 +93,13 @@ def build_problem(
     fed = feed_forward_population(
         experiment.feed_forward, n_sets=n_sets, n_steps=n_steps(duration, step_ms), step_ms=step_ms, key=key
     )  # fmt: skip
-    external, options = constant_input(experiment, size, neurons), {"n_neurons": size, "duration_ms": duration}
+    external = constant_input(experiment, size, neurons)
     chosen = experiment.training.subset
     if chosen is not None and subset is None:
         fed = None
     if chosen is None:
         plastic = build_rows(experiment.connectivity, size, neurons, seed=key[0], replicate=key[1])
-        targets = build_targets(experiment, neurons, **options, recording=recording)
+        targets = build_targets(experiment, neurons, n_neurons=size, duration_ms=duration, recording=recording)
     elif subset is None:
         plastic = rows_from_lists([np.zeros(0, np.int32)] * len(neurons), [np.zeros(0)] * len(neurons))
         targets = np.zeros((n_sets, len(neurons), n_steps(duration, experiment.targets.grid_ms)))
@@ -110,7 +110,9 @@ def build_problem(
             experiment.connectivity, size, neurons, subset.neuron, all_sources=chosen.sources == "all", seed=key[0],
             replicate=key[1],
         )  # fmt: skip
-        targets = subset_targets(experiment, neurons, subset, external, **options, recording=recording)
+        targets = subset_targets(
+            experiment, neurons, subset, external, n_neurons=size, duration_ms=duration, recording=recording
+        )
     if fed is not None:
         plastic = with_feed_forward(plastic, size, fed.n_neurons, experiment.feed_forward.initial_weight)
     return Problem.from_rows(

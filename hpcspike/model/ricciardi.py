@@ -15,10 +15,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpcspike.errors import DataError
 from hpcspike.spec.neurons import LifNeuron
 from hpcspike.spec.recorded import InputOfRate
+
+Array = NDArray[np.float64]
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
 _TABLE = 4096
@@ -36,7 +39,7 @@ class NoisyLif:
     refractory_ms: float
     sigma: float
 
-    def log_rate(self, mu: np.ndarray) -> np.ndarray:
+    def log_rate(self, mu: Array) -> Array:
         """ln nu in Hz at inputs mu, elementwise."""
         a, b = (self.reset - mu) / self.sigma, (self.threshold - mu) / self.sigma
         size = np.maximum(b, 0.0) ** 2
@@ -44,7 +47,7 @@ class NoisyLif:
         log_refractory = math.log(self.refractory_ms) if self.refractory_ms > 0 else -np.inf
         return np.asarray(math.log(1000.0) - np.logaddexp(log_refractory, log_membrane))
 
-    def slope(self, mu: np.ndarray, log_rate: np.ndarray) -> np.ndarray:
+    def slope(self, mu: Array, log_rate: Array) -> Array:
         """d ln nu / d mu where ln nu is ``log_rate``, elementwise."""
         from scipy.special import erfcx
 
@@ -57,7 +60,7 @@ class NoisyLif:
         log_scale = log_rate - math.log(1000.0) + size + math.log(self.tau_ms * math.sqrt(math.pi))
         return np.asarray(np.exp(log_scale) * (up - down) / self.sigma)
 
-    def input_of(self, rate_hz: np.ndarray) -> np.ndarray:
+    def input_of(self, rate_hz: Array) -> Array:
         """mu at which the neuron has these rates, elementwise; they must be above 0 and below 1 / tau_ref.
 
         A table of mu over ln nu, cubic between its entries, and one of Newton's steps: exact to rounding.
@@ -77,7 +80,7 @@ class NoisyLif:
         return np.asarray(mu - (found - wanted) / self.slope(mu, found))
 
 
-def _scaled_integral(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _scaled_integral(a: Array, b: Array) -> Array:
     # J / exp(max(b, 0)^2) for a < b
     from scipy.special import dawsn
 
@@ -94,7 +97,7 @@ def _scaled_integral(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     )
 
 
-def _integral(z: np.ndarray) -> np.ndarray:
+def _integral(z: Array) -> Array:
     # of erfcx from 0 to z >= 0, by Gauss-Legendre in s with y = e^s - 1
     from scipy.special import erfcx
 
@@ -106,7 +109,7 @@ def _integral(z: np.ndarray) -> np.ndarray:
     return 0.5 * end * total
 
 
-def drive_of_rates(rate_hz: np.ndarray, settings: InputOfRate, neuron: LifNeuron, *, path: str) -> np.ndarray:
+def drive_of_rates(rate_hz: Array, settings: InputOfRate, neuron: LifNeuron, *, path: str) -> Array:
     """Total input at which neurons have these rates (units, samples), in units of v.
 
     Raises

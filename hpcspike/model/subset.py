@@ -55,7 +55,8 @@ def subset_of(experiment: Experiment, recording: Recording | None, spontaneous_h
     assert count is not None
     if subset.match == "rate":
         assert recording is not None
-        unit_hz = np.mean([one.mean_rates_hz for one in recording.conditions], axis=0)
+        known = [one.mean_rates_hz for one in recording.conditions if one.mean_rates_hz is not None]
+        unit_hz = np.asarray(np.mean(known, axis=0))
         return TrainedSubset(*matched_by_rate(spontaneous_hz, unit_hz), spontaneous_hz)
     if subset.match == "order":
         return TrainedSubset(np.arange(count), np.arange(count), np.empty(0))

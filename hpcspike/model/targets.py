@@ -100,7 +100,9 @@ def subset_targets(
             assert isinstance(experiment.neuron, LifNeuron)
             rates_hz = 1000.0 / experiment.neuron.tau_ms * values
             values = drive_of_rates(rates_hz, family.input_of_rate, experiment.neuron, path=family.path)
-        drives = interpolated(replace(condition, values=values), condition.begin_ms + times)
+        drives = interpolated(
+            replace(condition, values=values), np.asarray(condition.begin_ms + times, dtype=np.float64)
+        )
         total = family.includes_input or family.input_of_rate is not None
         result[target_set, place] = drives[subset.unit[own]] - (external[place, None] if total else 0.0)
     return result

@@ -69,7 +69,7 @@ def why_no_subset(experiment: Experiment) -> str | None:
         return f"training.subset.n_trained = {subset.n_trained}: {have}"
     if subset.match != "order" and not recorded:
         return f"training.subset.match = {subset.match}: there are no recorded units to match; choose match: order"
-    if subset.match == "rate" and recorded and targets.holds != "rate":
+    if subset.match == "rate" and isinstance(targets, RecordedTargets) and targets.holds != "rate":
         return (
             f"training.subset.match = rate goes by recorded rates, but targets.holds = {targets.holds}; give the rates "
             "with targets.input_of_rate, or choose match: order or a list of neurons"
