@@ -408,8 +408,9 @@ def _export(commands: _Commands) -> None:
         "export",
         help="write the finished points of a sweep, or the spikes of one network, to one file to share",
         description="Write the finished points of a sweep with a data dictionary: as netCDF, or as a zip file of\n"
-        "netCDF and CSV with the sweep and the provenance of every point. Of one network that 'hpcspike train' or\n"
-        "'hpcspike show --dataset' wrote: its spikes and trials as NWB, which Neo reads too.",
+        "netCDF and CSV with the sweep and the provenance of every point; a name that ends in crate.zip makes that\n"
+        "an RO-Crate. Of one network that 'hpcspike train' or 'hpcspike show --dataset' wrote: its spikes and trials\n"
+        "as NWB, which Neo reads too.",
         formatter_class=_Raw,
     )
     parser.set_defaults(module="export")

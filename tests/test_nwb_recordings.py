@@ -210,7 +210,7 @@ def test_without_pynwb_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mo
             {"path": "r.csv"},
             "targets.align, targets.window_ms have no effect: targets.path = r.csv is a CSV file; leave them out",
         ),
-        ({"path": "r.csv", "align": ..., "window_ms": ..., "condition": {"a": 1}}, "targets.condition has no effect"),
+        ({"path": "r.npy", "align": ..., "window_ms": ..., "condition": {"a": 1}}, "targets.condition has no effect"),
     ],
 )
 def test_keys_that_do_not_fit_the_source_are_refused(changes: dict[str, Any], message: str) -> None:

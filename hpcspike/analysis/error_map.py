@@ -23,6 +23,12 @@ MEASURES = (
     "quasi_static_residual",
     "sampling_theory",
     "tracking_theory",
+    "lag_error",
+    "lag_theory",
+    "sampling_formula",
+    "weight_norm",
+    "spike_noise",
+    "correlation_taught",
 )
 SPREAD = "_sd_over_networks"
 
