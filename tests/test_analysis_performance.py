@@ -46,6 +46,15 @@ def test_diverged_networks_are_left_out_and_counted() -> None:
     assert table["n_diverged"].sel(tau_syn_ms=[20.0, 80.0]).sum() == 0
 
 
+def test_a_network_whose_measure_is_missing_is_left_out_but_has_not_diverged() -> None:
+    sweep = synthetic_sweep(**PLANE, diverged=lambda p: (p["tau_syn_ms"] == 5) & (p["replicate"] == 0))
+    sweep["correlation"] = sweep["correlation"].where((sweep["tau_syn_ms"] < 80) | (sweep["replicate"] > 0))
+    table = performance(sweep)
+    assert table["n_diverged"].values.tolist() == [[1, 1], [0, 0], [0, 0]]
+    assert table["n_networks"].values.tolist() == [[2, 2], [3, 3], [2, 2]]
+    assert (table["n_finished"] == 3).all()
+
+
 def test_diverged_networks_can_count_as_a_value() -> None:
     sweep = synthetic_sweep(**PLANE, correlation=lambda p: 0.9 + 0 * p["seed"], diverged=lambda p: p["replicate"] == 0)
     assert performance(sweep, failed_as=0.0)["performance"].values == pytest.approx(0.6 * np.ones((3, 2)))

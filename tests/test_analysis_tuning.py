@@ -51,6 +51,13 @@ def test_the_nearly_optimal_range_reaches_as_far_as_the_tolerance_allows() -> No
     assert (wide["near_optimal_low"].item(), wide["near_optimal_high"].item()) == (10.0, 30.0)
 
 
+@pytest.mark.parametrize("shift", [0.0, -0.6])
+def test_nearly_optimal_is_a_difference_on_either_side(shift: float) -> None:
+    curve = np.array([0.3, 0.41, 0.5, 0.41, 0.3]) + shift
+    assert _optimum(np.array([1.0, 2.0, 4.0, 8.0, 16.0]), curve, 0.1)[3:5] == (2.0, 8.0)
+    assert _optimum(np.array([1.0, 2.0, 4.0, 8.0, 16.0]), curve, 0.08)[3:5] == (4.0, 4.0)
+
+
 def test_every_tau_c_and_size_has_its_own_optimum() -> None:
     def correlation(p: Columns) -> np.ndarray:
         return 0.9 - 0.1 * np.log(p["tau_syn_ms"] / (0.2 * p["tau_corr_ms"] * 500 / p["n_neurons"])) ** 2

@@ -517,6 +517,19 @@ def test_moduli_and_places_of_eigenvalues_are_those_before_and_after() -> None:
     ]  # fmt: skip
 
 
+def test_eigenvalues_are_counted_per_network() -> None:
+    tree = synthetic_study(["drive"], replicates=2, probes=["spectrum"], n_neurons=3)
+    for replicate, real in enumerate(([1.0, 2.0, 5.0], [-1.0, 3.0, 5.0])):
+        for when in ("before", "after"):
+            one = tree[f"/drive/{replicate}"]
+            one[f"eigenvalue_real_{when}"] = xr.DataArray(real, dims="eigenvalue")
+            one[f"eigenvalue_imag_{when}"] = xr.DataArray(np.zeros(3), dims="eigenvalue")
+    above, _ = panels(figures.eigenvalue_panels(tree))
+    for patch in above.patches:
+        data = patch.get_data()
+        assert data.values[data.values > 0].tolist() == [1.0, 0.5, 0.5, 1.0]  # of moduli 1, 2, 3 and 5
+
+
 def test_curves_of_a_study_go_through_the_mean_of_its_replicates() -> None:
     tree = synthetic_study(["drive"], replicates=2, probes=(), n_loops=3)
     for replicate, values in enumerate(([0.1, 0.5], [0.3, 0.6, 0.9])):

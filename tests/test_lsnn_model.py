@@ -11,6 +11,7 @@ jax = pytest.importorskip("jax", reason="needs the extra gradient")
 
 import jax.numpy as jnp  # noqa: E402
 
+from hpcspike.learners.adam import norm_clipped  # noqa: E402
 from hpcspike.learners.lsnn_model import (  # noqa: E402
     delayed_product,
     make_cell,
@@ -116,3 +117,16 @@ def test_rates_are_of_time_whatever_the_step() -> None:
 def test_decays_are_of_time_whatever_the_step() -> None:
     cell = make_cell(beta=np.zeros(1), step_ms=2.0, tau_ms=20.0, tau_adaptation_ms=500.0, tau_readout_ms=40.0)
     assert (cell.alpha, cell.rho, cell.kappa) == pytest.approx((np.exp(-0.1), np.exp(-0.004), np.exp(-0.05)))
+
+
+def test_only_gradients_longer_than_the_limit_are_shortened() -> None:
+    gradient = {"one": jnp.array([3.0]), "two": jnp.array([[0.0, -4.0]])}  # 5 long
+    for limit, factor in ((None, 1.0), (10.0, 1.0), (2.5, 0.5)):
+        found, finite = norm_clipped(gradient, limit)
+        assert finite
+        np.testing.assert_allclose(found["one"], [3.0 * factor], rtol=1e-6)
+        np.testing.assert_allclose(found["two"], [[0.0, -4.0 * factor]], rtol=1e-6)
+    found, finite = norm_clipped({**gradient, "two": jnp.array([[np.nan, 1.0]])}, 2.5)
+    assert not finite
+    assert not found["one"].any()
+    assert not found["two"].any()

@@ -81,8 +81,8 @@ def test_a_dataset_gives_the_rate_of_the_drive_with_inputs_of_populations_and_fr
     )  # fmt: skip
     found = neuron_correlation(dataset)["correlation_rate_of_drive"]
     assert float(found.mean()) == pytest.approx(float(dataset["correlation_phi"]), abs=1e-9)
-    some = dataset.isel(neuron=[17, 2])
-    np.testing.assert_array_equal(neuron_correlation(some)["correlation_rate_of_drive"], found[:, [17, 2]])
+    some = dataset.isel(neuron=[18, 2])
+    np.testing.assert_array_equal(neuron_correlation(some)["correlation_rate_of_drive"], found[:, [18, 2]])
     late = {"time": slice(25, None)}
     of_late = neuron_correlation(dataset.isel(late))["correlation_rate_of_drive"]
     problem = build_problem(validate_experiment(json.loads(dataset.attrs["experiment"])))

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpcspike.rls import reference
+from hpcspike.rls import make_rls, reference
 from hpcspike.rls.blocked import BlockedRls
 from hpcspike.rls.textbook import TextbookRls
+from hpcspike.spec.experiment import Training
 from tests.rls_harness import Harness
+from tests.small_networks import problem
 
 
 def _train(
@@ -108,3 +110,11 @@ def test_reference_solves_the_regularised_least_squares_problem() -> None:
     gram = inputs.T @ inputs + ridge * np.eye(6)
     np.testing.assert_allclose(weights, np.linalg.solve(gram, inputs.T @ targets), rtol=1e-10)
     np.testing.assert_allclose(covariance, np.linalg.inv(gram), rtol=1e-10, atol=1e-14)
+
+
+def test_kept_updates_go_by_the_in_degree_of_the_whole_network_and_not_of_a_block() -> None:
+    block = problem(12)  # at most 11 inputs
+    for mean, capacity in ((8.0, 4), (200.0, 20), (1e5, 64)):  # sqrt(2 K), from 4 to 64
+        engine = make_rls(block, Training(n_loops=1), mean_in_degree=mean)
+        assert isinstance(engine, BlockedRls)
+        assert engine.capacity == capacity

@@ -44,7 +44,7 @@ def signed(harness: Harness, rule: Training, **options: Any) -> SignedRls:
     """The engine that a training asks for, of the rows of a harness."""
 
     class Given:
-        plastic = harness.rows
+        plastic, feed_forward = harness.rows, None
 
     made = make_rls(Given(), rule, mean_in_degree=8, **options)  # type: ignore[arg-type]
     assert isinstance(made, SignedRls)
@@ -222,7 +222,7 @@ def test_a_synapse_that_starts_at_zero_may_take_any_sign() -> None:
     harness.live.filtered[:] = 1.0
     harness.restore_drive()
     rls = signed(harness, training({"sign_rule": "exclude", "sign_at_zero": "flip"}, algorithm="textbook"))
-    for error in ([1.0, -1.0], [-4.0, 4.0]):
+    for error in ([0.0, 0.0], [1.0, -1.0], [-4.0, 4.0]):  # nor does staying at 0 count
         rls.update(harness.live, np.array(error), np.ones(2))  # type: ignore[arg-type]
     assert not rls.excluded.any()
     assert (np.sign(harness.live.weight) == [-1.0, 1.0]).all()

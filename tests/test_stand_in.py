@@ -47,6 +47,14 @@ def test_rates_are_those_of_a_task_without_extremes() -> None:
     assert alike.max() < 0.9999
 
 
+def test_three_profiles_in_ten_are_turned_upside_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    # a step in place of ramps and pulses; the ripple is at most 0.15 of it
+    monkeypatch.setattr("hpcspike.model.stand_in._shape", lambda kind, times, rng: np.where(times < 1000.0, 0.0, 1.0))
+    _, rates = stand_in_rates(400, duration_ms=1980.0, seed=1)
+    falls = int((rates[:, 50:].mean(axis=1) < rates[:, :50].mean(axis=1)).sum())
+    assert abs(falls - 120) < 3 * np.sqrt(400 * 0.3 * 0.7)
+
+
 def test_rates_are_keyed_by_seed_and_unit_alone() -> None:
     _, whole = stand_in_rates(20, duration_ms=1000.0, seed=1)
     _, few = stand_in_rates(5, duration_ms=1000.0, seed=1)

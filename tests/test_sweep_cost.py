@@ -187,3 +187,6 @@ def test_every_target_set_costs_its_loops_and_its_tests(tiny_document: dict[str,
     a_set = 7 * (update + trial) + 14 * trial
     assert three - one == pytest.approx(2 * a_set)
     assert one == pytest.approx(SECONDS_PER_POINT + a_set)
+    for every, tests in ((3, 3), (7, 1), (100, 1)):  # of 7 loops, the last always among them
+        tested = predict(experiment_with(tiny_document, **base, targets__n_sets=3, measures__test_every_loops=every))
+        assert tested.seconds - three == pytest.approx(3 * 11 * tests * trial)
