@@ -163,7 +163,7 @@ def columns_of(grid: Grid, plan: Plan, *, grid_index: np.ndarray, generation: in
         return Coordinate(rows, variable)
 
     planned = {
-        "grid_index": position.astype(np.int64),
+        "grid_index": grid.positions[position].astype(np.int64),
         "generation": np.full(len(position), generation, dtype=np.int32),
         "batch": plan.batches.batch_of_row()[used],
         "predicted_seconds": grid.seconds[position],
