@@ -150,6 +150,10 @@ def _plan(commands: _Commands) -> None:
     )
     parser.add_argument("--receipt", metavar="PATH", help="write a receipt here once the store is there")
     parser.add_argument(
+        "--round", type=count, metavar="K",
+        help="with --create, of an adaptive sweep: this round, chosen if it is not there (default: the next one)",
+    )  # fmt: skip
+    parser.add_argument(
         "--ranks", type=positive, default=1, metavar="R", help="predict one experiment on R MPI ranks too (default: 1)"
     )
 

@@ -23,7 +23,7 @@ class Variable:
         return {"units": self.units, "long_name": self.long_name, **self.extra}
 
 
-STATUS = ("learned", "sampling", "tracking", "diverged", "silent", "unjudged")
+STATUS = ("learned", "sampling", "tracking", "diverged", "silent", "unjudged", "recall")
 """Meaning of the integer ``status``: the index in this tuple; unjudged: the score is no correlation with a target."""
 
 _status = {"flag_values": list(range(len(STATUS))), "flag_meanings": " ".join(STATUS)}
@@ -108,12 +108,29 @@ POINT_RESULTS = {
     "unreachable_share_recorded": Variable(
         ("point",), "float64", "1", "share of the recorded target time whose rate a neuron without noise cannot hold"
     ),
+    "lag_error": Variable(("point",), "float64", "1", "rms of W rho - W phi(f), clamped, over the target's s.d."),
+    "lag_theory": Variable(("point",), "float64", "1", "sqrt(x / (1 + x)), x = tau_s / tau_c, of OU targets"),
+    "sampling_formula": Variable(
+        ("point",), "float64", "1", "sampling error by the variance formula (paper 4.7) over the target's s.d."
+    ),
+    "weight_norm": Variable(("point",), "float64", "1", "norm of a neuron's incoming weights, rms over neurons"),
+    "spike_noise": Variable(("point",), "float64", "1", "rms of r - rho, clamped, in spikes per tau"),
+    "correlation_taught": Variable(
+        ("point",), "float64", "1", "as correlation, of responses that a teacher has started (drive training only)"
+    ),
     "curve_correlation": Variable(("point", "loop"), "float64", "1", "correlation during each training loop"),
     "curve_rate": Variable(("point", "loop"), "float64", "Hz", "population rate during each training loop"),
     "curve_weight_change": Variable(
         ("point", "loop"), "float64", "1", "Frobenius norm of the loop's weight change over that of the reference"
     ),
 }
+
+LATER_RESULTS = tuple(
+    name
+    for name in POINT_RESULTS
+    if name in ("lag_error", "lag_theory", "sampling_formula", "weight_norm", "spike_noise", "correlation_taught")
+)
+"""Results that stores of earlier versions do not have; they are read, and go on, without them."""
 
 TESTED_RESULTS = {
     "curve_test_correlation": Variable(
@@ -394,6 +411,12 @@ STUDY = {
     "lesion_fraction": Variable(("lesion_fraction",), "float64", "1", "share of the neurons lost"),
     "lesion_correlation": Variable(
         ("lesion_fraction", "draw"), "float64", "1", "correlation of response and target of the neurons that are left"
+    ),
+    "lesion_worst_decile": Variable(
+        ("lesion_fraction", "draw"), "float64", "1", "correlation below which the worst tenth of the neurons left lies"
+    ),
+    "lesion_share_followed": Variable(
+        ("lesion_fraction", "draw"), "float64", "1", "share of the neurons left whose correlation is 0.7 or more"
     ),
     "draw": Variable(("draw",), "int64", "1", "random choice of neurons or synapses"),
     "shuffle_fraction": Variable(
