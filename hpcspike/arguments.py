@@ -16,10 +16,10 @@ _LONGEST_CHOICE = 60
 
 def config_arguments(parser: argparse.ArgumentParser, kind: str, *, optional: bool = False) -> None:
     """The file that a command reads, and what may be changed in it."""
-    many = {"nargs": "?"} if optional else {}
     parser.add_argument(
-        "config", **many, metavar="CONFIG", help=f"{kind} in YAML, or the name of one, such as fig1_drive"
-    )
+        "config", nargs="?" if optional else None, metavar="CONFIG",
+        help=f"{kind} in YAML, or the name of one, such as fig1_drive",
+    )  # fmt: skip
     parser.add_argument("--size", metavar="NAME", help="entry of the file's 'sizes' section (default: its first)")
     parser.add_argument(
         "--set",

@@ -143,8 +143,8 @@ def _test(commands: _Commands) -> None:
     parser = commands.add_parser(
         "test",
         help="run test trials of a trained network, also with silent neurons, another stimulus or noise",
-        description="Run test trials of a network that 'hpcspike train' wrote, plasticity off. Without other conditions\n"
-        "it says whether they equal those in the file bit for bit (exit code 3 if not).",
+        description="Run test trials of a network that 'hpcspike train' wrote, plasticity off. Without other\n"
+        "conditions it says whether they equal those in the file bit for bit (exit code 3 if not).",
         formatter_class=_Raw,
     )
     parser.set_defaults(module="test")

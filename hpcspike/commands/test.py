@@ -66,10 +66,10 @@ def compare_trials(found: xr.Dataset, stored: xr.Dataset) -> tuple[list[str], in
         if name not in found or name not in stored:
             continue
         if name.startswith("spike_"):
-            pair = [one[name].values[np.isin(one["spike_trial"].values, common)] for one in (found, stored)]
+            here, there = (one[name].values[np.isin(one["spike_trial"].values, common)] for one in (found, stored))
         else:
-            pair = [one[name].sel(trial=common).values for one in (found, stored)]
-        if not np.array_equal(*pair, equal_nan=True):
+            here, there = (one[name].sel(trial=common).values for one in (found, stored))
+        if not np.array_equal(here, there, equal_nan=True):
             differing.append(name)
     return differing, len(common)
 
