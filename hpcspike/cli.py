@@ -93,8 +93,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = Parser("hpcspike", description=DESCRIPTION, epilog=EPILOG, formatter_class=_Raw)
     parser.add_argument("--version", action=Version, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    sweeps = (_plan, _run_batch, _finalize, _status, _analyse, _show, _compare, _export, _verify, _upgrade)
-    for add in (_init, _train, _test, *sweeps, _study, _claims, _plot, _report, _recordings, _bench, _schema):
+    sweeps = (_plan, _run_batch, _finalize, _status, _analyse, _show, _test, _compare, _export, _verify, _upgrade)
+    for add in (_init, _train, *sweeps, _study, _claims, _plot, _report, _recordings, _bench, _schema):
         add(commands)
     return parser
 
