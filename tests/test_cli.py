@@ -453,3 +453,9 @@ def test_the_module_is_a_program() -> None:
     program = subprocess.run(run, capture_output=True, text=True, check=False)
     assert (program.returncode, program.stdout) == (2, "")
     assert program.stderr.startswith("hpcspike: error: nothing.zarr: no such store")
+
+
+def test_a_missing_file_is_no_missing_store(hpcspike: Run) -> None:
+    refused(
+        hpcspike("plot", "nothing.nc", "--out", "figures"), "nothing.nc: no such file; make it with 'hpcspike train"
+    )
