@@ -271,10 +271,25 @@ TRAINED = {
     "spike_neuron": Variable(("spike",), "int32", "1", "neuron that spiked"),
     "spike_trial": Variable(("spike",), "int32", "1", "trial of the spike"),
     "spike_set": Variable(("spike",), "int32", "1", "target set of the spike"),
+    "initial_state": Variable(
+        ("trial", "state_variable", "neuron"),
+        "float64",
+        "1",
+        "state of the neurons when the trial begins, before free run and cue, with drives and r at 0",
+    ),
     "weight": Variable(("synapse",), "float64", "1", "plastic weight, in units of u per spike per tau"),
     "weight_initial": Variable(("synapse",), "float64", "1", "plastic weight before training"),
     "presynaptic": Variable(("synapse",), "int32", "1", "presynaptic neuron of the synapse"),
     "row_start": Variable(("row_bound",), "int64", "1", "first synapse of each neuron; its row ends at the next"),
+    "matched_unit": Variable(
+        ("neuron",), "int32", "1", "row of the recorded unit that the neuron follows; -1: it is not trained"
+    ),
+    "spontaneous_rate": Variable(
+        ("neuron",), "float64", "Hz", "rate without plastic synapses by which neurons and units were matched"
+    ),
+    "curve_test_correlation_by_set": Variable(
+        ("loop", "target_set"), "float64", "1", "correlation in the test after a loop, by target set"
+    ),
     "feed_forward_weight": Variable(
         ("feed_forward_set", "feed_forward_synapse"),
         "float64",
@@ -309,6 +324,20 @@ TRAINED = {
 }
 """What the Dataset of one trained network holds beside the scalars of `POINT_RESULTS`."""
 
+ALTERED = {
+    "fixed_weight": Variable(("fixed_synapse",), "float64", "1", "weight that is not trained, if others than at first"),
+    "fixed_presynaptic": Variable(("fixed_synapse",), "int32", "1", "presynaptic neuron of the fixed synapse"),
+    "fixed_row_start": Variable(("row_bound",), "int64", "1", "first fixed synapse of each neuron"),
+    "tested_loop": Variable(("tested_loop",), "int64", "1", "training loops on the set added last; 0: before them"),
+    "curve_set_correlation": Variable(
+        ("tested_loop", "target_set"),
+        "float64",
+        "1",
+        "correlation of single test trials with every target set while the last one was learned, plasticity off",
+    ),
+}
+"""What is in the Dataset of a network beside `TRAINED` only if it was changed after training; see `hpcspike.live`."""
+
 TRANSFER = {
     "transfer_curve": Variable(("neuron",), "int32", "1", "measured transfer function that the neuron has"),
     "transfer_input": Variable(("curve", "knot"), "float64", "1", "drive u + I that the rate was measured at"),
@@ -325,6 +354,9 @@ LEARNED = {
     "curve_score": Variable(
         ("loop",), "float64", "1", "score of the task in each pass, with the help that training gives"
     ),
+    "pass_score_helped": Variable(("loop",), "float64", "1", "score in each pass with the help that training gives"),
+    "pass_score_alone": Variable(("loop",), "float64", "1", "score in each pass without help"),
+    "pass_simulated_seconds": Variable(("loop",), "float64", "s", "simulated time of training up to each pass"),
 }
 """What the Dataset of a network holds beside `TRAINED` if another learner than rls trained it; and `WEIGHTS`."""
 
@@ -340,7 +372,7 @@ WEIGHTS = {
     "w_fast": Variable(("presynaptic_neuron", "neuron"), "float64", "1", "recurrent weight of fast synapses"),
     "b_out": Variable(("output",), "float64", "1", "bias of the readout"),
 }
-"""Weights by group of networks that other learners than rls train; their names in a Dataset begin with weights_."""
+"""Weights by group of networks that other learners than rls train; their names in a Dataset begin with ``weights_``."""
 
 _state = {"flag_values": [0, 1], "flag_meanings": "after before"}
 

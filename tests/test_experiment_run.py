@@ -24,7 +24,16 @@ CURVES = {name for name, variable in POINT_RESULTS.items() if variable.dims == (
 OF_RECORDINGS = {"recorded", "unit_name", "recording_time", *RECORDED_RESULTS}
 OF_RATES = {"neuron_target_rate", "neuron_unreachable_share"}
 BY_NEURON = {name for name in TRAINED if name.startswith("neuron_")} - {"neuron_correlation"}
-EVOKED = {"trial", "drive", "response", "spike_time", "spike_neuron", "spike_trial", "spike_set"}
+EVOKED = {
+    "trial",
+    "initial_state",
+    "drive",
+    "response",
+    "spike_time",
+    "spike_neuron",
+    "spike_trial",
+    "spike_set",
+}
 DIVERGING = {
     "targets": {"kind": "sine", "duration_ms": 100.0, "amplitude": (1e9, 1e9)},
     "training": {"n_loops": 3, "ridge": 1e-12},
@@ -150,7 +159,8 @@ def test_dataset_says_what_was_run(dataset: xr.Dataset, exp: Experiment) -> None
 
 def test_times_and_sizes_are_those_of_the_experiment(dataset: xr.Dataset) -> None:
     assert dict(dataset.sizes) | {"spike": 0, "synapse": 0} == {
-        "neuron": 20, "time": 200, "target_set": 2, "trial": 2, "loop": 4, "row_bound": 21, "spike": 0, "synapse": 0,
+        "neuron": 20, "time": 200, "target_set": 2, "trial": 2, "loop": 4, "row_bound": 21,
+        "state_variable": 1, "spike": 0, "synapse": 0,
     }  # fmt: skip
     np.testing.assert_array_equal(dataset["time"], np.arange(1.0, 201.0))
 

@@ -28,6 +28,7 @@ LAYERS = (
     ("learners",),
     ("runs",),
     ("sweep",),
+    ("live",),
     ("analysis",),
     ("studies", "adaptive"),
     ("figures", "exchange"),

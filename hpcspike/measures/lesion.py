@@ -148,7 +148,7 @@ def without_neurons(trained: Trained, neurons: np.ndarray, *, removed: Removed =
     instance("trained", trained, Trained, made_by="give what hpcspike.train returns")
     choice("removed", removed, get_args(Removed))
     problem = trained.problem
-    lost = np.zeros(problem.n_neurons, dtype=bool)
+    lost = np.zeros(problem.n_sources, dtype=bool)
     lost[neuron_numbers("neurons", neurons, problem.n_neurons)] = True
 
     def cut(rows: Rows, weight: np.ndarray) -> np.ndarray:
