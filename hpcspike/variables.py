@@ -372,7 +372,7 @@ WEIGHTS = {
     "w_fast": Variable(("presynaptic_neuron", "neuron"), "float64", "1", "recurrent weight of fast synapses"),
     "b_out": Variable(("output",), "float64", "1", "bias of the readout"),
 }
-"""Weights by group of networks that other learners than rls train; their names in a Dataset begin with weights_."""
+"""Weights by group of networks that other learners than rls train; their names in a Dataset begin with ``weights_``."""
 
 _state = {"flag_values": [0, 1], "flag_meanings": "after before"}
 

@@ -427,7 +427,7 @@ def test_a_slip_on_the_command_line_is_told_what_is_meant(hpcspike: Run, argumen
 
 def test_what_resembles_nothing_is_given_no_hint(hpcspike: Run) -> None:
     result = hpcspike("xyzzy")
-    refused(result, "choose from 'train', 'plan'")
+    refused(result, "choose from 'init', 'train', 'plan'")
     assert "did you mean" not in result.err
 
 
