@@ -181,6 +181,7 @@ def test_tests_use_the_weights_of_their_condition() -> None:
     assert [np.array_equal(a, b.drive) for a, b in zip(changed, (first, second), strict=True)] == [False, True]
 
 
+@pytest.mark.slow  # tests/test_subset.py has one rank test of such a network in the normal run
 @pytest.mark.mpi
 def test_ranks_give_the_same_files(tmp_path: Path) -> None:
     document = fed(targets={"duration_ms": 40.0}).model_dump(mode="json") | {"name": "fed"}
