@@ -7,6 +7,7 @@ from hpcspike.analysis.error_map import error_types
 from hpcspike.analysis.limits import capacity
 from hpcspike.analysis.mapping import performance
 from hpcspike.analysis.neurons import neuron_correlation
+from hpcspike.analysis.recorded_units import recorded_units
 from hpcspike.analysis.scaling import collapse
 from hpcspike.analysis.spectra import power_spectrum
 from hpcspike.analysis.tuning import inverted_u
@@ -24,4 +25,5 @@ __all__ = [
     "paper_law",
     "performance",
     "power_spectrum",
+    "recorded_units",
 ]

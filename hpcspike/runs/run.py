@@ -28,7 +28,15 @@ from hpcspike.model.unit_labels import recording_time, unit_labels
 from hpcspike.runs.point import fit_and_evaluate
 from hpcspike.runs.rollouts import write_rollouts
 from hpcspike.spec.experiment import Experiment
-from hpcspike.variables import POINT_RESULTS, RECORDED_RESULTS, TESTED_RESULTS, TRAINED, TRANSFER, Variable
+from hpcspike.variables import (
+    BINNED_RESULTS,
+    POINT_RESULTS,
+    RECORDED_RESULTS,
+    TESTED_RESULTS,
+    TRAINED,
+    TRANSFER,
+    Variable,
+)
 
 if TYPE_CHECKING:
     import xarray
@@ -204,7 +212,7 @@ def _write(output: Output, experiment: Experiment, learner: Learner, evaluation:
         recorded, world = trained.problem.n_recorded > 0, trained.world
     for name, value in evaluation.scalars.items():
         if recorded or name not in RECORDED_RESULTS:
-            put(output, world, name, replace(POINT_RESULTS[name], dims=()), value)
+            put(output, world, name, replace((POINT_RESULTS | BINNED_RESULTS)[name], dims=()), value)
     return coordinates
 
 
