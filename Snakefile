@@ -122,15 +122,32 @@ wildcard_constraints:
     network="|".join(map(re.escape, NETWORKS)) or "none",
 
 
-localrules: all, plan, finalize
+localrules: all, plan, choose, finalize
+
+
+def round_by_round(_):
+    """Of an adaptive sweep: the first round that is not chosen yet, or the end; Snakemake asks again when it is there."""
+    if not JOBS.adaptive:
+        return []
+    number = 0
+    while not JOBS.round(number) or not JOBS.round(number)["ended"]:
+        checkpoints.choose.get(round=f"{number:04d}")
+        number += 1
+    return checkpoints.choose.get(round=f"{number:04d}").output
+
+
+def receipts(_):
+    """What the batches leave that are known by now, so that those of a round start while the next one is chosen."""
+    return [file for known in JOBS.rounds() for file in JOBS.receipts_of(known)] if JOBS.adaptive else JOBS.receipts
 
 
 rule all:
     default_target: True
     input:
         # asked for by name: an intermediate file that is missing is made only if what follows from it is not there
-        PLANNED,
-        JOBS.receipts,
+        [] if JOBS.adaptive else PLANNED,
+        round_by_round,
+        receipts,
         f"{RECEIPTS}/finalized.json",
         f"{OUTPUT}/tables",
         f"{OUTPUT}/{JOBS.sweep.name}.html",
@@ -148,10 +165,28 @@ rule plan:
         "{HPCSPIKE} plan {SWEEP:q} {params.size} --store {STORE:q} --create --receipt {output:q}"
 
 
+# A round of an adaptive sweep: its points are added to the store, or the receipt says why no more follow.
+checkpoint choose:
+    input:
+        # ancient: a round that is there is not chosen anew
+        lambda wildcards: ancient(JOBS.round_needs(int(wildcards.round))),
+    output:
+        f"{RECEIPTS}/round-{{round}}.json",
+    wildcard_constraints:
+        round="[0-9]+" if JOBS.adaptive else "none",
+    params:
+        sweep=JOBS.identity, # another budget or accuracy: what is there is found again, and more rounds may follow
+        size=f"--size {shlex.quote(SIZE)}" if SIZE else "",
+    priority: 1 # before batches of the round before: workers shall not wait for it
+    shell:
+        "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 {HPCSPIKE} plan {SWEEP:q} {params.size} --store {STORE:q} --create "
+        "--round $((10#{wildcards.round})) --receipt {output:q}"
+
+
 rule batch:
     input:
         # ancient: a store that was there already needs no point computed anew
-        ancient(PLANNED),
+        [] if JOBS.adaptive else ancient(PLANNED),
     output:
         f"{RECEIPTS}/batch-{{batch}}.json",
     wildcard_constraints:
@@ -197,8 +232,9 @@ rule mpi_batch:
 
 rule finalize:
     input:
-        JOBS.receipts,
-        PLANNED, # when a sweep has grown, this makes the batches that are new run
+        round_by_round,
+        receipts,
+        [] if JOBS.adaptive else PLANNED, # when a sweep has grown, this makes the batches that are new run
     output:
         f"{RECEIPTS}/finalized.json",
     shell:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from hpcspike.engine.trained import Trained as Trained
     from hpcspike.engine.training import train as train
     from hpcspike.errors import HpcspikeError as HpcspikeError
+    from hpcspike.live.network import Network as Network
+    from hpcspike.live.opening import live_network as live_network
     from hpcspike.model.problem import Problem as Problem
     from hpcspike.runs.run import run as run
     from hpcspike.spec.experiment import Experiment as Experiment
@@ -32,12 +34,14 @@ if TYPE_CHECKING:
 _HOMES = {
     "Experiment": "hpcspike.spec.experiment",
     "HpcspikeError": "hpcspike.errors",
+    "Network": "hpcspike.live.network",
     "Problem": "hpcspike.model.problem",
     "Response": "hpcspike.engine.trained",
     "Sweep": "hpcspike.spec.sweep",
     "Trained": "hpcspike.engine.trained",
     "Training": "hpcspike.spec.experiment",
     "build_problem": "hpcspike.engine.distribute",
+    "live_network": "hpcspike.live.opening",
     "load": "hpcspike.spec.load",
     "open_network": "hpcspike.sweep.reading",
     "open_sweep": "hpcspike.sweep.reading",

@@ -150,6 +150,10 @@ def _plan(commands: _Commands) -> None:
     )
     parser.add_argument("--receipt", metavar="PATH", help="write a receipt here once the store is there")
     parser.add_argument(
+        "--round", type=count, metavar="K",
+        help="with --create, of an adaptive sweep: this round, chosen if it is not there (default: the next one)",
+    )  # fmt: skip
+    parser.add_argument(
         "--ranks", type=positive, default=1, metavar="R", help="predict one experiment on R MPI ranks too (default: 1)"
     )
 
@@ -408,8 +412,9 @@ def _export(commands: _Commands) -> None:
         "export",
         help="write the finished points of a sweep, or the spikes of one network, to one file to share",
         description="Write the finished points of a sweep with a data dictionary: as netCDF, or as a zip file of\n"
-        "netCDF and CSV with the sweep and the provenance of every point. Of one network that 'hpcspike train' or\n"
-        "'hpcspike show --dataset' wrote: its spikes and trials as NWB, which Neo reads too.",
+        "netCDF and CSV with the sweep and the provenance of every point; a name that ends in crate.zip makes that\n"
+        "an RO-Crate. Of one network that 'hpcspike train' or 'hpcspike show --dataset' wrote: its spikes and trials\n"
+        "as NWB, which Neo reads too.",
         formatter_class=_Raw,
     )
     parser.set_defaults(module="export")

@@ -23,7 +23,7 @@ class Variable:
         return {"units": self.units, "long_name": self.long_name, **self.extra}
 
 
-STATUS = ("learned", "sampling", "tracking", "diverged", "silent", "unjudged")
+STATUS = ("learned", "sampling", "tracking", "diverged", "silent", "unjudged", "recall")
 """Meaning of the integer ``status``: the index in this tuple; unjudged: the score is no correlation with a target."""
 
 _status = {"flag_values": list(range(len(STATUS))), "flag_meanings": " ".join(STATUS)}
@@ -108,12 +108,29 @@ POINT_RESULTS = {
     "unreachable_share_recorded": Variable(
         ("point",), "float64", "1", "share of the recorded target time whose rate a neuron without noise cannot hold"
     ),
+    "lag_error": Variable(("point",), "float64", "1", "rms of W rho - W phi(f), clamped, over the target's s.d."),
+    "lag_theory": Variable(("point",), "float64", "1", "sqrt(x / (1 + x)), x = tau_s / tau_c, of OU targets"),
+    "sampling_formula": Variable(
+        ("point",), "float64", "1", "sampling error by the variance formula (paper 4.7) over the target's s.d."
+    ),
+    "weight_norm": Variable(("point",), "float64", "1", "norm of a neuron's incoming weights, rms over neurons"),
+    "spike_noise": Variable(("point",), "float64", "1", "rms of r - rho, clamped, in spikes per tau"),
+    "correlation_taught": Variable(
+        ("point",), "float64", "1", "as correlation, of responses that a teacher has started (drive training only)"
+    ),
     "curve_correlation": Variable(("point", "loop"), "float64", "1", "correlation during each training loop"),
     "curve_rate": Variable(("point", "loop"), "float64", "Hz", "population rate during each training loop"),
     "curve_weight_change": Variable(
         ("point", "loop"), "float64", "1", "Frobenius norm of the loop's weight change over that of the reference"
     ),
 }
+
+LATER_RESULTS = tuple(
+    name
+    for name in POINT_RESULTS
+    if name in ("lag_error", "lag_theory", "sampling_formula", "weight_norm", "spike_noise", "correlation_taught")
+)
+"""Results that stores of earlier versions do not have; they are read, and go on, without them."""
 
 TESTED_RESULTS = {
     "curve_test_correlation": Variable(
@@ -279,6 +296,12 @@ TRAINED = {
     "spike_neuron": Variable(("spike",), "int32", "1", "neuron that spiked"),
     "spike_trial": Variable(("spike",), "int32", "1", "trial of the spike"),
     "spike_set": Variable(("spike",), "int32", "1", "target set of the spike"),
+    "initial_state": Variable(
+        ("trial", "state_variable", "neuron"),
+        "float64",
+        "1",
+        "state of the neurons when the trial begins, before free run and cue, with drives and r at 0",
+    ),
     "weight": Variable(("synapse",), "float64", "1", "plastic weight, in units of u per spike per tau"),
     "weight_initial": Variable(("synapse",), "float64", "1", "plastic weight before training"),
     "presynaptic": Variable(("synapse",), "int32", "1", "presynaptic neuron of the synapse"),
@@ -341,6 +364,20 @@ TRAINED = {
 }
 """What the Dataset of one trained network holds beside the scalars of `POINT_RESULTS`."""
 
+ALTERED = {
+    "fixed_weight": Variable(("fixed_synapse",), "float64", "1", "weight that is not trained, if others than at first"),
+    "fixed_presynaptic": Variable(("fixed_synapse",), "int32", "1", "presynaptic neuron of the fixed synapse"),
+    "fixed_row_start": Variable(("row_bound",), "int64", "1", "first fixed synapse of each neuron"),
+    "tested_loop": Variable(("tested_loop",), "int64", "1", "training loops on the set added last; 0: before them"),
+    "curve_set_correlation": Variable(
+        ("tested_loop", "target_set"),
+        "float64",
+        "1",
+        "correlation of single test trials with every target set while the last one was learned, plasticity off",
+    ),
+}
+"""What is in the Dataset of a network beside `TRAINED` only if it was changed after training; see `hpcspike.live`."""
+
 TRANSFER = {
     "transfer_curve": Variable(("neuron",), "int32", "1", "measured transfer function that the neuron has"),
     "transfer_input": Variable(("curve", "knot"), "float64", "1", "drive u + I that the rate was measured at"),
@@ -357,6 +394,9 @@ LEARNED = {
     "curve_score": Variable(
         ("loop",), "float64", "1", "score of the task in each pass, with the help that training gives"
     ),
+    "pass_score_helped": Variable(("loop",), "float64", "1", "score in each pass with the help that training gives"),
+    "pass_score_alone": Variable(("loop",), "float64", "1", "score in each pass without help"),
+    "pass_simulated_seconds": Variable(("loop",), "float64", "s", "simulated time of training up to each pass"),
 }
 """What the Dataset of a network holds beside `TRAINED` if another learner than rls trained it; and `WEIGHTS`."""
 
@@ -443,6 +483,12 @@ STUDY = {
     "lesion_fraction": Variable(("lesion_fraction",), "float64", "1", "share of the neurons lost"),
     "lesion_correlation": Variable(
         ("lesion_fraction", "draw"), "float64", "1", "correlation of response and target of the neurons that are left"
+    ),
+    "lesion_worst_decile": Variable(
+        ("lesion_fraction", "draw"), "float64", "1", "correlation below which the worst tenth of the neurons left lies"
+    ),
+    "lesion_share_followed": Variable(
+        ("lesion_fraction", "draw"), "float64", "1", "share of the neurons left whose correlation is 0.7 or more"
     ),
     "draw": Variable(("draw",), "int64", "1", "random choice of neurons or synapses"),
     "shuffle_fraction": Variable(

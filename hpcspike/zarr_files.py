@@ -56,7 +56,9 @@ def seal(path: Path, attributes: Mapping[str, Any]) -> None:
 
 
 def write_zarr(dataset: xr.Dataset, path: Path) -> None:
-    """Write a Dataset as a store that must not exist."""
+    """Write a Dataset as a store that must not exist; text of any length, which has a specification in zarr."""
+    texts = {name: item for name, item in dataset.variables.items() if item.dtype.kind == "U"}
+    dataset = dataset.assign({name: item.astype(object) for name, item in texts.items()})
     encoding = {str(name): {"compressors": codecs()} for name in dataset.variables}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Consolidated metadata", category=UserWarning)

@@ -138,6 +138,8 @@ def test_lesions_are_measured_on_the_survivors(trained: Trained) -> None:
         kept = np.setdiff1d(np.arange(30), lost)
         assert found.response[2, draw] == alone.response[kept].mean()
         assert found.rate[2, draw] == alone.rate[kept].mean()
+        assert found.worst_decile[2, draw] == np.quantile(alone.response[kept], 0.1)
+        assert found.share_followed[2, draw] == (alone.response[kept] >= 0.7).mean()
         assert set(lost_neurons(trained, 3, draw=draw)) <= set(lost)
     assert found.response[2].max() < found.response[0].min()
     assert list(lost_neurons(trained, 15, draw=0)) != list(lost_neurons(trained, 15, draw=1))

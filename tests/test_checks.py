@@ -65,6 +65,7 @@ ARGUMENTS = {
     "recall": ("trials",),
     "record_trial": ("stimulus", "trial", "beyond_ms"),
     "signs": (),
+    "taught_correlation": ("target_set", "trials"),
 }  # fmt: skip
 OPTIONAL = {"neuron", "bin_ms", "tau_corr_ms", "smoothing", "measures"}
 

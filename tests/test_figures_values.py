@@ -20,11 +20,13 @@ from hpcspike.figures.style import (
     BLUE,
     GREY,
     ORANGE,
+    PURPLE,
     RESPONSE,
     SKY,
     STATUS_COLOURS,
     TARGET,
 )
+from hpcspike.variables import LATER_RESULTS
 from tests.synthetic import Columns, synthetic_sweep, synthetic_trained
 from tests.synthetic_study import synthetic_study
 
@@ -250,8 +252,25 @@ def test_exemplary_curves_are_of_the_chosen_networks_with_their_tested_correlati
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["best", "worst"]
 
 
-def test_measured_errors_are_solid_and_their_own_theory_is_dashed() -> None:
+def test_the_lag_and_the_variance_formula_are_drawn_where_there_are_any() -> None:
     sweep = synthetic_sweep(tau_syn_ms=(10.0, 40.0, 90.0), tau_corr_ms=(100.0,), n_neurons=(400,))
+    planted = {"lag_error": 0.2, "lag_theory": 0.3, "sampling_formula": 0.4}
+    sweep = sweep.assign({name: sweep[name].copy(data=0 * sweep[name] + value) for name, value in planted.items()})
+    axes = panel(figures.error_kinds(sweep), "error / s.d. of the target")
+    dashed = {line.get_color(): line.get_ydata() for line in axes.lines if line.get_linestyle() == "--"}
+    solid = {line.get_color(): line.get_ydata() for line in axes.lines if line.get_linestyle() == "-"}
+    assert dashed[SKY] == pytest.approx([0.4] * 3)
+    assert dashed[PURPLE] == pytest.approx([0.3] * 3)
+    assert solid[PURPLE] == pytest.approx([0.2] * 3)
+    assert ORANGE not in dashed
+    words = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert words == ["sampling", "tracking", "lag", "quasi-static residual", "theory"]
+
+
+def test_measured_errors_are_solid_and_their_own_theory_is_dashed() -> None:
+    """Results of versions that had no lag."""
+    sweep = synthetic_sweep(tau_syn_ms=(10.0, 40.0, 90.0), tau_corr_ms=(100.0,), n_neurons=(400,))
+    sweep = sweep.drop_vars(LATER_RESULTS)
     axes = panel(figures.error_kinds(sweep), "error / s.d. of the target")
     dashed = {line.get_color(): line.get_ydata() for line in axes.lines if line.get_linestyle() == "--"}
     solid = {line.get_color(): line.get_ydata() for line in axes.lines if line.get_linestyle() == "-"}

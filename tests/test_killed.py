@@ -20,10 +20,10 @@ LEARNERS = [
     pytest.param("rls", 0),
     pytest.param("rls", 1, marks=[pytest.mark.mpi, pytest.mark.slow]),
     pytest.param("rls", 2, marks=pytest.mark.mpi),
-    pytest.param("bourdoukan", 0, marks=pytest.mark.slow),  # alemi is its sibling
+    pytest.param("bourdoukan", 0, marks=pytest.mark.slow),  # alemi is the sibling of what is slow here
     pytest.param("alemi", 0),
-    pytest.param("lsnn", 0, marks=needs_jax),
-    pytest.param("huh", 0, marks=[needs_jax, pytest.mark.slow]),  # lsnn is its sibling
+    pytest.param("lsnn", 0, marks=[needs_jax, pytest.mark.slow]),
+    pytest.param("huh", 0, marks=[needs_jax, pytest.mark.slow]),
 ]
 
 

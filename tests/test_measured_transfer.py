@@ -130,13 +130,18 @@ def test_the_curve_depends_on_noise_and_parameters_and_on_nothing_else() -> None
 
 
 def test_neurons_with_the_same_parameters_share_a_curve() -> None:
-    examples, like = kinds_of(IzhikevichNeuron(model="izhikevich", cell_types=("FS", "RS", "FS")), 7)
+    examples, like = kinds_of(IzhikevichNeuron(model="izhikevich", cell_types=("FS", "RS", "FS")), 7, NOISE)
     assert examples == [0, 1]
     assert like.tolist() == [0, 1, 0, 0, 1, 0, 0]
-    examples, like = kinds_of(USER, 5)  # its jump is 0.05 (neuron mod 3)
+    examples, like = kinds_of(USER, 5, NOISE)  # its jump is 0.05 (neuron mod 3)
     assert examples == [0, 1, 2]
     assert like.tolist() == [0, 1, 2, 0, 1]
-    assert kinds_of(LIF, 3)[0] == [0]
+    assert kinds_of(LIF, 3, NOISE)[0] == [0]
+    unequal = TrialNoise(standard_deviation=0.2, neuron_factors=(1.0, 0.5, 1.0))
+    examples, like = kinds_of(LIF, 3, unequal)
+    assert examples == [0, 1]
+    assert like.tolist() == [0, 1, 0]
+    assert unequal.of_neuron(1) == TrialNoise(standard_deviation=0.1)
 
 
 # ---- kept on disk ----------------------------------------------------------------------------------------------------

@@ -190,10 +190,11 @@ def test_clamped_split_is_its_definition(lead_ms: int) -> None:
     # r and rho go through the same filter, one step at a time; the first values of the targets lead in
     inputs = np.concatenate([np.repeat(target[:, :1], lead_ms, axis=1), target], axis=1)
     decay = np.exp(-1.0 / TAU_SYN_MS)
-    rho, smooth = np.zeros(N), []
+    rho, smooth, smooth_rates, traces = np.zeros(N), [], [], []
     for value in inputs.T:
         rho = decay * rho + (1 - decay) * rate_of_constant_input(value + bias)
         smooth.append(weights @ rho)
+        smooth_rates.append(rho)
     mean_field = np.array(smooth[lead_ms:]).T
     squares = []
     for trial in range(2):
@@ -202,17 +203,24 @@ def test_clamped_split_is_its_definition(lead_ms: int) -> None:
             weights, given_arrays["plastic"], phase, np.zeros(N),
             step=0.1, tau_over_tau_syn=TAU_MS / TAU_SYN_MS, ridge=1.0,
         )  # fmt: skip
-        read_out = []
+        read_out, trace = [], []
         for value in inputs.T:
             program.drive = value
             program.advance(np.full(N, bias))
             read_out.append(program.drive)
+            trace.append(program.filtered.copy())
+        traces.append(trace[lead_ms:])
         squares.append((np.array(read_out[lead_ms:]).T - mean_field) ** 2)
     spread = np.sqrt(np.mean((target - target.mean(axis=1, keepdims=True)) ** 2))
     assert split.sampling == pytest.approx(np.sqrt(np.mean(squares)) / spread, rel=1e-6)
     assert split.tracking == pytest.approx(np.sqrt(np.mean((mean_field - target) ** 2)) / spread, rel=1e-6)
     residual = np.sqrt(np.mean((weights @ rates - target) ** 2)) / spread
     assert split.quasi_static == pytest.approx(residual, rel=1e-12)
+    assert split.lag == pytest.approx(np.sqrt(np.mean((mean_field - weights @ rates) ** 2)) / spread, rel=1e-6)
+    assert split.weight_norm == pytest.approx(np.sqrt(np.mean((weights**2).sum(axis=1))), rel=1e-12)
+    shaken = np.mean((np.array(traces) - np.array(smooth_rates)[None, lead_ms:]) ** 2, axis=(0, 1))
+    assert split.spike_noise == pytest.approx(np.sqrt(shaken.mean()), rel=1e-6)
+    assert split.formula == pytest.approx(np.sqrt(np.mean(weights**2 @ shaken)) / spread, rel=1e-6)
     assert split.sampling > 0.1
 
 
@@ -289,7 +297,10 @@ def test_measures_are_their_definitions(variable: str, request: pytest.FixtureRe
         assert math.isnan(scalars["correlation_phi"])
         splits = np.array([clamped_split(trained, target_set=s, trials=3) for s in (0, 1)])
         pooled = np.sqrt((splits**2).mean(axis=0))
-        names = ("sampling_error", "tracking_error", "quasi_static_residual")
+        names = (
+            "sampling_error", "tracking_error", "quasi_static_residual", "lag_error", "sampling_formula", "weight_norm",
+            "spike_noise",
+        )  # fmt: skip
         np.testing.assert_allclose([scalars[name] for name in names], pooled, rtol=1e-12)
 
 

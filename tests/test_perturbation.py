@@ -9,9 +9,10 @@ import pytest
 
 import hpcspike
 from hpcspike.engine.simulation import Simulation
+from hpcspike.engine.trial import take_spike_back
 from hpcspike.errors import SpecError
 from hpcspike.measures import perturbation
-from hpcspike.measures.perturbation import begin_trial, copy_state, delete_spike, record_trial, take_spike_back
+from hpcspike.measures.perturbation import begin_trial, copy_state, delete_spike, record_trial
 from hpcspike.spec.experiment import LifNeuron, Synapse, ThetaNeuron, Training
 from tests.small_networks import problem
 

@@ -39,10 +39,18 @@ GIVEN_ONCE = {
     "recall_noise": 39,
     "transfer_phase": 50,
     "transfer_noise": 51,
+    "taught_phase": 57,
+    "taught_noise": 58,
     "learner_weights": 40,
     "learner_start": 41,
     "learner_noise": 42,
     "task": 43,
+    "training_test_feed": 56,
+    "test_feed": 55,
+    "training_feed": 54,
+    "feed_forward_rate": 53,
+    "static_targets": 52,
+    "set_order": 44,
 }
 
 

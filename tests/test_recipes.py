@@ -49,6 +49,18 @@ class Tree:
         place.write_text(held.replace(before, text + before), encoding="utf-8")
         self.touched.add(file)
 
+    def replace(self, file: str, old: str, new: str) -> None:
+        """Another text in the only place where one stands."""
+        self.insert(file, old, "\0")
+        place = self.folder / file
+        place.write_text(place.read_text(encoding="utf-8").replace(f"\0{old}", new), encoding="utf-8")
+
+    def taken(self) -> int:
+        """How many files were edited since this was asked last."""
+        number = len(self.touched)
+        self.touched.clear()
+        return number
+
     def program(self, *arguments: str) -> str:
         """What ``python ...`` prints, with this copy as the package."""
         environment = os.environ | {
@@ -69,7 +81,8 @@ def tree(tmp_path: Path) -> Tree:
     ignored = shutil.ignore_patterns("__pycache__", "*.nbc", "*.nbi")
     for folder in ("hpcspike", "cluster"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
-    for file in ("Snakefile", "pyproject.toml"):
+    (tmp_path / "results").mkdir()
+    for file in ("Snakefile", "pyproject.toml", "results/README.md"):
         shutil.copy(ROOT / file, tmp_path / file)
     (tmp_path / "tiny.yaml").write_text(EXPERIMENT, encoding="utf-8")
     return Tree(tmp_path)
@@ -142,7 +155,6 @@ def advance_eif(state, parameters, received, external, step, increment, spikes):
     tree.program("-m", "hpcspike", "train", "tiny.yaml", *keys, "--out", "a.nc")
     found = tree.program("-c", "import hpcspike; print(float(hpcspike.open_network('a.nc')['population_rate']))")
     assert float(found) > 20.0  # Hz
-    assert "sharpness" in tree.program("-m", "hpcspike", "schema", "experiment")
 
 
 def test_a_learner(tree: Tree) -> None:
@@ -217,3 +229,226 @@ class LookupLearner(Learner):
     )
     assert found.split("\n")[0] == "1.0 (20, 12) Table"
     assert "samples" in tree.program("-m", "hpcspike", "plot", "a.zarr", "--out", "figures")
+
+
+def test_all_the_rest(tree: Tree) -> None:
+    """A target kind, a measure of every point, a probe, a figure and a command, and what they make in one study."""
+    _add_target_kind(tree)
+    assert tree.taken() == stated("a target kind")
+    _add_measure(tree)
+    assert tree.taken() == stated("a measure of every point")
+    _add_variable(tree)
+    assert tree.taken() == stated("a result variable")
+    _add_probe(tree)
+    assert tree.taken() == stated("a probe") <= 5
+    _add_figure(tree)
+    assert tree.taken() == stated("a figure")
+    _add_command(tree)
+    assert tree.taken() == stated("a command")
+
+    keys = "experiment: {" + ", ".join(EXPERIMENT.strip().splitlines()[1:]).replace("kind: sine", "kind: square") + "}"
+    (tree.folder / "study.yaml").write_text(
+        f"name: walk\n{keys}\nvariants: {{all: {{}}}}\nprobes: {{peak: {{above_hz: 0.0}}}}\nshown: {{loops: []}}\n"
+    )
+    tree.program("-m", "hpcspike", "study", "study.yaml", "--out", "walk")
+    found = tree.program(
+        "-c",
+        "import csv; row = next(csv.DictReader(open('walk/table.csv'))); print(float(row['peak_rate']))\n"
+        "print(float(row['share_above']))",
+    )
+    highest, share = map(float, found.split())
+    assert highest > 0.0
+    assert 0.0 < share <= 1.0
+    train = ("-m", "hpcspike", "train", "tiny.yaml", "--set", "targets={kind: square, duration_ms: 20}")
+    tree.program(*train, "--out", "a.nc")
+    assert tree.program("-m", "hpcspike", "size", "a.nc").strip() == "12 neurons"
+    assert "rates" in tree.program("-m", "hpcspike", "plot", "a.nc", "--out", "figures")
+    assert any((tree.folder / "figures").glob("*rates.png"))
+    found = tree.program(
+        "-c",
+        "import hpcspike, numpy as np; network = hpcspike.open_network('a.nc')\n"
+        "print(np.unique(np.abs(network['target'].values)).tolist(), float(network['peak_rate']) > 0)",
+    )
+    assert found.strip() == "[0.5] True"
+
+
+def _add_target_kind(tree: Tree) -> None:
+    tree.insert(
+        "hpcspike/spec/targets.py",
+        "class OrnsteinUhlenbeckTargets(",
+        '''class SquareTargets(GeneratedTargets):
+    """A square wave of one period, each neuron at a phase of its own."""
+
+    kind: Literal["square"]
+    amplitude: float = quantity(0.5, gt=0, doc="Size of both values.")
+    period_ms: float = quantity(10.0, unit="ms", gt=0, doc="Period.")
+
+
+''',
+    )
+    tree.insert("hpcspike/spec/targets.py", "    | SineProductTargets\n", "    | SquareTargets\n")
+    tree.insert("hpcspike/model/targets.py", "    SineTargets,\n)", "    SquareTargets,\n")
+    tree.insert(
+        "hpcspike/model/targets.py",
+        "        elif isinstance(family, SineTargets):",
+        """        elif isinstance(family, SquareTargets):
+            shift = [stream(*key, "targets", i, target_set).uniform(0.0, family.period_ms) for i in owners]
+            turns = (times - np.array(shift)[:, None]) / family.period_ms
+            drive = np.where(np.mod(turns, 1.0) < 0.5, family.amplitude, -family.amplitude)
+""",
+    )
+
+
+def _add_measure(tree: Tree) -> None:
+    """Its function, its name, and its place in `evaluate`; the variable is a step of its own."""
+    tree.add(
+        "hpcspike/measures/peak.py",
+        '''"""The busiest neurons."""
+
+import numpy as np
+
+
+def highest_rate(rate_hz):
+    """Rate in Hz of the busiest neuron of rates (sets, n)."""
+    return float(np.max(rate_hz))
+
+
+def share_above(rate_hz, above_hz):
+    """Share of the neurons whose rate is above ``above_hz``."""
+    return float(np.mean(rate_hz > above_hz))
+''',
+    )
+    tree.insert("hpcspike/measures/__init__.py", '    "eigenvalues": "weight', '    "highest_rate": "peak",\n')
+    tree.insert(
+        "hpcspike/measures/evaluation.py",
+        "from hpcspike.measures.quasi_static import",
+        "from hpcspike.measures.peak import highest_rate\n",
+    )
+    tree.insert(
+        "hpcspike/measures/evaluation.py",
+        '        "silent_share": silent_share(',
+        '        "peak_rate": highest_rate(whole["rate_hz"]),\n',
+    )
+
+
+def _add_variable(tree: Tree) -> None:
+    words = "mean rate of the busiest neuron in the trained window"
+    tree.insert(
+        "hpcspike/variables.py",
+        '    "population_rate": Variable(("point",)',
+        f'    "peak_rate": Variable(("point",), "float64", "Hz", "{words}"),\n',
+    )
+    held = (tree.folder / "hpcspike" / "sweep" / "layout.py").read_text(encoding="utf-8")
+    schema = re.search(r"^SCHEMA = (\d+)$", held, re.MULTILINE)
+    assert schema is not None
+    tree.replace("hpcspike/sweep/layout.py", f"\nSCHEMA = {schema[1]}\n", f"\nSCHEMA = {int(schema[1]) + 1}\n")
+    tree.insert("results/README.md", "| `population_rate` |", f"| `peak_rate` | point | float64 | Hz | {words} |\n")
+
+
+def _add_probe(tree: Tree) -> None:
+    """A section, the function that takes the measure, and the variable it fills."""
+    tree.insert(
+        "hpcspike/spec/study.py",
+        "class DamageProbe(Probe):",
+        '''class PeakProbe(Probe):
+    """Share of neurons above a rate."""
+
+    above_hz: float = quantity(5.0, unit="Hz", ge=0, doc="Rate from which a neuron counts.")
+
+
+''',
+    )
+    tree.insert("hpcspike/spec/study.py", "    signs: SignsProbe | None = None", "    peak: PeakProbe | None = None\n")
+    tree.insert(
+        "hpcspike/studies/probes.py",
+        "PROBES: dict[",
+        """def _peak(networks: Networks, probe: sections.PeakProbe) -> Arrays:
+    from hpcspike.measures.peak import share_above
+
+    trained = networks.trained
+    spikes = trained.evoke(0, 1).spikes[0]
+    counts = np.bincount(spikes.neuron[spikes.step >= 0], minlength=trained.problem.n_neurons)
+    return {"share_above": ((), share_above(1000.0 * counts / trained.problem.duration_ms, probe.above_hz))}
+
+
+""",
+    )
+    tree.insert("hpcspike/studies/probes.py", '    "signs": _signs,', '    "peak": _peak,\n')
+    tree.insert(
+        "hpcspike/variables.py",
+        '    "sign_flips": Variable((),',
+        '    "share_above": Variable((), "float64", "1", "share of the neurons above a rate"),\n',
+    )
+
+
+def _add_figure(tree: Tree) -> None:
+    tree.add(
+        "hpcspike/figures/rates.py",
+        '''"""Rates of neurons."""
+
+import numpy as np
+
+from hpcspike.figures.style import new_figure, styled
+
+
+@styled
+def rate_histogram(trained):
+    """Histogram of the number of spikes of every neuron."""
+    figure = new_figure(3.0, 2.5)
+    axes = figure.subplots()
+    axes.hist(np.bincount(trained["spike_neuron"].values, minlength=trained.sizes["neuron"]))
+    axes.set_xlabel("spikes")
+    axes.set_ylabel("neurons")
+    return figure
+''',
+    )
+    tree.add("cluster/report/rates.rst", "**Rates.** Spikes per neuron in all recorded test trials.\n")
+    tree.insert(
+        "hpcspike/figures/__init__.py",
+        "from hpcspike.figures.recorded import",
+        "from hpcspike.figures.rates import rate_histogram\n",
+    )
+    tree.insert("hpcspike/figures/__init__.py", '    "raster",\n', '    "rate_histogram",\n')
+    tree.insert(
+        "hpcspike/figures/available.py",
+        "from hpcspike.figures.recorded import",
+        "from hpcspike.figures.rates import rate_histogram\n",
+    )
+    tree.insert(
+        "hpcspike/figures/available.py",
+        '    if "curve_correlation" in trained and trained',
+        '    if "spike_neuron" in trained:\n        figures["rates"] = partial(rate_histogram, trained)\n',
+    )
+
+
+def _add_command(tree: Tree) -> None:
+    tree.insert(
+        "hpcspike/cli.py",
+        "def _schema(commands: _Commands)",
+        """def _size(commands: _Commands) -> None:
+    parser = commands.add_parser("size", help="print the number of neurons of a network")
+    parser.set_defaults(module="size")
+    parser.add_argument("store", metavar="STORE", help="Dataset of one network")
+
+
+""",
+    )
+    tree.replace("hpcspike/cli.py", "_bench, _schema):", "_bench, _size, _schema):")
+    tree.add(
+        "hpcspike/commands/size.py",
+        '''"""``hpcspike size``: how large a network is."""
+
+from hpcspike.sweep.reading import open_network
+
+
+def run(arguments):
+    """Print the number of neurons."""
+    print(open_network(arguments.store).sizes["neuron"], "neurons")
+    return 0
+''',
+    )
+    tree.insert(
+        "cluster/MISTAKES.md",
+        "| rates that no neuron can reach |",
+        "| no such network | `hpcspike size net.nc` | `hpcspike: error: .../net.nc: no such file` | train it |\n",
+    )

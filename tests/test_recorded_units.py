@@ -158,9 +158,12 @@ def test_rates_of_a_learner_are_those_of_its_neurons_inside_the_window() -> None
 def test_what_a_network_of_recorded_targets_became_is_what_its_recorded_units_became() -> None:
     scalars = {"correlation": 0.9, "population_rate": 9.0, "spectral_index": 1.0, "n_recorded": 3,
                "correlation_recorded": 0.4, "rate_recorded": 2.0, "spectral_index_recorded": -1.0}  # fmt: skip
-    assert judged_by(scalars) == {"correlation": 0.4, "population_rate_hz": 2.0, "spectral_index": -1.0}
+    scalars = {**scalars, "correlation_taught": 0.6}
+    assert judged_by(scalars) == {
+        "correlation": 0.4, "population_rate_hz": 2.0, "spectral_index": -1.0, "taught": 0.6
+    }  # fmt: skip
     assert judged_by({**scalars, "n_recorded": 0}) == {
-        "correlation": 0.9, "population_rate_hz": 9.0, "spectral_index": 1.0,
+        "correlation": 0.9, "population_rate_hz": 9.0, "spectral_index": 1.0, "taught": 0.6,
     }  # fmt: skip
 
 

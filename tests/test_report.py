@@ -255,7 +255,7 @@ def test_of_very_many_networks_the_first_are_shown_and_the_page_says_so(monkeypa
 
 
 def test_signs_on_pages_are_the_markers_of_the_maps() -> None:
-    drawn = {"o": "○", "^": "△", "s": "□", "x": "✕", "_": "–", ".": "·"}
+    drawn = {"o": "○", "^": "△", "s": "□", "x": "✕", "_": "–", ".": "·", "v": "▽"}
     assert {status: drawn[marker] for status, (marker, _) in STATUS_MARKERS.items()} == SIGNS
 
 

@@ -34,7 +34,7 @@ from hpcspike.sweep.store import open_store
 from tests.synthetic import synthetic_trained
 
 DIVERGING = {"diverged_drive": 1e-6}
-EQUAL = "equal to the sweep bit for bit (22 numbers, 3 learning curves)"
+EQUAL = "equal to the sweep bit for bit (28 numbers, 3 learning curves)"
 
 
 def planned(path: Path, **changes: Any) -> Path:
@@ -187,7 +187,7 @@ def test_what_differs_is_named_with_both_values_and_where_it_came_from(store: Pa
     assert found.differences[0].now == correlation
     assert found.origin == "hpcspike 0.0.1"
     words = network.attrs["comparison"]
-    assert words.startswith("differs from the sweep in 2 of 25 results (the sweep's: hpcspike 0.0.1): correlation ")
+    assert words.startswith("differs from the sweep in 2 of 31 results (the sweep's: hpcspike 0.0.1): correlation ")
     assert f"{correlation!r} now" in words
 
 

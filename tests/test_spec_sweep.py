@@ -11,7 +11,7 @@ from sweep_stub import sweep_document
 
 from hpcspike.identity import experiment_hash, sweep_hash
 from hpcspike.spec import validate_sweep
-from hpcspike.spec.sweep import Linspace, Logspace, axis_values, first_repeated
+from hpcspike.spec.axes import Linspace, Logspace, axis_values, first_repeated
 
 
 def test_linspace_and_logspace_hold_both_ends() -> None:

@@ -23,14 +23,13 @@ from hpcspike.sweep.batch import run_batch
 from hpcspike.sweep.durable import write_receipt
 from hpcspike.sweep.finalize import finalize
 from hpcspike.sweep.growth import ensure_store
-from hpcspike.sweep.layout import WRITTEN_BY_BATCHES
 from hpcspike.sweep.reading import open_sweep
 from hpcspike.sweep.records import receipt_path, receipts_folder, record_path, runs_folder
 from hpcspike.sweep.status import sweep_status
 from hpcspike.sweep.store import open_store
 from hpcspike.sweep.verify import verify_sweep
 from hpcspike.sweep.withdrawal import mend_for_workflow
-from hpcspike.variables import POINT_PROVENANCE
+from hpcspike.variables import POINT_PROVENANCE, POINT_RESULTS
 
 AXES = {"synapse.tau_syn_ms": [5.0, 20.0, 100.0]}
 DOCUMENT = sweep_document(replicates=1, axes=AXES, batching={"max_points": 2})
@@ -321,8 +320,9 @@ def test_chunks_are_on_the_disk_before_done_and_done_before_the_receipt(
 
     monkeypatch.setattr(os, "fsync", noted)
     run_batch(path, 0)
-    results = [name for name in WRITTEN_BY_BATCHES if name != "done"]
-    files = [f"little.zarr/{name}/c/0{'/0' if 'loop' in WRITTEN_BY_BATCHES[name].dims else ''}" for name in results]
+    written = {**POINT_RESULTS, **POINT_PROVENANCE}
+    results = [name for name in written if name != "done"]
+    files = [f"little.zarr/{name}/c/0{'/0' if 'loop' in written[name].dims else ''}" for name in results]
     chunks = [flushed.index(file) for file in files]
     folders = [flushed.index(f"little.zarr/{name}/c") for name in results]
     done = [flushed.index("little.zarr/done/c/0"), flushed.index("little.zarr/done/c")]

@@ -21,7 +21,7 @@ from hpcspike.sweep.growth import ensure_store
 from hpcspike.sweep.reading import open_sweep
 from hpcspike.sweep.status import sweep_status
 from hpcspike.sweep.store import open_store
-from hpcspike.variables import POINT_PARAMETERS, POINT_PROVENANCE, POINT_RESULTS
+from hpcspike.variables import POINT_PARAMETERS, POINT_PROVENANCE, POINT_RESULTS, STATUS
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_reading_never_writes(path: Path) -> None:
 def test_status_counts_points_batches_and_outcomes(path: Path) -> None:
     status = sweep_status(path)
     assert (status.points, status.done, status.batches, status.batches_done) == (12, 4, 3, 1)
-    assert status.counts == {"learned": 4, "sampling": 0, "tracking": 0, "diverged": 0, "silent": 0, "unjudged": 0}
+    assert status.counts == {name: 4 * (name == "learned") for name in STATUS}
     assert not status.finalized
     run_batch(path, 0)
     run_batch(path, 2)

@@ -20,10 +20,13 @@ from hpcspike.sweep import layout
 from hpcspike.sweep.grid import PLANNED, build_grid
 from hpcspike.sweep.growth import ensure_store, planned
 from hpcspike.sweep.integrity import sealed_metadata
-from hpcspike.sweep.layout import WRITTEN_BY_BATCHES, create_store
+from hpcspike.sweep.layout import create_store
 from hpcspike.sweep.store import SweepStore, open_store
 from hpcspike.sweep.writer import BatchWriter
 from hpcspike.variables import POINT_PARAMETERS, POINT_PROVENANCE, POINT_RESULTS
+
+WRITTEN = {**POINT_RESULTS, **POINT_PROVENANCE}
+"""What batches write to a new store."""
 
 
 def sweep_of(**changes: Any) -> Sweep:
@@ -64,9 +67,9 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 def test_a_new_store_holds_all_points_and_no_results(store: SweepStore) -> None:
     with xr.open_zarr(store.path) as dataset:
         assert dict(dataset.sizes) == {"point": 12, "loop": 2}
-        assert set(dataset.data_vars) == set(WRITTEN_BY_BATCHES)
+        assert set(dataset.data_vars) == set(WRITTEN)
         assert set(dataset.coords) == {*POINT_PARAMETERS, *PLANNED, "loop"}
-        for name, variable in WRITTEN_BY_BATCHES.items():
+        for name, variable in WRITTEN.items():
             assert np.array_equal(dataset[name].values, np.full(dataset[name].shape, variable.fill), equal_nan=True), (
                 name
             )
@@ -275,7 +278,7 @@ def test_a_written_row_is_read_back_and_no_other_row_changes(store: SweepStore) 
             expected = 1 if name == "done" else values[name]
             assert np.array_equal(dataset[name].values[6], expected), name
             others = np.delete(dataset[name].values, 6, axis=0)
-            assert np.array_equal(others, np.full(others.shape, WRITTEN_BY_BATCHES[name].fill), equal_nan=True), name
+            assert np.array_equal(others, np.full(others.shape, WRITTEN[name].fill), equal_nan=True), name
     assert np.flatnonzero(store.done()).tolist() == [6]
     assert BatchWriter(store, 1).missing() == [4, 5, 7]
 
@@ -287,7 +290,7 @@ def test_done_is_written_after_everything_else(store: SweepStore, monkeypatch: p
         zarr.Array, "__setitem__", lambda self, *args: (written.append(self.basename), put(self, *args))
     )
     write(store, 0)
-    assert set(written) == set(WRITTEN_BY_BATCHES)
+    assert set(written) == set(WRITTEN)
     assert written.index("done") == len(written) - 1
 
 
@@ -350,7 +353,7 @@ def test_no_two_batches_write_one_chunk_of_any_variable(path: Path) -> None:
     for batch in range(len(store.batches)):
         rows = store.batches.rows(batch)
         BatchWriter(store, batch)
-        for name in WRITTEN_BY_BATCHES:
+        for name in WRITTEN:
             length = store.group[name].chunks[0]
             for chunk in {row // length for row in rows}:
                 assert owner.setdefault((name, chunk), batch) == batch

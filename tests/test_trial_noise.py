@@ -17,6 +17,7 @@ from hpcspike.identity import canonical, experiment_hash
 from hpcspike.measures.clamped import can_be_clamped
 from hpcspike.measures.perturbation import begin_trial, copy_state, record_trial
 from hpcspike.model.build import build_problem
+from hpcspike.model.neurons import step_size
 from hpcspike.model.random_streams import stream, uniform_by_neuron
 from hpcspike.model.trial_noise import BLOCK_STEPS, NoisePath
 from hpcspike.spec.experiment import (
@@ -36,12 +37,19 @@ from tests.small_networks import experiment
 from tests.test_stretch import assert_equal_bits, by_single_intervals, in_one_piece
 
 NOISE = TrialNoise(standard_deviation=0.7, tau_corr_ms=5.0)
+HALF = ThetaNeuron(step_ms=0.5)
 
 
 def path(
-    first: int = 0, last: int = N, *, noise: TrialNoise = NOISE, purpose: str = "test_noise", trial: int = 4
+    first: int = 0,
+    last: int = N,
+    *,
+    noise: TrialNoise = NOISE,
+    purpose: str = "test_noise",
+    trial: int = 4,
+    neuron: Neuron = HALF,
 ) -> NoisePath:
-    return NoisePath(noise, 0.5, range(first, last), (3, 1), purpose, trial)
+    return NoisePath(noise, neuron, range(first, last), (3, 1), purpose, trial)
 
 
 def by_hand(neuron: int, n_steps: int, *, a: float, trial: int = 4) -> np.ndarray:
@@ -80,6 +88,49 @@ def test_any_stretch_in_any_order_of_any_block_is_the_same() -> None:
     assert path(5, 5).rows(3, 10).shape == (10, 0)
 
 
+def test_every_neuron_may_have_a_size_of_its_own() -> None:
+    factors = tuple(np.linspace(0.0, 2.0, N))
+    unequal = TrialNoise(standard_deviation=0.7, tau_corr_ms=5.0, neuron_factors=factors)
+    np.testing.assert_allclose(path(noise=unequal).rows(0, 600), path().rows(0, 600) * factors, rtol=1e-14)
+    np.testing.assert_array_equal(path(5, 9, noise=unequal).rows(510, 20), path(noise=unequal).rows(510, 20)[:, 5:9])
+
+
+@pytest.mark.parametrize(
+    "neuron", [HALF, LifNeuron(model="lif", step_ms=0.5), IzhikevichNeuron(model="izhikevich", step_ms=0.5)]
+)
+def test_noise_of_the_voltage_moves_it_by_its_changes(neuron: Neuron) -> None:
+    shaken = TrialNoise(standard_deviation=0.7, tau_corr_ms=5.0, where="voltage")
+    found = path(noise=shaken, neuron=neuron)
+    moved = found.rows(0, 3 * BLOCK_STEPS) * step_size(neuron)
+    np.testing.assert_allclose(np.cumsum(moved, axis=0), path().rows(0, 3 * BLOCK_STEPS), atol=1e-12)
+    # any stretch, in any order
+    np.testing.assert_array_equal(found.rows(BLOCK_STEPS - 2, 4) * step_size(neuron), moved[BLOCK_STEPS - 2 :][:4])
+
+
+@pytest.mark.parametrize(
+    ("neuron", "voltage"),
+    [
+        (ThetaNeuron(step_ms=0.1), lambda state: np.tan(0.5 * state[0])),
+        (LifNeuron(model="lif", step_ms=0.1, threshold=50.0), lambda state: state[0]),
+        (IzhikevichNeuron(model="izhikevich", step_ms=0.1), lambda state: state[0]),
+    ],
+    ids=["theta", "lif", "izhikevich"],
+)
+def test_the_voltage_of_a_neuron_moves_by_that_much(neuron: Neuron, voltage: Any) -> None:
+    """In one step, beside what it does without noise."""
+    after = {}
+    for size in (0.0, 0.01):
+        shaken = TrialNoise(standard_deviation=size, tau_corr_ms=0.0, where="voltage")
+        one = changed(neuron=neuron, trial_noise=shaken, grid_ms=1.0)
+        simulation = hpcspike.train(one, Training(n_loops=0)).copy_simulation()
+        simulation.set_state(np.linspace(0.5, 2.0, N), np.zeros(N))
+        simulation.begin_noise("test_noise", 0)
+        simulation.run_interval(1, one.input)
+        after[size] = voltage(simulation.state)
+    values = np.array([stream(1, 0, "test_noise", i, 0, 0).standard_normal(BLOCK_STEPS)[0] for i in range(N)])
+    np.testing.assert_allclose(after[0.01] - after[0.0], 0.01 * values, rtol=0.06, atol=1e-5)
+
+
 def test_every_part_of_the_key_matters() -> None:
     others = [path(), path(trial=5), path(purpose="training_noise"), path(purpose="training_test_noise")]
     assert len({other.rows(0, 1)[0, 3] for other in others}) == 4
@@ -104,7 +155,7 @@ def test_a_test_trial_receives_its_own_noise_from_the_free_run_on(neuron: Neuron
     made, step_ms = trained.problem, neuron.step_ms
     free, cue, rest = (round(ms / step_ms) for ms in (30.0, 20.0, 110.0))
     for trial in range(2):
-        shaking = NoisePath(NOISE, step_ms, range(N), (1, 0), "test_noise", trial).rows(0, free + cue + rest)
+        shaking = NoisePath(NOISE, neuron, range(N), (1, 0), "test_noise", trial).rows(0, free + cue + rest)
         simulation = hpcspike.train(changed(neuron=neuron), Training(n_loops=0)).copy_simulation()
         phase = uniform_by_neuron(1, 0, "test_phase", range(N), trial, 0.0, 2.0 * np.pi)
         simulation.set_state(phase, np.zeros(N))
@@ -166,7 +217,7 @@ def test_the_rule_for_rates_sees_the_noise_of_the_step_before_an_update() -> Non
     seen: list[np.ndarray] = []
     while not trainer.finished:
         trainer.advance()
-    shaking = NoisePath(NOISE, 1.0, range(N), (1, 0), "training_noise", 0).rows(0, LOOP_STEPS)
+    shaking = NoisePath(NOISE, ThetaNeuron(), range(N), (1, 0), "training_noise", 0).rows(0, LOOP_STEPS)
     np.testing.assert_array_equal(np.array(seen), made.input + shaking[51::2])
 
 
@@ -219,6 +270,18 @@ def test_the_blocks_of_noise_are_in_the_predicted_memory() -> None:
     ("changes", "said"),
     [
         ({"trial_noise": {"standard_deviation": -1.0}}, "greater than or equal to 0"),
+        (
+            {"trial_noise": {"standard_deviation": 0.1, "neuron_factors": [1.0, 2.0]}},
+            r"neuron_factors has 2 numbers: must be one for each of the 20 neurons",
+        ),
+        (
+            {"trial_noise": {"standard_deviation": 0.1, "neuron_factors": [-1.0] * 20}},
+            "must be one number of 0 or more for each neuron",
+        ),
+        (
+            {"trial_noise": {"standard_deviation": 0.1, "where": "voltage"}, "neuron": USER},
+            "voltage of neuron.model = user is not known",
+        ),
         ({"trial_noise": {"standard_deviation": 0.1, "phase": "training"}}, "'training_and_test' or 'test_only'"),
         (
             {"trial_noise": {"standard_deviation": 0.1}, "learner": {"kind": "lsnn"}},

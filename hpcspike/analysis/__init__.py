@@ -5,6 +5,7 @@ from hpcspike.analysis.comparison import compare
 from hpcspike.analysis.crossing import crossings, fit_law, paper_law
 from hpcspike.analysis.error_map import error_types
 from hpcspike.analysis.limits import capacity
+from hpcspike.analysis.lines import level_line, optimum
 from hpcspike.analysis.mapping import performance
 from hpcspike.analysis.neurons import neuron_correlation
 from hpcspike.analysis.recorded_units import recorded_units
@@ -21,7 +22,9 @@ __all__ = [
     "error_types",
     "fit_law",
     "inverted_u",
+    "level_line",
     "neuron_correlation",
+    "optimum",
     "paper_law",
     "performance",
     "power_spectrum",

@@ -233,7 +233,7 @@ def assemble(
         entry = ANALYSIS.get(name) or POINT_RESULTS[name]
         variables[name] = (dims, array.astype(entry.dtype), {**entry.attrs, **described.get(name, {})})
     coordinates = {name: (name, values, axis_attrs(name, like)) for name, values in axes.items()}
-    kept = {key: value for key, value in like.attrs.items() if key in ("name", "title", "sweep")}
+    kept = {key: value for key, value in like.attrs.items() if key in ("name", "title", "sweep", "estimated")}
     return xr.Dataset(variables, coords=coordinates, attrs={**kept, **attrs})
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from hpcspike.analysis.cells import by_replicate, condition, make_grid
+from hpcspike.analysis.scattered import on_grid
 from hpcspike.analysis.tuning import vertex_inside
 from hpcspike.checks import array, choice, instance, number
 from hpcspike.errors import DataError
@@ -65,6 +66,7 @@ def crossings(sweeps: xr.Dataset | Sequence[xr.Dataset], definition: Definition 
     choice("definition", definition, get_args(Definition))
     found = []
     for sweep in [sweeps] if isinstance(sweeps, xr.Dataset) else sweeps:
+        sweep = on_grid(sweep, ["correlation", "spectral_index"])
         grid = make_grid(sweep, over=("n_neurons", "tau_corr_ms", "tau_syn_ms"))
         if len(grid.dims) > 3:
             raise DataError(f"select one value of {', '.join(grid.dims[:-3])} first")

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from hpcspike.analysis.cells import Arrays, Grid, assemble, evaluate, finished, make_grid, statistics
+from hpcspike.analysis.scattered import on_grid
 from hpcspike.errors import DataError
 from hpcspike.takes_results import takes_results
 from hpcspike.variables import POINT_RESULTS, STATUS
@@ -23,6 +24,12 @@ MEASURES = (
     "quasi_static_residual",
     "sampling_theory",
     "tracking_theory",
+    "lag_error",
+    "lag_theory",
+    "sampling_formula",
+    "weight_norm",
+    "spike_noise",
+    "correlation_taught",
 )
 SPREAD = "_sd_over_networks"
 
@@ -60,6 +67,7 @@ def error_types(
     """
     if "status" not in sweep:
         raise DataError("this sweep has no 'status'; give the Dataset of a sweep, as hpcspike.open_sweep returns it")
+    sweep = on_grid(sweep)
     grid = make_grid(sweep, over=over, pool=pool)
     further = [str(n) for n in sweep.data_vars if str(n).startswith("spectral_index") and n not in MEASURES]
     names = [n for n in (*MEASURES, *further) if n in sweep and sweep[n].dims == ("point",)]

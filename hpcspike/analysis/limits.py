@@ -24,6 +24,7 @@ from hpcspike.analysis.cells import (
 )
 from hpcspike.analysis.limits_fit import bootstrap_cells, bootstrap_replicates, line_fits, longest_learned
 from hpcspike.analysis.mapping import STATISTICS
+from hpcspike.analysis.scattered import on_grid
 from hpcspike.errors import DataError
 from hpcspike.intervals import percentile_ends
 from hpcspike.takes_results import takes_results
@@ -100,6 +101,7 @@ def capacity(
     """
     _check(non_monotone, interval, level)
     thresholds = np.atleast_1d(np.asarray(threshold, dtype=np.float64))
+    sweep = on_grid(sweep, [measure])
     grid = make_grid(sweep, over=("n_neurons", "tau_corr_ms", "duration_ms"), pool=pool)
     if len(grid.axes["duration_ms"]) < 2:
         raise DataError(

@@ -8,6 +8,7 @@ from functools import partial
 import xarray as xr
 
 from hpcspike.analysis.cells import assemble, evaluate, make_grid, measured, of_measure, statistics
+from hpcspike.analysis.scattered import on_grid
 from hpcspike.takes_results import takes_results
 
 STATISTICS = ("performance", "performance_sd", "n_networks", "n_diverged", "n_finished")
@@ -51,6 +52,7 @@ def performance(
     DataError
         If a parameter or the measure is not part of the sweep.
     """
+    sweep = on_grid(sweep, [measure])
     grid = make_grid(sweep, over=over, pool=pool)
     inputs = measured(sweep, measure)
     function = partial(statistics, grid=grid, failed_as=failed_as)

@@ -23,6 +23,7 @@ from hpcspike.analysis.cells import (
     statistics,
 )
 from hpcspike.analysis.mapping import STATISTICS
+from hpcspike.analysis.scattered import on_grid
 from hpcspike.errors import DataError
 from hpcspike.intervals import CONFIDENCE, Interval, percentile_ends, redrawn_means
 from hpcspike.takes_results import takes_results
@@ -96,6 +97,7 @@ def collapse(
         raise DataError(f"regime = {regime!r}: must be one of {', '.join(REGIMES)}")
     chosen = REGIMES[regime]
     low, high = tau_syn_range_ms or chosen.tau_syn_range_ms
+    sweep = on_grid(sweep, [measure])
     grid = make_grid(sweep, over=(chosen.group, chosen.curve, "tau_syn_ms"), pool=pool)
     inside, abscissae = _in_regime(grid, regime, low, high)
     axes = {**grid.axes, "tau_syn_ms": grid.axes["tau_syn_ms"][inside]}

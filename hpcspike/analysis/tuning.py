@@ -10,6 +10,7 @@ import xarray as xr
 
 from hpcspike.analysis.cells import Arrays, Grid, assemble, evaluate, make_grid, measured, of_measure, statistics
 from hpcspike.analysis.mapping import STATISTICS
+from hpcspike.analysis.scattered import on_grid
 from hpcspike.takes_results import takes_results
 
 OPTIMUM = (
@@ -63,6 +64,7 @@ def inverted_u(
     DataError
         If the measure or a parameter is not part of the sweep.
     """
+    sweep = on_grid(sweep, [measure])
     grid = make_grid(sweep, over=("tau_corr_ms", "n_neurons", "tau_syn_ms"), pool=pool)
     function = partial(_curves, grid=grid, near=near, failed_as=failed_as)
     shapes = {**dict.fromkeys(STATISTICS, grid.shape), **dict.fromkeys(OPTIMUM, grid.shape[:-1])}

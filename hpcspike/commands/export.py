@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,9 @@ from hpcspike.verification import reading
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+
+CRATE = "crate.zip"
+"""End of the name of a zip file that is to be an RO-Crate."""
 
 README = """\
 Results of a sweep of hpcspike: {points} trained spiking networks.
@@ -87,6 +92,8 @@ def _export_sweep(arguments: argparse.Namespace, path: Path) -> int:
     with whole(path) as unfinished:
         if path.suffix == ".nc":
             write_unfinished(sweep, unfinished, compress=True)
+        elif path.name.endswith(CRATE):
+            _write_crate(sweep, dictionary, Path(arguments.store), unfinished)
         else:
             _write_zip(sweep, dictionary, Path(arguments.store), unfinished)
     n_points, total = sweep.sizes["point"], _planned(arguments.store)
@@ -116,23 +123,59 @@ def data_dictionary(dataset: xr.Dataset) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _write_crate(sweep: xr.Dataset, dictionary: pd.DataFrame, store: Path, path: Path) -> None:
+    """The same files as a Workflow Run RO-Crate, which says of each what it is and where it comes from."""
+    from hpcspike.exchange.crate import Origin, read_citation, write_crate
+    from hpcspike.sweep.records import read_records
+
+    citation, cited = read_citation(Path.cwd())
+    name, records = str(sweep.attrs["name"]), read_records(store)
+    files = {
+        f"{name}.nc": "parameters, results and provenance of every finished point, as netCDF-4",
+        "points.csv": "one row for every trained network: parameters, results, provenance",
+        "curves.csv": "one row for every network and training loop: the learning curves",
+        "data_dictionary.csv": "what every variable is: dimensions, type, unit, meaning, meaning of its flags",
+        "sweep.json": "the sweep that was run: experiment, axes, replicates",
+        "provenance.json": "what each process ran on: versions, code revision, host, BLAS, processor",
+    }
+    folder = path.with_name(f"{path.name}.files")
+    folder.mkdir()
+    try:
+        write_unfinished(sweep, folder / f"{name}.nc", compress=True)
+        for part, text in _tables(sweep, dictionary, records).items():
+            (folder / part).write_text(text, encoding="utf-8")
+        origin = Origin(name, sweep.sizes["point"], _planned(str(store)), [*records.values()], citation)
+        write_crate(files, folder, path, origin)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print(f"people and licence from {cited}")
+
+
+def _tables(sweep: xr.Dataset, dictionary: pd.DataFrame, records: Mapping[int, Any]) -> dict[str, str]:
+    """The files of text: name -> content."""
+    curves = [key for key, item in sweep.data_vars.items() if "loop" in item.dims]
+    # loops that a shorter training does not have; of other learners one of the curves is NaN all along
+    loops = sweep[curves].reset_coords(drop=True).to_dataframe().dropna(how="all")
+    return {
+        "data_dictionary.csv": dictionary.to_csv(index=False),
+        "points.csv": sweep.drop_vars([*curves, "loop"]).to_dataframe().to_csv(),
+        "curves.csv": loops.to_csv(),
+        "sweep.json": _indented(json.loads(sweep.attrs["sweep"])),
+        "provenance.json": _indented(records),
+    }
+
+
 def _write_zip(sweep: xr.Dataset, dictionary: pd.DataFrame, store: Path, path: Path) -> None:
     from hpcspike.sweep.records import read_records
 
     name = str(sweep.attrs["name"])
-    curves = [key for key, item in sweep.data_vars.items() if "loop" in item.dims]
     netcdf = path.with_name(f"{path.name}.nc")
     try:
         write_unfinished(sweep, netcdf, compress=True)
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("README.txt", README.format(points=sweep.sizes["point"], name=name))
-            archive.writestr("data_dictionary.csv", dictionary.to_csv(index=False))
-            archive.writestr("points.csv", sweep.drop_vars([*curves, "loop"]).to_dataframe().to_csv())
-            # loops that a shorter training does not have; of other learners one of the curves is NaN all along
-            loops = sweep[curves].reset_coords(drop=True).to_dataframe().dropna(how="all")
-            archive.writestr("curves.csv", loops.to_csv())
-            archive.writestr("sweep.json", _indented(json.loads(sweep.attrs["sweep"])))
-            archive.writestr("provenance.json", _indented(read_records(store)))
+            for part, text in _tables(sweep, dictionary, read_records(store)).items():
+                archive.writestr(part, text)
             archive.write(netcdf, f"{name}.nc", zipfile.ZIP_STORED)
     finally:
         netcdf.unlink(missing_ok=True)

@@ -55,6 +55,12 @@ def run(arguments: argparse.Namespace) -> int:
         _print_study(config, available)
         return 0
     path = Path(arguments.store or f"results/{config.name}.zarr")
+    if config.adaptive is not None:
+        from hpcspike.commands.plan_adaptive import plan_adaptive
+
+        return plan_adaptive(arguments, config, path, available)
+    if arguments.round is not None:
+        raise SpecError(f"--round: {arguments.config} has no section 'adaptive'; leave the option out")
     if not arguments.create:
         _preview(config, path, available)
         return 0

@@ -16,6 +16,7 @@ from hpcspike.errors import SpecError, StoreError
 from hpcspike.files import whole
 from hpcspike.sweep.cost import shown_mib, shown_seconds
 from hpcspike.sweep.status import Status, sweep_status
+from hpcspike.sweep.store import open_store
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -48,6 +49,11 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps({"path": arguments.store, "kind": "sweep", **state}, indent=1))
     elif arguments.watch is None:
         _print(sweep_status(arguments.store))
+        store = open_store(arguments.store)
+        if store.sweep.adaptive is not None:
+            from hpcspike.commands.plan_adaptive import print_map
+
+            print_map(store)
     elif sys.stdout.isatty():
         _watch(arguments.store, arguments.watch)
     else:

@@ -268,10 +268,12 @@ class Simulation:
     def begin_noise(self, purpose: str, trial: int, *, step: int = 0) -> None:
         """Let the next step be that ``step`` of a trial, which has noise of its own if the problem has any."""
         problem = self.problem
-        key, step_ms = (problem.seed, problem.replicate), problem.neuron.step_ms
+        key = (problem.seed, problem.replicate)
         there = problem.trial_noise.standard_deviation > 0
         self.noise = (
-            NoisePath(problem.trial_noise, step_ms, problem.neurons, key, purpose, trial, step=step) if there else None
+            NoisePath(problem.trial_noise, problem.neuron, problem.neurons, key, purpose, trial, step=step)
+            if there
+            else None
         )
 
     def begin_feed(self, purpose: str, trial: int, target_set: int, silent: int, *, step: int = 0) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from hpcspike.checks import number, whole_number
 from hpcspike.engine.communication import World
 from hpcspike.engine.simulation import Simulation, Spikes
-from hpcspike.engine.trial import copy_of, run_trial
+from hpcspike.engine.trial import AS_TRAINED, Conditions, copy_of, run_trial
 from hpcspike.errors import SpecError
 from hpcspike.model.problem import Problem
 from hpcspike.model.rate_law import RateLaw, rate_law
@@ -52,7 +52,8 @@ class Trained(Shown):
         The live state at the end of training; with ``training.keep: best``, where weights of an earlier loop were
         better, the problem's starting state with those weights.
     rls
-        The learning engine with its matrices P, at the end of training.
+        The learning engine with its matrices P, at the end of training; None of a network that was opened from a file,
+        which does not hold them.
     curve
         Per loop: correlation, rate (Hz), weight_change, seconds, and if there were tests in training,
         test_correlation (NaN after loops without one).
@@ -65,7 +66,7 @@ class Trained(Shown):
     problem: Problem
     training: Training
     simulation: Simulation
-    rls: RlsEngine
+    rls: RlsEngine | None
     curve: dict[str, np.ndarray]
     diverged_loop: int
     world: World = field(default_factory=World)
@@ -102,7 +103,15 @@ class Trained(Shown):
         live = self.simulation
         return {"phase": live.state[0].copy(), "drive": live.drive, "filtered": live.filtered.copy()}
 
-    def evoke(self, stimulus: int = 0, trials: int = 20, *, first_trial: int = 0, beyond_ms: float = 0.0) -> Response:
+    def evoke(
+        self,
+        stimulus: int = 0,
+        trials: int = 20,
+        *,
+        first_trial: int = 0,
+        beyond_ms: float = 0.0,
+        conditions: Conditions = AS_TRAINED,
+    ) -> Response:
         """Cue the network, with plasticity off.
 
         Every trial starts from its own random phases and r = 0, runs freely, receives the cue, and is recorded over
@@ -118,6 +127,9 @@ class Trained(Shown):
             Number of the first trial.
         beyond_ms
             Record this much longer than the trained window, a multiple of the targets' grid.
+        conditions
+            What is different in these trials: another cue, further input, clamped or silent neurons, deleted or added
+            spikes; see `hpcspike.engine.trial.Conditions`.
 
         Raises
         ------
@@ -135,7 +147,9 @@ class Trained(Shown):
         simulation = self.copy_simulation()
         for trial in range(trials):
             number = first_trial + trial
-            spikes.append(run_trial(simulation, "test_phase", number, stimulus, drive[trial], filtered[trial]))
+            spikes.append(
+                run_trial(simulation, "test_phase", number, stimulus, drive[trial], filtered[trial], conditions)
+            )
         return Response(drive, filtered, spikes)
 
     def mean_over_targets(self, values: np.ndarray, target_set: int) -> float:

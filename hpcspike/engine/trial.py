@@ -1,6 +1,9 @@
-"""One test trial of a network: free run, cue and window, with plasticity off."""
+"""One test trial of a network: free run, cue and window, with plasticity off, as it is or under conditions."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -8,6 +11,47 @@ from hpcspike.engine.communication import World
 from hpcspike.engine.rate_simulation import make_simulation
 from hpcspike.engine.simulation import Simulation, Spikes
 from hpcspike.engine.training_kernels import filter_spikes
+from hpcspike.errors import SpecError
+from hpcspike.model.connectivity import Rows
+
+Event = tuple[int, int]
+"""A spike: the step at whose end it is, counted from 1 at the start of the window, and the neuron."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What is different in a test trial; nothing by default. All but ``cue`` are for a network on one rank.
+
+    Attributes
+    ----------
+    cue
+        (n,) external input during the cue, in place of that of the target set.
+    external
+        (steps of cue and window, n) further external input, step by step.
+    clamp
+        (steps of cue and window, n) drive that neurons receive in place of their own; NaN: their own.
+    silent
+        (n,) bool: their spikes are left out of the spikes and of r. Who must not be heard by others either has no
+        outgoing weights; see `hpcspike.measures.without_neurons`.
+    deleted, added
+        Spikes that reach nobody, and spikes that are received although nobody had them: of either the neuron itself
+        keeps its state.
+    """
+
+    cue: np.ndarray | None = None
+    external: np.ndarray | None = None
+    clamp: np.ndarray | None = None
+    silent: np.ndarray | None = None
+    deleted: Sequence[Event] = ()
+    added: Sequence[Event] = ()
+
+    @property
+    def step_by_step(self) -> bool:
+        """Whether the trial must be taken in single steps: the same bits, more slowly."""
+        return self.clamp is not None or bool(self.deleted) or bool(self.added)
+
+
+AS_TRAINED = Conditions()
 
 
 def copy_of(live: Simulation, world: World) -> Simulation:
@@ -18,12 +62,23 @@ def copy_of(live: Simulation, world: World) -> Simulation:
 
 
 def run_trial(
-    simulation: Simulation, purpose: str, trial: int, stimulus: int, drive: np.ndarray, filtered: np.ndarray
+    simulation: Simulation,
+    purpose: str,
+    trial: int,
+    stimulus: int,
+    drive: np.ndarray,
+    filtered: np.ndarray,
+    conditions: Conditions = AS_TRAINED,
 ) -> Spikes:
     """Run a trial from the random start that a purpose has in it, with the cue of target set ``stimulus``.
 
     drive, filtered: (n, samples), receive the drive and the filtered spike trains from the start of the window on.
     Returns the spikes of the trial, steps counted from the start of the window.
+
+    Raises
+    ------
+    SpecError
+        If a spike is to be deleted that is not there.
     """
     problem = simulation.problem
     simulation.start_at_random(purpose, trial)
@@ -31,22 +86,114 @@ def run_trial(
     bias = problem.input
     free, cue, every = problem.test_free_run_steps, problem.stimulus_steps, problem.steps_per_sample
     record = np.empty(drive.shape[::-1])
+    shown = problem.stimuli[stimulus] if conditions.cue is None else conditions.cue
     parts, begins = [], []
     for begin, length, external, target in (
         (0, free, bias, None),
-        (free, cue, bias + problem.stimuli[stimulus], None),
+        (free, cue, bias + shown, None),
         (free + cue, every * len(record), bias, record),
     ):
-        if length:
-            noise = None if begin < free else problem.noise_of(begin - free, length)
-            parts.append(simulation.run_interval(length, external, record=target, noise=noise))
-            begins.append(begin)
+        if not length:
+            continue
+        noise = None if begin < free else _noise(simulation, begin - free, length, conditions)
+        if begin >= free and conditions.step_by_step:
+            part = _single_steps(simulation, begin - free, length, external, noise, target, conditions)
+        else:
+            part = simulation.run_interval(length, external, record=target, noise=noise)
+        parts.append(part)
+        begins.append(begin)
     step = np.concatenate([part.step + begin for part, begin in zip(parts, begins, strict=True)])
     neuron = np.concatenate([part.neuron for part in parts])
+    if conditions.silent is not None:
+        heard = ~conditions.silent[neuron]
+        step, neuron = step[heard], neuron[heard]
     drive[:] = record.T
     if simulation.graded:
         np.tanh(drive, out=filtered)
+        if conditions.silent is not None:
+            filtered[conditions.silent] = 0.0
         return Spikes(step, neuron)
     jump = problem.neuron.tau_ms / problem.synapse.tau_syn_ms
     filter_spikes(step, neuron, problem.first, simulation.decay, jump, free + cue, every, filtered)
     return Spikes(step - np.int32(free + cue), neuron)
+
+
+def _noise(simulation: Simulation, first: int, length: int, conditions: Conditions) -> np.ndarray | None:
+    """External input beside the constant one, of steps from the start of the cue on."""
+    frozen = simulation.problem.noise_of(first, length)
+    if conditions.external is None:
+        return frozen
+    own = conditions.external[first : first + length]
+    return own if frozen is None else frozen + own
+
+
+def _single_steps(
+    simulation: Simulation,
+    first: int,
+    length: int,
+    external: np.ndarray,
+    noise: np.ndarray | None,
+    record: np.ndarray | None,
+    conditions: Conditions,
+) -> Spikes:
+    """Run steps from step ``first`` of the cue on, each an interval of its own, under conditions that change drives."""
+    problem = simulation.problem
+    every, at_window = problem.steps_per_sample, first - problem.stimulus_steps + 1
+    step, neuron = [], []
+    for t in range(length):
+        held = None
+        if conditions.clamp is not None:
+            wanted = conditions.clamp[first + t]
+            held = np.where(np.isnan(wanted), simulation.drive, wanted)[None]
+        part = simulation.run_interval(1, external, noise=None if noise is None else noise[t : t + 1], clamp=held)
+        fired = part.neuron
+        for _, who in (event for event in conditions.deleted if event[0] == at_window + t):
+            if who not in fired:
+                raise SpecError(f"there is no spike of neuron {who} to delete in step {at_window + t} of the window")
+            take_spike_back(simulation, who)
+            fired = fired[fired != who]
+        for _, who in (event for event in conditions.added if event[0] == at_window + t):
+            give_spike(simulation, who)
+            fired = np.append(fired, np.int32(who))
+        step.append(np.full(len(fired), t, dtype=np.int32))
+        neuron.append(fired)
+        if record is not None and (t + 1) % every == 0:
+            record[(t + 1) // every - 1] = simulation.drive
+    return Spikes(np.concatenate(step), np.concatenate(neuron))
+
+
+def take_spike_back(simulation: Simulation, neuron: int) -> None:
+    """Undo what the spike of ``neuron`` in the last interval, of one step, added to r and to the drives."""
+    assert simulation.trace[neuron] > 0
+    simulation.filtered[neuron] -= simulation.trace[neuron]
+    simulation.trace[neuron] = 0.0
+    _change_drives(simulation, neuron, -1.0)
+
+
+def give_spike(simulation: Simulation, neuron: int) -> None:
+    """Add to r and to the drives what a spike of ``neuron`` at the end of the last interval, of one step, would."""
+    size = simulation.problem.neuron.tau_ms / simulation.problem.synapse.tau_syn_ms
+    simulation.filtered[neuron] += size
+    simulation.trace[neuron] += size
+    _change_drives(simulation, neuron, 1.0)
+
+
+def _change_drives(simulation: Simulation, neuron: int, sign: float) -> None:
+    problem = simulation.problem
+    synapse, tau_ms = problem.synapse, problem.neuron.tau_ms
+    rows, weight = _outgoing(problem.plastic, simulation.weight, neuron)
+    change = sign * tau_ms / synapse.tau_syn_ms * weight
+    simulation.plastic_drive[rows] += change
+    if simulation.readout is not simulation.plastic_drive:
+        simulation.readout[rows] += change
+    rows, weight = _outgoing(problem.static, problem.static.weight, neuron)
+    drive, static_tau = simulation.static_drive, synapse.static_tau_syn_ms
+    if len(simulation.inhibitory_drive) and neuron >= problem.first_inhibitory:
+        drive, static_tau = simulation.inhibitory_drive, synapse.static_tau_inhibitory_ms
+    drive[rows] += sign * tau_ms / (static_tau or synapse.tau_syn_ms) * weight
+
+
+def _outgoing(rows: Rows, weight: np.ndarray, neuron: int) -> tuple[np.ndarray, np.ndarray]:
+    """Postsynaptic rows and weights of a neuron's synapses in a block."""
+    synapses = np.flatnonzero(rows.presynaptic == neuron)
+    return np.searchsorted(rows.start, synapses, side="right") - 1, weight[synapses]

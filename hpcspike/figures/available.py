@@ -28,8 +28,9 @@ from hpcspike.figures.recorded import data_beside_model
 from hpcspike.figures.study_available import figures_of_study
 from hpcspike.figures.transfer import transfer_curves
 from hpcspike.figures.tuning import collapse_panels, inverted_u_curves
+from hpcspike.spec.axes import axis_values
 from hpcspike.spec.experiment import Measures
-from hpcspike.spec.sweep import Sweep, axis_values
+from hpcspike.spec.sweep import Sweep
 from hpcspike.takes_results import refuse_other_results
 
 Figures = dict[str, Callable[[], Figure]]
@@ -60,7 +61,7 @@ def figures_for(dataset: xr.Dataset | xr.DataTree) -> Figures:
         figures, remarks = _of_sweep(shown), []
         if "judged" in shown.attrs:
             remarks.append(f"correlations and rates over {shown.attrs['judged']}, learning curves over all neurons")
-        if planned is not None and dataset.sizes["point"] < planned.n_points:
+        if planned is not None and planned.adaptive is None and dataset.sizes["point"] < planned.n_points:
             remarks.append(f"{dataset.sizes['point']} of {planned.n_points} networks")
         if remarks:
             figures = {name: partial(_with_remark, draw, "; ".join(remarks)) for name, draw in figures.items()}

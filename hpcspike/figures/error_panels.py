@@ -18,6 +18,7 @@ from hpcspike.figures.style import (
     GREY,
     MARKERS,
     ORANGE,
+    PURPLE,
     SKY,
     STATUS_COLOURS,
     STATUS_MARKERS,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CURVES = 5
-HATCHES = {"sampling": "///", "tracking": "\\\\\\", "diverged": "xxx", "silent": "..."}
+HATCHES = {"sampling": "///", "tracking": "\\\\\\", "diverged": "xxx", "silent": "...", "recall": "---"}
 
 
 @styled
@@ -126,10 +127,16 @@ def _errorbar(axes: Axes, one: xr.Dataset, name: str, colour: object, marker: st
 
 
 def _clamped(axes: Axes, one: xr.Dataset) -> None:
-    """Measured errors (solid) and the theory's scaling (dashed) on one logarithmic axis."""
+    """Measured errors (solid) and the theory (dashed) on one logarithmic axis.
+
+    The theory is the variance formula of the sampling error and the lag of OU targets; of results that do not have
+    these, the paper's scaling of both errors, which is no prediction of their size.
+    """
+    split = "lag_error" in one and bool(one["lag_error"].notnull().any())
     for name, theory, colour, marker in (
-        ("sampling_error", "sampling_theory", SKY, STATUS_MARKERS["sampling"][0]),
-        ("tracking_error", "tracking_theory", ORANGE, STATUS_MARKERS["tracking"][0]),
+        ("sampling_error", "sampling_formula" if split else "sampling_theory", SKY, STATUS_MARKERS["sampling"][0]),
+        ("tracking_error", "" if split else "tracking_theory", ORANGE, STATUS_MARKERS["tracking"][0]),
+        *([("lag_error", "lag_theory", PURPLE, "P")] if split else []),
     ):
         kind = name.replace("_error", "")
         _errorbar(axes, one, name, colour, marker, kind)
@@ -150,7 +157,7 @@ def _clamped(axes: Axes, one: xr.Dataset) -> None:
     theory_line = Line2D([], [], color=GREY, ls=(0, (4, 2)), lw=1.2)
     axes.legend(
         [*handles, theory_line],
-        [*words, "theory, scaling only"],
+        [*words, "theory" if split else "theory, scaling only"],
         loc="upper center",
         bbox_to_anchor=(0.5, -0.2),
         ncols=2,

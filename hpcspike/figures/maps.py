@@ -8,8 +8,10 @@ import numpy as np
 import xarray as xr
 
 from hpcspike.analysis.cells import axis_attrs, by_replicate, condition, failed, make_grid, parameters
+from hpcspike.analysis.scattered import is_scattered
 from hpcspike.errors import DataError
 from hpcspike.figures.choice import Selection, fix_others
+from hpcspike.figures.scattered import scattered_map, shown_level
 from hpcspike.figures.style import (
     NO_DATA,
     NO_VALUE,
@@ -78,6 +80,9 @@ def map_of(
     for name in (x, y):
         if name in columns and columns[name].dtype.kind not in "iuf":
             raise DataError(f"{name!r} holds text, not numbers; choose another parameter as an axis")
+    if is_scattered(sweep):
+        level = shown_level(sweep, variable, 0.7)
+        return scattered_map(sweep, x, y, variable=variable, threshold=level, select=select)
     grid = make_grid(sweep, over=(y, x))
     values = np.asarray(condition(sweep, variable).values, dtype=np.float64)
     status = sweep["status"].values if "status" in sweep else None

@@ -9,7 +9,9 @@ import xarray as xr
 from matplotlib.lines import Line2D
 
 from hpcspike.analysis import error_types
+from hpcspike.analysis.scattered import is_scattered
 from hpcspike.figures.choice import Selection, fix_others
+from hpcspike.figures.scattered import scattered_map, shown_level
 from hpcspike.figures.style import (
     BLACK,
     CORRELATION,
@@ -50,6 +52,9 @@ def performance_map(sweep: xr.Dataset, *, threshold: float = 0.7, select: Select
     select
         Values of further swept parameters.
     """
+    if is_scattered(sweep):
+        level = shown_level(sweep, "correlation", threshold)
+        return scattered_map(sweep, "tau_syn_ms", "tau_corr_ms", threshold=level, select=select)
     table = error_types(sweep).load()
     result, note = fix_others(table, keep=("tau_syn_ms", "tau_corr_ms", "n_neurons", "status_name"), select=select)
     if "n_neurons" not in result.dims:

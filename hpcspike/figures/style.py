@@ -72,6 +72,7 @@ STATUS_MARKERS = {
     "diverged": ("x", "diverged"),
     "silent": ("_", "silent"),
     "unjudged": (".", "not judged"),
+    "recall": ("v", "recall failure"),
 }
 STATUS_COLOURS = {
     "learned": GREEN,
@@ -80,6 +81,7 @@ STATUS_COLOURS = {
     "diverged": BLACK,
     "silent": GREY,
     "unjudged": PURPLE,
+    "recall": VERMILLION,
 }
 
 

@@ -229,7 +229,8 @@ class Descent:
             times, neurons = self._events(np.asarray(spikes))
         prediction = np.asarray(output, dtype=np.float64)
         drive = prediction if self._task.kind == "drive" else None
-        return Rollout(prediction, times, neurons, self._n_neurons, drive)
+        start = np.asarray(self._network.random_start(key_start, 1).v[0], dtype=np.float64)
+        return Rollout(prediction, times, neurons, self._n_neurons, drive, start)
 
     def _one_run(
         self, weights: Weights, inputs: Any, keys: Any, noise: jax.Array, alive: Any, sent: Any

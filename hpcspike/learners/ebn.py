@@ -155,8 +155,7 @@ class EbnLearner(Learner):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """x_hat (steps, J), G Psi (steps, J), and steps and neurons of the spikes."""
         steps, n = len(command), self.n_neurons
-        start = stream(*self.key, "learner_start", phase, index)
-        volt, trace = self.threshold * start.uniform(-0.5, 0.5, n), np.zeros(n)
+        volt, trace = self._start(phase, index), np.zeros(n)
         wiggle = np.zeros((0, n))
         level = math.hypot(noise, self.settings.voltage_noise) * float(self.threshold.mean()) * math.sqrt(self._dt)
         if level > 0:
@@ -194,7 +193,13 @@ class EbnLearner(Learner):
         )
         sampled = record[cue:][self._every - 1 :: self._every]
         time_ms = (step.astype(np.int64) + 1 - cue) * self._step_ms
-        return Rollout(sampled @ self.readout.T + self.offset, time_ms, neuron.copy(), self.n_neurons)
+        prediction, start = sampled @ self.readout.T + self.offset, self._start(phase, stimulus.index)
+        return Rollout(prediction, time_ms, neuron.copy(), self.n_neurons, start=start)
+
+    def _start(self, phase: int, index: int) -> np.ndarray:
+        """Voltages (N,) at the start of a trial."""
+        rng = stream(*self.key, "learner_start", phase, index)
+        return np.asarray(self.threshold * rng.uniform(-0.5, 0.5, self.n_neurons))
 
     def _alone(self, command: np.ndarray, **options: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         help_given = {"wanted", "feedback", "fast_rate", "slow_rate"} & options.keys()

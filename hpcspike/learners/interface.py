@@ -43,6 +43,8 @@ class Rollout(Shown):
         (samples, N) synaptic drive, where the learner trains drives; else None.
     n_neurons
         Number of neurons N, removed ones included.
+    start
+        (N,) membrane variable when the trial begins, where the learner says it.
     """
 
     prediction: np.ndarray
@@ -50,6 +52,7 @@ class Rollout(Shown):
     spike_neuron: np.ndarray
     n_neurons: int
     drive: np.ndarray | None = None
+    start: np.ndarray | None = None
 
     def rate_hz(self, duration_ms: float) -> float:
         """Mean firing rate over the window of this length."""

@@ -19,6 +19,7 @@ from hpcspike.engine.distribute import build_block
 from hpcspike.engine.trained import Trained
 from hpcspike.engine.trainer import CHUNK_STEPS, Trainer
 from hpcspike.engine.training import as_it_is, complete
+from hpcspike.engine.trial import take_spike_back
 from hpcspike.errors import SpecError
 from hpcspike.learners.interface import Learner, OnLoop, Rollout, refuse_absent_spike, refuse_targets
 from hpcspike.learners.tasks import PHASES, recall_task
@@ -187,8 +188,6 @@ class RlsLearner(Learner):
     def _run(
         self, stimulus: Stimulus, kill: np.ndarray | None, noise: float, deleted: tuple[int, int] | None
     ) -> tuple[Rollout, np.ndarray]:
-        from hpcspike.measures.perturbation import take_spike_back
-
         problem, trained = self.problem, self.trained
         simulation = trained.copy_simulation()
         dead = np.zeros(problem.n_neurons, dtype=bool) if kill is None else np.asarray(kill, dtype=bool)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from hpcspike.measures.spectrum import fast_share as fast_share
     from hpcspike.measures.spectrum import spectral_index as spectral_index
     from hpcspike.measures.successive_recall import recall as recall
+    from hpcspike.measures.taught import taught_correlation as taught_correlation
+    from hpcspike.measures.theory import lag_scale as lag_scale
     from hpcspike.measures.theory import sampling_scale as sampling_scale
     from hpcspike.measures.theory import tracking_scale as tracking_scale
     from hpcspike.measures.weight_eigenvalues import eigenvalues as eigenvalues
@@ -40,6 +42,7 @@ _HOMES = {
     "eigenvalues": "weight_eigenvalues",
     "evaluate": "evaluation",
     "fast_share": "spectrum",
+    "lag_scale": "theory",
     "measure_heterogeneity": "heterogeneity",
     "measure_lesions": "lesion",
     "measure_performance": "performance",
@@ -52,6 +55,7 @@ _HOMES = {
     "sampling_scale": "theory",
     "signs": "kept_signs",
     "spectral_index": "spectrum",
+    "taught_correlation": "taught",
     "tracking_scale": "theory",
     "with_weights": "altered",
     "without_neurons": "lesion",

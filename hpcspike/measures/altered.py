@@ -10,6 +10,7 @@ import numpy as np
 from hpcspike.checks import array, instance
 from hpcspike.engine.rate_simulation import make_simulation
 from hpcspike.engine.trained import Trained
+from hpcspike.model.problem import Problem
 
 
 def with_weights(trained: Trained, plastic: np.ndarray, *, static: np.ndarray | None = None) -> Trained:
@@ -45,8 +46,32 @@ def with_weights(trained: Trained, plastic: np.ndarray, *, static: np.ndarray | 
     simulation = make_simulation(
         problem, dtype=live.weight.dtype, world=trained.world, like=live if static is None else None
     )  # fmt: skip
+    simulation.take_weights(live)  # those of a feed-forward population for other target sets
     simulation.weight[:] = plastic
     return replace(trained, problem=problem, simulation=simulation)
+
+
+def with_problem(trained: Trained, problem: Problem, *, weight: np.ndarray | None = None) -> Trained:
+    """A trained network with another problem (synapses, time constants, noise, targets); the original is left alone.
+
+    Parameters
+    ----------
+    trained
+        Outcome of `hpcspike.train`.
+    problem
+        What takes the place of its problem.
+    weight
+        (synapses,) plastic weights on the synapses of ``problem``; default: those of ``trained``, which are as many.
+
+    It has no matrices P: they are of the problem that was trained.
+    """
+    live = trained.simulation
+    simulation = make_simulation(problem, dtype=live.weight.dtype, world=trained.world)
+    if weight is None:
+        simulation.take_weights(live)
+    else:
+        simulation.weight[:] = weight
+    return replace(trained, problem=problem, simulation=simulation, rls=None)
 
 
 def untrained(trained: Trained) -> Trained:

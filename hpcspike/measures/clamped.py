@@ -11,15 +11,24 @@ from hpcspike.checks import instance, whole_number
 from hpcspike.correlation import centred
 from hpcspike.engine.simulation import Simulation
 from hpcspike.engine.trained import Trained
+from hpcspike.engine.training_kernels import filter_spikes
 from hpcspike.model.transfer import rate_of_constant_input
 
 
 class ClampedSplit(NamedTuple):
-    """Errors over time, neurons and trials as root mean squares, in units of the target's s.d."""
+    """Errors over time, neurons and trials as root mean squares, in units of the target's s.d., and what they hang on.
+
+    sampling, tracking, quasi_static, lag, formula: as `clamped_split` says; weight_norm: root mean square over neurons
+    of the norm of their incoming weights; spike_noise: rms of r - rho in spikes per tau.
+    """
 
     sampling: float
     tracking: float
     quasi_static: float
+    lag: float
+    formula: float
+    weight_norm: float
+    spike_noise: float
 
 
 def clamped_split(trained: Trained, *, target_set: int = 0, trials: int = 3) -> ClampedSplit:
@@ -27,7 +36,12 @@ def clamped_split(trained: Trained, *, target_set: int = 0, trials: int = 3) -> 
 
     With r the filtered spikes of the clamped neurons and rho the same filter applied to phi_1(f + I),
 
-        sampling = rms(W r - W rho),   tracking = rms(W rho - f),   quasi_static = rms(W phi_1(f + I) - f).
+        sampling = rms(W r - W rho),   tracking = rms(W rho - f),   quasi_static = rms(W phi_1(f + I) - f),
+        lag = rms(W rho - W phi_1(f + I)).
+
+    tracking joins the lag, which is what the theory's eps_track is about, with what the weights did not fit
+    (quasi_static). formula is the paper's variance of the sampling error of uncorrelated spike trains (4.7),
+    sqrt(sum_j W_ij^2 <(r_j - rho_j)^2>), which sampling equals as far as they are uncorrelated.
 
     Both filters start from rest one cue length before the window; until it begins the neurons receive the first value
     of their target, and no cue.
@@ -62,41 +76,60 @@ def clamped_split(trained: Trained, *, target_set: int = 0, trials: int = 3) -> 
     # every rank needs the rates of all neurons, not only of its own
     rates = world.concatenate(rate_of_constant_input(targets + bias[:, None]))
     mean_field = weights @ _filtered(rates, simulation, every, problem.stimulus_steps)
-    squares = np.zeros(problem.n_rows)
+    rho = _filtered(rates, simulation, every, problem.stimulus_steps)[problem.first : problem.first + problem.n_rows]
+    jump = problem.neuron.tau_ms / problem.synapse.tau_syn_ms
+    squares, noise, filtered = np.zeros(problem.n_rows), np.zeros(problem.n_rows), np.empty_like(targets)
     for trial in range(trials):
         simulation.start_at_random("clamped_phase", trial)
+        spikes = []
         if problem.stimulus_steps:
-            simulation.run_interval(problem.stimulus_steps, bias, clamp=np.ascontiguousarray(lead))
+            spikes.append(simulation.run_interval(problem.stimulus_steps, bias, clamp=np.ascontiguousarray(lead)))
         record = np.empty((problem.n_samples, problem.n_rows))
-        simulation.run_interval(len(clamp), bias, clamp=clamp, record=record)
+        found = simulation.run_interval(len(clamp), bias, clamp=clamp, record=record)
+        spikes.append(found._replace(step=found.step + np.int32(problem.stimulus_steps)))
         squares += ((np.ascontiguousarray(record.T) - mean_field) ** 2).mean(axis=1)
+        filter_spikes(
+            np.concatenate([part.step for part in spikes]), np.concatenate([part.neuron for part in spikes]),
+            problem.first, simulation.decay, jump, problem.stimulus_steps, every, filtered,
+        )  # fmt: skip
+        noise += ((filtered - rho) ** 2).mean(axis=1)
+    static, noise = weights @ rates, noise / trials
+    squared_weights = weights.multiply(weights).tocsr()
     errors = np.stack(
         [
             squares / trials,
             ((mean_field - targets) ** 2).mean(axis=1),
-            ((weights @ rates - targets) ** 2).mean(axis=1),
+            ((static - targets) ** 2).mean(axis=1),
+            ((mean_field - static) ** 2).mean(axis=1),
+            squared_weights @ world.concatenate(noise),
             (centred(targets) ** 2).mean(axis=1),
+            squared_weights @ np.ones(problem.n_neurons),
+            noise,
         ],
         axis=1,
     )
     # joined in the order of neurons and only then averaged, so that blocks do not matter
-    sampling, tracking, static, variance = (float(column.mean()) for column in world.concatenate(errors).T.copy())
-    spread = math.sqrt(variance) or math.nan
-    return ClampedSplit(math.sqrt(sampling) / spread, math.sqrt(tracking) / spread, math.sqrt(static) / spread)
+    roots = [math.sqrt(float(column.mean())) for column in world.concatenate(errors).T.copy()]
+    sampling, tracking, residual, lag, formula, spread, weight_norm, spike_noise = roots
+    unit = spread or math.nan
+    return ClampedSplit(
+        sampling / unit, tracking / unit, residual / unit, lag / unit, formula / unit, weight_norm, spike_noise
+    )
 
 
 def can_be_clamped(trained: Trained) -> bool:
     """Whether the split means something.
 
-    It does for theta neurons with constant input, trained for their drive, all synapses with one decay time, where all
-    have a target.
+    It does for theta neurons with constant input and no feed-forward neurons, trained for their drive, all synapses
+    with one decay time, where all have a target.
     """
     problem, world = trained.problem, trained.world
-    noisy = problem.noise is not None or problem.trial_noise.standard_deviation > 0
+    noisy = problem.noise is not None or problem.trial_noise.standard_deviation > 0 or problem.feed_forward is not None
     if noisy or world.any(not problem.has_target.all()):
         return False
     synapse = problem.synapse
-    same_decay = synapse.static_tau_syn_ms in (None, synapse.tau_syn_ms)
+    decays = (synapse.static_tau_syn_ms, synapse.static_tau_inhibitory_ms)
+    same_decay = all(tau in (None, synapse.tau_syn_ms) for tau in decays)
     return trained.training.variable == "drive" and problem.neuron.model == "theta" and same_decay
 
 

@@ -21,7 +21,8 @@ from hpcspike.measures.recorded import recorded_scalars
 from hpcspike.measures.recorded_units import BinnedTrials
 from hpcspike.measures.spectrum import SHARES, band_powers, share_of, spectral_index
 from hpcspike.measures.status import classify, silent_share
-from hpcspike.measures.theory import sampling_scale, tracking_scale
+from hpcspike.measures.taught import can_be_taught, taught_correlation
+from hpcspike.measures.theory import lag_scale, sampling_scale, tracking_scale
 from hpcspike.measures.verdict import verdict
 from hpcspike.model.reach import reach_of
 from hpcspike.shown import short_repr
@@ -81,6 +82,7 @@ def evaluate(trained: Trained, measures: Measures | None = None, *, tau_corr_ms:
     problem = trained.problem
     theory: dict[str, float | int] = {
         "tracking_theory": tracking_scale(problem.synapse.tau_syn_ms, tau_corr_ms),
+        "lag_theory": lag_scale(problem.synapse.tau_syn_ms, tau_corr_ms),
         "sampling_theory": sampling_scale(problem.n_neurons, problem.synapse.tau_syn_ms, problem.neuron.tau_ms),
         "diverged_loop": trained.diverged_loop,
         "n_trained": float(trained.world.concatenate(problem.in_degree).sum()),
@@ -129,11 +131,11 @@ _BY_NEURON = {
 
 def judged_by(scalars: Mapping[str, float | int]) -> dict[str, float]:
     """Arguments of `classify`: numbers of the recorded units where there are any, else of all neurons."""
-    names = ("correlation", "population_rate", "spectral_index")
+    names = ("correlation", "population_rate", "spectral_index", "correlation_taught")
     if scalars["n_recorded"]:
-        names = ("correlation_recorded", "rate_recorded", "spectral_index_recorded")
-    keys = ("correlation", "population_rate_hz", "spectral_index")
-    return {key: float(scalars[name]) for key, name in zip(keys, names, strict=True)}
+        names = ("correlation_recorded", "rate_recorded", "spectral_index_recorded", "correlation_taught")
+    keys = ("correlation", "population_rate_hz", "spectral_index", "taught")
+    return {key: float(scalars.get(name, math.nan)) for key, name in zip(keys, names, strict=True)}
 
 
 def _simulated_seconds(trained: Trained) -> float:
@@ -217,12 +219,26 @@ def _response_scalars(
 
 
 def _clamped_scalars(trained: Trained, measures: Measures) -> dict[str, float | int]:
-    names = ("sampling_error", "tracking_error", "quasi_static_residual")
+    names = (
+        "sampling_error", "tracking_error", "quasi_static_residual", "lag_error", "sampling_formula", "weight_norm",
+        "spike_noise",
+    )  # fmt: skip
+    found = {**dict.fromkeys(names, math.nan), "correlation_taught": _taught(trained, measures)}
     if not can_be_clamped(trained):
-        return dict.fromkeys(names, math.nan)
+        return found
     trials = measures.n_clamped_trials
     splits = [clamped_split(trained, target_set=s, trials=trials) for s in range(trained.problem.n_sets)]
-    return dict(zip(names, np.sqrt(np.mean(np.square(splits), axis=0)).tolist(), strict=True))
+    return found | dict(zip(names, np.sqrt(np.mean(np.square(splits), axis=0)).tolist(), strict=True))
+
+
+def _taught(trained: Trained, measures: Measures) -> float:
+    """Mean correlation of responses that a teacher has started, over the neurons that are judged."""
+    if not can_be_taught(trained):
+        return math.nan
+    problem, trials = trained.problem, measures.n_clamped_trials
+    found = [taught_correlation(trained, target_set=s, trials=trials) for s in range(problem.n_sets)]
+    whole = np.stack([trained.world.concatenate(column) for column in found])
+    return float(whole[:, : problem.n_recorded or None].mean())
 
 
 def _quasi_static_correlation(trained: Trained) -> float:

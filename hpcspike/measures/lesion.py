@@ -20,11 +20,17 @@ Removed = Literal["all", "outgoing"]
 """Which synapses a lost neuron loses."""
 
 
+FOLLOWED = 0.7
+"""Correlation from which the eye sees a neuron follow its target."""
+
+
 class Lesion(NamedTuple):
     """Performance of the surviving neurons.
 
     fractions (f,): share of neurons lost; n_lost (f,): their number. Mean over the survivors of what `Performance`
-    holds, (f, draws) each: response, trial_mean, rate_of_drive, binned (correlations), rate (Hz).
+    holds, (f, draws) each: response, trial_mean, rate_of_drive, binned (correlations), rate (Hz). Of the response also
+    worst_decile, the correlation below which the worst tenth of the survivors lies, and share_followed, the share of
+    them from `FOLLOWED` on.
     """
 
     fractions: np.ndarray
@@ -34,6 +40,8 @@ class Lesion(NamedTuple):
     rate_of_drive: np.ndarray
     binned: np.ndarray
     rate: np.ndarray
+    worst_decile: np.ndarray
+    share_followed: np.ndarray
 
     def __repr__(self) -> str:
         return short_repr(self)
@@ -75,6 +83,7 @@ def measure_lesions(
     array("fractions", fractions, shape=(None,), axes="one or more shares of the neurons")
     counts = np.array([lost_count(trained.problem.n_neurons, fraction) for fraction in fractions])
     means = {name: np.empty((len(fractions), draws)) for name in (*MEASURES, "rate")}
+    worst, followed = np.empty((2, len(fractions), draws))
     judged = trained.judged(target_set)
     for draw in range(draws):
         for row, count in enumerate(counts):
@@ -87,7 +96,10 @@ def measure_lesions(
             for name, values in means.items():
                 among = kept if name == "rate" else kept & judged
                 values[row, draw] = _mean(trained.world.concatenate(getattr(measured, name))[among])
-    return Lesion(np.asarray(fractions, dtype=np.float64), counts, **means)
+            response = trained.world.concatenate(measured.response)[kept & judged]
+            worst[row, draw] = np.quantile(response, 0.1) if len(response) else np.nan
+            followed[row, draw] = _mean((response >= FOLLOWED).astype(np.float64))
+    return Lesion(np.asarray(fractions, dtype=np.float64), counts, **means, worst_decile=worst, share_followed=followed)
 
 
 def _mean(values: np.ndarray) -> float:
@@ -136,7 +148,7 @@ def without_neurons(trained: Trained, neurons: np.ndarray, *, removed: Removed =
     instance("trained", trained, Trained, made_by="give what hpcspike.train returns")
     choice("removed", removed, get_args(Removed))
     problem = trained.problem
-    lost = np.zeros(problem.n_neurons, dtype=bool)
+    lost = np.zeros(problem.n_sources, dtype=bool)
     lost[neuron_numbers("neurons", neurons, problem.n_neurons)] = True
 
     def cut(rows: Rows, weight: np.ndarray) -> np.ndarray:

@@ -10,8 +10,8 @@ import numpy as np
 from hpcspike.checks import choice, instance, number, whole_number
 from hpcspike.engine.simulation import Simulation
 from hpcspike.engine.trained import Trained
+from hpcspike.engine.trial import take_spike_back
 from hpcspike.errors import SpecError
-from hpcspike.model.connectivity import Rows
 from hpcspike.model.random_streams import stream
 from hpcspike.shown import short_repr
 from hpcspike.spec.experiment import is_multiple, n_steps
@@ -190,31 +190,6 @@ def copy_state(source: Simulation, target: Simulation) -> None:
     for ours, theirs in zip(source.state_arrays(), target.state_arrays(), strict=True):
         theirs.put(0, n_rows, ours.take(0, n_rows))
     target.filtered[:], target.trace[:] = source.filtered, source.trace
-
-
-def take_spike_back(simulation: Simulation, neuron: int) -> None:
-    """Undo what the spike of ``neuron`` in the last interval, of one step, added to r and to the drives."""
-    problem = simulation.problem
-    synapse, tau_ms = problem.synapse, problem.neuron.tau_ms
-    assert simulation.trace[neuron] > 0
-    simulation.filtered[neuron] -= simulation.trace[neuron]
-    simulation.trace[neuron] = 0.0
-    rows, weight = _outgoing(problem.plastic, simulation.weight, neuron)
-    jump = tau_ms / synapse.tau_syn_ms
-    simulation.plastic_drive[rows] -= jump * weight
-    if simulation.readout is not simulation.plastic_drive:
-        simulation.readout[rows] -= jump * weight
-    rows, weight = _outgoing(problem.static, problem.static.weight, neuron)
-    drive, static_tau = simulation.static_drive, synapse.static_tau_syn_ms
-    if len(simulation.inhibitory_drive) and neuron >= problem.first_inhibitory:
-        drive, static_tau = simulation.inhibitory_drive, synapse.static_tau_inhibitory_ms
-    drive[rows] -= tau_ms / (static_tau or synapse.tau_syn_ms) * weight
-
-
-def _outgoing(rows: Rows, weight: np.ndarray, neuron: int) -> tuple[np.ndarray, np.ndarray]:
-    """Postsynaptic rows and weights of a neuron's synapses in a block."""
-    synapses = np.flatnonzero(rows.presynaptic == neuron)
-    return np.searchsorted(rows.start, synapses, side="right") - 1, weight[synapses]
 
 
 def _next_spike(simulation: Simulation, neuron: int | None, steps: range, trial: int) -> tuple[int, int]:

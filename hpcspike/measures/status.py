@@ -11,13 +11,20 @@ from hpcspike.variables import STATUS
 
 
 def classify(
-    *, correlation: float, population_rate_hz: float, spectral_index: float, diverged: bool, measures: Measures
+    *,
+    correlation: float,
+    population_rate_hz: float,
+    spectral_index: float,
+    diverged: bool,
+    measures: Measures,
+    taught: float = math.nan,
 ) -> int:
     """Index into `hpcspike.variables.STATUS`.
 
-    A network that did not diverge and is not silent is learned if its mean correlation reaches the threshold;
-    otherwise excess fast power means sampling error and missing fast power tracking error. One without a correlation,
-    since its task is scored otherwise (answers that are right or wrong), is unjudged.
+    A network that did not diverge and is not silent is learned if its mean correlation reaches the threshold. If only
+    that of responses that a teacher has started does (``taught``), recall fails: the network follows its targets, but
+    the cue does not bring it there. Otherwise excess fast power means sampling error and missing fast power tracking
+    error. One without a correlation, since its task is scored otherwise (answers that are right or wrong), is unjudged.
     """
     if diverged:
         return STATUS.index("diverged")
@@ -27,6 +34,8 @@ def classify(
         return STATUS.index("unjudged")
     if correlation >= measures.learned_correlation:
         return STATUS.index("learned")
+    if taught >= measures.learned_correlation:
+        return STATUS.index("recall")
     return STATUS.index("sampling" if spectral_index > 0 else "tracking")
 
 

@@ -23,6 +23,17 @@ def tracking_scale(tau_syn_ms: float, tau_corr_ms: float) -> float:
     return tau_syn_ms / (4.0 * math.pi * tau_corr_ms)  # Eq 3: tracking
 
 
+def lag_scale(tau_syn_ms: float, tau_corr_ms: float) -> float:
+    """rms lag over s.d. of an OU process behind a synaptic filter, sqrt(x / (1 + x)) with x = tau_s / tau_c.
+
+    It is that of a mean field that is linear in such processes, whatever the weights: what the paper's eps_track
+    (`tracking_scale`) is the leading order of at small x, as a ratio of spectra, is here an rms over the whole path.
+    Parameters as those of `tracking_scale`.
+    """
+    ratio = 4.0 * math.pi * tracking_scale(tau_syn_ms, tau_corr_ms)
+    return math.sqrt(ratio / (1.0 + ratio))
+
+
 def sampling_scale(n_neurons: int, tau_syn_ms: float, tau_ms: float) -> float:
     """eps_sample = 1 / sqrt(N tau_s / tau), tau_s in units of the membrane time constant tau.
 

@@ -164,7 +164,7 @@ def _rates(neuron: Neuron, noise: TrialNoise, index: int, external: float) -> Ca
     warm, counted = (n_steps(ms, neuron.step_ms) for ms in (WARM_UP_MS, COUNTED_MS))
     shaking = np.zeros((warm + counted, COPIES))
     if noise.standard_deviation > 0:
-        shaking = NoisePath(noise, neuron.step_ms, range(COPIES), _KEY, "transfer_noise", 0).rows(0, warm + counted)
+        shaking = NoisePath(noise, neuron, range(COPIES), _KEY, "transfer_noise", 0).rows(0, warm + counted)
     shared = parameters(neuron, range(index, index + 2)).shape[1] == 1
 
     def rates(drives: list[float]) -> np.ndarray:

@@ -14,6 +14,7 @@ from hpcspike.neurons import find_model
 from hpcspike.shown import Shown
 from hpcspike.spec.experiment import Measures, Protocol, Synapse, Training, TrialNoise, is_multiple, n_steps
 from hpcspike.spec.neurons import NEURONS, Neuron, ThetaNeuron, UserNeuron
+from hpcspike.spec.trial import why_not_shaken
 
 if TYPE_CHECKING:
     from hpcspike.model.feed_forward import FeedForwardPopulation
@@ -230,6 +231,9 @@ class Problem(Shown):
             raise DataError("targets are NaN for all neurons: at least one must have a target in every set")
 
     def _check_noise(self) -> None:
+        reason = why_not_shaken(self.trial_noise, self.neuron.model, self.n_neurons)
+        if reason is not None:
+            raise SpecError(reason)
         if self.noise is None:
             return
         shape = (self.stimulus_steps + self.n_samples * self.steps_per_sample, self.n_rows)

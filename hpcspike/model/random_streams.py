@@ -42,6 +42,8 @@ PURPOSES = {
     "training_feed": 54,
     "test_feed": 55,
     "training_test_feed": 56,
+    "taught_phase": 57,
+    "taught_noise": 58,
 }
 """Registry of purposes; a number once given is never reused, so that old results stay reproducible."""
 

@@ -85,9 +85,9 @@ def rate_law(
     law = {"phi_1": PHI_1, "phi_2": PHI_2, "measured": MEASURED}[training.transfer]
     if law != MEASURED:
         return packed(law, np.zeros(len(neurons), dtype=np.int32), [], smoothing=training.smoothing)
-    examples, curve = kinds_of(neuron, n_neurons)
+    examples, curve = kinds_of(neuron, n_neurons, noise)
     external = bias_of(neuron)
-    found = together(lambda: [curve_of(neuron, noise, index, external) for index in examples])
+    found = together(lambda: [curve_of(neuron, noise.of_neuron(index), index, external) for index in examples])
     return packed(law, curve[neurons.start : neurons.stop], found, external_gain=external_gain(neuron))
 
 
@@ -106,9 +106,11 @@ def packed(
     )
 
 
-def kinds_of(neuron: Neuron, n_neurons: int) -> tuple[list[int], np.ndarray]:
-    """Neurons with different parameters, one of each kind, and which of them each neuron is like, (N,) int32."""
+def kinds_of(neuron: Neuron, n_neurons: int, noise: TrialNoise) -> tuple[list[int], np.ndarray]:
+    """Neurons with other parameters or noise, one of each kind, and which of them each neuron is like, (N,) int32."""
     columns = parameters(neuron, range(n_neurons))
+    if noise.neuron_factors is not None:
+        columns = np.vstack([np.broadcast_to(columns, (len(columns), n_neurons)), noise.neuron_factors])
     if columns.size == 0 or columns.shape[1] == 1:
         return [0], np.zeros(n_neurons, dtype=np.int32)
     _, first, like = np.unique(columns, axis=1, return_index=True, return_inverse=True)

@@ -7,18 +7,28 @@ from typing import Any
 
 import numpy as np
 
+from hpcspike.model.neurons import step_size
 from hpcspike.model.random_streams import stream
+from hpcspike.spec.neurons import Neuron
 from hpcspike.spec.trial import TrialNoise
 
 BLOCK_STEPS = 500
 """Steps that are drawn from one random stream; part of what the numbers are, so that it is never changed."""
 
-NOISE_OF = {"test_phase": "test_noise", "training_test_phase": "training_test_noise", "recall_phase": "recall_noise"}
+NOISE_OF = {
+    "test_phase": "test_noise",
+    "training_test_phase": "training_test_noise",
+    "recall_phase": "recall_noise",
+    "taught_phase": "taught_noise",
+}
 """Purpose of the phases that a test trial starts from -> purpose of its noise."""
 
 
 class NoisePath:
     """The noise of some neurons in one trial, Ornstein-Uhlenbeck from its stationary distribution, or white.
+
+    It comes as external input: the noise itself, or where it is the voltage's, the input that moves v in a step by as
+    much as the noise changes, from 0 before the trial.
 
     Every neuron draws from a stream of its own for each block of steps; what neurons have in a step depends on nothing
     else. Blocks are made in order, the last two are kept, and an earlier step begins anew.
@@ -32,7 +42,7 @@ class NoisePath:
     def __init__(
         self,
         noise: TrialNoise,
-        step_ms: float,
+        neuron: Neuron,
         neurons: range,
         key: tuple[int, int],
         purpose: str,
@@ -42,7 +52,13 @@ class NoisePath:
     ) -> None:
         self.purpose, self.trial, self.step = purpose, trial, step
         self._noise, self._neurons, self._key = noise, neurons, key
-        self._decay = math.exp(-step_ms / noise.tau_corr_ms) if noise.tau_corr_ms else 0.0
+        self._decay = math.exp(-neuron.step_ms / noise.tau_corr_ms) if noise.tau_corr_ms else 0.0
+        factors = noise.neuron_factors
+        own = 1.0 if factors is None else np.array(factors[neurons.start : neurons.stop], dtype=np.float64)
+        self._size = noise.standard_deviation * own
+        # dv = I dt in the unit of time of the model
+        self._per_voltage = 1.0 / step_size(neuron)
+        self._last = np.zeros(len(neurons))
         self._blocks: dict[int, np.ndarray] = {}
         self._carried = np.zeros((len(neurons), 1))
 
@@ -82,4 +98,9 @@ class NoisePath:
         draws[:, int(number == 0) :] *= math.sqrt(1.0 - a * a)
         if len(neurons):  # more ranks than neurons
             draws, self._carried = lfilter([1.0], [1.0, -a], draws, axis=1, zi=self._carried)
-        return np.ascontiguousarray(self._noise.standard_deviation * draws.T)
+        found = np.ascontiguousarray(self._size * draws.T)
+        if self._noise.where == "input":
+            return found
+        before = np.zeros(len(neurons)) if number == 0 else self._last
+        self._last = found[-1].copy()
+        return np.diff(found, axis=0, prepend=before[None]) * self._per_voltage

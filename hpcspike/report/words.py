@@ -12,22 +12,32 @@ from hpcspike.figures.style import STATUS_COLOURS, STATUS_MARKERS, number
 from hpcspike.notation import NAMES, html, letters, name_of
 from hpcspike.variables import STATUS
 
-SIGNS = {"learned": "○", "sampling": "△", "tracking": "□", "diverged": "✕", "silent": "–", "unjudged": "·"}
+SIGNS = {
+    "learned": "○",
+    "sampling": "△",
+    "tracking": "□",
+    "diverged": "✕",
+    "silent": "–",
+    "unjudged": "·",
+    "recall": "▽",
+}
 """The markers of the maps, as letters."""
 
 FAILURES = {
     "sampling": "limited by sampling error",
     "tracking": "limited by tracking error",
     "unjudged": "not judged: its score is no correlation",
+    "recall": "limited by recall: it follows its targets where a teacher starts it, but its cue does not",
 }
 
 
-LABELLED = ("sampling", "tracking")
+LABELLED = ("sampling", "tracking", "recall")
 """What a network became, where that is a label of the kind of its error."""
 
 LABELS = (
     "The label of a network that did not learn comes from the spectrum of its test trials: with more fast power than "
-    "the targets (a positive spectral index) it is limited by sampling error, with less by tracking error. Clamped "
+    "the targets (a positive spectral index) it is limited by sampling error, with less by tracking error, unless it "
+    "follows its targets once a teacher has started the response: then it fails to recall. Clamped "
     "sampling and tracking errors, where there are any, are measured in another way, with every neuron driven by its "
     "target, and say how large each part is: the part that the label names need not be the larger one."
 )

@@ -27,16 +27,9 @@ from hpcspike.model.stand_in import stand_in_attributes
 from hpcspike.model.unit_labels import recording_time, unit_labels
 from hpcspike.runs.point import fit_and_evaluate
 from hpcspike.runs.rollouts import write_rollouts
+from hpcspike.runs.trials import scale_of, variables_of, write_trials
 from hpcspike.spec.experiment import Experiment
-from hpcspike.variables import (
-    BINNED_RESULTS,
-    POINT_RESULTS,
-    RECORDED_RESULTS,
-    TESTED_RESULTS,
-    TRAINED,
-    TRANSFER,
-    Variable,
-)
+from hpcspike.variables import BINNED_RESULTS, POINT_RESULTS, RECORDED_RESULTS, TRANSFER
 
 if TYPE_CHECKING:
     import xarray
@@ -112,6 +105,19 @@ def describe(
     output = DatasetOutput(world or World())
     coordinates = _write(output, experiment, learner, evaluation)
     output.finish(_attributes(experiment), coordinates)
+    assert output.dataset is not None
+    return output.dataset
+
+
+def describe_trained(
+    experiment: Experiment, trained: Trained, evaluation: Evaluation, attributes: dict[str, str]
+) -> xarray.Dataset:
+    """The Dataset of a network of the engine as it is now, with these attributes; see `run`."""
+    output = DatasetOutput(World())
+    trials = min(experiment.measures.n_test_trials, RECORDED_TRIALS)
+    coordinates = _write_trained(output, experiment, trained, evaluation, trials)
+    _write_scalars(output, World(), evaluation, recorded=trained.problem.n_recorded > 0)
+    output.finish(attributes, coordinates)
     assert output.dataset is not None
     return output.dataset
 
@@ -210,17 +216,21 @@ def _write(output: Output, experiment: Experiment, learner: Learner, evaluation:
     else:
         coordinates = _write_trained(output, experiment, trained, evaluation, trials)
         recorded, world = trained.problem.n_recorded > 0, trained.world
+    _write_scalars(output, world, evaluation, recorded=recorded)
+    return coordinates
+
+
+def _write_scalars(output: Output, world: World, evaluation: Evaluation, *, recorded: bool) -> None:
     for name, value in evaluation.scalars.items():
         if recorded or name not in RECORDED_RESULTS:
             put(output, world, name, replace((POINT_RESULTS | BINNED_RESULTS)[name], dims=()), value)
-    return coordinates
 
 
 def _write_trained(
     output: Output, experiment: Experiment, trained: Trained, evaluation: Evaluation, trials: int
 ) -> list[str]:
     problem, world, coordinates = trained.problem, trained.world, list(_COORDINATES)
-    variables = _variables(experiment.training.variable == "rate")
+    variables = variables_of(trained)
     same: dict[str, Any] = {
         "neuron": np.arange(problem.n_neurons),
         "time": problem.grid_ms * np.arange(1, problem.n_samples + 1),
@@ -248,7 +258,7 @@ def _write_trained(
         variables |= TRANSFER
         same |= table_of(trained.law, tau_ms=problem.neuron.tau_ms)
     by_neuron = {
-        "target": (_scale(trained) * problem.targets, 1),
+        "target": (scale_of(trained) * problem.targets, 1),
         "stimulus": (problem.stimuli, 1),
         "neuron_correlation": (evaluation.correlation, 1),
         **{name: (part, 1) for name, part in evaluation.by_neuron.items()},
@@ -271,64 +281,11 @@ def _write_trained(
     for name, (part, axis) in by_neuron.items():
         put(output, world, name, variables[name], part, axis=axis)
     if trained.diverged_loop < 0:
-        _write_trials(output, trained, variables, trials)
+        write_trials(output, trained, variables, range(trials))
     return coordinates
-
-
-def _variables(rate: bool) -> dict[str, Variable]:
-    """The registry, with what depends on the trained variable."""
-    response = replace(TRAINED["response"], extra={"quantity": "filtered spikes" if rate else "synaptic drive"})
-    changed = {"response": response, "target": TRAINED["target"]}
-    if rate:
-        error = replace(TRAINED["neuron_rms_error"], units="Hz", long_name="rms error of the trial-averaged rate")
-        changed = {name: replace(item, units="Hz", long_name=f"{name} rate") for name, item in changed.items()}
-        changed["neuron_rms_error"] = error
-    tested = {name: replace(variable, dims=("loop",)) for name, variable in TESTED_RESULTS.items()}
-    return TRAINED | tested | changed
-
-
-def _scale(trained: Trained) -> float:
-    # rates leave in Hz; inside they are spikes per tau (paper: phi has no tau in it)
-    return 1000.0 / trained.problem.neuron.tau_ms if trained.training.variable == "rate" else 1.0
 
 
 def _row_starts(start: np.ndarray, world: World) -> np.ndarray:
     """This rank's part of the bounds of all rows; the last rank's ends with the number of synapses."""
     before = int(world.concatenate(start[-1:])[: world.rank].sum())
     return before + (start if world.rank == world.size - 1 else start[:-1])
-
-
-def _write_trials(output: Output, trained: Trained, variables: dict[str, Variable], trials: int) -> None:
-    """Drive, response and spikes of the recorded trials; no more than one trial is held at a time."""
-    problem, world = trained.problem, trained.world
-    rate = trained.training.variable == "rate"
-    put(output, world, "trial", variables["trial"], np.arange(trials))
-    shape = (problem.n_sets, trials, problem.n_neurons, problem.n_samples)
-    for name in ("drive", "response"):
-        output.declare(name, variables[name], shape, axis=2, single=2)
-    table = []
-    for target_set in range(problem.n_sets):
-        for trial in range(trials):
-            evoked = trained.evoke(target_set, 1, first_trial=trial)
-            output.write("drive", evoked.drive[0], at=(target_set, trial))
-            response = (evoked.filtered if rate else evoked.drive)[0]
-            output.write("response", _scale(trained) * response, at=(target_set, trial))
-            # from the start of the cue to the end of the window
-            kept = evoked.spikes[0].step >= -problem.stimulus_steps
-            spikes = np.stack([evoked.spikes[0].step[kept], evoked.spikes[0].neuron[kept]], axis=1)
-            # the trials of a rank follow those of the rank before: joined, all are in order
-            number = target_set * trials + trial
-            whole = world.collect(spikes, number * world.size // (problem.n_sets * trials))
-            if whole is not None:
-                in_time = np.argsort(whole[:, 0], kind="stable")  # those of a step are in the order of neurons already
-                labels = np.broadcast_to(np.array([trial, target_set], dtype=np.int32), (len(whole), 2))
-                table.append(np.hstack([whole[in_time], labels]))
-    joined = np.concatenate(table) if table else np.zeros((0, 4), dtype=np.int32)
-    columns = {
-        "spike_time": (joined[:, 0] + 1) * problem.neuron.step_ms,
-        "spike_neuron": joined[:, 1],
-        "spike_trial": joined[:, 2],
-        "spike_set": joined[:, 3],
-    }
-    for name, part in columns.items():
-        put(output, world, name, variables[name], part, axis=0)

@@ -25,7 +25,7 @@ from hpcspike.spec.trial import FrozenNoise as FrozenNoise
 from hpcspike.spec.trial import Protocol as Protocol
 from hpcspike.spec.trial import Stimulus as Stimulus
 from hpcspike.spec.trial import TrialNoise as TrialNoise
-from hpcspike.spec.trial import why_trials_are_others, why_unfed, why_unpenalised
+from hpcspike.spec.trial import why_not_shaken, why_trials_are_others, why_unfed, why_unpenalised
 
 
 class Synapse(GrownSection):
@@ -181,6 +181,7 @@ class Experiment(GrownSection):
             why_unmeasurable(self),
             why_unconnectable(self.neuron, self.synapse),
             why_unlearnable(self.learner, self.targets, self.network.n_neurons, self.stimulus.duration_ms),
+            why_not_shaken(self.trial_noise, self.neuron.model, self.network.n_neurons),
             why_trials_are_others(self.protocol, self.trial_noise, self.learner),
             why_unpenalised(self.training, self.feed_forward, self.learner),
             why_unfed(self.feed_forward, self.neuron, self.protocol, self.targets.n_sets),

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import copy
 import itertools
-import json
+import math
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, ClassVar
+from functools import cached_property
+from typing import Any, ClassVar
 
-from pydantic import Discriminator, Field, Strict, Tag, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
+from hpcspike.spec.adaptive import MOST_AXES, Adaptive
+from hpcspike.spec.axes import Axis, axis_values, first_repeated, is_logarithmic
 from hpcspike.spec.documents import set_dotted
 from hpcspike.spec.experiment import Experiment
-from hpcspike.spec.fields import AS_WHOLE, FILE_NAME, Section, quantity, whole_number
+from hpcspike.spec.fields import FILE_NAME, GrownSection, Section, quantity, whole_number
+from hpcspike.spec.sampling import Sampling, combinations
 from hpcspike.spec.validation import validate_experiment
 from hpcspike.spec.yaml_text import shown, shown_text
 
@@ -22,71 +26,11 @@ MAX_POINTS = 1_000_000
 _MOST_SHOWN = 12
 """Most parameters in a message."""
 
-Count = Annotated[int, Field(ge=1, le=MAX_POINTS), AS_WHOLE]
+SCATTERED = ("random", "latin_hypercube")
+"""Designs whose points lie anywhere between the ends of the axes."""
 
-
-class _Spaced(Section):
-    PLACES: ClassVar[tuple[str, ...]] = ("first", "last", "count")
-
-
-class Linspace(_Spaced):
-    """``linspace: [first value, last value, count]``, evenly spaced."""
-
-    linspace: Annotated[tuple[float, float, Count], Strict(False)]
-    round_to: float | None = quantity(None, gt=0, doc="Round every value to a multiple of this.")
-
-    def values(self) -> list[float]:
-        first, last, count = self.linspace
-        return _rounded([first + (last - first) * k / max(count - 1, 1) for k in range(count)], self.round_to)
-
-
-class Logspace(_Spaced):
-    """``logspace: [first value, last value, count]``, evenly spaced in the logarithm."""
-
-    logspace: Annotated[tuple[float, float, Count], Strict(False)]
-    round_to: float | None = quantity(None, gt=0, doc="Round every value to a multiple of this, at least to this.")
-
-    @model_validator(mode="after")
-    def _positive(self) -> Logspace:
-        if min(self.logspace[:2]) <= 0:
-            raise ValueError("logspace needs a first and a last value above 0")
-        return self
-
-    def values(self) -> list[float]:
-        first, last, count = self.logspace
-        values = [first * (last / first) ** (k / max(count - 1, 1)) for k in range(count)]
-        return _rounded(values, self.round_to, smallest=self.round_to)
-
-
-def _rounded(values: list[float], unit: float | None, smallest: float | None = None) -> list[float]:
-    # twelve digits keep 0.1 + 0.2 style noise out of names and hashes
-    if unit is not None:
-        values = [round(value / unit) * unit for value in values]
-    if smallest is not None:
-        values = [max(value, smallest) for value in values]
-    values = [float(f"{value:.12g}") for value in values]
-    return values if unit is None else list(dict.fromkeys(values))
-
-
-def axis_kind(value: Any) -> str | None:
-    """The way an axis is written: ``list``, ``linspace``, ``logspace``, or None if it is none of them."""
-    if isinstance(value, (list, tuple)):
-        return "list"
-    for kind, model in (("linspace", Linspace), ("logspace", Logspace)):
-        if isinstance(value, model) or (isinstance(value, dict) and kind in value):
-            return kind
-    return None
-
-
-Axis = Annotated[
-    Annotated[list[Any], Tag("list")] | Annotated[Linspace, Tag("linspace")] | Annotated[Logspace, Tag("logspace")],
-    Discriminator(
-        axis_kind,
-        custom_error_type="axis",
-        custom_error_message="must be a list of values, {linspace: [first, last, count]} or "
-        "{logspace: [first, last, count]}",
-    ),
-]
+_MOST_PLACES = 10**15
+"""Most combinations that an adaptive sweep may choose from."""
 
 
 class Batching(Section):
@@ -100,13 +44,17 @@ class Batching(Section):
     mpi_ranks: int = whole_number(2, ge=1, le=100_000, doc="MPI ranks of such a point.")
 
 
-class Sweep(Section):
-    """Every combination of the axes' values, repeated ``replicates`` times."""
+class Sweep(GrownSection):
+    """Every combination of the axes' values, or those that a design or an adaptive sweep takes, with replicates."""
+
+    later_keys: ClassVar[tuple[str, ...]] = ("sampling", "adaptive")
 
     name: str = quantity("sweep", doc="Name used in files and figures.", **FILE_NAME)
     experiment: dict[str, Any] = quantity(doc="The experiment that the axes vary.")
-    axes: dict[str, Axis] = quantity({}, doc="Dotted field name -> list of values, linspace or logspace.")
+    axes: dict[str, Axis] = quantity({}, doc="Dotted field name -> list of values, linspace, logspace, or a range.")
     replicates: int = whole_number(1, ge=1, le=MAX_POINTS, doc="Independent repetitions of every combination.")
+    sampling: Sampling | None = quantity(None, doc="Combinations of the axes' values to take; default: all of them.")
+    adaptive: Adaptive | None = quantity(None, doc="What to resolve by choosing points round by round.")
     batching: Batching = quantity(Batching(), doc="How points are grouped into jobs.")
 
     @field_validator("axes")
@@ -126,23 +74,60 @@ class Sweep(Section):
 
     @model_validator(mode="after")
     def _feasible(self) -> Sweep:
-        if self.n_points > MAX_POINTS:
+        if self.adaptive is not None:
+            self._refuse_what_cannot_adapt(self.adaptive)
+        elif self.n_points > MAX_POINTS:
             shape = " x ".join(f"{length} {shown_text(key)}" for key, length in [*self.shape.items()][-_MOST_SHOWN:])
             raise ValueError(f"the sweep has {self.n_points:,} points ({shape}); at most {MAX_POINTS:,} are possible")
         return self
 
+    def _refuse_what_cannot_adapt(self, adaptive: Adaptive) -> None:
+        if self.sampling is not None:
+            raise ValueError("sampling and adaptive exclude each other: both choose the points; leave one out")
+        if not 1 <= len(self.axes) <= MOST_AXES:
+            raise ValueError(f"an adaptive sweep has 1 to {MOST_AXES} axes, not {len(self.axes)}")
+        for key, axis in self.axes.items():
+            values = axis_values(axis)
+            numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+            if not numbers or len(values) < 2 or values != sorted(values):
+                raise ValueError(
+                    f"axes.{key}: an adaptive sweep needs at least two numbers in ascending order, or a range as "
+                    "{log: [1, 500], resolution: 0.02}"
+                )
+        for question in adaptive.resolve:
+            if question.maximum_over is not None and question.maximum_over not in self.axes:
+                raise ValueError(
+                    f"adaptive.resolve: maximum_over = {shown(question.maximum_over)}: must be one of the axes "
+                    f"{', '.join(self.axes)}"
+                )
+        if self.batching.mpi_minutes is not None:
+            raise ValueError("batching.mpi_minutes: points of an adaptive sweep are computed by one process each")
+        if self.n_points > _MOST_PLACES:
+            raise ValueError(f"the ranges have {self.n_points:,} combinations; give coarser resolutions")
+
+    @cached_property
+    def design(self) -> Any:
+        """(combinations, axes) positions along the axes that a design takes; None if all combinations are taken."""
+        if self.sampling is None:
+            return None
+        return combinations(self.sampling, {key: axis_values(axis) for key, axis in self.axes.items()})
+
     @property
     def shape(self) -> dict[str, int]:
-        """Number of values along every axis, replicates last."""
+        """Number of values along every axis, or of combinations of a design; replicates last."""
+        if self.sampling is not None:
+            return {"combination": len(self.design), "replicate": self.replicates}
         return {**{key: len(axis_values(axis)) for key, axis in self.axes.items()}, "replicate": self.replicates}
 
     @property
     def n_points(self) -> int:
-        """Number of trainings."""
-        count = 1
-        for length in self.shape.values():
-            count *= length
-        return count
+        """Number of trainings; of an adaptive sweep, of those that it chooses from."""
+        return math.prod(self.shape.values())
+
+    @property
+    def is_scattered(self) -> bool:
+        """Whether points lie anywhere between the ends of the axes, and not on a grid."""
+        return self.adaptive is not None or (self.sampling is not None and self.sampling.kind in SCATTERED)
 
     def _told(self) -> Iterator[str]:
         yield f"name={self.name!r}"
@@ -151,11 +136,24 @@ class Sweep(Section):
 
     def columns(self) -> dict[str, Sequence[Any]]:
         """The values along every axis (dotted names), replicates last."""
-        return {**{key: axis_values(axis) for key, axis in self.axes.items()}, "replicate": range(self.replicates)}
+        return {**self._values, "replicate": range(self.replicates)}
+
+    @cached_property
+    def _values(self) -> dict[str, list[Any]]:
+        return {key: axis_values(axis) for key, axis in self.axes.items()}
+
+    @property
+    def logarithmic(self) -> dict[str, bool]:
+        """Of every numeric axis, whether distances along it are told in decades."""
+        return {key: is_logarithmic(axis) for key, axis in self.axes.items()}
 
     def parameters(self) -> Iterator[dict[str, Any]]:
         """The swept values of every point (dotted names), replicates innermost."""
         columns = self.columns()
+        if self.sampling is not None:
+            for index in range(self.n_points):
+                yield self.parameters_at(index)
+            return
         for combination in itertools.product(*columns.values()):
             yield dict(zip(columns, combination, strict=True))
 
@@ -163,6 +161,10 @@ class Sweep(Section):
         """The swept values of one point, by its position in :meth:`parameters`."""
         found: dict[str, Any] = {}
         columns = self.columns()
+        if self.sampling is not None:
+            combination, replicate = divmod(index, self.replicates)
+            chosen = zip(self._values.items(), self.design[combination], strict=True)
+            return {**{key: values[position] for (key, values), position in chosen}, "replicate": replicate}
         for key in reversed(columns):
             index, position = divmod(index, len(columns[key]))
             found[key] = columns[key][position]
@@ -175,23 +177,6 @@ class Sweep(Section):
         for dotted, value in parameters.items():
             set_dotted(document, dotted, value)
         return validate_experiment(document, source=f"point {shown_point(parameters)}")
-
-
-def axis_values(axis: Axis) -> list[Any]:
-    """The values of one axis."""
-    return list(axis) if isinstance(axis, list) else axis.values()
-
-
-def first_repeated(values: Sequence[Any]) -> Any:
-    """The first value that occurs a second time (1 and 1.0 are the same, 1 and True are not), or None."""
-    seen: set[str] = set()
-    for value in values:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        key = repr(float(value)) if number else json.dumps(value, sort_keys=True, default=str)
-        if key in seen:
-            return value
-        seen.add(key)
-    return None
 
 
 def shown_point(parameters: dict[str, Any]) -> str:

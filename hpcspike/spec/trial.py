@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Strict, field_validator
 
 from hpcspike.spec.fields import GrownSection, Section, quantity, whole_number
 from hpcspike.spec.learners import LearnerSection, RlsLearner
@@ -31,22 +33,45 @@ class FrozenNoise(Section):
     tau_corr_ms: float = quantity(10.0, unit="ms", gt=0, doc="Correlation time of the noise.")
 
 
-class TrialNoise(Section):
-    """External input of each neuron that is new in every trial: Ornstein-Uhlenbeck or white noise.
+class TrialNoise(GrownSection):
+    """Noise of each neuron that is new in every trial: Ornstein-Uhlenbeck or white, of its input or its voltage.
 
     It lasts from the start of the free run to the end of the trial, from its stationary distribution.
     """
 
+    later_keys: ClassVar[tuple[str, ...]] = ("neuron_factors",)
+
     standard_deviation: float = quantity(
-        0.0, ge=0, doc="Stationary s.d. in units of the external input I; 0: no noise."
+        0.0, ge=0, doc="Stationary s.d. in units of what it is added to (where); 0: no noise."
+    )
+    neuron_factors: Annotated[tuple[float, ...], Strict(False)] | None = quantity(
+        None, doc="Factor of the s.d. of each neuron, N numbers of 0 or more; null: 1 for all."
     )
     tau_corr_ms: float = quantity(
         10.0, unit="ms", ge=0, doc="Correlation time of the noise; 0: white, a new value in every step."
     )
-    where: Literal["input"] = quantity("input", doc="What it is added to: the external input.")
+    where: Literal["input", "voltage"] = quantity(
+        "input",
+        doc="What it is added to: 'input': the external input I; 'voltage': in every step the voltage v (of theta "
+        "neurons tan(theta / 2)) is moved by as much as the noise changes.",
+    )
     phase: Literal["training_and_test", "test_only"] = quantity(
         "training_and_test", doc="Whether training loops have noise too, each its own, or test trials only."
     )
+
+    @field_validator("neuron_factors")
+    @classmethod
+    def _never_negative(cls, factors: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if factors is not None and (not factors or min(factors) < 0):
+            raise ValueError("must be one number of 0 or more for each neuron")
+        return factors
+
+    def of_neuron(self, index: int) -> TrialNoise:
+        """The noise of one neuron, as that of a network of such neurons."""
+        if self.neuron_factors is None:
+            return self
+        own = self.standard_deviation * self.neuron_factors[index]
+        return self.changed({"standard_deviation": own, "neuron_factors": None})
 
 
 class FeedForward(Section):
@@ -90,6 +115,21 @@ class Protocol(GrownSection):
         doc="Order of several target sets in training: 'alternating': 1, 2, 1, 2, ...; 'random': every set once per "
         "round, in a new random order.",
     )
+
+
+def why_not_shaken(noise: TrialNoise, model: str, n_neurons: int | None) -> str | None:
+    """What forbids noise of trials (noise) in a network of N neurons (None: not known yet) of a model, or None."""
+    if noise.where == "voltage" and noise.standard_deviation > 0 and model in ("user", "tanh"):
+        return (
+            f"trial_noise.where = voltage: what is the voltage of neuron.model = {model} is not known; choose "
+            "where: input"
+        )
+    if noise.neuron_factors is not None and n_neurons not in (None, len(noise.neuron_factors)):
+        return (
+            f"trial_noise.neuron_factors has {len(noise.neuron_factors)} numbers: must be one for each of the "
+            f"{n_neurons} neurons"
+        )
+    return None
 
 
 def why_trials_are_others(protocol: Protocol, noise: TrialNoise, learner: LearnerSection) -> str | None:

@@ -74,6 +74,8 @@ def _lesion(networks: Networks, probe: sections.LesionProbe) -> Arrays:
         "lesion_fraction": (("lesion_fraction",), np.array(probe.fractions)),
         "draw": (("draw",), np.arange(probe.draws)),
         "lesion_correlation": (("lesion_fraction", "draw"), found.response),
+        "lesion_worst_decile": (("lesion_fraction", "draw"), found.worst_decile),
+        "lesion_share_followed": (("lesion_fraction", "draw"), found.share_followed),
     }
 
 

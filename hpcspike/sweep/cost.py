@@ -98,8 +98,8 @@ def transfer_to_measure(experiment: Experiment) -> tuple[int, float]:
     from hpcspike.model.rate_law import bias_of, kinds_of
 
     neuron, noise = experiment.neuron, experiment.trial_noise
-    examples = kinds_of(neuron, facts_of(experiment).n_neurons)[0]
-    new = sum(not is_known(neuron, noise, index, bias_of(neuron)) for index in examples)
+    examples = kinds_of(neuron, facts_of(experiment).n_neurons, noise)[0]
+    new = sum(not is_known(neuron, noise.of_neuron(index), index, bias_of(neuron)) for index in examples)
     steps = (WARM_UP_MS + COUNTED_MS) / neuron.step_ms
     return new, new * POINTS * COPIES * steps * neuron.facts.seconds_per_step
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,10 +40,12 @@ class Coordinate:
 
 @dataclass(frozen=True)
 class Grid:
-    """All points of a sweep in the order of :meth:`Sweep.parameters`, replicates innermost.
+    """The points of a sweep in the order of :meth:`Sweep.parameters`, replicates innermost; or those chosen of them.
 
     Attributes
     ----------
+    positions
+        (points,) position of every point in :meth:`Sweep.parameters`.
     hashes
         Identity of every point.
     coordinates
@@ -54,6 +57,7 @@ class Grid:
     """
 
     sweep: Sweep
+    positions: np.ndarray
     hashes: list[str]
     coordinates: dict[str, Coordinate]
     seconds: np.ndarray
@@ -74,8 +78,8 @@ class Grid:
         return hashlib.sha256("\n".join(self.hashes).encode()).hexdigest()
 
 
-def build_grid(sweep: Sweep) -> Grid:
-    """Validate every point of a sweep.
+def build_grid(sweep: Sweep, positions: Sequence[int] | None = None) -> Grid:
+    """Validate every point of a sweep, or those at some positions only.
 
     Raises
     ------
@@ -89,16 +93,22 @@ def build_grid(sweep: Sweep) -> Grid:
     costs: list[Cost] = []
     n_loops = 0
     # only what the planner needs is kept: the experiments of 10^6 points would take gigabytes
-    for parameters in sweep.parameters():
+    points = sweep.parameters() if positions is None else map(sweep.parameters_at, positions)
+    for parameters in points:
         experiment = sweep.point(parameters)
         hashes.append(experiment_hash(experiment))
         costs.append(predict(experiment))
         n_loops = max(n_loops, experiment.training.n_loops * experiment.targets.n_sets)
         for name, dotted in fields.items():
             raw[name].append(_value(experiment, dotted))
-    _refuse_equal_points(sweep, hashes)
+    chosen = np.arange(len(hashes)) if positions is None else np.array(positions, dtype=np.int64)
+    _refuse_equal_points(sweep, hashes, chosen)
+    for dotted, name in names.items():
+        if any(isinstance(value, float) for value in sweep.columns()[dotted]):  # also where none was chosen
+            raw[name] = [float(value) if type(value) is int else value for value in raw[name]]
     return Grid(
         sweep=sweep,
+        positions=chosen,
         hashes=hashes,
         coordinates={name: _coordinate(name, dotted, raw[name], experiment) for name, dotted in fields.items()},
         seconds=np.array([cost.seconds for cost in costs]),
@@ -133,14 +143,14 @@ PLANNED = {
 """Coordinates along ``point`` that the planner writes beside the parameters."""
 
 
-def _refuse_equal_points(sweep: Sweep, hashes: list[str]) -> None:
+def _refuse_equal_points(sweep: Sweep, hashes: list[str], positions: np.ndarray) -> None:
     seen: dict[str, int] = {}
     for index, key in enumerate(hashes):
         if seen.setdefault(key, index) != index:
+            first, again = (shown_point(sweep.parameters_at(int(positions[place]))) for place in (seen[key], index))
             raise SpecError(
-                f"sweep {sweep.name!r}: points {shown_point(sweep.parameters_at(seen[key]))} and "
-                f"{shown_point(sweep.parameters_at(index))} are the same experiment; leave out the axis that makes no "
-                "difference"
+                f"sweep {sweep.name!r}: points {first} and {again} are the same experiment; leave out the axis that "
+                "makes no difference"
             )
 
 

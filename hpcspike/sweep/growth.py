@@ -33,6 +33,7 @@ from hpcspike.sweep.mending import complete_plan, copy_plan, restore_plan
 from hpcspike.sweep.plan import MAX_BATCHES, plan_batches
 from hpcspike.sweep.records import planning_lock
 from hpcspike.sweep.store import SweepStore, difference, open_store, refuse_unvouched
+from hpcspike.variables import LATER_RESULTS
 
 LEAST_BATCHES = 100
 """New batches that a growing sweep may have, however many it has already."""
@@ -155,6 +156,7 @@ def _extended(store: SweepStore, grid: Grid, there: list[str], new: np.ndarray) 
         sweep=grid.sweep,
         earlier=(*store.attributes["earlier_sweeps"], store.attributes["sweep"]),
         identity=grid.identity,
+        later=tuple(name for name in LATER_RESULTS if name in store.group),
     )
 
 

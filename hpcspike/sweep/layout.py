@@ -26,7 +26,7 @@ from hpcspike.spec.sweep import Sweep
 from hpcspike.sweep.grid import PLANNED, Coordinate, Grid
 from hpcspike.sweep.integrity import LOOPS, METADATA, sealed_metadata
 from hpcspike.sweep.plan import Batches, Plan
-from hpcspike.variables import POINT_PROVENANCE, POINT_RESULTS, TESTED_RESULTS, Variable
+from hpcspike.variables import LATER_RESULTS, POINT_PROVENANCE, POINT_RESULTS, TESTED_RESULTS, Variable
 from hpcspike.zarr_files import create_array
 
 SCHEMA = 4
@@ -35,8 +35,13 @@ SCHEMA = 4
 UNVOUCHED = 3
 """Version of the layout before, the same without checksums: it is read, and upgraded before it is written to."""
 
-WRITTEN_BY_BATCHES: dict[str, Variable] = {**POINT_RESULTS, **POINT_PROVENANCE}
-"""Arrays chunked by batch; ``done`` is the one written last. Some stores have those of `TESTED_RESULTS`, too."""
+_ALL: dict[str, Variable] = {**POINT_RESULTS, **POINT_PROVENANCE}
+
+WRITTEN_BY_BATCHES: dict[str, Variable] = {name: item for name, item in _ALL.items() if name not in LATER_RESULTS}
+"""Arrays chunked by batch that every store has; ``done`` is the one written last."""
+
+SOMETIMES_WRITTEN: dict[str, Variable] = {**{name: POINT_RESULTS[name] for name in LATER_RESULTS}, **TESTED_RESULTS}
+"""Those that stores have if they are new enough, or if there are tests in training."""
 
 LOOP = Variable(("loop",), "int32", "1", "training loop, counted from 0 over all target sets", fill=0)
 
@@ -66,6 +71,8 @@ class Table:
         The present sweep, and those it grew from (JSON), oldest first.
     identity
         Identity of the present sweep's points.
+    later
+        Those of `hpcspike.variables.LATER_RESULTS` that the store has.
     """
 
     columns: dict[str, Coordinate]
@@ -77,6 +84,7 @@ class Table:
     sweep: Sweep
     earlier: tuple[str, ...]
     identity: str
+    later: tuple[str, ...] = LATER_RESULTS
 
     @property
     def n_rows(self) -> int:
@@ -86,7 +94,9 @@ class Table:
     @property
     def results(self) -> dict[str, Variable]:
         """The arrays chunked by batch."""
-        return WRITTEN_BY_BATCHES | (TESTED_RESULTS if tests_in_training(self.sweep) else {})
+        left_out = set(LATER_RESULTS) - set(self.later)
+        written = {name: item for name, item in _ALL.items() if name not in left_out}
+        return written | (TESTED_RESULTS if tests_in_training(self.sweep) else {})
 
     @property
     def n_points(self) -> int:
@@ -115,7 +125,7 @@ def tests_in_training(sweep: Sweep) -> bool:
 
 def written_to(group: Any) -> list[str]:
     """The arrays of a store that batches write."""
-    return [*WRITTEN_BY_BATCHES, *(name for name in TESTED_RESULTS if name in group)]
+    return [name for name in (*_ALL, *TESTED_RESULTS) if name in WRITTEN_BY_BATCHES or name in group]
 
 
 def first_table(grid: Grid, plan: Plan) -> Table:
@@ -153,7 +163,7 @@ def columns_of(grid: Grid, plan: Plan, *, grid_index: np.ndarray, generation: in
         return Coordinate(rows, variable)
 
     planned = {
-        "grid_index": position.astype(np.int64),
+        "grid_index": grid.positions[position].astype(np.int64),
         "generation": np.full(len(position), generation, dtype=np.int32),
         "batch": plan.batches.batch_of_row()[used],
         "predicted_seconds": grid.seconds[position],

@@ -33,6 +33,11 @@ def receipt_path(store: Path, batch: int) -> Path:
     return receipts_folder(store) / f"batch-{batch:04d}.json"
 
 
+def round_path(store: Path, number: int) -> Path:
+    """The file that says which batches a round of an adaptive sweep has, or why there are no more rounds."""
+    return receipts_folder(store) / f"round-{number:04d}.json"
+
+
 class RunRecord:
     """The provenance record of one batch process; its number is what a point's ``run`` holds."""
 

@@ -55,7 +55,9 @@ class SweepStore:
     def sweeps(self) -> list[Sweep]:
         """The sweeps the store was made for, by generation: those it grew from, and the present one."""
         texts = [*self.attributes["earlier_sweeps"], self.attributes["sweep"]]
-        return [validate_sweep(json.loads(text), source=str(self.path)) for text in texts]
+        # every round of an adaptive sweep leaves the same text
+        known = {text: validate_sweep(json.loads(text), source=str(self.path)) for text in dict.fromkeys(texts)}
+        return [known[text] for text in texts]
 
     @property
     def sweep(self) -> Sweep:

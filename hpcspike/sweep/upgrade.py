@@ -14,12 +14,12 @@ from hpcspike.errors import DamagedStoreError, StoreError
 from hpcspike.files import flush_folder
 from hpcspike.sweep.durable import flush_files, read_sealed, read_unless_changed, write_durably
 from hpcspike.sweep.grid import PLANNED, Coordinate
-from hpcspike.sweep.layout import WRITTEN_BY_BATCHES, Table, check_room, with_every_chunk, write_table
+from hpcspike.sweep.layout import Table, check_room, with_every_chunk, write_table, written_to
 from hpcspike.sweep.mending import restore_plan
 from hpcspike.sweep.metadata import upgraded_path
 from hpcspike.sweep.records import batch_holders, planning_lock, receipt_path, receipts_folder, runs_folder
 from hpcspike.sweep.store import SweepStore, open_store
-from hpcspike.variables import Variable
+from hpcspike.variables import LATER_RESULTS, Variable
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,7 @@ def _table_of(store: SweepStore) -> Table:
         sweep=store.sweep,
         earlier=tuple(store.attributes["earlier_sweeps"]),
         identity=store.attributes["points_hash"],
+        later=tuple(name for name in LATER_RESULTS if name in store.group),
     )
 
 
@@ -131,14 +132,14 @@ def _copy_batch(store: SweepStore, new: Path, batch: int) -> int:
 
     rows = store.batches.rows(batch)
     part = slice(rows.start, rows.stop)
-    values = {name: store.read(name, part) for name in WRITTEN_BY_BATCHES}
+    values = {name: store.read(name, part) for name in written_to(store.group)}
     finished = values["done"] == 1
     if not finished.any():
         return 0
     if np.isnan(values["wall_seconds"][finished]).any():
         raise DamagedStoreError(f"{store.path}: chunk of wall_seconds of batch {batch} is missing")
     group = zarr.open_group(new, mode="r+")
-    for name in (*(name for name in WRITTEN_BY_BATCHES if name != "done"), "done"):
+    for name in (*(name for name in values if name != "done"), "done"):
         with_every_chunk(group[name])[part] = values[name]
     return int(finished.sum())
 

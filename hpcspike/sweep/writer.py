@@ -12,10 +12,10 @@ from hpcspike.errors import StoreError
 from hpcspike.files import flush_folder
 from hpcspike.sweep.durable import flush_files
 from hpcspike.sweep.integrity import Fault
-from hpcspike.sweep.layout import WRITTEN_BY_BATCHES, with_every_chunk, written_to
+from hpcspike.sweep.layout import SOMETIMES_WRITTEN, WRITTEN_BY_BATCHES, with_every_chunk, written_to
 from hpcspike.sweep.records import receipt_path
 from hpcspike.sweep.store import SweepStore
-from hpcspike.variables import TESTED_RESULTS
+from hpcspike.variables import LATER_RESULTS, TESTED_RESULTS
 
 
 class BatchWriter:
@@ -72,7 +72,9 @@ class BatchWriter:
             Every variable of POINT_RESULTS and POINT_PROVENANCE but ``done``, and of TESTED_RESULTS if there were
             tests; a curve may be shorter than the store's.
         """
-        expected = WRITTEN_BY_BATCHES.keys() - {"done"}
+        expected = (WRITTEN_BY_BATCHES.keys() | (set(LATER_RESULTS) & self._arrays.keys())) - {"done"}
+        # a store that is older than a result goes on without it
+        values = {name: value for name, value in values.items() if name not in LATER_RESULTS or name in self._arrays}
         if values.keys() - (TESTED_RESULTS.keys() & self._arrays.keys()) != expected:
             raise ValueError(
                 f"a point needs {sorted(expected - values.keys())}, not {sorted(values.keys() - expected)}"
@@ -106,7 +108,7 @@ class BatchWriter:
 
     def _sweep_partial_files(self) -> None:
         """Remove files that a killed process left half-written in this batch's chunks (others may be writing)."""
-        for name in (*WRITTEN_BY_BATCHES, *TESTED_RESULTS):
+        for name in (*WRITTEN_BY_BATCHES, *SOMETIMES_WRITTEN):
             folder = self._path / name / "c"
             for position in self._positions:
                 leftovers = (*folder.glob(f"{position}.*.partial"), *(folder / str(position)).glob("*.partial"))

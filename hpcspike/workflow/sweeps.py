@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import json
 import math
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hpcspike.errors import SpecError
 from hpcspike.identity import experiment_hash, sweep_hash
@@ -23,9 +24,13 @@ from hpcspike.spec.study import Study
 from hpcspike.spec.sweep import Sweep
 from hpcspike.spec.yaml_text import shown, shown_text
 from hpcspike.sweep.cost import BASE_MIB
+from hpcspike.sweep.durable import read_sealed
 from hpcspike.sweep.layout import SCHEMA, UNVOUCHED
 from hpcspike.sweep.plan import Batches
-from hpcspike.sweep.records import receipt_path
+from hpcspike.sweep.records import receipt_path, round_path
+
+if TYPE_CHECKING:
+    from hpcspike.sweep.grid import Grid
 
 SNAKEMAKE_MIB = 350
 """Memory of a job beside that of its batch: a scheduler counts the two Snakemake processes that start it, too."""
@@ -65,28 +70,67 @@ class Jobs:
 
     def numbers(self, *, mpi: bool) -> str:
         """Regular expression of the numbers of the batches that MPI ranks compute, or of the others."""
+        if self.adaptive:  # more follow, none of them for MPI
+            return "none" if mpi else "[0-9]+"
         chosen = [f"{batch:04d}" for batch, ranks in enumerate(self.batches.ranks) if (ranks > 1) == mpi]
         return "|".join(chosen) or "none"
 
+    @property
+    def adaptive(self) -> bool:
+        """Whether batches are added while the sweep runs."""
+        return self.sweep.adaptive is not None
+
+    def now(self, batch: int) -> Batches:
+        """The batches, read again from the store where one has been added since."""
+        if batch < len(self.batches):
+            return self.batches
+        found = _planned(self.store, self.sweep)
+        return self.batches if found is None else found
+
+    def round_needs(self, number: int) -> list[str]:
+        """Files that must be there before a round of an adaptive sweep is chosen."""
+        assert self.sweep.adaptive is not None
+        complete = [self.round(earlier) for earlier in range(number - self.sweep.adaptive.ahead)]
+        needed = [receipt for known in complete if known for receipt in self.receipts_of(known)]
+        return ([str(round_path(self.store, number - 1))] if number else []) + needed
+
+    def round(self, number: int) -> dict[str, Any] | None:
+        """What the receipt of a round says; None if there is none."""
+        return read_sealed(round_path(self.store, number))
+
+    def rounds(self) -> Iterator[dict[str, Any]]:
+        """What the receipts of the rounds say that are there."""
+        for number in itertools.count():
+            known = self.round(number)
+            if known is None:
+                return
+            yield known
+
+    def receipts_of(self, known: Mapping[str, Any]) -> list[str]:
+        """The files that the batches of a round leave."""
+        return [str(receipt_path(self.store, batch)) for batch in known["batches"]]
+
     def ranks(self, batch: int) -> int:
         """MPI ranks of a batch."""
-        return self.batches.ranks[batch]
+        return self.now(batch).ranks[batch]
 
     def minutes(self, batch: int, *, attempt: int = 1) -> int:
         """Time to ask for: three times the prediction, more at each attempt, never below ten minutes."""
-        seconds = max(self.batches.seconds[k] / self.ranks(k) for k in self._alike(batch))
+        now = self.now(batch)
+        seconds = max(now.seconds[k] / now.ranks[k] for k in self._alike(batch))
         return max(10, math.ceil(3.0 * attempt * seconds / 60.0))
 
     def memory(self, batch: int, *, attempt: int = 1) -> int:
         """Memory to ask for in MB: a third above the prediction, more at each attempt, and what Snakemake takes."""
-        all_ranks = max(self.batches.memory_mib[k] + BASE_MIB * (self.ranks(k) - 1) for k in self._alike(batch))
+        now = self.now(batch)
+        all_ranks = max(now.memory_mib[k] + BASE_MIB * (now.ranks[k] - 1) for k in self._alike(batch))
         return math.ceil((1.3 * attempt * all_ranks + SNAKEMAKE_MIB) * 1.048576)
 
     def _alike(self, batch: int) -> list[int]:
         """The batches that ask for the same."""
         if not self.equal_needs or self.ranks(batch) > 1:
             return [batch]
-        return [k for k, ranks in enumerate(self.batches.ranks) if ranks == 1]
+        return [k for k, ranks in enumerate(self.now(batch).ranks) if ranks == 1]
 
     def memory_per_rank(self, batch: int, *, attempt: int = 1) -> int:
         """Memory to ask for in MB for each rank of a batch."""
@@ -267,11 +311,11 @@ def sweep_figures(sweep: Sweep, store: Path | None = None) -> list[str]:
 
 def _coordinates(sweep: Sweep, store: Path | None) -> tuple[dict[str, Any], int]:
     """(points,) values of every parameter, and the longest learning curve."""
-    from hpcspike.sweep.grid import PLANNED, build_grid
+    from hpcspike.sweep.grid import PLANNED
     from hpcspike.sweep.store import open_store
 
     if store is None or _planned(store, sweep) is None:
-        grid = build_grid(sweep.model_copy(update={"replicates": 1}))
+        grid = _grid(sweep.model_copy(update={"replicates": 1}))
         return {name: item.values for name, item in grid.coordinates.items()}, grid.n_loops
     there = open_store(store)
     names = [name for name in str(there.attributes["coordinates"]).split() if name not in (*PLANNED, "loop")]
@@ -292,13 +336,29 @@ def _planned(store: Path, sweep: Sweep) -> Batches | None:
 
 
 def _as_it_will_be(store: Path, sweep: Sweep) -> Batches:
-    from hpcspike.sweep.grid import build_grid
     from hpcspike.sweep.growth import grown, planned
     from hpcspike.sweep.store import open_store
 
-    grid = build_grid(sweep)
+    if sweep.adaptive is not None and (store.exists() or store.is_symlink()):
+        from hpcspike.adaptive.rounds import refuse_other_places
+
+        there = open_store(store)
+        refuse_other_places(there, sweep)
+        return there.batches
+    grid = _grid(sweep)
     if not (store.exists() or store.is_symlink()):
         return planned(grid).batches
     there = open_store(store)
     table = grown(there, grid)
     return there.batches if table is None else table.batches
+
+
+def _grid(sweep: Sweep) -> Grid:
+    """The points that a sweep begins with: all of them, or the first round of an adaptive one."""
+    if sweep.adaptive is not None:
+        from hpcspike.adaptive.rounds import first_grid
+
+        return first_grid(sweep)
+    from hpcspike.sweep.grid import build_grid
+
+    return build_grid(sweep)

@@ -1,0 +1,175 @@
+"""What of a sweep's questions is still open: where their answers are uncertain, and how uncertain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpcspike.adaptive.lattice import Lattice, evenly
+from hpcspike.spec.adaptive import Question
+from hpcspike.surface import LEAST_POINTS, Surface
+from hpcspike.variables import STATUS
+
+INTERVAL = 1.6448536
+"""Standard errors on each side of an interval of 90 %."""
+
+MOST_LOOKED_AT = 3000
+"""Places at which a question's surface is looked at."""
+
+MOST_REFERENCES = 600
+"""Places whose uncertainty is weighed when points are chosen: those that matter most."""
+
+_LINES, _ALONG, _DRAWS = 24, 48, 200
+_FLAT = 0.1
+"""Slopes below this share of the values' spread over the whole range count as this: a plateau has no clear line."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One surface whose uncertainty is to fall.
+
+    Attributes
+    ----------
+    words
+        What is resolved.
+    surface
+        What is known.
+    references, weights
+        (n, axes) places and (n,) what the variance there is worth.
+    reached, accuracy
+        Half width of the 90 % interval now, and the one that is enough.
+    is_open
+        Of (m, axes) places, whether a further replicate could decide something there.
+    """
+
+    words: str
+    surface: Surface
+    references: np.ndarray
+    weights: np.ndarray
+    reached: float
+    accuracy: float
+    is_open: Callable[[np.ndarray], np.ndarray]
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether it is as accurate as asked."""
+        return self.reached <= self.accuracy
+
+    @property
+    def urgency(self) -> float:
+        """What this target counts beside others."""
+        return 0.05 if self.is_resolved else min(self.reached / self.accuracy, 10.0)
+
+
+def targets_of(
+    question: Question, lattice: Lattice, places: np.ndarray, values: Mapping[str, np.ndarray]
+) -> list[Target]:
+    """The surfaces that a question is about; none if too few points have a value.
+
+    Parameters
+    ----------
+    question
+        What is asked.
+    lattice
+        Where points may lie.
+    places
+        (points, axes) where points lie that are done.
+    values
+        Variable -> (points,), NaN where there is none.
+    """
+    column = values[question.variable]
+    if np.isfinite(column).sum() < LEAST_POINTS:
+        return []
+    if question.variable == "status":
+        return _of_status(question, lattice, places, column)
+    surface = Surface(places, column)
+    if question.level is not None:
+        return [_of_level(question.words, question.accuracy, surface, question.level, lattice)]
+    if question.maximum_over is not None:
+        return [_of_maximum(question, surface, lattice.names.index(question.maximum_over), lattice)]
+    looked_at = evenly(MOST_REFERENCES, len(lattice.shape))
+    _, sd = surface.mean_and_sd(looked_at)
+    reached = float(INTERVAL * np.sqrt(np.mean(sd**2)))
+    return [_target(question.words, surface, looked_at, np.ones(len(sd)), reached, question.accuracy)]
+
+
+def _of_status(question: Question, lattice: Lattice, places: np.ndarray, status: np.ndarray) -> list[Target]:
+    """One surface for every status that some points have and others have not: the share of networks that have it."""
+    known = np.isfinite(status)
+    found = []
+    for code in np.unique(status[known]).astype(int):
+        has = np.where(known, status == code, np.nan).astype(np.float64)
+        if 0.0 < np.nanmean(has) < 1.0:
+            words = f"border of {STATUS[code]}"
+            found.append(_of_level(words, question.accuracy, Surface(places, has), 0.5, lattice))
+    return found
+
+
+def _target(
+    words: str,
+    surface: Surface,
+    references: np.ndarray,
+    weights: np.ndarray,
+    reached: float,
+    accuracy: float,
+    is_open: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Target:
+    most = np.sort(np.argsort(-weights, kind="stable")[:MOST_REFERENCES])
+    always = is_open or (lambda some: np.ones(len(some), dtype=bool))
+    return Target(words, surface, references[most], weights[most], reached, accuracy, always)
+
+
+def _of_level(words: str, accuracy: float, surface: Surface, level: float, lattice: Lattice) -> Target:
+    """Where a surface crosses a level: the standard error over the slope is how far the line may lie elsewhere."""
+    looked_at = evenly(MOST_LOOKED_AT, len(lattice.shape))
+    mean, sd = surface.mean_and_sd(looked_at)
+    slope = slope_of(surface, looked_at, lattice)
+    off = (mean - level) / np.sqrt(sd**2 + (slope * accuracy) ** 2)
+    weights = np.exp(-0.5 * off**2) / slope**2
+
+    def straddles(places: np.ndarray) -> np.ndarray:
+        there, error = surface.mean_and_sd(places)
+        return np.abs(there - level) <= INTERVAL * error
+
+    reached = line_error(mean, sd, slope, level, lattice)
+    return _target(words, surface, looked_at, weights, reached, accuracy, straddles)
+
+
+def slope_of(surface: Surface, places: np.ndarray, lattice: Lattice) -> np.ndarray:
+    """(n,) steepness of a surface per decade (or whole range) in the direction in which it is steepest."""
+    gradient = surface.gradient(places) / lattice.spans
+    spread = float(np.ptp(surface.mean(places))) / float(np.max(lattice.spans))
+    return np.sqrt((gradient**2).sum(axis=1) + (_FLAT * spread) ** 2 + 1e-12)
+
+
+def line_error(mean: np.ndarray, sd: np.ndarray, slope: np.ndarray, level: float, lattice: Lattice) -> float:
+    """Half width of the 90 % interval of where a level lies, root mean square along the line, per decade (or range).
+
+    Infinite while it is open whether there is a line, 0 where there is none.
+    """
+    near = 1.5 * float(np.max(lattice.spans)) / MOST_LOOKED_AT ** (1.0 / len(lattice.shape))
+    on_line = np.exp(-0.5 * ((mean - level) / (slope * near)) ** 2)
+    if on_line.max() < 0.1:
+        return np.inf if (np.abs(mean - level) < 3.0 * sd).any() else 0.0
+    return float(INTERVAL * np.sqrt(np.average((sd / slope) ** 2, weights=on_line)))
+
+
+def _of_maximum(question: Question, surface: Surface, axis: int, lattice: Lattice) -> Target:
+    """Where along an axis a surface is largest, on lines at many values of the other axes."""
+    others = [other for other in range(len(lattice.shape)) if other != axis]
+    rows = evenly(_LINES, len(others)) if others else np.zeros((1, 0))
+    along = np.linspace(0.0, 1.0, _ALONG)
+    looked_at = np.empty((len(rows) * _ALONG, len(lattice.shape)))
+    looked_at[:, others] = np.repeat(rows, _ALONG, axis=0)
+    looked_at[:, axis] = np.tile(along, len(rows))
+    share, error = np.empty(len(looked_at)), np.empty(len(rows))
+    for row in range(len(rows)):
+        part = slice(row * _ALONG, (row + 1) * _ALONG)
+        top = surface.draws(looked_at[part], _DRAWS, seed=row).argmax(axis=1)
+        share[part] = np.bincount(top, minlength=_ALONG) / _DRAWS
+        error[row] = along[top].std() * lattice.spans[axis]
+    weights = np.convolve(share, [0.25, 0.5, 0.25], mode="same") + 1e-6
+    reached = float(INTERVAL * np.sqrt(np.mean(error**2)))
+    return _target(question.words, surface, looked_at, weights, reached, question.accuracy)

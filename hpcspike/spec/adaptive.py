@@ -1,0 +1,116 @@
+"""What an adaptive sweep shall resolve, how well, and what that may cost."""
+
+from __future__ import annotations
+
+from pydantic import field_validator, model_validator
+
+from hpcspike.spec.fields import Section, quantity, whole_number
+from hpcspike.spec.yaml_text import shown
+from hpcspike.variables import POINT_RESULTS
+
+MOST_AXES = 4
+"""Most axes of an adaptive sweep: a smooth surface over more of them needs too many points."""
+
+FIRST_PER_AXIS = 6
+"""Points of the first round for every axis."""
+
+
+class Question(Section):
+    """One thing to resolve: where a variable has a level, where it is largest, or the variable itself."""
+
+    variable: str = quantity(doc="Result of every point, such as correlation; 'status': where it changes.")
+    level: float | None = quantity(None, doc="Resolve where the variable has this value.")
+    maximum_over: str | None = quantity(
+        None, doc="Axis along which the variable's maximum is resolved, for every value of the other axes."
+    )
+    accuracy: float = quantity(
+        0.05,
+        gt=0,
+        doc="Half width of the 90 % interval that is enough: of a place, in decades along logarithmic axes and in "
+        "shares of the range along others; of the variable itself, in its unit.",
+    )
+
+    @field_validator("variable")
+    @classmethod
+    def _known(cls, variable: str) -> str:
+        known = [name for name, item in POINT_RESULTS.items() if item.dims == ("point",)]
+        if variable not in known:
+            raise ValueError(f"is no result of a point; choose from {', '.join(known)}")
+        return variable
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Question:
+        if self.level is not None and self.maximum_over is not None:
+            raise ValueError("level and maximum_over exclude each other; write two entries")
+        if self.variable == "status" and (self.level is not None or self.maximum_over is not None):
+            raise ValueError("variable = status is resolved where it changes; leave level and maximum_over out")
+        return self
+
+    @property
+    def words(self) -> str:
+        """What is resolved, for messages and figures."""
+        if self.variable == "status":
+            return "changes of status"
+        if self.level is not None:
+            return f"{self.variable} = {self.level:g}"
+        if self.maximum_over is not None:
+            return f"maximum of {self.variable} over {self.maximum_over}"
+        return self.variable
+
+
+class Budget(Section):
+    """What an adaptive sweep may cost; it ends earlier when everything is as accurate as asked."""
+
+    points: int | None = whole_number(None, ge=4, le=1_000_000, doc="Most trainings.")
+    minutes: float | None = quantity(
+        None, unit="min", gt=0, doc="Most predicted time of all trainings together, on one core."
+    )
+
+    @model_validator(mode="after")
+    def _some(self) -> Budget:
+        if self.points is None and self.minutes is None:
+            raise ValueError("give points, minutes or both")
+        return self
+
+
+class Adaptive(Section):
+    """Points chosen where they tell most, round by round."""
+
+    resolve: list[Question] = quantity(doc="What to resolve, one entry each.")
+    budget: Budget = quantity(doc="What it may cost.")
+    first: int | None = whole_number(
+        None,
+        ge=4,
+        le=100_000,
+        doc=f"Points of the first round, spread evenly; default: {FIRST_PER_AXIS} for every axis.",
+    )
+    points_per_round: int | None = whole_number(
+        None, ge=1, le=1000, doc="Points of every further round; default: a sixth of those there are, 6 to 500."
+    )
+    ahead: int = whole_number(
+        1,
+        ge=0,
+        le=3,
+        doc="Rounds that are computed while the next is chosen, so that no worker waits; 0: the next is chosen when "
+        "all points are there.",
+    )
+
+    @field_validator("resolve")
+    @classmethod
+    def _distinct(cls, resolve: list[Question]) -> list[Question]:
+        if not resolve:
+            raise ValueError("names nothing; give at least one variable")
+        for number, question in enumerate(resolve):
+            if question.words in [other.words for other in resolve[:number]]:
+                raise ValueError(f"names {shown(question.words)} twice")
+        return resolve
+
+    def first_round(self, n_axes: int) -> int:
+        """Points of the first round."""
+        wanted = FIRST_PER_AXIS * n_axes if self.first is None else self.first
+        return wanted if self.budget.points is None else min(wanted, self.budget.points)
+
+    def next_round(self, n_points: int) -> int:
+        """Points of a round that follows on so many."""
+        wanted = min(max(n_points // 6, 6), 500) if self.points_per_round is None else self.points_per_round
+        return wanted if self.budget.points is None else min(wanted, self.budget.points - n_points)

@@ -1,0 +1,447 @@
+"""Sweeps that choose their points: what is asked, which are chosen, and that nothing but the store decides it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+import yaml
+from smooth_response import NOISE, adaptive_document, balance, correlation, smooth_point
+from sweep_runs import ROOT, finish, run, start, write_sweep
+
+from hpcspike.analysis import capacity, crossings, error_types, inverted_u, level_line, optimum, performance
+from hpcspike.cli import main
+from hpcspike.errors import DataError, SpecError, StoreError
+from hpcspike.figures import figures_for
+from hpcspike.spec import Sweep, validate_sweep
+from hpcspike.spec.axes import LinearRange, LogRange
+from hpcspike.sweep.batch import run_batch
+from hpcspike.sweep.growth import ensure_store
+from hpcspike.sweep.reading import open_sweep
+from hpcspike.sweep.store import open_store
+from hpcspike.variables import POINT_PROVENANCE
+
+pytest.importorskip("sklearn")
+
+from hpcspike.adaptive.choice import Sampled, choose
+from hpcspike.adaptive.lattice import Lattice, evenly, lattice_of
+from hpcspike.adaptive.questions import targets_of
+from hpcspike.adaptive.rounds import ensure_round, n_rounds
+from hpcspike.spec.adaptive import Question
+from hpcspike.surface import Surface
+
+
+def adaptive(**changes: Any) -> Sweep:
+    return validate_sweep(adaptive_document(**changes))
+
+
+def explore(path: Path, sweep: Sweep) -> str:
+    """All rounds of a sweep in this process; why it ended."""
+    for number in range(100):
+        found = ensure_round(path, sweep, number)
+        if found.ended:
+            return found.ended
+        for batch in found.batches:
+            run_batch(path, batch)
+    raise AssertionError("it does not end")
+
+
+@pytest.fixture
+def smooth(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hpcspike.runs.point.run_point", smooth_point)
+
+
+@pytest.fixture(scope="module")
+def explored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of a finished adaptive sweep."""
+    path = tmp_path_factory.mktemp("explored") / "found.zarr"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hpcspike.runs.point.run_point", smooth_point)
+        assert explore(path, adaptive()).startswith("the budget of 40 points")
+    return path
+
+
+# ---- what is asked ---------------------------------------------------------------------------------------------------
+
+
+def test_ranges_are_divided_evenly_and_hold_their_ends() -> None:
+    values = LogRange(log=(1.0, 100.0), resolution=0.3).values()
+    assert values[0] == 1.0
+    assert values[-1] == 100.0
+    assert np.ptp(np.diff(np.log10(values))) < 1e-9
+    assert np.diff(np.log10(values)).max() <= 0.3
+    assert LinearRange(linear=(0.0, 1.0), resolution=0.25).values() == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert LogRange(log=(1.0, 10.0), resolution=0.1, round_to=1.0).values() == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"axes": {"synapse.tau_syn_ms": {"log": [0.0, 5.0], "resolution": 0.1}}}, "log needs a first value above 0"),
+        ({"axes": {"synapse.tau_syn_ms": {"linear": [5.0, 5.0], "resolution": 1.0}}}, "a last value above the first"),
+        ({"axes": {"synapse.tau_syn_ms": {"log": [1.0, 5.0], "resolution": 1e-9}}}, "at most 10,000 are possible"),
+        ({"axes": {"synapse.tau_syn_ms": {"log": [1.0, 5.0]}}}, "resolution: missing"),
+        ({"axes": {"neuron.model": ["lif", "theta"]}}, "at least two numbers in ascending order"),
+        ({"axes": {"synapse.tau_syn_ms": [20.0, 5.0]}}, "at least two numbers in ascending order"),
+        ({"axes": {}}, "has 1 to 4 axes, not 0"),
+        ({"sampling": {"kind": "random", "points": 5}}, "sampling and adaptive exclude each other"),
+        ({"batching": {"mpi_minutes": 1.0}}, "batching.mpi_minutes: points of an adaptive sweep"),
+        ({"resolve": [{"variable": "corelation"}]}, "is no result of a point; choose from"),
+        ({"resolve": [{"variable": "correlation", "level": 1.0, "maximum_over": "synapse.tau_syn_ms"}]}, "exclude"),
+        ({"resolve": [{"variable": "correlation", "maximum_over": "seed"}]}, "must be one of the axes synapse"),
+        ({"resolve": [{"variable": "correlation"}, {"variable": "correlation"}]}, "names 'correlation' twice"),
+        ({"resolve": []}, "names nothing"),
+        ({"resolve": [{"variable": "status", "level": 0.5}]}, "is resolved where it changes"),
+        ({"budget": {}}, "give points, minutes or both"),
+    ],
+)
+def test_what_cannot_be_explored_is_refused(changes: dict[str, Any], message: str) -> None:
+    document = adaptive_document()
+    inside = {key: changes.pop(key) for key in ("resolve", "budget") if key in changes}
+    with pytest.raises(SpecError, match=message):
+        validate_sweep({**document, "adaptive": {**document["adaptive"], **inside}, **changes})
+
+
+def test_sweeps_of_before_keep_their_identity() -> None:
+    dumped = adaptive(adaptive=None).model_dump()
+    assert not {"adaptive", "sampling"} & set(dumped)
+
+
+# ---- surfaces and choice ---------------------------------------------------------------------------------------------
+
+
+def test_a_surface_knows_how_far_it_may_be_off() -> None:
+    random = np.random.default_rng(1)
+    places, fine = random.random((80, 2)), evenly(1500, 2)
+
+    def truth(at: np.ndarray) -> np.ndarray:
+        return correlation(10.0 ** (2.7 * at[:, 0]), 10.0 ** (2.7 * at[:, 1]))
+
+    surface = Surface(places, truth(places) + NOISE * random.standard_normal(80))
+    mean, sd = surface.mean_and_sd(fine)
+    assert 0.8 < np.mean(np.abs(mean - truth(fine)) <= 1.645 * sd) <= 1.0
+    assert np.sqrt(np.mean((mean - truth(fine)) ** 2)) < 0.04
+    assert NOISE / 2 < np.sqrt(surface.noise) < 2 * NOISE
+
+
+def test_a_surface_does_not_depend_on_the_order_of_its_points() -> None:
+    random = np.random.default_rng(2)
+    places, values = random.random((30, 2)), random.random(30)
+    order = random.permutation(30)
+    one, other = Surface(places, values), Surface(places[order], values[order])
+    assert np.array_equal(one.mean(places), other.mean(places))
+
+
+def test_many_points_are_averaged_over_neighbourhoods() -> None:
+    random = np.random.default_rng(3)
+    places = random.random((4000, 2))
+    values = places[:, 0] + NOISE * random.standard_normal(4000)
+    mean, sd = Surface(places, values).mean_and_sd(evenly(200, 2))
+    assert np.abs(mean - evenly(200, 2)[:, 0]).max() < 0.02
+    assert sd.max() < 0.02
+
+
+def test_too_few_points_make_no_surface() -> None:
+    with pytest.raises(DataError, match="3 points have a value, a surface needs at least 4"):
+        Surface(np.zeros((5, 1)), np.array([1.0, 2.0, 3.0, np.nan, np.nan]))
+
+
+def sampled(values: np.ndarray, lattice: Lattice, cells: np.ndarray, **question: Any) -> list[Any]:
+    asked = Question(variable="correlation", **question)
+    return targets_of(asked, lattice, lattice.places(cells), {"correlation": values})
+
+
+def test_points_gather_at_the_level() -> None:
+    lattice = lattice_of(adaptive())
+    cells = lattice.spread(40)
+    places = lattice.places(cells)
+    targets = sampled(places[:, 0] + 0.01 * np.sin(50 * places[:, 1]), lattice, cells, level=0.3)
+    chosen = choose(
+        targets,
+        lattice,
+        Sampled(cells, np.zeros(40, dtype=bool)),
+        count=10,
+        replicates=1,
+        seconds=lambda at: np.ones(len(at)),
+        number=3,
+    )
+    across = lattice.places(np.array([cell for cell, _ in chosen]))[:, 0]
+    assert np.abs(across - 0.3).mean() < 0.12
+    assert len(chosen) == len(set(chosen)) == 10
+
+
+def test_cheap_points_are_preferred() -> None:
+    lattice = lattice_of(adaptive())
+    cells = lattice.spread(30)
+    targets = sampled(lattice.places(cells).sum(axis=1), lattice, cells)
+    everything = Sampled(cells, np.zeros(30, dtype=bool))
+
+    def mean_height(price: float) -> float:
+        chosen = choose(
+            targets,
+            lattice,
+            everything,
+            count=8,
+            replicates=1,
+            seconds=lambda at: np.exp(price * at[:, 1]),
+            number=2,
+        )
+        return float(lattice.places(np.array([cell for cell, _ in chosen]))[:, 1].mean())
+
+    assert mean_height(4.0) < mean_height(0.0) - 0.1
+
+
+def test_replicates_are_added_only_where_the_interval_holds_the_level() -> None:
+    lattice = Lattice(("synapse.tau_syn_ms",), (np.linspace(0.0, 1.0, 6),), np.array([1.0]))
+    cells = np.repeat(np.arange(6), 2)
+    random = np.random.default_rng(4)
+    values = lattice.places(cells)[:, 0] + 0.05 * random.standard_normal(12)
+    targets = sampled(values, lattice, cells, level=0.42)
+    chosen = choose(
+        targets,
+        lattice,
+        Sampled(cells, np.zeros(12, dtype=bool)),
+        count=20,
+        replicates=4,
+        seconds=lambda at: np.ones(len(at)),
+        number=1,
+    )
+    mean, sd = targets[0].surface.mean_and_sd(lattice.places(np.arange(6)))
+    straddles = set(np.flatnonzero(np.abs(mean - 0.42) <= 1.645 * sd).tolist())
+    assert {cell for cell, _ in chosen} == straddles
+    assert 0 < len(straddles) < 6
+    assert sorted(chosen) == sorted((cell, replicate) for cell in straddles for replicate in (2, 3))
+
+
+def test_maxima_and_borders_of_status_are_resolved_too() -> None:
+    sweep = adaptive()
+    lattice = lattice_of(sweep)
+    cells = lattice.spread(60)
+    places = lattice.places(cells)
+    top = sampled(-((places[:, 0] - 0.6) ** 2), lattice, cells, maximum_over="synapse.tau_syn_ms")
+    weighed = np.average(top[0].references[:, 0], weights=top[0].weights)
+    assert abs(weighed - 0.6) < 0.1
+    assert top[0].reached < 0.3
+    status = {"status": (places[:, 0] > 0.5).astype(float)}
+    borders = targets_of(Question(variable="status"), lattice, places, status)
+    assert [target.words for target in borders] == ["border of learned", "border of sampling"]
+    assert abs(np.average(borders[0].references[:, 0], weights=borders[0].weights) - 0.5) < 0.1
+
+
+# ---- rounds and the store --------------------------------------------------------------------------------------------
+
+
+def told(path: Path) -> xr.Dataset:
+    """The points of a store by their identities, without when, by whom and in which batch they were computed."""
+    sweep = open_sweep(path).drop_vars([*POINT_PROVENANCE, "batch", "point"], errors="ignore").load()
+    return sweep.sortby("experiment_hash")
+
+
+def test_lines_are_found_as_accurately_as_stated(explored: Path) -> None:
+    sweep = open_sweep(explored)
+    assert sweep.sizes["point"] == 40
+    line = level_line(sweep, measure="spectral_index", level=0.0, along="tau_syn_ms").isel(crossing=0)
+    off = np.log10(line.position / balance(line.tau_corr_ms))
+    inside = (balance(line.tau_corr_ms) < 400.0) & (line.tau_corr_ms > 2.0)
+    assert abs(off.where(inside)).max() < 0.1
+    covered = (line.position_low <= balance(line.tau_corr_ms)) & (balance(line.tau_corr_ms) <= line.position_high)
+    assert covered.where(inside).mean() > 0.6
+
+
+def test_every_point_is_that_of_a_grid(explored: Path, tmp_path: Path, smooth: None) -> None:
+    found = told(explored)
+    one = found.isel(point=7)
+    grid = adaptive(
+        adaptive=None,
+        axes={
+            "synapse.tau_syn_ms": [float(one.tau_syn_ms), 33.0],
+            "targets.tau_corr_ms": [float(one.tau_corr_ms), 77.0],
+        },
+    )
+    store, _ = ensure_store(tmp_path / "grid.zarr", grid)
+    for batch in range(len(store.batches)):
+        run_batch(store.path, batch)
+    same = told(store.path)
+    (row,) = np.flatnonzero(same.experiment_hash.values == str(one.experiment_hash.values))
+    for name in found.data_vars:
+        assert np.array_equal(one[name].values, same.isel(point=row)[name].values, equal_nan=True), name
+
+
+def test_the_choice_depends_on_complete_rounds_alone(explored: Path, tmp_path: Path, smooth: None) -> None:
+    """Batches backwards, a round planned twice, and none of the round before done where that may be."""
+    sweep, path, left = adaptive(), tmp_path / "found.zarr", []
+    for number in range(100):
+        found = ensure_round(path, sweep, number)
+        assert ensure_round(path, sweep, number) == found
+        if found.ended:
+            break
+        for batch in left:
+            run_batch(path, batch)
+        left = list(reversed(found.batches))
+    for batch in left:
+        run_batch(path, batch)
+    assert ensure_round(path, sweep, number).ended == found.ended
+    assert told(path).equals(told(explored))
+
+
+def test_a_round_waits_for_the_rounds_it_is_chosen_from(tmp_path: Path, smooth: None) -> None:
+    sweep, path = adaptive(), tmp_path / "found.zarr"
+    for number in (0, 1):
+        ensure_round(path, sweep, number)
+    with pytest.raises(StoreError, match="6 points of the rounds 0 to 0 are not done; run the workflow again"):
+        ensure_round(path, sweep, 2)
+    with pytest.raises(StoreError, match="has 2 rounds; round 5 comes after round 2"):
+        ensure_round(path, sweep, 5)
+
+
+def test_a_larger_budget_goes_on_and_another_sweep_is_refused(explored: Path, tmp_path: Path, smooth: None) -> None:
+    document = adaptive_document()
+    less = {**document["adaptive"], "budget": {"points": 20}}
+    path = tmp_path / "found.zarr"
+    assert explore(path, adaptive(adaptive=less)) == "the budget of 20 points is used up"
+    explore(path, adaptive())
+    assert open_store(path).n_points == 40
+    with pytest.raises(StoreError, match=r"belongs to another sweep: replicates = 2 in the store, 3 now\. An adaptive"):
+        ensure_round(path, adaptive(replicates=3), 9)
+    with pytest.raises(StoreError, match="belongs to another sweep"):
+        ensure_store(path, adaptive(adaptive=None, axes={"synapse.tau_syn_ms": [5.0]}))
+
+
+def test_minutes_are_a_budget_too_and_accuracy_ends_a_sweep(tmp_path: Path, smooth: None) -> None:
+    document = adaptive_document()
+    seconds = float(open_seconds(tmp_path / "one.zarr"))
+    minutes = {**document["adaptive"], "budget": {"minutes": 15.5 * seconds / 60.0}}
+    assert "min is used up" in explore(tmp_path / "found.zarr", adaptive(adaptive=minutes))
+    assert open_store(tmp_path / "found.zarr").n_points == 15
+    loose = {"resolve": [{"variable": "spectral_index", "level": 0.0, "accuracy": 0.5}], "budget": {"points": 60}}
+    assert explore(tmp_path / "loose.zarr", adaptive(adaptive=loose)) == "everything is as accurate as asked"
+    assert open_store(tmp_path / "loose.zarr").n_points < 30
+
+
+def open_seconds(path: Path) -> np.ndarray:
+    ensure_round(path, adaptive(), 0)
+    return open_store(path).read("predicted_seconds")[0]
+
+
+@pytest.mark.parametrize("n_axes", [1, 3, 4])
+def test_one_to_four_axes(tmp_path: Path, smooth: None, n_axes: int) -> None:
+    axes = {
+        "synapse.tau_syn_ms": {"log": [1.0, 500.0], "resolution": 0.1, "round_to": 0.1},
+        "targets.tau_corr_ms": [10.0, 30.0, 100.0, 300.0],
+        "targets.duration_ms": {"linear": [50.0, 200.0], "resolution": 10.0},
+        "network.n_neurons": {"linear": [10, 30], "resolution": 2, "round_to": 1},
+    }
+    chosen = dict(list(axes.items())[:n_axes])
+    asked = {"resolve": [{"variable": "correlation", "level": 0.5}], "budget": {"points": 6 * n_axes + 8}}
+    explore(tmp_path / "found.zarr", adaptive(axes=chosen, adaptive=asked))
+    sweep = open_sweep(tmp_path / "found.zarr")
+    assert inverted_u(sweep).sizes["tau_syn_ms"] == 25
+    if n_axes >= 3:
+        limits = capacity(sweep, threshold=0.5, n_bootstrap=0)
+        assert limits.sizes["duration_ms"] == 16
+        assert limits.attrs["estimated"] == f"surface through {sweep.sizes['point']} networks"
+
+
+# ---- what is read off ------------------------------------------------------------------------------------------------
+
+
+def test_analyses_take_scattered_points_by_their_names(explored: Path) -> None:
+    sweep = open_sweep(explored)
+    table = performance(sweep)
+    assert dict(table.sizes) == {"tau_syn_ms": 25, "tau_corr_ms": 25}
+    truth = correlation(table.tau_syn_ms, table.tau_corr_ms)
+    inside = (table.tau_corr_ms > 10) & (table.tau_syn_ms > 10)
+    assert float(np.sqrt(((table.performance - truth).where(inside) ** 2).mean())) < 0.06
+    kinds = error_types(sweep)
+    assert set(np.unique(kinds.status)) == {0, 1, 2}
+    assert kinds.attrs["estimated"] == "surface through 40 networks"
+    found = crossings(sweep)
+    off = np.log10(found.tau_syn_ms / balance(found.tau_corr_ms))
+    assert np.abs(off[found.tau_corr_ms > 5]).max() < 0.1
+    best = optimum(sweep, along="tau_syn_ms")
+    assert ((best.position_low <= best.position) & (best.position <= best.position_high)).all()
+    with pytest.raises(DataError, match="along = 'n_neurons': must be a parameter that varies, one of tau_syn_ms"):
+        level_line(sweep, along="n_neurons")
+
+
+def test_the_map_shows_every_network(explored: Path) -> None:
+    sweep = open_sweep(explored)
+    figures = figures_for(sweep)
+    assert set(figures) >= {"map", "inverted_u", "errors"}
+    figure = figures["map"]()
+    axes = figure.axes[0]
+    markers = [line for line in axes.lines if line.get_marker() not in ("None", None)]
+    assert sum(len(line.get_xdata()) for line in markers) == 40
+    words = {text.get_text() for text in figure.legends[0].get_texts()}
+    assert {"correlation = 0.7", "spectral index = 0", "90 % interval of the line"} <= words
+    assert {text.get_text() for text in axes.texts} >= {"sampling", "tracking"}
+
+
+def test_plan_and_status_say_what_it_costs_and_how_far_it_is(
+    explored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = write_sweep(tmp_path, adaptive_document())
+    assert main(["plan", str(config), "--store", str(tmp_path / "none.zarr")]) == 0
+    printed = capsys.readouterr().out
+    assert "points     at most 40 points, chosen from 6,050 = 55 synapse.tau_syn_ms x 55" in printed
+    assert "round 0    6 points, about" in printed
+    assert "time       at most about" in printed
+    assert main(["plan", str(config), "--store", str(explored)]) == 0
+    printed = capsys.readouterr().out
+    assert "resolved   spectral_index = 0: within 0.0" in printed
+    assert main(["plan", str(config), "--store", str(explored), "--create"]) == 0
+    assert "ended      the budget of 40 points is used up" in capsys.readouterr().out
+    assert main(["status", str(explored)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    drawn = [line for line in lines if line.startswith("           |")]
+    assert len(drawn) == 16
+    assert {"#", ".", "o"} <= set("".join(drawn))
+    assert main(["plan", str(write_sweep(tmp_path, adaptive_document(adaptive=None))), "--round", "1"]) == 2
+    assert "has no section 'adaptive'" in capsys.readouterr().err
+
+
+# ---- the workflow ----------------------------------------------------------------------------------------------------
+
+
+def small_guide() -> dict[str, Any]:
+    """The sweep of the guide's page, with tiny networks and few points."""
+    page = (ROOT / "cluster" / "guide" / "adaptive.md").read_text()
+    document = yaml.safe_load(page.partition("```yaml\n")[2].partition("```")[0])
+    validate_sweep(document)
+    document["experiment"] |= {
+        "network": {"n_neurons": 20},
+        "stimulus": {"duration_ms": 20.0},
+        "protocol": {"free_run_ms": 20.0},
+    }
+    document["experiment"]["targets"]["duration_ms"] = 100.0
+    document["experiment"]["training"]["n_loops"] = 2
+    document["adaptive"] |= {"first": 6, "points_per_round": 3, "budget": {"points": 9}, "ahead": 0}
+    return document
+
+
+@pytest.mark.workflow
+@pytest.mark.timeout(600)
+def test_the_sweep_of_the_guide_runs_is_killed_and_goes_on(tmp_path: Path) -> None:
+    write_sweep(tmp_path, small_guide())
+    target = "results/where_it_learns.zarr.receipts/finalized.json"
+    first = tmp_path / "results" / "where_it_learns.zarr.receipts" / "batch-0000.json"
+    process = start(tmp_path, "--cores", "2", target)
+    while not first.exists() and process.poll() is None:
+        try:
+            process.wait(timeout=0.2)
+        except subprocess.TimeoutExpired:
+            continue
+    process.kill()
+    finish(process)
+    code, output = run(tmp_path, "--cores", "1", target)
+    assert code == 0, output
+    sweep = open_sweep(tmp_path / "results" / "where_it_learns.zarr")
+    assert sweep.sizes["point"] == 9
+    assert n_rounds(open_store(tmp_path / "results" / "where_it_learns.zarr")) == 2
+    direct = tmp_path / "direct.zarr"
+    explore(direct, validate_sweep(small_guide()))
+    assert told(direct).equals(told(tmp_path / "results" / "where_it_learns.zarr"))

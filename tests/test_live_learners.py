@@ -1,0 +1,47 @@
+"""Networks that other learners than rls trained run again from their Datasets, and training goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hpcspike
+from hpcspike import live_network
+from hpcspike.errors import SpecError
+from tests.test_live_network import same
+from tests.test_one_road import LEARNERS, asked, needs_jax
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=needs_jax if name in ("lsnn", "huh") else ()) for name in LEARNERS if name != "rls"],
+)
+def test_a_network_of_another_learner_runs_again_and_goes_on_as_if_it_had_not_ended(name: str, tmp_path: Path) -> None:
+    experiment = asked(name)
+    network = hpcspike.run(experiment)
+    live = live_network(network)
+    found = live.test(2)
+    same(found, network)
+    assert found["initial_state"].dims == ("trial", "state_variable", "neuron")
+    on = live.train(2)
+    on.save(tmp_path / "on.nc")
+    same(live_network(tmp_path / "on.nc").test(2), on.test(2))
+    assert on.changes == ("trained for 2 more passes, from the state of its rule",)
+    if name != "alemi":  # whose feedback depends on how many passes there will be
+        whole = hpcspike.run(asked(name, learner={**LEARNERS[name], "passes": LEARNERS[name]["passes"] + 2}))
+        for key in (key for key in whole.data_vars if str(key).startswith(("state_", "weights_"))):
+            np.testing.assert_array_equal(on.dataset()[key].values, whole[key].values, err_msg=str(key))
+    silent = live.test(1, silence=[0, 1])
+    assert not np.isin(silent["spike_neuron"], [0, 1]).any()
+    with pytest.raises(SpecError, match="cannot be tested so"):
+        live.test(1, clamp={0: 1.0})
+    if name in ("alemi", "bourdoukan"):
+        with pytest.raises(SpecError, match="has no other input"):
+            live.test(1, stimulus=np.zeros((3, 1)))
+    else:
+        usual = live.learner.task.sample("test", 0).stimulus  # type: ignore[attr-defined]
+        whole_input = np.concatenate([usual.cue, usual.input])
+        np.testing.assert_array_equal(live.test(1, stimulus=whole_input)["response"], live.test(1)["response"])
+        assert not np.array_equal(live.test(1, stimulus=50.0 + whole_input)["response"], live.test(1)["response"])
