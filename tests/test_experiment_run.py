@@ -131,7 +131,7 @@ def test_an_interval_of_a_thousand_steps_with_fast_synapses_is_no_problem() -> N
 
 
 def test_dataset_holds_what_is_registered_with_its_dims_dtype_and_unit(dataset: xr.Dataset, exp: Experiment) -> None:
-    absent = OF_RECORDINGS | OF_SEVERAL_SETS | FED | (OF_RATES if exp.training.variable == "drive" else set())
+    absent = OF_RECORDINGS | FED | (OF_RATES if exp.training.variable == "drive" else set())
     assert set(dataset.variables) == (set(TRAINED) | SCALARS) - absent
     for name, variable in {**POINT_RESULTS, **TRAINED}.items():
         if name not in dataset:
