@@ -14,9 +14,12 @@ from hpcspike.errors import SpecError
 _LONGEST_CHOICE = 60
 
 
-def config_arguments(parser: argparse.ArgumentParser, kind: str) -> None:
+def config_arguments(parser: argparse.ArgumentParser, kind: str, *, optional: bool = False) -> None:
     """The file that a command reads, and what may be changed in it."""
-    parser.add_argument("config", metavar="CONFIG", help=f"{kind} in YAML, or the name of one, such as fig1_drive")
+    parser.add_argument(
+        "config", nargs="?" if optional else None, metavar="CONFIG",
+        help=f"{kind} in YAML, or the name of one, such as fig1_drive",
+    )  # fmt: skip
     parser.add_argument("--size", metavar="NAME", help="entry of the file's 'sizes' section (default: its first)")
     parser.add_argument(
         "--set",
@@ -80,7 +83,7 @@ def minutes(text: str) -> float:
     return _amount(text, "minutes above 0")
 
 
-def user_code_argument(parser: argparse.ArgumentParser) -> None:
+def user_code_argument(parser: argparse._ActionsContainer) -> None:
     """Consent to run what a store names."""
     parser.add_argument(
         "--run-user-code", action="store_true",

@@ -93,7 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = Parser("hpcspike", description=DESCRIPTION, epilog=EPILOG, formatter_class=_Raw)
     parser.add_argument("--version", action=Version, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    sweeps = (_plan, _run_batch, _finalize, _status, _analyse, _show, _compare, _export, _verify, _upgrade)
+    sweeps = (_plan, _run_batch, _finalize, _status, _analyse, _show, _test, _compare, _export, _verify, _upgrade)
     for add in (_init, _train, *sweeps, _study, _claims, _plot, _report, _recordings, _bench, _schema):
         add(commands)
     return parser
@@ -127,11 +127,42 @@ def _train(commands: _Commands) -> None:
     )
     parser.add_argument("-h", "--help", action=HelpWithFields, help="show this help with all fields, and exit")
     parser.set_defaults(module="train")
-    config_arguments(parser, "experiment")
+    config_arguments(parser, "experiment", optional=True)
     parser.add_argument("--out", required=True, metavar="PATH", help="file to write, ending in .zarr or .nc")
+    on = parser.add_argument_group("a trained network", "in place of CONFIG; --set changes its settings")
+    on.add_argument("--from", dest="source", metavar="NET", help="go on with what 'hpcspike train' wrote")
+    on.add_argument("--loops", type=positive, metavar="K", help="further loops per target set (passes)")
+    on.add_argument("--states", metavar="DIR", help="its saved state, which holds the matrices P (default: begun anew)")
+    user_code_argument(on)
     threads_argument(parser)
     checkpoint_arguments(parser)
     log_argument(parser)
+
+
+def _test(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "test",
+        help="run test trials of a trained network, also with silent neurons, another stimulus or noise",
+        description="Run test trials of a network that 'hpcspike train' wrote, plasticity off. Without other\n"
+        "conditions it says whether they equal those in the file bit for bit (exit code 3 if not).",
+        formatter_class=_Raw,
+    )
+    parser.set_defaults(module="test")
+    parser.add_argument("store", metavar="NET", help="what 'hpcspike train' or 'hpcspike show --dataset' wrote")
+    parser.add_argument("--trials", type=positive, default=3, metavar="K", help="number of trials (default: 3)")
+    parser.add_argument("--first-trial", type=count, default=0, metavar="K", help="number of the first (default: 0)")
+    parser.add_argument("--seed", type=count, metavar="K", help="begin from the states of another seed")
+    parser.add_argument("--beyond", type=minutes_or_0, default=0.0, metavar="MS", help="record so many ms more")
+    parser.add_argument(
+        "--silence", metavar="WHO",
+        help="neurons that do not spike: 3,17 or a share as 0.1, a group as inhibitory, or the name of a recorded unit",
+    )  # fmt: skip
+    parser.add_argument(
+        "--stimulus", metavar="FILE", help="in place of the cue: .npy of (neuron,) or (time, neuron); or a number"
+    )
+    parser.add_argument("--noise", type=minutes_or_0, default=0.0, metavar="SD", help="s.d. of white input in a trial")
+    parser.add_argument("--out", metavar="PATH", help="write the trials, ending in .zarr or .nc")
+    user_code_argument(parser)
 
 
 def _plan(commands: _Commands) -> None:

@@ -306,6 +306,15 @@ TRAINED = {
     "weight_initial": Variable(("synapse",), "float64", "1", "plastic weight before training"),
     "presynaptic": Variable(("synapse",), "int32", "1", "presynaptic neuron of the synapse"),
     "row_start": Variable(("row_bound",), "int64", "1", "first synapse of each neuron; its row ends at the next"),
+    "matched_unit": Variable(
+        ("neuron",), "int32", "1", "row of the recorded unit that the neuron follows; -1: it is not trained"
+    ),
+    "spontaneous_rate": Variable(
+        ("neuron",), "float64", "Hz", "rate without plastic synapses by which neurons and units were matched"
+    ),
+    "curve_test_correlation_by_set": Variable(
+        ("loop", "target_set"), "float64", "1", "correlation in the test after a loop, by target set"
+    ),
     "feed_forward_weight": Variable(
         ("feed_forward_set", "feed_forward_synapse"),
         "float64",
@@ -412,7 +421,7 @@ WEIGHTS = {
     "w_fast": Variable(("presynaptic_neuron", "neuron"), "float64", "1", "recurrent weight of fast synapses"),
     "b_out": Variable(("output",), "float64", "1", "bias of the readout"),
 }
-"""Weights by group of networks that other learners than rls train; their names in a Dataset begin with weights_."""
+"""Weights by group of networks that other learners than rls train; their names in a Dataset begin with ``weights_``."""
 
 _state = {"flag_values": [0, 1], "flag_meanings": "after before"}
 

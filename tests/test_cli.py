@@ -427,7 +427,7 @@ def test_a_slip_on_the_command_line_is_told_what_is_meant(hpcspike: Run, argumen
 
 def test_what_resembles_nothing_is_given_no_hint(hpcspike: Run) -> None:
     result = hpcspike("xyzzy")
-    refused(result, "choose from 'train', 'plan'")
+    refused(result, "choose from 'init', 'train', 'plan'")
     assert "did you mean" not in result.err
 
 
@@ -453,3 +453,9 @@ def test_the_module_is_a_program() -> None:
     program = subprocess.run(run, capture_output=True, text=True, check=False)
     assert (program.returncode, program.stdout) == (2, "")
     assert program.stderr.startswith("hpcspike: error: nothing.zarr: no such store")
+
+
+def test_a_missing_file_is_no_missing_store(hpcspike: Run) -> None:
+    refused(
+        hpcspike("plot", "nothing.nc", "--out", "figures"), "nothing.nc: no such file; make it with 'hpcspike train"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -95,6 +96,18 @@ def test_the_copy_in_a_wheel_goes_before_what_lies_beside_the_package(
 def test_the_wheel_holds_everything_that_is_laid_out() -> None:
     wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
     assert {part: f"hpcspike/_shipped/{part}" for part in shipped.PARTS}.items() <= wheel["force-include"].items()
+
+
+def test_both_container_recipes_install_the_same_in_the_same_base() -> None:
+    texts = [(ROOT / "cluster" / "container" / name).read_text() for name in ("Dockerfile", "hpcspike.def")]
+    base, extras = (
+        [re.findall(pattern, text, re.IGNORECASE | re.MULTILINE) for text in texts]
+        for pattern in (r"^from:? (\S+)", r"\[([a-z,]+)\]")
+    )
+    assert base[0] == base[1] == ["python:3.11-slim-bookworm"]
+    assert extras[0] == extras[1] == ["mpi,workflow,nwb"]
+    known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(extras[0][0].split(",")) <= set(known)
 
 
 # ---- laid out --------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@
 import os
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 import hpcspike
@@ -21,6 +22,14 @@ ROOT = next(folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / 
 QUICK = os.environ.get("HPCSPIKE_TUTORIAL_QUICK")
 OUT = Path(QUICK or ROOT / "results" / "tutorial")
 OUT.mkdir(parents=True, exist_ok=True)
+plt.switch_backend(plt.get_backend())  # loaded now, so that notebooks show figures
+
+
+def shown(figure, name):
+    """Save a figure and hand it on, so that a notebook shows it."""
+    figure.savefig(OUT / f"{name}.png", dpi=150)
+    return figure
+
 
 # %% [markdown]
 # ## The experiment
@@ -55,7 +64,8 @@ print(trained)
 # `correlation` is the number to look at first: the Pearson correlation between what a neuron does and what it should
 # do, averaged over neurons, in test trials. A test trial has learning switched off and starts from random phases, so
 # that the network has to find its way from the cue alone. Expect almost nothing before training, and more than 0.9
-# after it.
+# after it. Where a network of your own stays behind its learning curve here, let every training loop start from random
+# phases too: `protocol: {start: random}`.
 
 # %%
 before, after = float(untrained["correlation"]), float(trained["correlation"])
@@ -71,7 +81,7 @@ print(f"mean firing rate: {float(trained['population_rate']):.1f} Hz")
 # next is fine.
 
 # %%
-hpcspike.figures.training_curves(trained).savefig(OUT / "part1_learning_curve.png", dpi=150)
+shown(hpcspike.figures.training_curves(trained), "part1_learning_curve")
 
 # %% [markdown]
 # ## Targets and responses
@@ -81,7 +91,7 @@ hpcspike.figures.training_curves(trained).savefig(OUT / "part1_learning_curve.pn
 # beginning of a *tracking error*. Part 2 is about both.
 
 # %%
-hpcspike.figures.target_against_response(trained).savefig(OUT / "part1_targets.png", dpi=150)
+shown(hpcspike.figures.target_against_response(trained), "part1_targets")
 
 # %% [markdown]
 # ## The spikes behind it
@@ -90,7 +100,7 @@ hpcspike.figures.target_against_response(trained).savefig(OUT / "part1_targets.p
 # the same in all trials; initial phases differ from trial to trial.
 
 # %%
-hpcspike.figures.raster(trained).savefig(OUT / "part1_raster.png", dpi=150)
+shown(hpcspike.figures.raster(trained), "part1_raster")
 
 # %% [markdown]
 # ## The same with xarray

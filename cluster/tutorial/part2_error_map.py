@@ -23,6 +23,14 @@ ROOT = next(folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / 
 QUICK = os.environ.get("HPCSPIKE_TUTORIAL_QUICK")
 OUT = Path(QUICK or ROOT / "results" / "tutorial")
 OUT.mkdir(parents=True, exist_ok=True)
+plt.switch_backend(plt.get_backend())  # loaded now, so that notebooks show figures
+
+
+def shown(figure, name):
+    """Save a figure and hand it on, so that a notebook shows it."""
+    figure.savefig(OUT / f"{name}.png", dpi=150)
+    return figure
+
 
 # %% [markdown]
 # ## The sweep
@@ -78,8 +86,10 @@ best = table.idxmax("tau_syn_ms")
 for tau_corr_ms, tau_syn_ms in zip(best.tau_corr_ms.values, best.values, strict=True):
     print(f"targets of {tau_corr_ms:g} ms are followed best with synapses of {tau_syn_ms:g} ms")
 
-hpcspike.figures.performance_map(sweep).savefig(OUT / "part2_map.png", dpi=150)
-hpcspike.figures.inverted_u_curves(sweep).savefig(OUT / "part2_inverted_u.png", dpi=150)
+shown(hpcspike.figures.performance_map(sweep), "part2_map")
+
+# %%
+shown(hpcspike.figures.inverted_u_curves(sweep), "part2_inverted_u")
 
 # %% [markdown]
 # ## Two ways to fail
@@ -100,7 +110,7 @@ print(errors["spectral_index"].to_pandas().T.round(2))
 index_fast, index_slow = (float(errors["spectral_index"].isel(tau_syn_ms=k).mean()) for k in (0, -1))
 print(f"spectral index, all targets: {index_fast:+.2f} with the fastest synapses, {index_slow:+.2f} with the slowest")
 
-hpcspike.figures.error_kinds(sweep).savefig(OUT / "part2_error_kinds.png", dpi=150)
+shown(hpcspike.figures.error_kinds(sweep), "part2_error_kinds")
 
 # %% [markdown]
 # ## Your own question, in a few lines

@@ -12,6 +12,7 @@
 import os
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 import hpcspike
@@ -21,6 +22,14 @@ ROOT = next(folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / 
 QUICK = os.environ.get("HPCSPIKE_TUTORIAL_QUICK")
 OUT = Path(QUICK or ROOT / "results" / "tutorial")
 OUT.mkdir(parents=True, exist_ok=True)
+plt.switch_backend(plt.get_backend())  # loaded now, so that notebooks show figures
+
+
+def shown(figure, name):
+    """Save a figure and hand it on, so that a notebook shows it."""
+    figure.savefig(OUT / f"{name}.png", dpi=150)
+    return figure
+
 
 # %% [markdown]
 # ## The experiment
@@ -60,7 +69,7 @@ print(f"{recorded.sizes['neuron']} units of data among {trained.sizes['neuron']}
 units = hpcspike.analysis.neuron_correlation(recorded).isel(target_set=0).load()
 averaged, single = (float(units[f"correlation_{kind}"].mean()) for kind in ("trial_averaged", "single_trial"))
 print(f"correlation with the data: {averaged:.2f} for trial averages, {single:.2f} for single trials")
-hpcspike.figures.data_beside_model(trained).savefig(OUT / "part3_data_beside_model.png", dpi=150)
+shown(hpcspike.figures.data_beside_model(trained), "part3_data_beside_model")
 
 # %% [markdown]
 # ## How many trials does it take?

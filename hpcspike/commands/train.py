@@ -34,6 +34,14 @@ if TYPE_CHECKING:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, write, and say how it went."""
+    if arguments.source is not None:
+        from hpcspike.commands.test import go_on
+
+        return go_on(arguments)
+    if arguments.config is None:
+        raise SpecError("give CONFIG, an experiment in YAML, or --from NET, a trained network to go on with")
+    if arguments.loops is not None or arguments.states is not None:
+        raise SpecError("--loops and --states go on with a trained network: give it by --from NET, or leave them out")
     return run_on_ranks(_run, arguments, given=lambda: same_experiment(_experiment(arguments)))
 
 

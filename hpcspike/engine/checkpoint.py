@@ -302,6 +302,9 @@ def checkpoint_bytes(experiment: Experiment, *, n_neurons: int | None = None, up
         engine = size * ((square + mean) / 2.0 + max(kept, 1) * mean) + 8.0 * (kept + 4)
     else:
         engine = size * square
+    share = _trained_share(experiment, n)
+    if share < 1.0:  # the others have neither P nor plastic weights
+        engine, mean = share * engine, share * mean
     if experiment.training.sign_rule != "none":
         engine += 4.0 * mean  # when each synapse was excluded
     states, real = n_states(experiment.neuron), size if experiment.neuron.facts.state_as_weights else 8
@@ -313,8 +316,23 @@ def checkpoint_bytes(experiment: Experiment, *, n_neurons: int | None = None, up
     return n * per_neuron + _MANIFEST_BYTES
 
 
+def _trained_share(experiment: Experiment, n: int) -> float:
+    # at most, where a file says how many units there are
+    subset, targets = experiment.training.subset, experiment.targets
+    if subset is None or not isinstance(experiment.connectivity, BalancedConnectivity):
+        return 1.0
+    most = experiment.connectivity.populations(n)[0]
+    return (subset.n_trained or getattr(targets, "n_units", None) or most) / n
+
+
 def _in_degree_moments(experiment: Experiment, n: int) -> tuple[float, float]:
     # mean of K and of K^2
+    mean, square = _recurrent_moments(experiment, n)
+    fed = experiment.feed_forward.n_neurons
+    return mean + fed, square + 2.0 * fed * mean + fed * fed
+
+
+def _recurrent_moments(experiment: Experiment, n: int) -> tuple[float, float]:
     connectivity = experiment.connectivity
     if isinstance(connectivity, BalancedConnectivity):
         k = 2.0 * connectivity.plastic_in_degree

@@ -26,6 +26,18 @@ def simulate_targets(problem: Problem, experiment: Experiment, world: World | No
         problem.targets = problem.targets + drive[:, None]
 
 
+def spontaneous_rates(
+    problem: Problem, run_ms: float, *, dtype: np.dtype | type = np.float64, world: World | None = None
+) -> np.ndarray:
+    """Rate of every neuron of all ranks in Hz, (N,), in a run from the initial state; all ranks must call together."""
+    simulation, counts = make_simulation(problem, dtype=dtype, world=world), np.zeros(problem.n_rows, dtype=np.int64)
+    steps = n_steps(run_ms, problem.neuron.step_ms)
+    for begin in range(0, steps, _CHUNK_STEPS):
+        spikes = simulation.run_interval(min(_CHUNK_STEPS, steps - begin), problem.input)
+        counts += np.bincount(spikes.neuron - problem.first, minlength=problem.n_rows)
+    return (world or World()).concatenate(counts) * (1000.0 / run_ms)
+
+
 def innate_drives(
     problem: Problem, family: InnateTargets, *, dtype: np.dtype | type = np.float64, world: World | None = None
 ) -> np.ndarray:

@@ -95,7 +95,8 @@ class Trainer:
         _check(problem, training, measures, threads)
         interval, grid = training.update_interval_ms, problem.grid_ms
         self.simulation = make_simulation(problem, dtype=np.dtype(training.dtype), world=self.world)
-        self.mean_in_degree = float(self.world.concatenate(problem.in_degree).mean())
+        degrees = self.world.concatenate(problem.in_degree)
+        self.mean_in_degree = float((degrees if problem.subset is None else degrees[degrees > 0]).mean())
         self.rls = make_rls(problem, training, threads=threads, mean_in_degree=self.mean_in_degree)
         self.law = law_of(problem, training, self.world)
         self.steps_per_update = n_steps(interval, problem.neuron.step_ms)
@@ -176,6 +177,8 @@ class Trainer:
             self.simulation.begin_noise("training_noise", loop)
         silent = problem.free_run_steps + problem.stimulus_steps
         self.simulation.begin_feed("training_feed", loop, self.target_set, silent)
+        if len(self.simulation.weight_sets):  # the change of a loop is that of the weights that are in use in it
+            self.weight_before[:] = self.simulation.weight
 
     def _noise(self, length: int) -> np.ndarray | None:
         # frozen noise of the interval of this length that the cursor is in
@@ -252,7 +255,11 @@ class Trainer:
     def curves(self) -> dict[str, np.ndarray]:
         """The learning curve, (loops,) each; with tests also their results as test_correlation, NaN between."""
         columns = {name: np.array(column) for name, column in self.curve.items()}
-        return {**columns, "test_correlation": self.tests.curve(self.cursor.loop)} if self.tests.every else columns
+        if not self.tests.every:
+            return columns
+        loop, several = self.cursor.loop, self.problem.n_sets > 1
+        by_set = {"test_correlation_by_set": self.tests.curve_by_set(loop)} if several else {}
+        return {**columns, "test_correlation": self.tests.curve(loop), **by_set}
 
     def _end_interval(self) -> None:
         cursor = self.cursor

@@ -12,7 +12,7 @@ import numpy as np
 from hpcspike.correlation import pearson
 from hpcspike.engine.communication import World
 from hpcspike.engine.simulation import Simulation
-from hpcspike.engine.trial import copy_of, run_trial
+from hpcspike.engine.trial import copy_of, run_trial, smoothed_drive
 from hpcspike.spec.experiment import Measures, Training
 from hpcspike.state import StateArray, ragged
 
@@ -37,6 +37,8 @@ class TrainingTests:
         Loops between tests, 0 if there are none.
     results
         Number of loops that were done -> mean correlation of single trials and targets, over all neurons and sets.
+    by_set
+        The same, over the neurons of each set apart.
     best_weight
         (synapses,) plastic weights at the best of the tests at multiples of ``every``; empty if they are not kept.
     """
@@ -45,8 +47,10 @@ class TrainingTests:
         self._live, self._world, self._patience = live, world, training.patience
         self._rate, self._keeps_best = training.variable == "rate", training.keep == "best"
         asked, self._trials = (None, 0) if measures is None else (measures.test_every_loops, measures.n_test_trials)
+        self._smoothing_ms = 0.0 if measures is None else measures.smoothing_ms
         self.every = live.problem.n_sets * (asked or 0)
         self.results: dict[int, float] = {}
+        self.by_set: dict[int, list[float]] = {}
         self.best_weight = live.weight.copy() if self._keeps_best else np.empty(0)
 
     def after(self, loops: int, *, last: bool) -> None:
@@ -55,7 +59,7 @@ class TrainingTests:
             return
         # the last one is no test that training would have, were there more loops: it is not compared here
         best = max(self._at_schedule().values(), default=-np.inf)
-        value = self._mean_correlation()
+        value, self.by_set[loops] = self._mean_correlation()
         self.results[loops] = value
         if self._keeps_best and self._scheduled(loops) and value > best:
             self.best_weight = self._live.weight.copy()
@@ -83,15 +87,28 @@ class TrainingTests:
             column[done - 1] = value
         return column
 
+    def curve_by_set(self, loops: int) -> np.ndarray:
+        """As `curve`, for each target set apart: (loops, n_sets)."""
+        columns = np.full((loops, self._live.problem.n_sets), np.nan)
+        for done, values in self.by_set.items():
+            columns[done - 1] = values
+        return columns
+
     def state_numbers(self) -> dict[str, Any]:
         """What is not an array of the state, as plain data."""
-        return {"results": [[loops, value] for loops, value in self.results.items()]}
+        return {
+            "results": [[loops, value] for loops, value in self.results.items()],
+            "by_set": [[loops, values] for loops, values in self.by_set.items()],
+        }
 
     def load_numbers(self, numbers: dict[str, Any], *, n_loops: int) -> None:
         """Take over `state_numbers`; the test at an end that has moved on to ``n_loops`` is forgotten."""
         self.results = {
             loops: value for loops, value in numbers["results"] if self._scheduled(loops) or loops == n_loops
         }
+
+        # earlier versions had none
+        self.by_set = {loops: values for loops, values in numbers.get("by_set", []) if loops in self.results}
 
     def state_arrays(self) -> list[StateArray]:
         """The arrays of the state, by neuron."""
@@ -104,7 +121,7 @@ class TrainingTests:
     def _at_schedule(self) -> dict[int, float]:
         return {loops: value for loops, value in self.results.items() if self._scheduled(loops)}
 
-    def _mean_correlation(self) -> float:
+    def _mean_correlation(self) -> tuple[float, list[float]]:
         # as `hpcspike.measures.evaluation.evaluate` computes correlation, in trials of their own; 0 of neurons whose
         # drive is not finite any more
         simulation, problem = copy_of(self._live, self._world), self._live.problem
@@ -114,8 +131,12 @@ class TrainingTests:
             for target_set, target in enumerate(problem.targets):
                 correlation = np.zeros(problem.n_rows)
                 for trial in range(self._trials):
-                    run_trial(simulation, "training_test_phase", trial, target_set, drive, filtered)
+                    if self._smoothing_ms > 0.0:
+                        key = ("training_test_phase", trial, target_set)
+                        drive = smoothed_drive(simulation, *key, self._smoothing_ms)
+                    else:
+                        run_trial(simulation, "training_test_phase", trial, target_set, drive, filtered)
                     correlation += pearson(filtered if self._rate else drive, target) / self._trials
                 judged = self._world.concatenate(problem.has_target[target_set].astype(np.uint8)) == 1
                 found.append(self._world.concatenate(correlation)[judged])
-        return float(np.concatenate(found).mean())
+        return float(np.concatenate(found).mean()), [float(values.mean()) for values in found]

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from hpcspike.figures.style import BLUE, GREY, VERMILLION, new_figure, panel_letters, remark, styled
+from hpcspike.figures.style import BLUE, GREY, VERMILION, new_figure, panel_letters, remark, styled
 from hpcspike.takes_results import refuse_other_results
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _scores(axes: Axes, comparison: xr.Dataset) -> None:
     low = min(0.0, float(np.nanmin(np.concatenate([a, b, [0.0]]))))
     axes.plot([low, 1.0], [low, 1.0], color=GREY, lw=0.8, zorder=1)
     axes.plot(a[~apart], b[~apart], ".", color=BLUE, label=f"equal: {np.count_nonzero(~apart):,}")
-    axes.plot(a[apart], b[apart], ".", color=VERMILLION, label=f"different: {np.count_nonzero(apart):,}")
+    axes.plot(a[apart], b[apart], ".", color=VERMILION, label=f"different: {np.count_nonzero(apart):,}")
     axes.legend(loc="upper left", handletextpad=0.2)
 
 
@@ -71,7 +71,7 @@ def _shares(axes: Axes, comparison: xr.Dataset) -> None:
         remark(axes, "none")
         return
     place = np.arange(len(order))
-    axes.barh(place, share[order], color=VERMILLION, height=0.7)
+    axes.barh(place, share[order], color=VERMILION, height=0.7)
     names = comparison["variable"].values[order]
     axes.set_ylim(max(len(order), 8) - 0.5, -0.5)
     axes.set_yticks(place, [str(name).replace("_", " ") for name in names], fontsize=6.5)

@@ -21,7 +21,7 @@ from hpcspike.figures.style import (
     NO_DATA,
     PALETTE,
     SEQUENTIAL,
-    VERMILLION,
+    VERMILION,
     edges,
     few_ticks,
     label,
@@ -173,7 +173,7 @@ def _map(axes: Axes, one: xr.Dataset, threshold: float, low: float) -> Any:
     if not np.isnan(slope):
         ends = np.array([0.0, x[-1]])
         axes.plot(ends, slope * ends, color="white", lw=3.2, zorder=5)
-        axes.plot(ends, slope * ends, color=VERMILLION, lw=1.8, zorder=6)
+        axes.plot(ends, slope * ends, color=VERMILION, lw=1.8, zorder=6)
     flag, t_max = one["censoring"].values, one["longest_learned"].values
     for code, (marker, _) in CENSORING.items():
         chosen = flag == code
@@ -205,5 +205,5 @@ def _map_legend(at: xr.Dataset) -> list[Line2D]:
         if code in present
     ]
     if at["capacity"].notnull().any():
-        handles.append(Line2D([], [], color=VERMILLION, lw=1.8, label=r"$T_{\max} =$ capacity $\cdot\,\tau_c$"))
+        handles.append(Line2D([], [], color=VERMILION, lw=1.8, label=r"$T_{\max} =$ capacity $\cdot\,\tau_c$"))
     return handles

@@ -25,7 +25,7 @@ from hpcspike.figures.style import (
     BLUE,
     CORRELATION,
     GREY,
-    VERMILLION,
+    VERMILION,
     few_ticks,
     log_axis,
     new_figure,
@@ -51,7 +51,7 @@ LONG = 100
 MEASURES = {
     "correlation": (BLACK, "o", "single trials"),
     "correlation_trial_mean": (BLUE, "s", "trial average"),
-    "correlation_phi": (VERMILLION, "^", r"$\phi(u + I)$"),
+    "correlation_phi": (VERMILION, "^", r"$\phi(u + I)$"),
 }
 
 

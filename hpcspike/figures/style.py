@@ -48,10 +48,10 @@ SETTINGS: Any = {
 
 # the palette of Okabe and Ito, without its yellow, which is faint on white
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
-BLUE, VERMILLION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#8C8C8C"
-PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+BLUE, VERMILION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#8C8C8C"
+PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
-TARGET, RESPONSE = VERMILLION, BLACK
+TARGET, RESPONSE = VERMILION, BLACK
 NO_DATA = "#E3E3E3"
 NO_VALUE = "no network has a value"
 
@@ -81,7 +81,7 @@ STATUS_COLOURS = {
     "diverged": BLACK,
     "silent": GREY,
     "unjudged": PURPLE,
-    "recall": VERMILLION,
+    "recall": VERMILION,
 }
 
 

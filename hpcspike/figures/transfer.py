@@ -9,7 +9,7 @@ import xarray as xr
 
 from hpcspike.analysis.neurons import experiment_of, measured_law
 from hpcspike.errors import DataError
-from hpcspike.figures.style import BLACK, BLUE, GREY, PALETTE, VERMILLION, new_figure, panel_letters, styled
+from hpcspike.figures.style import BLACK, BLUE, GREY, PALETTE, VERMILION, new_figure, panel_letters, styled
 from hpcspike.model.transfer import best_smoothing, rate_of_constant_input, rate_of_noisy_input
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _of_the_paper(left: Axes, right: Axes, one: xr.Dataset, hz: float) -> None:
     near = known["transfer_input"].values <= high
     c = best_smoothing(known["transfer_input"].values[near], known["transfer_rate"].values[near] / hz)
     phi_1, phi_2 = hz * rate_of_constant_input(x), hz * rate_of_noisy_input(x, c)
-    for rate, colour, words in ((phi_1, VERMILLION, r"$\phi_1$"), (phi_2, BLUE, rf"$\phi_2$, closest c = {c:.2g}")):
+    for rate, colour, words in ((phi_1, VERMILION, r"$\phi_1$"), (phi_2, BLUE, rf"$\phi_2$, closest c = {c:.2g}")):
         left.plot(x, rate, color=colour, ls="--", lw=1.0, label=words)
         right.plot(x, np.gradient(rate, x), color=colour, ls="--", lw=1.0)
     left.axvline(0.0, color=GREY, lw=0.6, zorder=0)

@@ -67,7 +67,7 @@ def delete_spike(
     others is taken back: the jump of its filtered spike train and of the drives. The neuron itself keeps its phase.
     Both copies go on, and their phases are compared at every sample of the grid:
 
-        wrapped: mean over i of |theta_i - theta'_i|, on the circle, between 0 and pi (unrelated phases: pi / 2)
+        wrapped: mean over i of ``|theta_i - theta'_i|``, on the circle, between 0 and pi (unrelated phases: pi / 2)
         cosine:  mean over i of 1 - cos(theta_i - theta'_i), between 0 and 2 (unrelated phases: 1)
 
     Parameters

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
 Scalars = Mapping[str, float | int]
 
+LIMITED = {
+    "sampling": "limited by sampling error",
+    "tracking": "limited by tracking error",
+    "recall": "limited by recall",
+}
+"""What a network that did not learn is called, by its status; other states by their own name."""
+
 
 def verdict(
     scalars: Scalars,
@@ -84,12 +91,12 @@ def measures_of(trained: xr.Dataset) -> Measures:
 def qualified_status(scalars: Scalars, *, n_neurons: int, measures: Measures) -> str:
     """What the network became, with the number of its silent neurons if there are any."""
     status = STATUS[int(scalars["status"])]
-    share = _value(scalars, "silent_share")
+    share, words = _value(scalars, "silent_share"), LIMITED.get(status, status)
     if status in ("silent", "diverged") or not share > 0:
-        return status
+        return words
     count = round(share * n_neurons)
     silent = f"{count} of {counted(n_neurons, 'neuron')} silent, {100 * share:.2g} %"
-    return f"{status} ({silent}, below {measures.silent_rate_hz:g} Hz)"
+    return f"{words} ({silent}, below {measures.silent_rate_hz:g} Hz)"
 
 
 def remarks(scalars: Scalars) -> list[str]:

@@ -5,14 +5,23 @@ from __future__ import annotations
 import numpy as np
 
 from hpcspike.errors import SpecError
-from hpcspike.model.connectivity import build_rows, build_static_rows, constant_input, n_excitatory
+from hpcspike.model.connectivity import (
+    build_rows,
+    build_static_rows,
+    build_subset_rows,
+    constant_input,
+    n_excitatory,
+    rows_from_lists,
+)
 from hpcspike.model.feed_forward import feed_forward_population, with_feed_forward
 from hpcspike.model.problem import Problem
 from hpcspike.model.random_streams import uniform_by_neuron
 from hpcspike.model.recordings import Recording, read_recording
-from hpcspike.model.targets import build_targets, duration_of, n_neurons_of, ou_paths
-from hpcspike.spec.connectivity import why_undrawable
+from hpcspike.model.subset import TrainedSubset
+from hpcspike.model.targets import build_targets, duration_of, n_neurons_of, ou_paths, subset_targets
+from hpcspike.spec.connectivity import BalancedConnectivity, why_undrawable
 from hpcspike.spec.experiment import Experiment, n_steps
+from hpcspike.spec.subset import Subset
 from hpcspike.spec.targets import RecordedTargets
 
 
@@ -24,6 +33,12 @@ def recording_of(experiment: Experiment) -> Recording | None:
         experiment.targets, tau_ms=experiment.neuron.tau_ms, seed=experiment.seed, step_ms=experiment.neuron.step_ms
     )
     size, given = n_neurons_of(experiment, recording), experiment.network.n_neurons
+    excitatory = n_excitatory(experiment.connectivity, size)
+    if experiment.training.subset is not None and excitatory is not None and len(recording.values) > excitatory:
+        raise SpecError(
+            f"training.subset: {len(recording.values)} recorded units are to be followed, but {excitatory} of "
+            f"network.n_neurons = {size} are excitatory; train fewer (targets.n_units), or choose a larger network"
+        )
     if given is not None and given != size:
         raise SpecError(
             f"network.n_neurons = {given}, but {len(recording.values)} recorded units with auxiliary_ratio = "
@@ -33,6 +48,15 @@ def recording_of(experiment: Experiment) -> Recording | None:
     if reason is not None:
         raise SpecError(f"{reason} ({len(recording.values)} recorded units make {size} neurons)")
     return recording
+
+
+def _refuse_too_few_sources(connectivity: BalancedConnectivity, chosen: Subset, n_trained: int) -> None:
+    k = connectivity.plastic_in_degree
+    if chosen.sources == "trained" and k >= n_trained:
+        raise SpecError(
+            f"connectivity.plastic_in_degree = {k}: of {n_trained} trained neurons at most {n_trained - 1} others can "
+            "be drawn; lower it, or choose training.subset.sources: all"
+        )
 
 
 def frozen_noise(experiment: Experiment, neurons: range, duration_ms: float) -> np.ndarray | None:
@@ -48,8 +72,13 @@ def frozen_noise(experiment: Experiment, neurons: range, duration_ms: float) -> 
     return np.ascontiguousarray(paths.T)
 
 
-def build_problem(experiment: Experiment, *, block: tuple[int, int] | None = None) -> Problem:
+def build_problem(
+    experiment: Experiment, *, block: tuple[int, int] | None = None, subset: TrainedSubset | None = None
+) -> Problem:
     """The arrays of neurons ``block[0]`` to ``block[1] - 1`` (default: all).
+
+    ``subset``: who is trained, where the experiment asks for a subset; without it the network is built without plastic
+    synapses, and its targets are 0.
 
     Every neuron's numbers are the same whatever block it is built in. ``targets.offset`` and innate targets, which
     need a simulation, are left to `hpcspike.engine.distribute`.
@@ -64,7 +93,26 @@ def build_problem(experiment: Experiment, *, block: tuple[int, int] | None = Non
     fed = feed_forward_population(
         experiment.feed_forward, n_sets=n_sets, n_steps=n_steps(duration, step_ms), step_ms=step_ms, key=key
     )  # fmt: skip
-    plastic = build_rows(experiment.connectivity, size, neurons, seed=experiment.seed, replicate=experiment.replicate)
+    external = constant_input(experiment, size, neurons)
+    chosen = experiment.training.subset
+    if chosen is not None and subset is None:
+        fed = None
+    if chosen is None:
+        plastic = build_rows(experiment.connectivity, size, neurons, seed=key[0], replicate=key[1])
+        targets = build_targets(experiment, neurons, n_neurons=size, duration_ms=duration, recording=recording)
+    elif subset is None:
+        plastic = rows_from_lists([np.zeros(0, np.int32)] * len(neurons), [np.zeros(0)] * len(neurons))
+        targets = np.zeros((n_sets, len(neurons), n_steps(duration, experiment.targets.grid_ms)))
+    else:
+        assert isinstance(experiment.connectivity, BalancedConnectivity)
+        _refuse_too_few_sources(experiment.connectivity, chosen, len(subset.neuron))
+        plastic = build_subset_rows(
+            experiment.connectivity, size, neurons, subset.neuron, all_sources=chosen.sources == "all", seed=key[0],
+            replicate=key[1],
+        )  # fmt: skip
+        targets = subset_targets(
+            experiment, neurons, subset, external, n_neurons=size, duration_ms=duration, recording=recording
+        )
     if fed is not None:
         plastic = with_feed_forward(plastic, size, fed.n_neurons, experiment.feed_forward.initial_weight)
     return Problem.from_rows(
@@ -74,13 +122,14 @@ def build_problem(experiment: Experiment, *, block: tuple[int, int] | None = Non
         static=build_static_rows(
             experiment.connectivity, size, neurons, seed=experiment.seed, replicate=experiment.replicate
         ),
-        targets=build_targets(experiment, neurons, n_neurons=size, duration_ms=duration, recording=recording),
+        targets=targets,
         stimuli=np.stack(
             [uniform_by_neuron(*key, "stimulus", neurons, s, -a, a) for s in range(experiment.targets.n_sets)]
         ),
         phase=uniform_by_neuron(*key, "initial_phase", neurons, 0, 0.0, 2.0 * np.pi),
         filtered=np.zeros(size),
-        input=constant_input(experiment, size, neurons),
+        input=external,
+        subset=subset,
         neuron=experiment.neuron,
         synapse=experiment.synapse,
         protocol=experiment.protocol,

@@ -52,6 +52,31 @@ def build_rows(connectivity: Connectivity, n_neurons: int, neurons: range, *, se
     return rows_from_lists(presynaptic, weights)
 
 
+def build_subset_rows(
+    connectivity: BalancedConnectivity, n_neurons: int, neurons: range, trained: np.ndarray, *, all_sources: bool,
+    seed: int, replicate: int,
+) -> Rows:  # fmt: skip
+    """The plastic synapses of those of ``neurons`` that are in ``trained``, and none of the others.
+
+    Excitatory sources are other trained neurons, or with ``all_sources`` any other excitatory ones.
+    """
+    k, border = connectivity.plastic_in_degree, connectivity.populations(n_neurons)[0]
+    pool = np.arange(border) if all_sources else np.sort(trained)
+    chosen, presynaptic, weights = set(trained.tolist()), [], []
+    for neuron in neurons:
+        if neuron not in chosen:
+            presynaptic.append(np.zeros(0, dtype=np.int32))
+            weights.append(np.zeros(0))
+            continue
+        rng = stream(seed, replicate, "mask", neuron)
+        others = pool[pool != neuron]
+        excitatory = np.sort(rng.choice(others, k, replace=False, shuffle=False))
+        inhibitory = np.sort(border + rng.choice(n_neurons - border, k, replace=False, shuffle=False))
+        presynaptic.append(np.concatenate([excitatory, inhibitory]))
+        weights.append(np.repeat([connectivity.plastic_excitatory, connectivity.plastic_inhibitory], k))
+    return rows_from_lists(presynaptic, weights)
+
+
 def in_degrees(connectivity: Connectivity, n_neurons: int, neurons: range, *, seed: int, replicate: int) -> np.ndarray:
     """Number of plastic synapses of ``neurons``, (n,), without drawing their weights."""
     if isinstance(connectivity, BalancedConnectivity):

@@ -19,6 +19,7 @@ from hpcspike.spec.trial import why_not_shaken
 if TYPE_CHECKING:
     from hpcspike.model.feed_forward import FeedForwardPopulation
     from hpcspike.model.recordings import Recording
+    from hpcspike.model.subset import TrainedSubset
 
 
 class Problem(Shown):
@@ -172,6 +173,7 @@ class Problem(Shown):
         measures: Measures | None = None,
         n_excitatory: int | None = None,
         feed_forward: FeedForwardPopulation | None = None,
+        subset: TrainedSubset | None = None,
     ) -> None:
         self.training, self.measures = training, measures
         self.n_neurons, self.first = n_neurons, first
@@ -183,6 +185,7 @@ class Problem(Shown):
         self.stimulus_ms, self.grid_ms = stimulus_ms, grid_ms
         self.seed, self.replicate = seed, replicate
         self.noise, self.trial_noise = noise, trial_noise or TrialNoise()
+        self.subset = subset
         self.recording, self.n_excitatory, self.feed_forward = recording, n_excitatory, feed_forward
         if isinstance(neuron, UserNeuron):
             find_model(neuron)
@@ -321,8 +324,8 @@ class Problem(Shown):
 
     @property
     def n_recorded(self) -> int:
-        """Number of neurons that follow a recorded unit: the first ones of the network."""
-        return 0 if self.recording is None else len(self.recording.values)
+        """Number of neurons that follow a recorded unit, where those are the first ones; 0 where they are a subset."""
+        return 0 if self.recording is None or self.subset is not None else len(self.recording.values)
 
     @property
     def n_sets(self) -> int:

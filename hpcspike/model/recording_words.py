@@ -46,6 +46,8 @@ def understood(experiment: Experiment, recording: Recording) -> list[str]:
     auxiliary = size - len(recording.values)
     own = ", with targets of their own in every condition" if recording.further else ""
     beside = f", and {auxiliary} auxiliary neurons beside them{own}" if auxiliary else ""
+    if experiment.training.subset is not None:
+        beside = f", each by one neuron of {size}"
     lines.append(f"trained: {begin:g} to {begin + length:g} ms of {len(recording.values)} units{beside}")
     return lines
 

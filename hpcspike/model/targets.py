@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from hpcspike.errors import DataError
 from hpcspike.model.random_streams import stream
 from hpcspike.model.recordings import Recording, auxiliary_rates, interpolated
+from hpcspike.model.ricciardi import drive_of_rates
+from hpcspike.model.subset import TrainedSubset
 from hpcspike.model.transfer import rate_of_constant_input
-from hpcspike.spec.experiment import Experiment, n_steps
+from hpcspike.spec.experiment import Experiment, LifNeuron, n_steps
 from hpcspike.spec.targets import (
     ChaoticTargets,
     GeneratedTargets,
@@ -65,6 +68,44 @@ def build_targets(
         sets.append(drive if place is None else drive[place])
     targets = np.stack(sets)
     return rate_of_constant_input(targets) if experiment.training.variable == "rate" else targets
+
+
+def subset_targets(
+    experiment: Experiment,
+    neurons: range,
+    subset: TrainedSubset,
+    external: np.ndarray,
+    *,
+    n_neurons: int,
+    duration_ms: float,
+    recording: Recording | None,
+) -> np.ndarray:
+    """Targets of ``neurons`` where a subset is trained, as `build_targets`; NaN of all others.
+
+    external (len(neurons),): constant input, which is taken off where recorded drives, or those of recorded rates, are
+    total inputs.
+    """
+    family, own = experiment.targets, (subset.neuron >= neurons.start) & (subset.neuron < neurons.stop)
+    place = subset.neuron[own] - neurons.start
+    result = np.full((family.n_sets, len(neurons), n_steps(duration_ms, family.grid_ms)), np.nan)
+    if recording is None:
+        made = build_targets(experiment, neurons, n_neurons=n_neurons, duration_ms=duration_ms)
+        result[:, place] = made[:, place]
+        return result
+    assert isinstance(family, RecordedTargets)
+    times = family.grid_ms * np.arange(1, result.shape[2] + 1)
+    for target_set, condition in enumerate(recording.conditions):
+        values = condition.values
+        if family.input_of_rate is not None:
+            assert isinstance(experiment.neuron, LifNeuron)
+            rates_hz = 1000.0 / experiment.neuron.tau_ms * values
+            values = drive_of_rates(rates_hz, family.input_of_rate, experiment.neuron, path=family.path)
+        drives = interpolated(
+            replace(condition, values=values), np.asarray(condition.begin_ms + times, dtype=np.float64)
+        )
+        total = family.includes_input or family.input_of_rate is not None
+        result[target_set, place] = drives[subset.unit[own]] - (external[place, None] if total else 0.0)
+    return result
 
 
 def _owners_of_targets(
@@ -203,7 +244,7 @@ def duration_of(experiment: Experiment, recording: Recording | None) -> float:
 
 def n_neurons_of(experiment: Experiment, recording: Recording | None) -> int:
     """Number of neurons N: as given, or as many as the recorded and auxiliary targets need."""
-    if recording is None:
+    if recording is None or experiment.training.subset is not None:
         assert experiment.network.n_neurons is not None
         return experiment.network.n_neurons
     assert isinstance(experiment.targets, RecordedTargets)

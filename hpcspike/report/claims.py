@@ -80,7 +80,7 @@ def _rows(found: Sequence[Row]) -> Markup:
         interval = f"{number(low)} to {number(high)}" if np.isfinite(low) else "–"
         rows.append(
             [
-                Cell(row.measure, row.measure),
+                Cell(_with_reason(row), row.measure),
                 Cell(row.criterion, row.criterion),
                 numeric(row.found.value),
                 Cell(interval, repr(low) if np.isfinite(low) else ""),
@@ -90,6 +90,11 @@ def _rows(found: Sequence[Row]) -> Markup:
             ]
         )
     return table("Measured rows", columns, rows, key="claims-table", groups=groups)
+
+
+def _with_reason(row: Row) -> Markup:
+    reason = Markup("<br><em>{}</em>").format(row.why) if row.why else Markup("")
+    return Markup.escape(row.measure) + reason
 
 
 def _missing(missing: Sequence[int]) -> Markup:

@@ -9,6 +9,7 @@ import xarray as xr
 from markupsafe import Markup
 
 from hpcspike.figures.style import STATUS_COLOURS, STATUS_MARKERS, number
+from hpcspike.measures.verdict import LIMITED
 from hpcspike.notation import NAMES, html, letters, name_of
 from hpcspike.variables import STATUS
 
@@ -24,10 +25,9 @@ SIGNS = {
 """The markers of the maps, as letters."""
 
 FAILURES = {
-    "sampling": "limited by sampling error",
-    "tracking": "limited by tracking error",
+    **LIMITED,
     "unjudged": "not judged: its score is no correlation",
-    "recall": "limited by recall: it follows its targets where a teacher starts it, but its cue does not",
+    "recall": f"{LIMITED['recall']}: it follows its targets where a teacher starts it, but its cue does not",
 }
 
 

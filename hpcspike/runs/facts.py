@@ -32,11 +32,14 @@ class Facts:
         Length T of the trained window in ms.
     n_recorded
         Number of neurons whose targets were recorded; they come first.
+    n_units
+        Number of recorded units that are followed, by those neurons or by a subset.
     """
 
     n_neurons: int
     duration_ms: float
     n_recorded: int = 0
+    n_units: int = 0
 
 
 def facts_of(experiment: Experiment) -> Facts:
@@ -68,7 +71,8 @@ _KNOWN: dict[tuple[Any, ...], Facts] = {}
 def _what_decides(experiment: Experiment, targets: RecordedTargets) -> tuple[Any, ...]:
     """All that the facts of a recording depend on, its file as it is now included."""
     versions = [_version(path) for path in sorted({one.path for one in targets.each_condition()})]
-    sections = (targets, experiment.connectivity, experiment.network)
+    subset = experiment.training.subset
+    sections = (targets, experiment.connectivity, experiment.network, *(() if subset is None else (subset,)))
     return (
         *(section.model_dump_json() for section in sections), experiment.neuron.tau_ms, experiment.neuron.step_ms,
         experiment.training.update_interval_ms, experiment.seed if targets.is_stand_in else None,
@@ -91,7 +95,10 @@ def _of_recording(experiment: Experiment) -> Facts:
     recording = recording_of(experiment)
     assert recording is not None
     return Facts(
-        n_neurons_of(experiment, recording), duration_of(experiment, recording), n_recorded=len(recording.values)
+        n_neurons_of(experiment, recording),
+        duration_of(experiment, recording),
+        n_recorded=0 if experiment.training.subset is not None else len(recording.values),
+        n_units=len(recording.values),
     )
 
 

@@ -24,6 +24,7 @@ from hpcspike.measures.evaluation import Evaluation
 from hpcspike.model.rate_law import table_of
 from hpcspike.model.rate_law_kinds import MEASURED
 from hpcspike.model.stand_in import stand_in_attributes
+from hpcspike.model.subset import subset_columns
 from hpcspike.model.unit_labels import recording_time, unit_labels
 from hpcspike.runs.point import fit_and_evaluate
 from hpcspike.runs.rollouts import write_rollouts
@@ -243,7 +244,9 @@ def _write_trained(
     if problem.condition_names:
         same["condition"] = np.array(problem.condition_names, dtype=np.str_)
         coordinates.append("condition")
-    if problem.recording is not None:
+    if problem.subset is not None:
+        same |= subset_columns(problem.subset, problem.n_neurons)
+    elif problem.recording is not None:
         same["recorded"] = np.arange(problem.n_neurons) < problem.n_recorded
         of_recording = unit_labels(problem.recording, problem.n_neurons)
         of_recording["recording_time"] = recording_time(problem.recording, same["time"])

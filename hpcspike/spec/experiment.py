@@ -19,6 +19,7 @@ from hpcspike.spec.neurons import Neuron as Neuron
 from hpcspike.spec.neurons import TanhNeuron as TanhNeuron
 from hpcspike.spec.neurons import ThetaNeuron as ThetaNeuron
 from hpcspike.spec.neurons import UserNeuron as UserNeuron
+from hpcspike.spec.subset import Subset, why_no_input_of_rate, why_no_subset
 from hpcspike.spec.targets import ANSWERED, DrivenTargets, InnateTargets, RecordedTargets, Targets
 from hpcspike.spec.trial import FeedForward as FeedForward
 from hpcspike.spec.trial import FrozenNoise as FrozenNoise
@@ -62,7 +63,8 @@ class Training(GrownSection):
     """Recursive least squares on the plastic weights (paper Eqs 9-19)."""
 
     later_keys: ClassVar[tuple[str, ...]] = (
-        "keep", "patience", "transfer", "row_sum_penalty", "feed_forward_ridge", "forgetting"
+        "keep", "patience", "transfer", "row_sum_penalty", "feed_forward_ridge", "forgetting",
+        "subset",
     )  # fmt: skip
 
     variable: Literal["drive", "rate"] = quantity(
@@ -121,6 +123,7 @@ class Training(GrownSection):
     feed_forward_ridge: float | None = quantity(
         None, gt=0, doc="Penalty lambda_FF on the weights of a feed-forward population; default: ridge."
     )
+    subset: Subset | None = quantity(None, doc="Train some excitatory neurons alone; default: all neurons.")
     forgetting: float = quantity(
         1.0, gt=0, le=1, doc="Forgetting factor: an error of n updates ago weighs this to the power n; 1: none."
     )
@@ -183,6 +186,8 @@ class Experiment(GrownSection):
             why_unlearnable(self.learner, self.targets, self.network.n_neurons, self.stimulus.duration_ms),
             why_not_shaken(self.trial_noise, self.neuron.model, self.network.n_neurons),
             why_trials_are_others(self.protocol, self.trial_noise, self.learner),
+            why_no_subset(self),
+            why_no_input_of_rate(self),
             why_unpenalised(self.training, self.feed_forward, self.learner),
             why_unfed(self.feed_forward, self.neuron, self.protocol, self.targets.n_sets),
             why_untested(self.training, self.measures, self.learner),
@@ -244,7 +249,7 @@ class Experiment(GrownSection):
 
     def _size_is_known(self) -> None:
         if isinstance(self.targets, RecordedTargets):
-            if self.targets.holds != self.training.variable:
+            if self.targets.holds != self.training.variable and self.targets.input_of_rate is None:
                 raise ValueError(
                     f"targets.holds = {self.targets.holds} but training.variable = {self.training.variable}; "
                     "train the quantity that the file holds"

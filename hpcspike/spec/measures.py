@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Measures(GrownSection):
     """How a trained network is judged."""
 
-    later_keys: ClassVar[tuple[str, ...]] = ("test_every_loops",)
+    later_keys: ClassVar[tuple[str, ...]] = ("test_every_loops", "smoothing_ms")
 
     n_test_trials: int = whole_number(3, ge=1, le=100_000, doc="Test trials from random initial conditions.")
     n_clamped_trials: int = whole_number(3, ge=1, le=100_000, doc="Initial conditions of the clamped error split.")
@@ -33,6 +33,13 @@ class Measures(GrownSection):
         le=1_000_000,
         doc="While training, test after every so many loops of each target set and after the last one: n_test_trials "
         "from fresh states of their own, plasticity off; null: never.",
+    )
+    smoothing_ms: float = quantity(
+        0.0,
+        unit="ms",
+        ge=0,
+        doc="Tests while training correlate the drive's moving mean over so long, centred at each sample of the target "
+        "and cut at the ends of the window; 0: the drive at the sample.",
     )
 
 
@@ -53,4 +60,11 @@ def why_untested(training: Training, measures: Measures | None, learner: Learner
                 f"training.{key} goes by tests in training, but there are none; give measures.test_every_loops, for "
                 "example 5, or leave it out"
             )
+    if measures is not None and measures.smoothing_ms > 0.0:
+        for forbidden, why in (
+            (every is None, "there are no tests while training; give measures.test_every_loops, for example 5"),
+            (training.variable == "rate", "it is of drives, but training.variable = rate; leave it out"),
+        ):
+            if forbidden:
+                return f"measures.smoothing_ms = {measures.smoothing_ms:g} ms: {why}"
     return None

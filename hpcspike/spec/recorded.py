@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, ValidationError, ValidationInfo, WithJsonSchema, model_validator
 
-from hpcspike.spec.fields import GrownSection, Interval, TargetsSection, is_multiple, quantity, whole_number
+from hpcspike.spec.fields import GrownSection, Interval, Section, TargetsSection, is_multiple, quantity, whole_number
 from hpcspike.spec.recorded_conditions import MOST_CONDITIONS, Conditions, keys_of, name_of
 
 GENERATED = "generated"
@@ -68,11 +68,30 @@ Choice = Annotated[
 """Columns and the values they may have: one or a list."""
 
 
+class InputOfRate(Section):
+    """The input at which a leaky integrate-and-fire neuron with white noise has a rate (Ricciardi 1977)."""
+
+    sigma: float = quantity(
+        0.31,
+        gt=0,
+        doc="Strength sigma of the white noise, in units of v: tau dv/dt = mu - v + sigma sqrt(tau) xi. Where the "
+        "network's own fluctuations are the noise: what they come to.",
+    )
+    lowest_rate_hz: float = quantity(0.1, unit="Hz", gt=0, doc="Lower rates have the input of this one.")
+    floor: Literal["all", "only_zero"] = quantity(
+        "all", doc="'only_zero': rates between 0 and lowest_rate_hz keep their own input, as in published targets."
+    )
+    step_correction: bool = quantity(
+        False, doc="Correct for threshold crossings between steps, which a neuron with white noise of its own misses."
+    )
+
+
 class RecordedTargets(GrownSection, TargetsSection):
     """Rates or drives read from a file, with auxiliary neurons beside them (paper, Fig 5)."""
 
     later_keys: ClassVar[tuple[str, ...]] = (
-        "time_unit", "decimal", "start_ms", "intervals", "select_units", "conditions",
+        "time_unit", "decimal", "start_ms", "intervals", "select_units", "conditions", "input_of_rate",
+        "includes_input",
     )  # fmt: skip
 
     kind: Literal["recorded"]
@@ -134,6 +153,12 @@ class RecordedTargets(GrownSection, TargetsSection):
         {},
         doc="NWB, netCDF, zarr, NPZ, MATLAB: only units with these values, column: value or list of values, for "
         "example quality: good; default: all units.",
+    )
+    input_of_rate: InputOfRate | None = quantity(
+        None, doc="Train the drive at which integrate-and-fire neurons have the rates of the file; default: do not."
+    )
+    includes_input: bool | None = quantity(
+        None, doc="Whether recorded drives are the total input, the constant external one included; default: not."
     )
     min_rate_hz: float = quantity(5.0, unit="Hz", ge=0, paper="Fig 5", doc="Keep units with a mean rate above this.")
     n_units: int | None = whole_number(

@@ -171,6 +171,11 @@ def why_unpenalised(training: Training, feed: FeedForward, learner: LearnerSecti
     ):
         if value != none and not isinstance(learner, RlsLearner):
             return f"{key} = {value:g} has no effect with learner.kind = {learner.kind}; leave it out"
+    if training.keep == "best" and feed.n_neurons and feed.weights == "per_condition":
+        return (
+            "training.keep = best keeps one set of weights, but feed_forward.weights = per_condition has several: "
+            "choose keep: last, or weights: shared"
+        )
     return None
 
 

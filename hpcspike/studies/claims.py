@@ -53,6 +53,8 @@ class Row:
         The value with its interval.
     verdict
         ``holds``, ``does not hold`` or ``undecided``.
+    why
+        One sentence on what it fails by, if it does not hold (`hpcspike.studies.reasons`).
     """
 
     claim: int
@@ -61,6 +63,7 @@ class Row:
     criterion: str
     found: Interval
     verdict: str
+    why: str = ""
 
 
 def above(found: Interval, bound: float) -> str:
@@ -87,14 +90,14 @@ def covers(found: Interval, value: float, tolerance: float) -> str:
 
 
 def as_table(found: list[Row]) -> pd.DataFrame:
-    """The rows as a table: claim, measure, source, criterion, value, low, high, n, verdict."""
+    """The rows as a table: claim, statement, measure, source, criterion, value, low, high, n, verdict, why."""
     import pandas as pd
 
     records = [
         {
             "claim": row.claim, "statement": CLAIMS[row.claim], "measure": row.measure, "source": row.source,
             "criterion": row.criterion, "value": row.found.value, "low": row.found.low, "high": row.found.high,
-            "n": row.found.n, "verdict": row.verdict,
+            "n": row.found.n, "verdict": row.verdict, "why": row.why,
         }
         for row in found
     ]  # fmt: skip
@@ -124,6 +127,8 @@ def as_markdown(found: list[Row], sources: Mapping[str, str]) -> str:
             f"| | {row.measure} | {row.criterion} | {_shown(row.found.value)} | {interval} | {row.found.n} | "
             f"{row.verdict} | {row.source} |"
         )
+        if row.why:
+            lines.append(f"| | *{row.why}* | | | | | | |")
     missing = [number for number in CLAIMS if number not in {row.claim for row in found}]
     if missing:
         lines += ["", f"Not measured here: claims {', '.join(map(str, missing))}."]

@@ -179,7 +179,7 @@ def _shown(trained: Trained, before: Trained, shown: Shown, examples: np.ndarray
 
 def _names(problem: Problem, examples: np.ndarray) -> Arrays:
     """Names of the recorded units that the example neurons follow, if they do."""
-    if problem.recording is None:
+    if problem.recording is None or problem.subset is not None:
         return {}
     return {"example_unit": (("example",), np.array(problem.recording.unit_ids, dtype=np.str_)[examples])}
 

@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator
 
 from hpcspike.studies import claims_in_studies as studies
 from hpcspike.studies import claims_in_sweeps as sweeps
+from hpcspike.studies import claims_of_recall as recall
 from hpcspike.studies.claim_tables import Tables
 from hpcspike.studies.claims import Row
+from hpcspike.studies.reasons import explained
 
 STATEMENTS: tuple[Callable[[Tables], Iterator[Row]], ...] = (
     studies.own_patterns,
+    recall.own_patterns_from_random_states,
     studies.population_rates,
     studies.heterogeneity,
     sweeps.time_scales_and_size,
@@ -18,11 +21,14 @@ STATEMENTS: tuple[Callable[[Tables], Iterator[Row]], ...] = (
     studies.quasi_static,
     studies.drive_and_rate,
     sweeps.trade_off,
+    recall.parts_of_the_errors,
     sweeps.capacity_and_length,
     studies.loss,
+    recall.loss_of_those_who_recall,
     studies.low_rates,
     studies.other_units,
     studies.dale,
+    recall.dale_from_random_states,
     studies.cortex,
     studies.identical,
     sweeps.balance,
@@ -33,4 +39,4 @@ STATEMENTS: tuple[Callable[[Tables], Iterator[Row]], ...] = (
 
 def rows(tables: Tables) -> list[Row]:
     """All rows that the tables at hand allow, in the order of the claims."""
-    return [row for statements in STATEMENTS for row in statements(tables)]
+    return [explained(row) for statements in STATEMENTS for row in statements(tables)]

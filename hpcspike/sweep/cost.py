@@ -66,6 +66,7 @@ def predict(experiment: Experiment) -> Cost:
     if learner is not None:
         return Cost(SECONDS_PER_POINT + learner.seconds, BASE_MIB + learner.memory_mib)
     k, fixed = in_degrees(experiment, n)
+    trained = n_trained(experiment, n, facts.n_units)
     training, targets = experiment.training, experiment.targets
     single = training.dtype == "float32"
     updates = duration / training.update_interval_ms
@@ -73,7 +74,7 @@ def predict(experiment: Experiment) -> Cost:
         experiment.protocol.free_run_ms + experiment.stimulus.duration_ms + duration
     ) / experiment.neuron.step_ms
     per_entry = SECONDS_PER_ENTRY[training.algorithm] * (SINGLE_PRECISION_FACTOR if single else 1.0)
-    update = updates * n * (SECONDS_PER_ROW_UPDATE + per_entry * k * k)
+    update = updates * trained * (SECONDS_PER_ROW_UPDATE + per_entry * k * k)
     trial = trial_steps * n * experiment.neuron.facts.seconds_with_delivery
     measures = experiment.measures
     tests = targets.n_sets * (measures.n_test_trials + measures.n_clamped_trials)
@@ -81,10 +82,12 @@ def predict(experiment: Experiment) -> Cost:
         tests += targets.n_sets * measures.n_test_trials * -(-training.n_loops // measures.test_every_loops)
     seconds = SECONDS_PER_POINT + training.n_loops * targets.n_sets * (update + trial) + tests * trial
 
-    synapses = n * (k + fixed) * BYTES_PER_SYNAPSE
+    synapses = (trained * k + n * fixed) * BYTES_PER_SYNAPSE
     samples = n * duration / targets.grid_ms * targets.n_sets * BYTES_PER_SAMPLE
     noise = n * BYTES_OF_TRIAL_NOISE if experiment.trial_noise.standard_deviation > 0 else 0
-    return Cost(seconds, BASE_MIB + (_matrix_bytes(experiment, n, k) + synapses + samples + noise) / _MIB)
+    chances = 4 * experiment.feed_forward.n_neurons * targets.n_sets * duration / experiment.neuron.step_ms
+    needed = _matrix_bytes(experiment, trained, k) + synapses + samples + noise + chances
+    return Cost(seconds, BASE_MIB + needed / _MIB)
 
 
 def transfer_to_measure(experiment: Experiment) -> tuple[int, float]:
@@ -102,6 +105,12 @@ def transfer_to_measure(experiment: Experiment) -> tuple[int, float]:
     new = sum(not is_known(neuron, noise.of_neuron(index), index, bias_of(neuron)) for index in examples)
     steps = (WARM_UP_MS + COUNTED_MS) / neuron.step_ms
     return new, new * POINTS * COPIES * steps * neuron.facts.seconds_per_step
+
+
+def n_trained(experiment: Experiment, n: int, n_units: int) -> int:
+    """How many of n neurons are trained; n_units: recorded units that are followed."""
+    subset = experiment.training.subset
+    return n if subset is None else subset.n_trained or n_units
 
 
 def _matrix_bytes(experiment: Experiment, n: int, k: float) -> float:

@@ -52,6 +52,8 @@ def upgraded_path(path: Path) -> Path:
 def _nothing_ours(path: Path, *, is_group: bool) -> StoreError:
     if not path.exists() and upgraded_path(path).exists():
         return StoreError(f"{path}: an upgrade was interrupted; go on with 'hpcspike upgrade {path}'")
+    if not path.exists() and path.suffix == ".nc":
+        return StoreError(f"{path}: no such file; make it with 'hpcspike train CONFIG --out {path}'")
     if not path.exists():
         return StoreError(f"{path}: no such store; {_meant(path) or MAKE_IT}")
     if is_group:

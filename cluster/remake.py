@@ -1,0 +1,139 @@
+"""Make all reference results again, at one revision of the code: ``python cluster/remake.py`` says what it will cost.
+
+``python cluster/remake.py --start`` does it, into ``results/remade`` (or ``--out``); called again it goes on where it
+was stopped, and refuses another revision than that of its first call, or files that differ from it. It ends with
+``OUT/claims``: the tables of all studies and sweeps and the page of the claims, to be copied to ``results/reference``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpcspike import provenance
+from hpcspike.cli import main as hpcspike
+from hpcspike.errors import HpcspikeError, StoreError
+from hpcspike.files import write_json
+from hpcspike.spec.load import load, sizes_of
+from hpcspike.spec.study import Study, StudyRun
+from hpcspike.spec.sweep import Sweep
+from hpcspike.sweep.cost import SECONDS_TO_START, predict, shown_seconds
+from hpcspike.sweep.grid import build_grid
+
+ROOT = Path(__file__).resolve().parent.parent
+LAPTOP = "laptop"
+"""The size that is made, where a file has sizes."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A study or sweep of the reference results: its file, its size if it has any, and its predicted seconds."""
+
+    config: Path
+    size: str | None
+    networks: int
+    seconds: float
+
+    @property
+    def is_study(self) -> bool:
+        """Whether it is a study; otherwise a sweep."""
+        return isinstance(load(self.config, size=self.size), Study)
+
+
+def parts(reference: Path, configs: Path) -> list[Part]:
+    """What has a table in the reference results, cheapest first."""
+    found = []
+    for table in sorted(reference.glob("*.nc")):
+        config = configs / f"{table.stem}.yaml"
+        size = LAPTOP if LAPTOP in (sizes_of(config) or ()) else None
+        plan = load(config, size=size)
+        if isinstance(plan, Study):
+            costs = {variant: predict(plan.experiment_of(StudyRun(variant, 0))).seconds for variant in plan.variants}
+            seconds, networks = plan.replicates * (sum(costs.values()) + SECONDS_TO_START * len(costs)), len(plan.runs)
+        else:
+            assert isinstance(plan, Sweep)
+            grid = build_grid(plan)
+            seconds, networks = float(grid.seconds.sum()), grid.n_points
+        found.append(Part(config, size, networks, seconds))
+    return sorted(found, key=lambda part: part.seconds)
+
+
+def hold_revision(out: Path, revision: str) -> None:
+    """Keep the revision of the first call; a StoreError if this one is of another, or of files without a revision.
+
+    Raises
+    ------
+    StoreError
+        If results of several revisions would be mixed.
+    """
+    if not re.fullmatch(r"[0-9a-f]{40}", revision):  # a version alone, or a commit with changes
+        raise StoreError(f"the code is at revision {revision}: commit what was changed, so that results can name it")
+    note = out / "revision.json"
+    if not note.exists():
+        write_json(note, {"revision": revision})
+        return
+    there = str(json.loads(note.read_text(encoding="utf-8"))["revision"])
+    if there != revision:
+        raise StoreError(
+            f"{out} was begun at revision {there}, this is {revision}: check that one out to go on, or choose another "
+            "folder with --out"
+        )
+
+
+def make(part: Part, out: Path) -> Path:
+    """Run a study or sweep as far as it is not done; returns what the claims are read from."""
+    options = [] if part.size is None else ["--size", part.size]
+    name = load(part.config, size=part.size).name
+    if part.is_study:
+        folder = out / name
+        _run(["study", str(part.config), *options, "--out", str(folder)])
+        return folder / "table.nc"
+    store = out / f"{name}.zarr"
+    _run(["plan", str(part.config), *options, "--create", "--store", str(store)])
+    from hpcspike.sweep.store import open_store
+
+    for batch in range(len(open_store(store).batches)):
+        _run(["run-batch", str(store), "--batch", str(batch)])
+    return store
+
+
+def _run(arguments: list[str]) -> None:
+    code = hpcspike(arguments)
+    if code:
+        raise SystemExit(code)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Say the cost, and with ``--start`` make everything."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--start", action="store_true", help="do it; without this only the cost is said")
+    parser.add_argument("--out", type=Path, default=ROOT / "results" / "remade", help="folder of the results")
+    parser.add_argument("--reference", type=Path, default=ROOT / "results" / "reference", help="tables to be made")
+    parser.add_argument("--configs", type=Path, default=ROOT / "cluster" / "config", help="their studies and sweeps")
+    given = parser.parse_args(arguments)
+    try:
+        planned = parts(given.reference, given.configs)
+        for part in planned:
+            size = "" if part.size is None else f" ({part.size})"
+            print(f"{part.config.stem + size:32} {part.networks:5} networks  about {shown_seconds(part.seconds)}")
+        total, networks = sum(part.seconds for part in planned), sum(part.networks for part in planned)
+        print(f"{'all':32} {networks:5} networks  about {shown_seconds(total)} on one core, and what the probes take")
+        if not given.start:
+            print("nothing was started; add --start")
+            return 0
+        hold_revision(given.out, provenance.code_revision())
+        tables = [str(make(part, given.out)) for part in planned]
+        _run(["claims", *tables, "--out", str(given.out / "claims")])
+    except HpcspikeError as error:
+        print(f"remake: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

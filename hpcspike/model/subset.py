@@ -1,0 +1,80 @@
+"""Matching of recorded units to the neurons of a network that are to follow them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from hpcspike.errors import SpecError
+from hpcspike.model.recordings import Recording
+from hpcspike.shown import short_repr
+from hpcspike.spec.experiment import Experiment
+
+
+class TrainedSubset(NamedTuple):
+    """Who is trained: neuron (n_T,) follows row unit (n_T,) of the recording, or of targets that are generated.
+
+    spontaneous_hz: (n_E,) rates of the excitatory neurons without plastic synapses; empty if they were not needed.
+    """
+
+    unit: np.ndarray
+    neuron: np.ndarray
+    spontaneous_hz: np.ndarray
+
+    def __repr__(self) -> str:
+        return short_repr(self)
+
+
+def matched_by_rate(spontaneous_hz: np.ndarray, unit_hz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Units in descending order of their rate, and the neuron that each takes: the nearest in rate of those left.
+
+    Equal units keep their order; of equally near neurons the first is taken.
+    """
+    order = np.argsort(-unit_hz, kind="stable")
+    left, taken = spontaneous_hz.astype(np.float64).copy(), np.empty(len(order), dtype=np.int64)
+    for place, unit in enumerate(order):
+        taken[place] = np.argmin(np.abs(left - unit_hz[unit]))
+        left[taken[place]] = np.inf
+    return order, taken
+
+
+def subset_of(experiment: Experiment, recording: Recording | None, spontaneous_hz: np.ndarray) -> TrainedSubset:
+    """The neurons that an experiment trains; spontaneous_hz (n_E,) is looked at if they are matched by rate.
+
+    Raises
+    ------
+    SpecError
+        If there are more units than excitatory neurons, or a list of neurons does not fit.
+    """
+    subset, size = experiment.training.subset, experiment.network.n_neurons
+    assert subset is not None
+    assert size is not None
+    excitatory = experiment.connectivity.populations(size)[0]  # type: ignore[union-attr]
+    count = subset.n_trained if recording is None else len(recording.values)
+    assert count is not None
+    if subset.match == "rate":
+        assert recording is not None
+        known = [one.mean_rates_hz for one in recording.conditions if one.mean_rates_hz is not None]
+        unit_hz = np.asarray(np.mean(known, axis=0))
+        return TrainedSubset(*matched_by_rate(spontaneous_hz, unit_hz), spontaneous_hz)
+    if subset.match == "order":
+        return TrainedSubset(np.arange(count), np.arange(count), np.empty(0))
+    neurons = np.array(subset.match, dtype=np.int64)
+    if len(neurons) != count or len(np.unique(neurons)) != count or neurons.max() >= excitatory:
+        raise SpecError(
+            f"training.subset.match names {len(neurons)} neurons for {count} units: must be as many different ones, "
+            f"from 0 to {excitatory - 1}"
+        )
+    return TrainedSubset(np.arange(count), neurons, np.empty(0))
+
+
+def subset_columns(subset: TrainedSubset, n_neurons: int) -> dict[str, np.ndarray]:
+    """What a Dataset says of who is trained, by the names of `hpcspike.variables.TRAINED`."""
+    unit = np.full(n_neurons, -1, dtype=np.int32)
+    unit[subset.neuron] = subset.unit
+    if not len(subset.spontaneous_hz):
+        return {"matched_unit": unit}
+    rate = np.full(n_neurons, np.nan)
+    rate[: len(subset.spontaneous_hz)] = subset.spontaneous_hz
+    return {"matched_unit": unit, "spontaneous_rate": rate}

@@ -1,0 +1,116 @@
+"""Why a row of the claims does not hold: the assumption, the reading or the size that it fails by, in one sentence."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from hpcspike.studies.claims import Row
+
+REASONS: tuple[tuple[int, str, str], ...] = (
+    (
+        1,
+        r"correlation .*running",
+        "Loops that run on begin near one state, and tests from other states miss the path that the cue "
+        "should find: the same networks trained from random states stand beside this row.",
+    ),
+    (
+        1,
+        r"correlation (of filtered|with the cued)",
+        "Read with loops that run on (protocol.start: running), which train recall from few states; the "
+        "study 'start' has networks of Figs 1 and 2 with loops from random states, for drives.",
+    ),
+    (
+        1,
+        r"population rate .*chaotic",
+        "The targets fix it: the recipe of the authors' program asks for 8.8 to 9.5 Hz whatever network "
+        "follows it, and the paper does not print its numbers.",
+    ),
+    (
+        4,
+        r"periodic",
+        "The prediction has no synapse in it, and products of sines with periods from 100 ms are not "
+        "slow against tau_s = 20 ms; for the slower targets of the same network it holds.",
+    ),
+    (
+        6,
+        r"exponent of tau_s in the clamped sampling error, tau_s",
+        "It assumes weights that do not depend on tau_s, but spike noise is the ridge of least squares: "
+        "the norm of the weights grows with tau_s (sweep 'errors'), and without it the exponent is "
+        "there.",
+    ),
+    (
+        6,
+        r"exponent of N in",
+        "It assumes weights of order 1/N, but for OU targets least squares with such noise keeps their "
+        "norm almost as it is at these sizes (exponent -0.06 to -0.25 even without a network, -0.45 for "
+        "slow sines).",
+    ),
+    (
+        6,
+        r"exponent of sqrt",
+        "The curve is that of a mean field linear in OU processes; phi cuts off their negative half, and "
+        "the weights change with tau_s beyond their norm.",
+    ),
+    (
+        6,
+        r"norm of the weights",
+        "For OU targets least squares with such noise keeps the norm almost as it is at these sizes.",
+    ),
+    (
+        8,
+        r"5% .*fall|fall .*5%|fall .*10%",
+        "A mean over all neurons counts small losses that the paper's examples, judged by eye, do not "
+        "show: the share of neurons that still follow their target stands beside it.",
+    ),
+    (
+        8,
+        r"worst",
+        "The mean hides a tail: the worst tenth of the neurons loses most; the paper shows examples only.",
+    ),
+    (
+        8,
+        r"",
+        "The loss of so many neurons changes the drive of all others by more than the trained path forgives.",
+    ),
+    (
+        11,
+        r"correlation of drive and innate",
+        "Read with loops that run on (protocol.start: running), recall fails in some networks; from "
+        "random states the best reading recalls in all (study 'start').",
+    ),
+    (
+        11,
+        r"phase deviation",
+        "Not a failure of recall, and open: in one network it did not improve with loops from random "
+        "states, which make it recall (0.42 before, 0.81 then); the paper states neither its formula nor "
+        "which spike is deleted.",
+    ),
+    (
+        14,
+        r"paper's",
+        "The law has prefactors and exponents of weights of order 1/N that do not depend on tau_s, which "
+        "recursive least squares does not keep (claim 6).",
+    ),
+    (
+        14,
+        r"exponents fitted",
+        "The optimum is flat and the grid coarse: neighbouring tau_s are 0.2 to 0.4 decades apart, as "
+        "far as the error.",
+    ),
+    (
+        16,
+        r"",
+        "Size and reading: maps of N = 300 to 500 with two networks per cell and loops that run on, "
+        "where slow synapses fail to recall in some cells; not decided by a measurement of its own.",
+    ),
+)
+"""Claim, pattern of the measure, and the sentence; the first that fits counts."""
+
+
+def explained(row: Row) -> Row:
+    """The row with its reason, if it does not hold and one is known."""
+    if row.verdict != "does not hold":
+        return row
+    fitting = (why for claim, pattern, why in REASONS if claim == row.claim and re.search(pattern, row.measure))
+    return replace(row, why=next(fitting, ""))
