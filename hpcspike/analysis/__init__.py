@@ -8,10 +8,10 @@ from hpcspike.analysis.limits import capacity
 from hpcspike.analysis.lines import level_line, optimum
 from hpcspike.analysis.mapping import performance
 from hpcspike.analysis.neurons import neuron_correlation
-from hpcspike.analysis.recorded_units import recorded_units
 from hpcspike.analysis.scaling import collapse
 from hpcspike.analysis.spectra import power_spectrum
 from hpcspike.analysis.tuning import inverted_u
+from hpcspike.analysis.unit_table import recorded_units
 
 __all__ = [
     "analyses_for",

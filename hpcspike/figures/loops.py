@@ -11,7 +11,7 @@ import xarray as xr
 from hpcspike.analysis.available import n_values
 from hpcspike.analysis.cells import make_grid, varying
 from hpcspike.analysis.learners import learner_axis
-from hpcspike.analysis.recorded_units import set_names_of
+from hpcspike.analysis.unit_table import set_names_of
 from hpcspike.errors import DataError
 from hpcspike.figures.choice import Selection, nearest
 from hpcspike.figures.style import (

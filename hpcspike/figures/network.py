@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from hpcspike.analysis import neuron_correlation, power_spectrum
 from hpcspike.analysis.neurons import carrier, experiment_of
 from hpcspike.analysis.recorded import over_recorded
-from hpcspike.analysis.recorded_units import set_names_of
+from hpcspike.analysis.unit_table import set_names_of
 from hpcspike.analysis.units import called
 from hpcspike.errors import DataError
 from hpcspike.figures.style import (

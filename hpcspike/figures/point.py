@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from hpcspike import checks
 from hpcspike.analysis import neuron_correlation
 from hpcspike.analysis.neurons import carrier, experiment_of
-from hpcspike.analysis.recorded_units import set_names_of
+from hpcspike.analysis.unit_table import set_names_of
 from hpcspike.errors import DataError
 from hpcspike.figures.loops import draw_training
 from hpcspike.figures.network import (

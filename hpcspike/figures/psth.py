@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from hpcspike.analysis.recorded_units import recorded_units, set_names_of
+from hpcspike.analysis.unit_table import recorded_units, set_names_of
 from hpcspike.analysis.units import called
 from hpcspike.figures.network import recorded_only
 from hpcspike.figures.style import (

@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from hpcspike.analysis.recorded import over_recorded
-from hpcspike.analysis.recorded_units import recorded_units, set_names_of
+from hpcspike.analysis.unit_table import recorded_units, set_names_of
 from hpcspike.intervals import correlation_interval, mean_interval
 from hpcspike.measures.verdict import remarks_of, verdict_of
 from hpcspike.report.origin import ORIGIN, origin
