@@ -92,10 +92,12 @@ class Surface:
         across = self._kernel(self._fit.X_train_, places)
         return np.asarray(solve_triangular(self._fit.L_, across, lower=True, check_finite=False))
 
-    def covariance(self, places: np.ndarray, others: np.ndarray) -> np.ndarray:
-        """(n, m) covariances of the surface between places, given the points."""
-        prior = self._kernel(places, others)
-        return np.asarray((prior - self.solved(places).T @ self.solved(others)) * self._scale**2)
+    def covariance(
+        self, places: np.ndarray, others: np.ndarray, *, solved: tuple[np.ndarray, np.ndarray] | None = None
+    ) -> np.ndarray:
+        """(n, m) covariances of the surface between places, given the points; solved: `solved` of both, if known."""
+        one, other = (self.solved(places), self.solved(others)) if solved is None else solved
+        return np.asarray((self._kernel(places, others) - one.T @ other) * self._scale**2)
 
     def draws(self, places: np.ndarray, n_draws: int, *, seed: int) -> np.ndarray:
         """(n_draws, n) surfaces that the points allow, at some hundreds of places."""

@@ -140,7 +140,9 @@ class _Part:
     def __init__(self, target: Target, places: np.ndarray) -> None:
         surface = target.surface
         self._surface, self._places, self._noise = surface, places, surface.noise
-        self._across = surface.covariance(target.references, places)
+        self._solved = surface.solved(places)
+        both = surface.solved(target.references), self._solved
+        self._across = surface.covariance(target.references, places, solved=both)
         _, sd = surface.mean_and_sd(places)
         _, at_references = surface.mean_and_sd(target.references)
         self._variance = sd**2
@@ -152,7 +154,8 @@ class _Part:
 
     def take(self, at: int) -> None:
         # rank-one change of all covariances; those with earlier picks are kept as vectors
-        row = self._surface.covariance(self._places[at : at + 1], self._places)[0]
+        both = self._solved[:, at : at + 1], self._solved
+        row = self._surface.covariance(self._places[at : at + 1], self._places, solved=both)[0]
         for vector in self._before:
             row = row - vector[at] * vector
         root = np.sqrt(self._variance[at] + self._noise)
