@@ -450,7 +450,11 @@ def _export(commands: _Commands) -> None:
     )
     parser.set_defaults(module="export")
     parser.add_argument("store", metavar="STORE", help="store of a sweep, or Dataset of one network")
-    parser.add_argument("out", metavar="OUT", help="file to write: .nc or .zip of a sweep, .nwb of a network")
+    parser.add_argument(
+        "out",
+        metavar="OUT",
+        help="file to write: .nc or .zip of a sweep; of a network .nwb, or .csv of its recorded units",
+    )
 
 
 def _verify(commands: _Commands) -> None:

@@ -155,6 +155,31 @@ RECORDED_RESULTS = (
 )
 """Results that only networks with recorded targets have."""
 
+BINNED_RESULTS = {
+    "correlation_50ms_recorded": Variable(
+        ("point",), "float64", "1", "correlation of trial-averaged rate and data in 50 ms bins, mean of recorded units"
+    ),
+    "correlation_100ms_recorded": Variable(
+        ("point",), "float64", "1", "correlation of trial-averaged rate and data in 100 ms bins, mean of recorded units"
+    ),
+    "ceiling_50ms_recorded": Variable(
+        ("point",), "float64", "1", "highest correlation that the model's trials allow in 50 ms bins, mean of units"
+    ),
+    "ceiling_100ms_recorded": Variable(
+        ("point",), "float64", "1", "highest correlation that the model's trials allow in 100 ms bins, mean of units"
+    ),
+    "data_ceiling_50ms_recorded": Variable(
+        ("point",), "float64", "1", "highest correlation that the data's trials allow in 50 ms bins, mean of units"
+    ),
+    "data_ceiling_100ms_recorded": Variable(
+        ("point",), "float64", "1", "highest correlation that the data's trials allow in 100 ms bins, mean of units"
+    ),
+    "other_condition_100ms_recorded": Variable(
+        ("point",), "float64", "1", "correlation with the data of the other conditions in 100 ms bins, mean of units"
+    ),
+}
+"""Further results of networks trained on recorded rates: of one network and of studies, not of sweeps."""
+
 POINT_PROVENANCE = {
     "wall_seconds": Variable(("point",), "float64", "s", "wall time of the point"),
     "peak_memory": Variable(("point",), "float64", "MiB", "peak resident memory of the process"),
@@ -311,6 +336,30 @@ TRAINED = {
     "neuron_target_rate": Variable(("target_set", "neuron"), "float64", "Hz", "mean of the rate target"),
     "neuron_rms_error": Variable(
         ("target_set", "neuron"), "float64", "1", "rms error of the trial-averaged response, in the unit of the target"
+    ),
+    "neuron_correlation_50ms": Variable(
+        ("target_set", "neuron"), "float64", "1", "correlation of the trial-averaged rate and its data, 50 ms bins"
+    ),
+    "neuron_correlation_100ms": Variable(
+        ("target_set", "neuron"), "float64", "1", "correlation of the trial-averaged rate and its data, 100 ms bins"
+    ),
+    "neuron_ceiling_50ms": Variable(
+        ("target_set", "neuron"), "float64", "1", "highest correlation that the model's trials allow, 50 ms bins"
+    ),
+    "neuron_ceiling_100ms": Variable(
+        ("target_set", "neuron"), "float64", "1", "highest correlation that the model's trials allow, 100 ms bins"
+    ),
+    "neuron_data_ceiling_50ms": Variable(
+        ("target_set", "neuron"), "float64", "1", "highest correlation that the data's trials allow, 50 ms bins"
+    ),
+    "neuron_data_ceiling_100ms": Variable(
+        ("target_set", "neuron"), "float64", "1", "highest correlation that the data's trials allow, 100 ms bins"
+    ),
+    "neuron_other_condition_100ms": Variable(
+        ("target_set", "neuron"),
+        "float64",
+        "1",
+        "correlation of the trial-averaged rate and the data of the other conditions, 100 ms bins",
     ),
     "neuron_unreachable_share": Variable(
         ("target_set", "neuron"), "float64", "1", "share of target time whose rate a neuron without noise cannot hold"

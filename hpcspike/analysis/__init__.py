@@ -11,6 +11,7 @@ from hpcspike.analysis.neurons import neuron_correlation
 from hpcspike.analysis.scaling import collapse
 from hpcspike.analysis.spectra import power_spectrum
 from hpcspike.analysis.tuning import inverted_u
+from hpcspike.analysis.unit_table import recorded_units
 
 __all__ = [
     "analyses_for",
@@ -27,4 +28,5 @@ __all__ = [
     "paper_law",
     "performance",
     "power_spectrum",
+    "recorded_units",
 ]

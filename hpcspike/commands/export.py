@@ -56,13 +56,32 @@ def _export_network(store: str, path: Path) -> int:
     from hpcspike.sweep.reading import open_network
 
     network = open_network(store)
+    if path.suffix == ".csv":
+        return _export_units(network, store, path)
     if path.suffix != ".nwb":
-        raise StoreError(f"{path}: must end in .nwb (spikes and trials); {store} itself is what xarray opens")
+        raise StoreError(
+            f"{path}: must end in .nwb (spikes and trials) or .csv (recorded units); {store} itself is what xarray "
+            "opens"
+        )
     with reading(Path(store)):
         write_nwb(network, path)
     sizes = network.sizes
     n_trials = sizes["target_set"] * sizes["trial"]
     print(f"{path}: {counted(sizes['spike'], 'spike')} of {sizes['neuron']:,} neurons in {counted(n_trials, 'trial')}")
+    return 0
+
+
+def _export_units(network: xr.Dataset, store: str, path: Path) -> int:
+    """One row per recorded unit and condition."""
+    from hpcspike.analysis import recorded_units
+
+    with reading(Path(store)):
+        table = recorded_units(network).load()
+        units = {name: f"{name}_hz" for name, column in table.data_vars.items() if column.attrs.get("units") == "Hz"}
+        frame = table.rename(units).to_dataframe().reset_index()
+    with whole(path) as unfinished:
+        frame.to_csv(unfinished, index=False)
+    print(f"{path}: {counted(len(frame), 'row')}, one per recorded unit and condition")
     return 0
 
 

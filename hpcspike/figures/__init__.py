@@ -9,6 +9,7 @@ from hpcspike.figures.maps import map_of
 from hpcspike.figures.network import error_split, raster, target_against_response
 from hpcspike.figures.planes import performance_map
 from hpcspike.figures.point import networks_side_by_side, point_overview
+from hpcspike.figures.psth import unit_psths
 from hpcspike.figures.recorded import data_beside_model
 from hpcspike.figures.study_curves import performance_by_variant, study_curves
 from hpcspike.figures.study_damage import lesion_curves, phase_deviation, shuffle_curves
@@ -52,4 +53,5 @@ __all__ = [
     "target_against_response",
     "training_curves",
     "wrong_answers",
+    "unit_psths",
 ]

@@ -23,6 +23,7 @@ from hpcspike.figures.loops import learning_curves, training_curves
 from hpcspike.figures.maps import map_of, plane_of, with_loops
 from hpcspike.figures.network import error_split, raster, target_against_response
 from hpcspike.figures.planes import performance_map
+from hpcspike.figures.psth import unit_psths
 from hpcspike.figures.recorded import data_beside_model
 from hpcspike.figures.study_available import figures_of_study
 from hpcspike.figures.transfer import transfer_curves
@@ -45,7 +46,7 @@ def figures_for(dataset: xr.Dataset | xr.DataTree) -> Figures:
         ``training``; over learners ``learners`` and ``training``, and the others for each, as ``map_lsnn``; over
         two numeric parameters of which one is not among those of every sweep, ``map_mean``,
         ``map_best`` and ``map_quasi_static``. Of one trained network (along ``neuron``): any of ``samples``,
-        ``raster``, ``training``, ``error_split``, ``recorded``. Of a study: see `figures_of_study`.
+        ``raster``, ``training``, ``error_split``, ``recorded``, ``psth``. Of a study: see `figures_of_study`.
 
     Raises
     ------
@@ -155,6 +156,8 @@ def _of_network(trained: xr.Dataset) -> Figures:
         figures["error_split"] = partial(error_split, trained)
     if "response" in trained and "recorded" in trained and bool(np.any(trained["recorded"].values)):
         figures["recorded"] = partial(data_beside_model, trained)
+        if "neuron_correlation_100ms" in trained and "spike_time" in trained and trained.sizes.get("trial", 0) > 0:
+            figures["psth"] = partial(unit_psths, trained)
     if "transfer_input" in trained:
         figures["transfer"] = partial(transfer_curves, trained)
     return figures

@@ -11,6 +11,7 @@ import xarray as xr
 from hpcspike.analysis.available import n_values
 from hpcspike.analysis.cells import make_grid, varying
 from hpcspike.analysis.learners import learner_axis
+from hpcspike.analysis.unit_table import set_names_of
 from hpcspike.errors import DataError
 from hpcspike.figures.choice import Selection, nearest
 from hpcspike.figures.style import (
@@ -24,7 +25,6 @@ from hpcspike.figures.style import (
     panel_letters,
     ramped,
     say_if_empty,
-    set_names,
     sets_of_loops,
     styled,
     valued,
@@ -126,7 +126,7 @@ def draw_training(axes: Axes, trained: xr.Dataset, name: str) -> None:
     """One learning curve of one network, one line per target set; with the correlation the tests over all sets."""
     n_sets = trained.sizes.get("target_set", 1)
     loop, values = np.arange(1, trained.sizes["loop"] + 1), trained[name].values
-    names = set_names(trained)
+    names = set_names_of(trained)
     for target_set in range(n_sets):
         chosen = sets_of_loops(trained) == target_set
         every = max(1, len(loop[chosen]) // 8)

@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from hpcspike.analysis import neuron_correlation, power_spectrum
 from hpcspike.analysis.neurons import carrier, experiment_of
 from hpcspike.analysis.recorded import over_recorded
+from hpcspike.analysis.unit_table import set_names_of
 from hpcspike.analysis.units import called
 from hpcspike.errors import DataError
 from hpcspike.figures.style import (
@@ -26,7 +27,6 @@ from hpcspike.figures.style import (
     new_figure,
     panel_letters,
     pretty_units,
-    set_names,
     styled,
 )
 
@@ -73,7 +73,7 @@ def target_against_response(trained: xr.Dataset, *, n_neurons: int = 8, trial: i
             axes.set_axis_off()
     for s in sets:
         if len(sets) > 1:
-            panels[0, s].set_title(f"{set_names(trained)[s]}\n{panels[0, s].get_title(loc='left')}", loc="left")
+            panels[0, s].set_title(f"{set_names_of(trained)[s]}\n{panels[0, s].get_title(loc='left')}", loc="left")
     for axes in panels[-1]:
         axes.set_xlabel(TIME)
     figure.supylabel(quantity(sample["response"]), fontsize=9)
@@ -149,7 +149,7 @@ def raster(trained: xr.Dataset, *, n_neurons: int = 100, n_trials: int = 3) -> F
         for k in range(trials):
             above, below = panels[2 * s, k], panels[2 * s + 1, k]
             draw_raster(above, below, trained, spikes, target_set=s, trial=k, step=step)
-            above.set_title(f"trial {k + 1}" if sets == 1 else f"{set_names(trained)[s]}, trial {k + 1}")
+            above.set_title(f"trial {k + 1}" if sets == 1 else f"{set_names_of(trained)[s]}, trial {k + 1}")
         panels[2 * s, 0].set_ylabel(words)
         panels[2 * s + 1, 0].set_ylabel("rate (Hz)")
     for axes in panels[-1]:

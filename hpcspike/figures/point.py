@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from hpcspike import checks
 from hpcspike.analysis import neuron_correlation
 from hpcspike.analysis.neurons import carrier, experiment_of
+from hpcspike.analysis.unit_table import set_names_of
 from hpcspike.errors import DataError
 from hpcspike.figures.loops import draw_training
 from hpcspike.figures.network import (
@@ -39,7 +40,6 @@ from hpcspike.figures.style import (
     new_figure,
     panel_letters,
     remark,
-    set_names,
     styled,
     valued,
 )
@@ -161,7 +161,7 @@ def _raster(place: SubFigure, trained: xr.Dataset, target_set: int, trial: int) 
     draw_raster(above, below, trained, spikes, target_set=target_set, trial=trial, step=step)
     several = trained.sizes["target_set"] > 1
     above.set_title(
-        f"{set_names(trained)[target_set]}, test trial {trial + 1}" if several else f"test trial {trial + 1}"
+        f"{set_names_of(trained)[target_set]}, test trial {trial + 1}" if several else f"test trial {trial + 1}"
     )
     above.set_ylabel(words)
     below.set_ylabel("rate (Hz)")

@@ -276,13 +276,6 @@ def spread_over(values: np.ndarray, count: int, *, among: int | None = None) -> 
     return found
 
 
-def set_names(trained: xr.Dataset) -> list[str]:
-    """What the target sets of a network are called: by their recorded conditions, else by number."""
-    if "condition" in trained and trained["condition"].dims == ("target_set",):
-        return [str(name) for name in trained["condition"].values]
-    return [f"target set {number + 1}" for number in range(trained.sizes.get("target_set", 1))]
-
-
 def sets_of_loops(trained: xr.Dataset) -> np.ndarray:
     """Target set of every training loop, (loops,), counted from 0; results of earlier versions went through them."""
     if "loop_target_set" in trained:

@@ -18,6 +18,7 @@ from hpcspike.engine.trained import Trained
 from hpcspike.measures.clamped import can_be_clamped, clamped_split
 from hpcspike.measures.quasi_static import predict_quasi_static
 from hpcspike.measures.recorded import recorded_scalars
+from hpcspike.measures.recorded_units import BinnedTrials
 from hpcspike.measures.spectrum import SHARES, band_powers, share_of, spectral_index
 from hpcspike.measures.status import classify, silent_share
 from hpcspike.measures.taught import can_be_taught, taught_correlation
@@ -105,7 +106,7 @@ def evaluate(trained: Trained, measures: Measures | None = None, *, tau_corr_ms:
     by_neuron = {
         name: np.stack([column[source] for column in columns])
         for name, source in _BY_NEURON.items()
-        if source in columns[0]
+        if all(source in column for column in columns)
     }
     correlation = np.stack([column["correlation"] for column in columns])
     return Evaluation(scalars, correlation, problem.n_neurons, measures, by_neuron)
@@ -117,6 +118,13 @@ _BY_NEURON = {
     "neuron_target_rate": "target_rate_hz",
     "neuron_rms_error": "rms_error",
     "neuron_unreachable_share": "unreachable",
+    "neuron_correlation_50ms": "binned_50",
+    "neuron_correlation_100ms": "binned_100",
+    "neuron_ceiling_50ms": "ceiling_50",
+    "neuron_ceiling_100ms": "ceiling_100",
+    "neuron_data_ceiling_50ms": "data_ceiling_50",
+    "neuron_data_ceiling_100ms": "data_ceiling_100",
+    "neuron_other_condition_100ms": "other_100",
 }
 """What `Evaluation.by_neuron` has, and the column it is."""
 
@@ -141,6 +149,7 @@ def _neuron_columns(trained: Trained, target_set: int, measures: Measures) -> di
     target = problem.targets[target_set]
     total, squares = np.zeros_like(target), np.zeros_like(target)
     columns = {name: np.zeros(len(target)) for name in ("correlation", "phi", "fast", "power", "spikes")}
+    binned = BinnedTrials(problem, target_set) if rate and problem.recording is not None else None
     for trial in range(trials):
         evoked = trained.evoke(target_set, 1, first_trial=trial)
         response = (evoked.filtered if rate else evoked.drive)[0]
@@ -152,6 +161,8 @@ def _neuron_columns(trained: Trained, target_set: int, measures: Measures) -> di
         columns["power"] += power
         inside = evoked.spikes[0].neuron[evoked.spikes[0].step >= 0] - problem.first
         columns["spikes"] += np.bincount(inside, minlength=len(target))
+        if binned is not None:
+            binned.add(evoked.spikes[0])
         if rate:
             columns["phi"] += pearson(trained.rate_of_drive(evoked.drive[0]), target) / trials
     mean = total / trials
@@ -173,14 +184,15 @@ def _neuron_columns(trained: Trained, target_set: int, measures: Measures) -> di
         )  # fmt: skip
         columns["target_rate_hz"] = hz * target.mean(axis=1)
         columns["unreachable"] = reach.excludes(target).mean(axis=1)
-    return columns
+    return columns | (binned.columns() if binned is not None else {})
 
 
 def _response_scalars(
     columns: list[dict[str, np.ndarray]], trained: Trained, measures: Measures
 ) -> dict[str, float | int]:
     problem = trained.problem
-    whole = {name: np.stack([trained.world.concatenate(column[name]) for column in columns]) for name in columns[0]}
+    known = [name for name in columns[0] if all(name in column for column in columns)]
+    whole = {name: np.stack([trained.world.concatenate(column[name]) for column in columns]) for name in known}
     population_spikes = float(whole["spikes"].sum())
     judged = np.stack([trained.judged(target_set) for target_set in range(problem.n_sets)])
     if not judged.all():

@@ -13,6 +13,18 @@ SILENT_BELOW_HZ, ASKED_ABOVE_HZ = 1.0, 5.0
 """A recorded unit counts as silent if its model fires less than the first, but its data more than the second."""
 
 
+_IN_BINS = {
+    "correlation_50ms_recorded": "binned_50",
+    "correlation_100ms_recorded": "binned_100",
+    "ceiling_50ms_recorded": "ceiling_50",
+    "ceiling_100ms_recorded": "ceiling_100",
+    "data_ceiling_50ms_recorded": "data_ceiling_50",
+    "data_ceiling_100ms_recorded": "data_ceiling_100",
+    "other_condition_100ms_recorded": "other_100",
+}
+"""Scalars of `hpcspike.variables.BINNED_RESULTS`, and the measure of each unit whose mean they are."""
+
+
 def recorded_scalars(
     of_neurons: Mapping[str, np.ndarray], n_recorded: int, *, rate_targets: bool
 ) -> dict[str, float | int]:
@@ -44,6 +56,11 @@ def recorded_scalars(
     if not rate_targets:
         return found
     model, data = recorded["rate_hz"].mean(axis=0), recorded["target_rate_hz"].mean(axis=0)
+    found |= {
+        scalar: float(np.nanmean(recorded[name])) if np.isfinite(recorded[name]).any() else math.nan
+        for scalar, name in _IN_BINS.items()
+        if name in recorded
+    }
     return found | {
         "correlation_phi_recorded": float(recorded["phi"].mean()),
         "target_rate_recorded": float(data.mean()),

@@ -53,14 +53,18 @@ def read_nwb(path: Path, targets: RecordedTargets) -> RecordingTable:
     if units.observed is not None:
         trials = [_observed_trials(alignment.times_s, intervals, targets.window_ms) for intervals in units.observed]
     bin_ms = NWB_BIN_MS if targets.bin_ms is None else targets.bin_ms
-    rates = np.stack(
-        [
-            trial_averaged_rate(
-                times, own, window_ms=targets.window_ms, bin_ms=bin_ms, smoothing_ms=targets.smoothing_ms or 0.0
-            )
-            for times, own in zip(units.spikes, trials, strict=True)
-        ]
-    )
+    rates, even, odd = (
+        np.stack(
+            [
+                trial_averaged_rate(
+                    times, own[part], window_ms=targets.window_ms, bin_ms=bin_ms,
+                    smoothing_ms=targets.smoothing_ms or 0.0,
+                )
+                for times, own in zip(units.spikes, trials, strict=True)
+            ]
+        )
+        for part in (slice(None), slice(0, None, 2), slice(1, None, 2))
+    )  # fmt: skip
     return RecordingTable(
         values=rates,
         times_ms=targets.window_ms[0] + bin_ms * (np.arange(rates.shape[1]) + 0.5),
@@ -72,6 +76,7 @@ def read_nwb(path: Path, targets: RecordedTargets) -> RecordingTable:
         alignment=targets.align,
         trials=alignment.trials,
         units_of=units.of,
+        halves=np.stack([even, odd]) if alignment.trials.used > 1 else None,
         remarks=alignment.remarks + _unobserved(units.names, trials, alignment),
     )
 

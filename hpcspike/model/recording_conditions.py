@@ -54,6 +54,7 @@ def like_the_first(first: ReadCondition, other: ReadCondition, name_of_first: st
         other.table,
         values=other.table.values[order],
         names=first.table.names,
+        halves=None if other.table.halves is None else other.table.halves[:, order],
         attributes={key: column[order] for key, column in other.table.attributes.items()},
         remarks=(*other.table.remarks, f"its units stand in another order than in {name_of_first!r}: matched by name"),
     )

@@ -62,6 +62,8 @@ class RecordingTable:
         The trials that were averaged here; None: the file holds averages, or single trials, and does not say so.
     units_of
         Number of units in the file, those included that keys such as ``targets.select_units`` left out.
+    halves
+        Shape (2, n_units, n_samples), in Hz: averages over every second trial; None without single trials.
     remarks
         What a reader decided, or found odd, in words; each is said to the user.
     """
@@ -77,6 +79,7 @@ class RecordingTable:
     trials: Trials | None = None
     units_of: int | None = None
     remarks: tuple[str, ...] = ()
+    halves: NDArray[Any] | None = None
 
 
 class AmbiguousRecording(DataError):

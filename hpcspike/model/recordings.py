@@ -58,6 +58,9 @@ class Recording:
         Name of the condition; empty if there is one alone.
     further
         The same units, in the same order and at the same times, in the other conditions.
+    halves
+        Shape (2, n_units, n_samples), as values: averages over every second trial, from the first and from the second
+        on; None where the file holds no single trials.
     """
 
     values: Array
@@ -70,6 +73,7 @@ class Recording:
     remarks: tuple[str, ...] = ()
     condition: str = ""
     further: tuple[Recording, ...] = ()
+    halves: Array | None = None
 
     @property
     def conditions(self) -> tuple[Recording, ...]:
@@ -143,7 +147,7 @@ def read_recording(
     ]
     rates = [one.rates_hz.mean(axis=1) for one in read if one.rates_hz is not None]
     rows = kept_rows(read[0].path, read[0].values, np.mean(rates, axis=0) if rates else None, targets)
-    recordings = [_kept(one, rows, targets, name) for one, name in zip(read, names, strict=True)]
+    recordings = [_kept(one, rows, targets, name, tau_ms) for one, name in zip(read, names, strict=True)]
     first, further = recordings[0], tuple(recordings[1:])
     known = set(first.remarks)
     own = tuple(f"{one.condition}: {remark}" for one in further for remark in one.remarks if remark not in known)
@@ -165,7 +169,9 @@ def _read(
     return ReadCondition(path, table, times_ms, in_file, values, rates_hz, remarks)
 
 
-def _kept(read: ReadCondition, rows: NDArray[np.int64], targets: RecordedTargets, condition: str) -> Recording:
+def _kept(
+    read: ReadCondition, rows: NDArray[np.int64], targets: RecordedTargets, condition: str, tau_ms: float
+) -> Recording:
     path, table, times_ms, rates_hz, remarks = read.path, read.table, read.times_ms, read.rates_hz, read.remarks
     unit_ids = tuple(table.names[row] for row in rows)
     if not targets.is_stand_in:
@@ -183,6 +189,7 @@ def _kept(read: ReadCondition, rows: NDArray[np.int64], targets: RecordedTargets
         start_ms=targets.start_ms,
         remarks=remarks,
         condition=condition,
+        halves=None if table.halves is None else table.halves[:, rows] * (tau_ms / 1000.0),
     )
 
 
@@ -211,7 +218,11 @@ def interpolated(recording: Recording, times_ms: Array) -> Array:
     DataError
         If a time lies outside the recording: nothing is extrapolated.
     """
-    samples = recording.times_ms
+    return interpolated_at(recording.values, recording.times_ms, times_ms)
+
+
+def interpolated_at(values: Array, samples: Array, times_ms: Array) -> Array:
+    """`interpolated` of any values (..., n_samples) that were sampled at ``samples``; (..., len(times_ms))."""
     first, last = float(samples[0]), float(samples[-1])
     slack = 1e-9 * (last - first)  # grid points are sums of rounded steps
     if times_ms.size and (times_ms.min() < first - slack or times_ms.max() > last + slack):
@@ -223,7 +234,7 @@ def interpolated(recording: Recording, times_ms: Array) -> Array:
     left = np.clip(np.searchsorted(samples, times, side="right") - 1, 0, samples.size - 2)
     weight = (times - samples[left]) / (samples[left + 1] - samples[left])
     # written as a weighted sum because v0 + w (v1 - v0) does not hit v1 exactly at w = 1
-    return recording.values[:, left] * (1.0 - weight) + recording.values[:, left + 1] * weight
+    return values[..., left] * (1.0 - weight) + values[..., left + 1] * weight
 
 
 def auxiliary_rates(paths: Array, *, grid_ms: float, tau_syn_ms: float) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from hpcspike.analysis.recorded import over_recorded
+from hpcspike.analysis.unit_table import recorded_units, set_names_of
 from hpcspike.intervals import correlation_interval, mean_interval
 from hpcspike.measures.verdict import remarks_of, verdict_of
 from hpcspike.report.origin import ORIGIN, origin
@@ -17,7 +18,7 @@ from hpcspike.report.page import Cell, Column, Picture, Section, facts, figures,
 from hpcspike.report.words import FAILURES, LABELLED, LABELS, became, meaning, unit_of
 from hpcspike.spec.experiment import Measures
 from hpcspike.sweep.cost import shown_seconds
-from hpcspike.variables import POINT_RESULTS
+from hpcspike.variables import BINNED_RESULTS, POINT_RESULTS
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -64,9 +65,32 @@ def page_of_network(trained: xr.Dataset, pictures: Sequence[Picture]) -> str:
     sections = [
         *([Section("figures", "Figures", figures(pictures))] if pictures else []),
         Section("numbers", "Numbers", explained + facts(list(_scalars(trained)))),
+        *_units(trained),
         Section("origin", ORIGIN, _origin([record], experiment, {"seed": experiment.get("seed")})),
     ]
     return page(f"Network {name}", lead, sections)
+
+
+def _units(trained: xr.Dataset) -> list[Section]:
+    """A table of the recorded units; none of networks without, or of drives."""
+    if "neuron_target_rate" not in trained or not int(trained.get("n_recorded", 0)):
+        return []
+    found = recorded_units(trained).load()
+    names = set_names_of(found)
+    columns = [Column("unit", number=False), *([Column("condition", number=False)] if len(names) > 1 else [])]
+    columns += [Column(_heading(array), meaning(array)) for array in found.data_vars.values()]
+    rows = []
+    for unit in range(found.sizes["neuron"]):
+        for target_set, name in enumerate(names):
+            unit_name = (
+                str(found["unit_name"].values[unit]) if "unit_name" in found else str(found["neuron"].values[unit])
+            )
+            cells = [Cell(unit_name, unit_name), *([Cell(name, name)] if len(names) > 1 else [])]
+            values = (float(array.values[target_set, unit]) for array in found.data_vars.values())
+            rows.append([*cells, *(Cell(number(value), repr(value)) for value in values)])
+    trials = "the data's own single trials" if "data_ceiling_100ms" in found else "single trials of the model"
+    text = f"Average over all test trials against the data. Ceilings: from split halves of {trials}."
+    return [Section("units", "Recorded units", paragraph(text) + table("Recorded units", columns, rows, key="units"))]
 
 
 def _below_threshold(trained: xr.Dataset, experiment: dict[str, Any]) -> str:
@@ -77,7 +101,7 @@ def _below_threshold(trained: xr.Dataset, experiment: dict[str, Any]) -> str:
 
 
 def _scalars(trained: xr.Dataset) -> Iterator[tuple[str, str]]:
-    for name, variable in POINT_RESULTS.items():
+    for name, variable in (POINT_RESULTS | BINNED_RESULTS).items():
         if name not in trained or trained[name].dims or variable.dims != ("point",):
             continue
         value = float(trained[name])

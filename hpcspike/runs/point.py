@@ -16,6 +16,7 @@ from hpcspike.learners.interface import Learner
 from hpcspike.measures.evaluation import Evaluation
 from hpcspike.runs.scores import evaluate_learner
 from hpcspike.spec.experiment import Experiment
+from hpcspike.variables import BINNED_RESULTS
 
 POINT_CURVES = ("correlation", "rate", "weight_change")
 """Columns of the learning curve that a sweep keeps."""
@@ -84,4 +85,5 @@ def run_point(
     for name in kept:
         column = found.get(name, np.empty(0))[:n_loops]
         curves[f"curve_{name}"][: len(column)] = column
-    return PointResult(evaluation.scalars, curves)
+    scalars = {name: value for name, value in evaluation.scalars.items() if name not in BINNED_RESULTS}
+    return PointResult(scalars, curves)

@@ -30,7 +30,7 @@ from hpcspike.runs.point import fit_and_evaluate
 from hpcspike.runs.rollouts import write_rollouts
 from hpcspike.runs.trials import scale_of, variables_of, write_trials
 from hpcspike.spec.experiment import Experiment
-from hpcspike.variables import POINT_RESULTS, RECORDED_RESULTS, TRANSFER
+from hpcspike.variables import BINNED_RESULTS, POINT_RESULTS, RECORDED_RESULTS, TRANSFER
 
 if TYPE_CHECKING:
     import xarray
@@ -224,7 +224,7 @@ def _write(output: Output, experiment: Experiment, learner: Learner, evaluation:
 def _write_scalars(output: Output, world: World, evaluation: Evaluation, *, recorded: bool) -> None:
     for name, value in evaluation.scalars.items():
         if recorded or name not in RECORDED_RESULTS:
-            put(output, world, name, replace(POINT_RESULTS[name], dims=()), value)
+            put(output, world, name, replace((POINT_RESULTS | BINNED_RESULTS)[name], dims=()), value)
 
 
 def _write_trained(

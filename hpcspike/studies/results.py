@@ -12,7 +12,7 @@ from hpcspike.errors import StoreError
 from hpcspike.paths import local
 from hpcspike.spec.study import Study, StudyRun
 from hpcspike.studies.identity import run_hash
-from hpcspike.variables import POINT_RESULTS, SHOWN_DIMENSIONS, STUDY, TESTED_RESULTS
+from hpcspike.variables import BINNED_RESULTS, POINT_RESULTS, SHOWN_DIMENSIONS, STUDY, TESTED_RESULTS
 from hpcspike.verification import refuse_if_damaged, vouched
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def table_of(tree: xr.DataTree) -> xr.Dataset:
     table = _joined(columns, "variant")
     table = table.assign_coords(variant=variants)
     for name, array in table.variables.items():
-        known = {**TESTED_RESULTS, **POINT_RESULTS, **STUDY}.get(str(name))
+        known = {**TESTED_RESULTS, **BINNED_RESULTS, **POINT_RESULTS, **STUDY}.get(str(name))
         if known is not None:
             array.attrs = dict(known.attrs)
     table["variant"].attrs |= {"units": "1", "long_name": "variant of the study"}

@@ -26,7 +26,7 @@ from hpcspike.studies.during import DuringTraining
 from hpcspike.studies.identity import run_hash
 from hpcspike.studies.probes import PROBES, Arrays, Networks
 from hpcspike.studies.scored import evenly_spread, is_scored, refuse_probes, score_arrays, shown_rollouts
-from hpcspike.variables import POINT_RESULTS, RECORDED_RESULTS, SHOWN_DIMENSIONS, STUDY, TESTED_RESULTS
+from hpcspike.variables import BINNED_RESULTS, POINT_RESULTS, RECORDED_RESULTS, SHOWN_DIMENSIONS, STUDY, TESTED_RESULTS
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -190,7 +190,7 @@ def _dataset(arrays: Arrays, experiment: Experiment) -> xr.Dataset:
     dataset = xr.Dataset(attrs={"experiment": json.dumps(experiment.model_dump(mode="json"))})
     rate_names = {"target", "response_before", "response_after", "response_during"}
     for name, (dims, values) in arrays.items():
-        variable = {**TESTED_RESULTS, **POINT_RESULTS, **STUDY}.get(name)
+        variable = {**TESTED_RESULTS, **BINNED_RESULTS, **POINT_RESULTS, **STUDY}.get(name)
         if variable is None:
             raise SpecError(f"{name} is not in hpcspike.variables.STUDY")
         attrs = dict(variable.attrs)
