@@ -14,8 +14,6 @@ from hpcspike.engine.trainer import Trainer
 from hpcspike.launcher import launched_rank
 from hpcspike.learners.passes import History
 
-NUMBER = int(sys.argv[1])
-
 
 def die() -> None:
     """As by kill -9."""
@@ -28,13 +26,13 @@ _end_loop, _add = Trainer._end_loop, History.add
 
 def _end_loop_or_die(trainer: Trainer) -> None:
     _end_loop(trainer)
-    if trainer.cursor.loop == NUMBER:
+    if trainer.cursor.loop == int(sys.argv[1]):
         die()
 
 
 def _add_or_die(history: History, row: dict[str, float]) -> None:
     _add(history, row)
-    if len(history) == NUMBER:
+    if len(history) == int(sys.argv[1]):
         die()
 
 

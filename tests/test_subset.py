@@ -16,6 +16,7 @@ from hpcspike.engine.communication import World
 from hpcspike.engine.distribute import find_subset
 from hpcspike.engine.trial import copy_of, smoothed_drive
 from hpcspike.errors import HpcspikeError, Interrupted
+from hpcspike.measures.verdict import remarks_of, verdict, verdict_of
 from hpcspike.model.build import recording_of
 from hpcspike.model.ricciardi import drive_of_rates
 from hpcspike.model.subset import matched_by_rate
@@ -237,3 +238,24 @@ def test_training_of_a_subset_goes_on_bit_for_bit(tmp_path: Path) -> None:
     np.testing.assert_array_equal(cut.simulation.weight_sets, whole.simulation.weight_sets)
     for name in ("correlation", "test_correlation", "test_correlation_by_set", "weight_change"):
         np.testing.assert_array_equal(cut.curve[name], whole.curve[name])
+
+
+def test_a_verdict_is_over_the_trained_neurons_and_names_the_rates_of_the_others(dataset: Any) -> None:
+    words = verdict_of(dataset)
+    assert "over the 40 trained of 300 neurons" in words
+    assert "Hz over all 300 neurons" in words
+    known = dataset["neuron_correlation"].values
+    assert np.isfinite(known).any(axis=0).sum() == 40
+    rate, has = dataset["neuron_rate"].mean("target_set").values, np.isfinite(known).any(axis=0)
+    (remark,) = remarks_of(dataset)
+    assert f"of the 40 trained neurons: {rate[has].mean():.3g} Hz; of the 260 others" in remark
+    assert f"{rate[~has].mean():.3g} Hz" in remark
+
+
+def test_the_interval_of_a_subset_is_over_the_trained_neurons() -> None:
+    scalars = {"status": 0, "correlation": 0.5, "correlation_sd": 0.1, "population_rate": 5.0}
+    subset, whole = (verdict(scalars, n_neurons=300, n_with_targets=count) for count in (40, None))
+    # 1.96 s / sqrt(n) by Student's t: 0.5 +- 2.0227 * 0.1 * sqrt(40/39) / sqrt(40)
+    assert "95 % interval 0.468 to 0.532" in subset
+    assert "over 300 neurons" in whole
+    assert "over all" not in whole

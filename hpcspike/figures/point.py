@@ -43,7 +43,7 @@ from hpcspike.figures.style import (
     styled,
     valued,
 )
-from hpcspike.measures.verdict import correlation_over, scalars_of
+from hpcspike.measures.verdict import correlation_over, n_with_targets_of, scalars_of
 from hpcspike.variables import STATUS
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def _outcome(trained: xr.Dataset) -> list[str]:
     if "status" in trained:
         parts.append(STATUS_MARKERS[STATUS[int(trained["status"])]][1])
     scalars = scalars_of(trained)
-    parts += correlation_over(scalars, trained.sizes["neuron"], trained.sizes.get("output"))
+    parts += correlation_over(scalars, trained.sizes["neuron"], trained.sizes.get("output"), n_with_targets_of(trained))
     if np.isfinite(scalars.get("population_rate", np.nan)):
         parts.append(f"population rate {scalars['population_rate']:.3g} Hz")
     if scalars.get("silent_share", 0.0) > 0:

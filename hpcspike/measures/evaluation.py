@@ -23,7 +23,7 @@ from hpcspike.measures.spectrum import SHARES, band_powers, share_of, spectral_i
 from hpcspike.measures.status import classify, silent_share
 from hpcspike.measures.taught import can_be_taught, taught_correlation
 from hpcspike.measures.theory import lag_scale, sampling_scale, tracking_scale
-from hpcspike.measures.verdict import verdict
+from hpcspike.measures.verdict import n_with_targets, verdict
 from hpcspike.model.reach import reach_of
 from hpcspike.shown import short_repr
 from hpcspike.spec.experiment import Measures
@@ -39,7 +39,8 @@ class Evaluation:
     scalars: by the names of `hpcspike.variables.POINT_RESULTS`; correlation (sets, n): per neuron, mean over trials;
     by_neuron: (sets, n) each, further measures of each neuron by the names of `hpcspike.variables.TRAINED`, none if
     the network diverged; n_neurons: N of the whole network; measures: how it was judged; n_outputs: components of the
-    target if they are read out of the network, and correlation is theirs.
+    target if they are read out of the network, and correlation is theirs; n_with_targets: neurons of the whole network
+    that have targets, None if all have.
     """
 
     scalars: dict[str, float | int]
@@ -48,13 +49,14 @@ class Evaluation:
     measures: Measures
     by_neuron: dict[str, np.ndarray] = field(default_factory=dict)
     n_outputs: int | None = None
+    n_with_targets: int | None = None
 
     @property
     def verdict(self) -> str:
         """One line in words; see `hpcspike.measures.verdict.verdict`."""
         return verdict(
             self.scalars, n_neurons=self.n_neurons, n_sets=len(self.correlation), measures=self.measures,
-            n_outputs=self.n_outputs,
+            n_outputs=self.n_outputs, n_with_targets=self.n_with_targets,
         )  # fmt: skip
 
     def __repr__(self) -> str:
@@ -109,7 +111,10 @@ def evaluate(trained: Trained, measures: Measures | None = None, *, tau_corr_ms:
         if all(source in column for column in columns)
     }
     correlation = np.stack([column["correlation"] for column in columns])
-    return Evaluation(scalars, correlation, problem.n_neurons, measures, by_neuron)
+    whole = np.stack([trained.world.concatenate(row) for row in correlation])
+    return Evaluation(
+        scalars, correlation, problem.n_neurons, measures, by_neuron, n_with_targets=n_with_targets(whole)
+    )
 
 
 _BY_NEURON = {

@@ -34,6 +34,7 @@ def verdict(
     n_sets: int = 1,
     measures: Measures | None = None,
     n_outputs: int | None = None,
+    n_with_targets: int | None = None,
 ) -> str:
     """One line: what the network became, its correlation with the neurons and trials it is over, and its rate.
 
@@ -47,6 +48,8 @@ def verdict(
         How the network was judged: test trials and thresholds; default: those of the spec.
     n_outputs
         Components of the target that are read out of the network; None if every neuron has its own.
+    n_with_targets
+        Neurons that have targets, where the others have none; None: all.
 
     Returns
     -------
@@ -56,25 +59,47 @@ def verdict(
     measures = measures or Measures()
     parts = [
         qualified_status(scalars, n_neurons=n_neurons, measures=measures),
-        *correlation_over(scalars, n_neurons, n_outputs),
+        *correlation_over(scalars, n_neurons, n_outputs, n_with_targets),
     ]
     if math.isfinite(_value(scalars, "correlation")):
         parts += ["plasticity off", counted(measures.n_test_trials, "test trial")]
-        parts += _interval(scalars, (n_outputs or n_neurons) * n_sets, "neurons" if n_outputs is None else "outputs")
+        judged_ones = n_outputs or (n_neurons if n_with_targets is None else n_with_targets)
+        parts += _interval(scalars, judged_ones * n_sets, "neurons" if n_outputs is None else "outputs")
     if math.isfinite(_value(scalars, "population_rate")):
-        parts.append(f"population rate {_value(scalars, 'population_rate'):.3g} Hz")
+        over = "" if n_with_targets is None else f" over all {counted(n_neurons, 'neuron')}"
+        parts.append(f"population rate {_value(scalars, 'population_rate'):.3g} Hz{over}")
     return ", ".join(parts)
 
 
 def verdict_of(trained: xr.Dataset) -> str:
     """`verdict` of the Dataset of one trained network."""
     return verdict(scalars_of(trained), n_neurons=trained.sizes["neuron"], n_sets=trained.sizes["target_set"],
-                   measures=measures_of(trained), n_outputs=trained.sizes.get("output"))  # fmt: skip
+                   measures=measures_of(trained), n_outputs=trained.sizes.get("output"),
+                   n_with_targets=n_with_targets_of(trained))  # fmt: skip
 
 
 def remarks_of(trained: xr.Dataset) -> list[str]:
-    """`remarks` of the Dataset of one trained network."""
-    return remarks(scalars_of(trained))
+    """`remarks` of the Dataset of one trained network, and the rates of the neurons that no target is for."""
+    found = remarks(scalars_of(trained))
+    if n_with_targets_of(trained) is not None and "neuron_rate" in trained:
+        has = np.isfinite(trained["neuron_correlation"].values).any(axis=0)
+        rate = trained["neuron_rate"].mean("target_set").values
+        found.append(
+            f"rates of the {has.sum()} trained neurons: {rate[has].mean():.3g} Hz; of the {(~has).sum()} others, which "
+            f"have no targets: {rate[~has].mean():.3g} Hz"
+        )
+    return found
+
+
+def n_with_targets_of(trained: xr.Dataset) -> int | None:
+    """`n_with_targets` of the Dataset of one trained network."""
+    return n_with_targets(trained["neuron_correlation"].values) if "neuron_correlation" in trained else None
+
+
+def n_with_targets(correlation: np.ndarray) -> int | None:
+    """How many neurons have targets, if others have none: those whose correlation (sets, n) is known; None: all."""
+    known = int(np.isfinite(correlation).any(axis=0).sum())
+    return None if known in (0, correlation.shape[1]) else known
 
 
 def scalars_of(trained: xr.Dataset) -> dict[str, float]:
@@ -165,7 +190,9 @@ def judged(scalars: Scalars) -> str:
     return f"correlation {_value(scalars, name):.3f}{over}{silent}"
 
 
-def correlation_over(scalars: Scalars, n_neurons: int, n_outputs: int | None = None) -> list[str]:
+def correlation_over(
+    scalars: Scalars, n_neurons: int, n_outputs: int | None = None, n_with_targets: int | None = None
+) -> list[str]:
     """The correlation that is judged, with the neurons it is over and those beside them; none if there is none."""
     value = _value(scalars, judged_over(scalars))
     if not math.isfinite(value):
@@ -174,7 +201,8 @@ def correlation_over(scalars: Scalars, n_neurons: int, n_outputs: int | None = N
     if n_outputs is not None:
         return [f"correlation {value:.3g} over {counted(n_outputs, 'output')}"]
     if not n_recorded:
-        return [f"correlation {value:.3g} over {counted(n_neurons, 'neuron')}"]
+        trained = "" if n_with_targets is None else f"the {n_with_targets} trained of "
+        return [f"correlation {value:.3g} over {trained}{counted(n_neurons, 'neuron')}"]
     others = n_neurons - n_recorded
     auxiliary = _value(scalars, "correlation_auxiliary")
     beside = f" ({auxiliary:.3g} over {counted(others, 'auxiliary one')})" if others else ""
