@@ -15,6 +15,7 @@ from scipy.stats import t as student
 
 from hpcspike import figures
 from hpcspike.figures.loops import exemplary_curves
+from hpcspike.figures.network import from_best_to_worst
 from hpcspike.figures.style import (
     BLACK,
     BLUE,
@@ -635,3 +636,10 @@ def test_the_first_trial_of_an_example_is_strong_and_the_others_are_grey() -> No
     drawn = {line.get_color(): np.asarray(line.get_ydata()) for line in axes.lines if len(line.get_ydata()) == 240}
     np.testing.assert_array_equal(drawn[RESPONSE], response[0, 0, 0])
     np.testing.assert_array_equal(drawn[GREY], response[0, 1, 0])
+
+
+def test_samples_are_of_neurons_that_have_a_target() -> None:
+    known = xr.DataArray([[np.nan, 0.2, np.nan, 0.9, 0.4]], dims=("target_set", "neuron"))
+    assert from_best_to_worst(known, 3).tolist() == [3, 4, 1]
+    assert from_best_to_worst(known, 8).tolist() == [3, 4, 1]
+    assert sorted(from_best_to_worst(known * np.nan, 8).tolist()) == [0, 1, 2, 3, 4]

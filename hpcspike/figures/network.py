@@ -82,8 +82,12 @@ def target_against_response(trained: xr.Dataset, *, n_neurons: int = 8, trial: i
 
 
 def from_best_to_worst(per_neuron: xr.DataArray, count: int) -> np.ndarray:
-    """At most ``count`` neurons at even quantiles of their correlation (target_set, neuron), the best first."""
-    order = per_neuron.mean("target_set").argsort().values[::-1]
+    """At most ``count`` neurons at even quantiles of their correlation (target_set, neuron), the best first.
+
+    Neurons without a correlation, which have no target, are left out, unless none has any.
+    """
+    mean = per_neuron.mean("target_set")
+    order = mean.argsort().values[: int(mean.notnull().sum()) or None][::-1]  # NaN comes last
     return np.asarray(order[np.round(np.linspace(0, len(order) - 1, min(count, len(order)))).astype(int)])
 
 
