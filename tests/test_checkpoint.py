@@ -16,6 +16,7 @@ from hpcspike.engine.checkpoint import Checkpoints
 from hpcspike.engine.checkpoint_identity import identify
 from hpcspike.engine.trainer import WINDOW, Trainer
 from hpcspike.rls.packing_kernels import pack_triangles, unpack_triangles
+from hpcspike.rls.penalties import Penalties
 from hpcspike.spec.experiment import LifNeuron, Protocol, Synapse, Training
 from tests.checkpoint_cases import LOOP_STEPS, N, changed
 from tests.small_networks import problem
@@ -184,6 +185,9 @@ def assert_same(first: Any, second: Any, name: str, length: int | None = None) -
             assert_same(a, b, name)
     elif isinstance(first, np.ndarray):
         np.testing.assert_array_equal(first[:length], second[:length], err_msg=name, strict=True)
+    elif isinstance(first, Penalties):
+        for part, value in vars(first).items():
+            assert_same(value, vars(second)[part], f"{name}.{part}")
     else:
         assert first is second or first == second, name
 

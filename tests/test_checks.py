@@ -146,6 +146,7 @@ def test_results_of_another_kind_are_refused_by_every_figure_analysis_and_export
     takers: dict[str, Any] = {name: getattr(figures, name) for name in figures.__all__}
     takers |= {name: getattr(analysis, name) for name in analysis.__all__ if name not in ("fit_law", "paper_law")}
     takers |= {"weights_csr": exchange.weights_csr, "weight_matrix": exchange.weight_matrix}
+    takers["compare"] = lambda results: analysis.compare(results, results)
     takers["map_of"] = lambda results: figures.map_of(results, "correlation", x="tau_syn_ms", y="tau_corr_ms")
     for name, taker in takers.items():
         for wrong in (None, "results/fig6.zarr", 3, [], trained, xr.Dataset({"x": ("time", [1.0])})):

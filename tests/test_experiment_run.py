@@ -24,6 +24,7 @@ CURVES = {name for name, variable in POINT_RESULTS.items() if variable.dims == (
 IN_BINS = {name for name in TRAINED if name.startswith("neuron_") and name.endswith("ms")}
 OF_RECORDINGS = {"recorded", "unit_name", "recording_time", "condition", *IN_BINS, *RECORDED_RESULTS}
 OF_SEVERAL_SETS = {"loop_target_set"}
+UNASKED = {"matched_unit", "spontaneous_rate", "curve_test_correlation_by_set"}
 FED = {name for name in TRAINED if name.startswith("feed_forward_")}
 OF_RATES = {"neuron_target_rate", "neuron_unreachable_share"}
 BY_NEURON = {name for name in TRAINED if name.startswith("neuron_")} - {"neuron_correlation"}
@@ -131,7 +132,7 @@ def test_an_interval_of_a_thousand_steps_with_fast_synapses_is_no_problem() -> N
 
 
 def test_dataset_holds_what_is_registered_with_its_dims_dtype_and_unit(dataset: xr.Dataset, exp: Experiment) -> None:
-    absent = OF_RECORDINGS | FED | (OF_RATES if exp.training.variable == "drive" else set())
+    absent = OF_RECORDINGS | UNASKED | FED | (OF_RATES if exp.training.variable == "drive" else set())
     assert set(dataset.variables) == (set(TRAINED) | SCALARS) - absent
     for name, variable in {**POINT_RESULTS, **TRAINED}.items():
         if name not in dataset:
@@ -236,7 +237,8 @@ def test_curve_of_the_dataset_is_that_of_the_point(dataset: xr.Dataset, exp: Exp
 
 def test_a_diverged_network_makes_a_dataset_without_responses(tmp_path: Path) -> None:
     found = hpcspike.run(experiment(**DIVERGING))
-    assert set(found.variables) == (set(TRAINED) - EVOKED - BY_NEURON | SCALARS) - OF_RECORDINGS - OF_SEVERAL_SETS - FED
+    absent = EVOKED | BY_NEURON | OF_RECORDINGS | OF_SEVERAL_SETS | UNASKED | FED
+    assert set(found.variables) == set(TRAINED) - absent | SCALARS - OF_RECORDINGS - OF_SEVERAL_SETS - FED
     assert STATUS[int(found["status"])] == "diverged"
     assert found.sizes["loop"] == 1
     found.to_zarr(tmp_path / "diverged.zarr", consolidated=False)

@@ -105,8 +105,9 @@ def test_neurons_without_a_target_do_not_count_in_tests() -> None:
 def scripted(monkeypatch: pytest.MonkeyPatch, results: list[float]) -> None:
     """Let tests in training have these results, one after the other, starting anew for every training."""
 
-    def result(tests: TrainingTests) -> float:
-        return results[len(tests.results)]
+    def result(tests: TrainingTests) -> tuple[float, list[float]]:
+        found = results[len(tests.results)]
+        return found, [found]
 
     monkeypatch.setattr(TrainingTests, "_mean_correlation", result)
 
@@ -201,8 +202,9 @@ def test_a_training_cut_anywhere_keeps_and_ends_as_the_whole_one(
 def test_more_loops_forget_the_test_at_the_former_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     measures, results = Measures(test_every_loops=2), {2: 0.3, 3: 0.9, 4: 0.5, 5: 0.4}
 
-    def result(tests: TrainingTests) -> float:
-        return results[len(trainer.curve["rate"])]
+    def result(tests: TrainingTests) -> tuple[float, list[float]]:
+        found = results[len(trainer.curve["rate"])]
+        return found, [found]
 
     monkeypatch.setattr(TrainingTests, "_mean_correlation", result)
     trainer = Trainer(made(), Training(n_loops=3, keep="best"), measures=measures)

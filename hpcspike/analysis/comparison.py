@@ -48,6 +48,9 @@ def compare(a: xr.Dataset, b: xr.Dataset) -> xr.Dataset:
     refuse_other_results("a", a)
     refuse_other_results("b", b)
     kinds = {"sweep" if "point" in data.dims else "network" for data in (a, b) if isinstance(data, xr.Dataset)}
+    for name, data in (("a", a), ("b", b)):
+        if isinstance(data, xr.Dataset) and not {"point", "neuron"} & set(data.dims):
+            raise DataError(f"{name} has neither points nor neurons: must be a sweep, or a trained network")
     if len(kinds) != 1 or isinstance(a, xr.DataTree) or isinstance(b, xr.DataTree):
         raise DataError("a and b are of two kinds: must be two sweeps, or two trained networks")
     result = _sweeps(a, b) if kinds == {"sweep"} else _networks(a, b)

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from hpcspike.errors import DataError
 from hpcspike.figures.style import BLUE, GREY, VERMILION, new_figure, panel_letters, remark, styled
 from hpcspike.takes_results import refuse_other_results
 
@@ -34,6 +35,8 @@ def comparison_panels(comparison: xr.Dataset) -> Figure:
         of every result in which any does, with the largest difference.
     """
     refuse_other_results("comparison", comparison)
+    if "kind" not in comparison.attrs:
+        raise DataError("this Dataset is no comparison: it must be what hpcspike.analysis.compare returns")
     figure = new_figure(7.4, 3.9)
     scores, shares = figure.subplots(1, 2, width_ratios=(1.0, 1.1))
     _scores(scores, comparison)

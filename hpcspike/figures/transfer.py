@@ -60,7 +60,7 @@ def transfer_curves(trained: xr.Dataset) -> Figure:
     right.set_ylabel("slope (Hz per unit of drive)")
     for axes in (left, right):
         axes.set_xlim(*_shown(trained))
-        axes.set_xlabel(INPUT[neuron.get("model", "user")])
+        axes.set_xlabel(INPUT.get(neuron.get("model"), INPUT["user"]))
     left.legend(loc="upper left")
     form = f"OU of {noise.get('tau_corr_ms', 10.0):g} ms" if noise.get("tau_corr_ms", 10.0) else "white"
     more = f", {MOST_CURVES} of {n_curves} curves" if n_curves > MOST_CURVES else ""

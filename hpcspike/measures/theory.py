@@ -28,7 +28,13 @@ def lag_scale(tau_syn_ms: float, tau_corr_ms: float) -> float:
 
     It is that of a mean field that is linear in such processes, whatever the weights: what the paper's eps_track
     (`tracking_scale`) is the leading order of at small x, as a ratio of spectra, is here an rms over the whole path.
-    Parameters as those of `tracking_scale`.
+
+    Parameters
+    ----------
+    tau_syn_ms
+        Synaptic decay time tau_s in ms.
+    tau_corr_ms
+        Correlation time tau_c of the targets in ms.
     """
     ratio = 4.0 * math.pi * tracking_scale(tau_syn_ms, tau_corr_ms)
     return math.sqrt(ratio / (1.0 + ratio))
