@@ -30,8 +30,8 @@ def unit_labels(recording: Recording, n_neurons: int, neurons: np.ndarray | None
     Returns
     -------
     dict
-        Name -> its entry of a registry and (N,) values; of neurons without a unit '' or NaN. ``unit_id`` is the ``id`` of
-        the file; other names are those of the file, after ``unit_`` where a result has that name.
+        Name -> its entry of a registry and (N,) values; of neurons without a unit '' or NaN. ``unit_id`` is the ``id``
+        of the file; other names are those of the file, after ``unit_`` where a result has that name.
     """
     who = np.arange(len(recording.unit_ids)) if neurons is None else neurons
     labels: Labels = {"unit_name": (TRAINED["unit_name"], _placed(recording.unit_ids, who, n_neurons))}
