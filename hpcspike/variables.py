@@ -283,7 +283,7 @@ TRAINED = {
         ("neuron",),
         "str",
         "1",
-        "name of the recorded unit that the neuron follows; empty of auxiliary ones",
+        "name of the recorded unit that the neuron follows; empty of those that follow none",
         extra=ABOUT_UNITS,
     ),
     "condition": Variable(("target_set",), "str", "1", "name of the recorded condition that the target set follows"),

@@ -124,6 +124,17 @@ def test_a_recorded_network_needs_no_recording_any_more(tmp_path: Path) -> None:
     assert again["recording_time"].equals(network["recording_time"])
 
 
+def test_a_network_of_two_recorded_conditions_is_described_again() -> None:
+    targets = {"kind": "recorded", "path": "generated", "n_units": 8, "conditions": [{"name": "a"}, {"name": "b"}]}
+    network = hpcspike.run(
+        experiment(network={}, targets=targets | {"duration_ms": 200.0}, training={"n_loops": 1, "variable": "rate"})
+    )
+    again = live_network(network).dataset()
+    for name in ("neuron_correlation_100ms", "neuron_rate"):
+        assert again[name].sizes["target_set"] == 2
+        np.testing.assert_allclose(again[name], network[name], rtol=1e-12)
+
+
 def test_what_is_no_network_is_refused(stored: xr.Dataset) -> None:
     with pytest.raises(DataError, match="has no 'weight'"):
         live_network(stored.drop_vars("weight"))

@@ -56,5 +56,5 @@ def test_every_spike_goes_through_plastic_and_fixed_synapses(benchmark: Experime
     assert benchmark.targets.duration_ms is not None
     seconds = (stages + benchmark.targets.duration_ms) / 1000.0
     synapses = 2 * (connectivity.plastic_in_degree + connectivity.static_in_degree)  # of each population
-    # 50,000 neurons at 8 Hz, 0.8 ns a synapse, four ranks
-    assert loop_time(benchmark, 4).deliver == pytest.approx(seconds * 50_000 * 8.0 * synapses * 0.8e-9 / 4)
+    # 50,000 neurons at 8 Hz, 1.1 ns a synapse, four ranks
+    assert loop_time(benchmark, 4).deliver == pytest.approx(seconds * 50_000 * 8.0 * synapses * 1.1e-9 / 4)

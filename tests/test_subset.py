@@ -7,15 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
 import yaml
 
 import hpcspike
+from hpcspike.analysis.unit_table import recorded_units
 from hpcspike.correlation import pearson
 from hpcspike.engine.checkpoint import Checkpoints
 from hpcspike.engine.communication import World
 from hpcspike.engine.distribute import find_subset
 from hpcspike.engine.trial import copy_of, smoothed_drive
 from hpcspike.errors import HpcspikeError, Interrupted
+from hpcspike.figures.available import figures_for
 from hpcspike.measures.verdict import remarks_of, verdict, verdict_of
 from hpcspike.model.build import recording_of
 from hpcspike.model.ricciardi import drive_of_rates
@@ -259,3 +262,55 @@ def test_the_interval_of_a_subset_is_over_the_trained_neurons() -> None:
     assert "95 % interval 0.468 to 0.532" in subset
     assert "over 300 neurons" in whole
     assert "over all" not in whole
+
+
+def names_of(dataset: Any, recording: Any) -> list[str]:
+    unit = dataset["matched_unit"].values
+    return [recording.unit_ids[one] if one >= 0 else "" for one in unit]
+
+
+def test_trained_neurons_have_the_names_of_the_units_that_they_follow(dataset: Any) -> None:
+    recording = recording_of(smoke())
+    assert recording is not None
+    assert dataset["unit_name"].values.tolist() == names_of(dataset, recording)
+    assert {"unit_name", "recording_time"} <= set(dataset.coords)
+    np.testing.assert_array_equal(dataset["recording_time"], recording.begin_ms + dataset["time"].values)
+    assert "recorded" not in dataset  # the others are not auxiliary: nothing is to be judged beside them
+    with pytest.raises(HpcspikeError, match="trained on drives, which have no rates to compare"):
+        recorded_units(dataset)
+    assert not {"recorded", "psth"} & set(figures_for(dataset))
+
+
+def test_what_a_file_says_of_a_unit_stands_at_the_neuron_that_follows_it(tmp_path: Path) -> None:
+    n, rng = 40, np.random.default_rng(2)
+    rate = xr.DataArray(
+        rng.uniform(1.0, 20.0, (n, 12)), dims=("unit", "time"), attrs={"units": "Hz"},
+        coords={
+            "time": ("time", 20.0 * np.arange(12), {"units": "ms"}), "unit": [f"u{k}" for k in range(n)],
+            "area": ("unit", [f"area {k % 3}" for k in range(n)]), "depth": ("unit", 10.0 * np.arange(n)),
+        },
+    )  # fmt: skip
+    rate.to_dataset(name="rate").to_netcdf(tmp_path / "rates.nc", engine="h5netcdf")
+    document = smoke().model_dump(mode="json")
+    kept = ("kind", "n_units", "duration_ms", "grid_ms", "input_of_rate")
+    document["targets"] = {key: document["targets"][key] for key in kept} | {"path": str(tmp_path / "rates.nc")}
+    document["training"]["subset"] = {"match": [int(neuron) for neuron in rng.permutation(100)[:n]]}
+    found = hpcspike.run(validate_experiment(document))
+    neurons = np.array(document["training"]["subset"]["match"])
+    others = np.setdiff1d(np.arange(300), neurons)
+    assert found["unit_name"].values[neurons].tolist() == rate["unit"].values.tolist()
+    assert found["area"].values[neurons].tolist() == rate["area"].values.tolist()
+    assert found["depth"].values[neurons].tolist() == rate["depth"].values.tolist()
+    assert not any(found["unit_name"].values[others])
+    assert not any(found["area"].values[others])
+    assert np.isnan(found["depth"].values[others]).all()
+
+
+def test_a_network_that_runs_again_knows_who_was_trained(dataset: Any) -> None:
+    live = hpcspike.live_network(dataset)
+    again = live.dataset()
+    for name in ("matched_unit", "spontaneous_rate", "unit_name", "recording_time"):
+        xr.testing.assert_identical(again[name].variable, dataset[name].variable)
+    first = str(dataset["unit_name"].values[dataset["matched_unit"].values == 0].item())
+    silenced = live.test(1, silence=[first])["silenced"].values
+    np.testing.assert_array_equal(np.flatnonzero(silenced), np.flatnonzero(dataset["matched_unit"].values == 0))

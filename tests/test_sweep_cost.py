@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hpcspike.errors import DataError, ResourceError
@@ -16,11 +17,14 @@ from hpcspike.spec.documents import set_dotted
 from hpcspike.spec.neurons import ThetaNeuron
 from hpcspike.sweep.cost import (
     BASE_MIB,
+    FIRING_RATE_HZ,
+    SECONDS_PER_DELIVERY,
     SECONDS_PER_ENTRY,
     SECONDS_PER_POINT,
     SECONDS_PER_ROW_UPDATE,
     available_memory_mib,
     check_memory,
+    expected_rate_hz,
     predict,
     shown_mib,
     shown_seconds,
@@ -190,3 +194,45 @@ def test_every_target_set_costs_its_loops_and_its_tests(tiny_document: dict[str,
     for every, tests in ((3, 3), (7, 1), (100, 1)):  # of 7 loops, the last always among them
         tested = predict(experiment_with(tiny_document, **base, targets__n_sets=3, measures__test_every_loops=every))
         assert tested.seconds - three == pytest.approx(3 * 11 * tests * trial)
+
+
+BALANCED = {
+    "kind": "balanced", "plastic_in_degree": 20, "static_in_degree": 500, "static_ee": 0.0134164,
+    "static_ie": 0.0894427, "static_ei": -0.0670820, "static_ii": -0.0894427, "input_excitatory": 4.0249224,
+    "input_inhibitory": 2.6832816,
+}  # fmt: skip
+"""As in cluster/config/kim2023.yaml, size tutorial."""
+
+
+def test_inputs_of_balanced_populations_cancel_at_the_expected_rate(tiny_document: dict[str, Any]) -> None:
+    network = {**tiny_document, "network": {"n_neurons": 5000}, "connectivity": BALANCED}
+    tau_seconds = experiment_with(network).neuron.tau_ms / 1000.0
+    weights = 500 * np.array([[0.0134164, -0.0670820], [0.0894427, -0.0894427]])
+    rates = np.linalg.solve(weights, [-4.0249224, -2.6832816])
+    assert rates == pytest.approx([0.075, 0.135], rel=1e-3)  # 7.5 and 13.5 Hz at tau = 10 ms
+    for share in (0.5, 0.8):
+        mean = (share * rates[0] + (1 - share) * rates[1]) / tau_seconds
+        found = expected_rate_hz(experiment_with(network, connectivity__excitatory_fraction=share))
+        assert found == pytest.approx(mean)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"static_ei": 0.0, "static_ee": 0.1}, {"input_excitatory": -4.0}, {"static_in_degree": 0}]
+)
+def test_without_balance_a_common_rate_is_assumed(tiny_document: dict[str, Any], changes: dict[str, Any]) -> None:
+    network = {**tiny_document, "network": {"n_neurons": 5000}, "connectivity": BALANCED | changes}
+    assert expected_rate_hz(experiment_with(network)) == FIRING_RATE_HZ
+    assert expected_rate_hz(experiment_with(tiny_document)) == FIRING_RATE_HZ
+
+
+def test_every_spike_is_delivered_to_all_its_fixed_synapses(tiny_document: dict[str, Any]) -> None:
+    base = {"training__n_loops": 7, "measures__n_test_trials": 11, "measures__n_clamped_trials": 3}
+    network = {**tiny_document, "network": {"n_neurons": 5000}, "connectivity": BALANCED}
+    # twice the synapses of half the weight: the same rates
+    weights = {f"static_{pair}": BALANCED[f"static_{pair}"] / 2 for pair in ("ee", "ei", "ie", "ii")}  # type: ignore[operator]
+    twice = {**network, "connectivity": BALANCED | weights | {"static_in_degree": 1000}}
+    one, two = experiment_with(network, **base), experiment_with(twice, **base)
+    assert expected_rate_hz(one) == pytest.approx(expected_rate_hz(two))
+    # 21 trials of 140 ms
+    spikes = 21 * 0.140 * 5000 * expected_rate_hz(one)
+    assert predict(two).seconds - predict(one).seconds == pytest.approx(spikes * 1000 * SECONDS_PER_DELIVERY)

@@ -46,7 +46,8 @@ def recorded_units(trained: xr.Dataset) -> xr.Dataset:
     DataError
         If no neuron follows a recorded unit, or its rates were not trained.
     """
-    if "recorded" not in trained or not bool(np.any(trained["recorded"].values)):
+    of_subset = "matched_unit" in trained and "unit_name" in trained
+    if not of_subset and ("recorded" not in trained or not bool(np.any(trained["recorded"].values))):
         raise DataError("no neuron of this Dataset follows a recorded unit: give a network trained on recorded rates")
     if "neuron_target_rate" not in trained:
         raise DataError("this network was trained on drives, which have no rates to compare")

@@ -78,8 +78,11 @@ class BinnedTrials:
     def _data_ceiling(self, bin_ms: float, bins: int) -> np.ndarray | None:
         """The ceiling of the recorded units of this block; NaN of auxiliary neurons, None without single trials."""
         problem = self._problem
-        recording = None if problem.recording is None else problem.recording.conditions[self._target_set]
-        if recording is None or recording.halves is None:
+        conditions = () if problem.recording is None else problem.recording.conditions
+        if self._target_set >= len(conditions):  # it runs again without its file, or learned a further set
+            return None
+        recording = conditions[self._target_set]
+        if recording.halves is None:
             return None
         rows = range(problem.first, min(problem.first + problem.n_rows, problem.n_recorded))
         found = np.full(problem.n_rows, np.nan)

@@ -25,6 +25,11 @@ class TrainedSubset(NamedTuple):
     def __repr__(self) -> str:
         return short_repr(self)
 
+    @property
+    def neuron_of_unit(self) -> np.ndarray:
+        """(n_T,) the neuron that follows unit 0, 1, ... of the recording."""
+        return self.neuron[np.argsort(self.unit)]
+
 
 def matched_by_rate(spontaneous_hz: np.ndarray, unit_hz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Units in descending order of their rate, and the neuron that each takes: the nearest in rate of those left.
@@ -67,6 +72,13 @@ def subset_of(experiment: Experiment, recording: Recording | None, spontaneous_h
             f"from 0 to {excitatory - 1}"
         )
     return TrainedSubset(np.arange(count), neurons, np.empty(0))
+
+
+def subset_in(matched_unit: np.ndarray, spontaneous_hz: np.ndarray | None) -> TrainedSubset:
+    """The subset of which `subset_columns` gave these columns (N,), in ascending order of the neurons."""
+    neuron = np.flatnonzero(matched_unit >= 0)
+    known = np.empty(0) if spontaneous_hz is None else spontaneous_hz[~np.isnan(spontaneous_hz)]
+    return TrainedSubset(matched_unit[neuron].astype(np.int64), neuron, known)
 
 
 def subset_columns(subset: TrainedSubset, n_neurons: int) -> dict[str, np.ndarray]:

@@ -15,25 +15,28 @@ from hpcspike.variables import ABOUT_UNITS, POINT_RESULTS, STUDY, TESTED_RESULTS
 Labels = dict[str, tuple[Variable, np.ndarray]]
 
 
-def unit_labels(recording: Recording, n_neurons: int) -> Labels:
+def unit_labels(recording: Recording, n_neurons: int, neurons: np.ndarray | None = None) -> Labels:
     """Coordinates along ``neuron``: ``unit_name``, and all else that the file says of its units.
 
     Parameters
     ----------
     recording
-        The units that the first neurons follow.
+        The units that some neurons follow.
     n_neurons
-        Number of neurons N; those beyond the recorded ones are auxiliary.
+        Number of neurons N.
+    neurons
+        (n_units,) the neuron that follows each unit; default: the first ones, in order.
 
     Returns
     -------
     dict
-        Name -> its entry of a registry and (N,) values; of auxiliary neurons '' or NaN. ``unit_id`` is the ``id`` of
-        the file; other names are those of the file, after ``unit_`` where a result has that name.
+        Name -> its entry of a registry and (N,) values; of neurons without a unit '' or NaN. ``unit_id`` is the ``id``
+        of the file; other names are those of the file, after ``unit_`` where a result has that name.
     """
-    labels: Labels = {"unit_name": (TRAINED["unit_name"], _padded(recording.unit_ids, n_neurons))}
+    who = np.arange(len(recording.unit_ids)) if neurons is None else neurons
+    labels: Labels = {"unit_name": (TRAINED["unit_name"], _placed(recording.unit_ids, who, n_neurons))}
     for name, values in recording.attributes.items():
-        column = _padded(values, n_neurons)
+        column = _placed(values, who, n_neurons)
         dtype, units = ("str", "1") if column.dtype.kind == "U" else ("float64", "")
         meaning = f"{name} of the recorded unit, as its file has it"
         labels[_coordinate(name, labels)] = Variable(("neuron",), dtype, units, meaning, extra=ABOUT_UNITS), column
@@ -47,15 +50,16 @@ def recording_time(recording: Recording, window_times_ms: np.ndarray) -> tuple[V
     return variable, recording.begin_ms + window_times_ms
 
 
-def _padded(values: Any, n_neurons: int) -> np.ndarray:
-    """Numbers as float64 and all else as text, with NaN or '' for the neurons beyond."""
+def _placed(values: Any, neurons: np.ndarray, n_neurons: int) -> np.ndarray:
+    """Numbers as float64 and all else as text, with NaN or '' for the other neurons."""
     known = np.asarray(values)
     if known.dtype.kind in "iuf":
         column = np.full(n_neurons, np.nan)
-        column[: len(known)] = known
+        column[neurons] = known
         return column
-    texts = [one.decode(errors="replace") if isinstance(one, bytes) else str(one) for one in known.tolist()]
-    return np.array(texts + [""] * (n_neurons - len(texts)), dtype=np.str_)
+    texts = np.full(n_neurons, "", dtype=object)
+    texts[neurons] = [one.decode(errors="replace") if isinstance(one, bytes) else str(one) for one in known.tolist()]
+    return texts.astype(np.str_)
 
 
 def _coordinate(name: str, taken: Container[str]) -> str:

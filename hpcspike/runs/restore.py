@@ -23,6 +23,7 @@ from hpcspike.model.feed_forward import feed_forward_population, with_feed_forwa
 from hpcspike.model.problem import Problem
 from hpcspike.model.random_streams import uniform_by_neuron
 from hpcspike.model.recordings import Recording
+from hpcspike.model.subset import TrainedSubset, subset_in
 from hpcspike.model.targets import build_targets
 from hpcspike.runs.rollouts import STATE
 from hpcspike.spec.experiment import Experiment, n_steps
@@ -96,6 +97,7 @@ def problem_in(network: xr.Dataset, experiment: Experiment) -> Problem:
     )  # fmt: skip
     if fed is not None:
         plastic = with_feed_forward(plastic, n, fed.n_neurons, experiment.feed_forward.initial_weight)
+    subset = _subset(network)
     return Problem.from_rows(
         n_neurons=n,
         first=0,
@@ -115,7 +117,8 @@ def problem_in(network: xr.Dataset, experiment: Experiment) -> Problem:
         trial_noise=experiment.trial_noise,
         seed=experiment.seed,
         replicate=experiment.replicate,
-        recording=_recording(network, targets),
+        recording=_recording(network, targets, subset),
+        subset=subset,
         n_excitatory=n_excitatory(experiment.connectivity, n),
         feed_forward=fed,
         training=experiment.training,
@@ -198,9 +201,19 @@ def _targets(network: xr.Dataset, experiment: Experiment) -> np.ndarray:
     return found
 
 
-def _recording(network: xr.Dataset, targets: np.ndarray) -> Recording | None:
+def _subset(network: xr.Dataset) -> TrainedSubset | None:
+    """Who is trained, where only some neurons are."""
+    if "matched_unit" not in network:
+        return None
+    rates = network["spontaneous_rate"].values if "spontaneous_rate" in network else None
+    return subset_in(network["matched_unit"].values, rates)
+
+
+def _recording(network: xr.Dataset, targets: np.ndarray, subset: TrainedSubset | None) -> Recording | None:
     """Which neurons follow a recorded unit; of the recording itself there is what the window shows."""
     recorded = np.flatnonzero(network["recorded"].values) if "recorded" in network else np.empty(0, np.int64)
+    if subset is not None and "unit_name" in network:
+        recorded = subset.neuron_of_unit
     if not len(recorded):
         return None
     named: list[Any] = list(network["unit_name"].values[recorded]) if "unit_name" in network else list(recorded)

@@ -246,9 +246,11 @@ def _write_trained(
         coordinates.append("condition")
     if problem.subset is not None:
         same |= subset_columns(problem.subset, problem.n_neurons)
-    elif problem.recording is not None:
-        same["recorded"] = np.arange(problem.n_neurons) < problem.n_recorded
-        of_recording = unit_labels(problem.recording, problem.n_neurons)
+    if problem.recording is not None:
+        neurons = None if problem.subset is None else problem.subset.neuron_of_unit
+        if neurons is None:  # those that are not recorded are auxiliary: trained, too; beside a subset they are not
+            same["recorded"] = np.arange(problem.n_neurons) < problem.n_recorded
+        of_recording = unit_labels(problem.recording, problem.n_neurons, neurons)
         of_recording["recording_time"] = recording_time(problem.recording, same["time"])
         variables |= {name: variable for name, (variable, _) in of_recording.items()}
         coordinates += of_recording

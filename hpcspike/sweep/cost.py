@@ -20,6 +20,10 @@ SECONDS_PER_ENTRY = {"textbook": 5.5e-10, "textbook_blas": 5.0e-10, "blocked": 9
 """Cost per entry of P and update in float64, by algorithm."""
 SINGLE_PRECISION_FACTOR = 0.6
 """Cost of float32 over float64."""
+SECONDS_PER_DELIVERY = 1.1e-9
+"""Adding one spike to one postsynaptic drive (300 to 5000 neurons with 200 to 4000 fixed synapses each)."""
+FIRING_RATE_HZ = 8.0
+"""Assumed mean rate where nothing better is known."""
 SECONDS_PER_POINT = 0.2
 """Building the network, the measures' fixed part and writing."""
 SECONDS_TO_START = 2.5
@@ -51,8 +55,9 @@ def predict(experiment: Experiment) -> Cost:
     """Seconds of one core and peak memory of training and testing one network.
 
     With K plastic inputs per neuron (K = p N in random networks), a loop costs
-    ``updates * N * (c0 + c1 K^2) + steps * N * c2``; the matrices P take ``N K^2`` numbers. Both are what every
-    neuron's own least-squares problem of size K asks for. Other learners have their own costs
+    ``updates * N * (c0 + c1 K^2) + steps * N * c2``, and ``spikes * 2 K_0 * c3`` with K_0 fixed inputs from each
+    population; the matrices P take ``N K^2`` numbers. Time of updates and size of P are what every neuron's own
+    least-squares problem of size K asks for. Other learners have their own costs
     (`hpcspike.sweep.learner_cost`); those of a user are predicted as rls.
 
     Raises
@@ -75,12 +80,18 @@ def predict(experiment: Experiment) -> Cost:
     ) / experiment.neuron.step_ms
     per_entry = SECONDS_PER_ENTRY[training.algorithm] * (SINGLE_PRECISION_FACTOR if single else 1.0)
     update = updates * trained * (SECONDS_PER_ROW_UPDATE + per_entry * k * k)
-    trial = trial_steps * n * experiment.neuron.facts.seconds_with_delivery
+    # the delivery in seconds_with_delivery is that of plastic synapses
+    per_step = experiment.neuron.facts.seconds_with_delivery
+    per_step += fixed * SECONDS_PER_DELIVERY * expected_rate_hz(experiment) * experiment.neuron.step_ms / 1000.0
+    trial = trial_steps * n * per_step
     measures = experiment.measures
     tests = targets.n_sets * (measures.n_test_trials + measures.n_clamped_trials)
     if measures.test_every_loops is not None:
         tests += targets.n_sets * measures.n_test_trials * -(-training.n_loops // measures.test_every_loops)
+    subset = training.subset
+    alone = 0.0 if subset is None or subset.match != "rate" else subset.spontaneous_run_ms / experiment.neuron.step_ms
     seconds = SECONDS_PER_POINT + training.n_loops * targets.n_sets * (update + trial) + tests * trial
+    seconds += alone * n * per_step
 
     synapses = (trained * k + n * fixed) * BYTES_PER_SYNAPSE
     samples = n * duration / targets.grid_ms * targets.n_sets * BYTES_PER_SAMPLE
@@ -88,6 +99,30 @@ def predict(experiment: Experiment) -> Cost:
     chances = 4 * experiment.feed_forward.n_neurons * targets.n_sets * duration / experiment.neuron.step_ms
     needed = _matrix_bytes(experiment, trained, k) + synapses + samples + noise + chances
     return Cost(seconds, BASE_MIB + needed / _MIB)
+
+
+def expected_rate_hz(experiment: Experiment) -> float:
+    """Mean rate of all neurons in Hz, as far as it is known before anything runs.
+
+    In a balanced network the inputs of each population cancel (van Vreeswijk & Sompolinsky 1996): with K fixed synapses
+    J_ab from each population, external inputs I_a and rates r_a in spikes per tau, K sum_b J_ab r_b + I_a = 0. Where
+    that has no positive solution, and in other networks, it is `FIRING_RATE_HZ`.
+    """
+    connectivity, neuron = experiment.connectivity, experiment.neuron
+    if not isinstance(connectivity, BalancedConnectivity):
+        return FIRING_RATE_HZ
+    k, tau_seconds = connectivity.static_in_degree, neuron.tau_ms / 1000.0
+    ee, ei, ie, ii = (k * getattr(connectivity, f"static_{pair}") for pair in ("ee", "ei", "ie", "ii"))
+    onto_e, onto_i = connectivity.input_excitatory, connectivity.input_inhibitory
+    determinant = ee * ii - ei * ie
+    if determinant <= 0.0:  # no balance, or an unstable one
+        return FIRING_RATE_HZ
+    excitatory, inhibitory = (ei * onto_i - ii * onto_e) / determinant, (ie * onto_e - ee * onto_i) / determinant
+    if min(excitatory, inhibitory) <= 0.0:
+        return FIRING_RATE_HZ
+    share = connectivity.excitatory_fraction
+    mean = (share * excitatory + (1.0 - share) * inhibitory) / tau_seconds
+    return min(mean, 1000.0 / neuron.step_ms)  # not more than a spike a step
 
 
 def transfer_to_measure(experiment: Experiment) -> tuple[int, float]:

@@ -22,22 +22,20 @@ from hpcspike.engine.communication import SPIKE_BUFFER
 from hpcspike.runs.facts import facts_of
 from hpcspike.spec.experiment import Experiment
 from hpcspike.sweep.cost import (
+    FIRING_RATE_HZ,
+    SECONDS_PER_DELIVERY,
     SECONDS_PER_ENTRY,
     SECONDS_PER_ROW_UPDATE,
     SINGLE_PRECISION_FACTOR,
     in_degrees,
 )
 
-SECONDS_PER_DELIVERY = 0.8e-9
-"""Adding one spike to one postsynaptic drive."""
 SECONDS_PER_TRACE = 1.5e-9
 """Bringing r of one neuron up to date, once per update."""
 LATENCY_SECONDS = {"node": 2.5e-6, "network": 2.0e-6}
 """One stage of an allgather: measured between two processes of a node (MPICH), assumed for a fast network."""
 BYTES_PER_SECOND = 1.0e10
 """Bandwidth of a rank's link, assumed."""
-FIRING_RATE_HZ = 8.0
-"""Assumed mean rate."""
 RANKS_PER_NODE = 64
 
 
