@@ -148,7 +148,7 @@ def _part(group: _Group, which: np.ndarray) -> _Group:
     return group._replace(pre=group.pre[which], post=group.post[which], weight=group.weight[which])
 
 
-def _arrays(trained: xr.Dataset, network: Trained, groups: list[_Group]) -> dict[str, np.ndarray]:
+def _arrays(trained: xr.Dataset, network: Trained, groups: list[_Group]) -> dict[str, Any]:
     problem = network.problem
     time, neuron, trial, target_set = (trained[name].values for name in _SPIKES)
     return {
