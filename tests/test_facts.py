@@ -83,20 +83,20 @@ def test_the_sizes_of_recorded_targets_are_those_that_are_trained(folder: Path) 
         + "connectivity: {kind: gaussian}\nsynapse: {tau_syn_ms: 50}\n"
     )
     experiment = load(folder / "mine.yaml", changes={"training.update_interval_ms": 30.0})
-    assert facts_of(experiment) == Facts(n_neurons=8, duration_ms=180.0, n_recorded=3)
+    assert facts_of(experiment) == Facts(n_neurons=8, duration_ms=180.0, n_recorded=3, n_units=3)
     problem = build_problem(experiment)
     assert (problem.n_neurons, problem.duration_ms) == (8, 180.0)
     slow = load(folder / "mine.yaml", changes={"targets.min_rate_hz": 5, "targets.n_units": 1})
-    assert facts_of(slow) == Facts(n_neurons=2, duration_ms=200.0, n_recorded=1)
+    assert facts_of(slow) == Facts(n_neurons=2, duration_ms=200.0, n_recorded=1, n_units=1)
 
 
 def test_a_recording_that_changes_is_read_again(folder: Path, tmp_path: Path) -> None:
     targets = {**RATES, "path": str(tmp_path / "rates.csv"), "auxiliary_ratio": 0}
     (tmp_path / "rates.csv").write_text("time_ms,u1,u2\n0,5,6\n20,7,8\n")
     experiment = validate_experiment({"targets": targets, "training": {"variable": "rate"}})
-    assert facts_of(experiment) == Facts(2, 20.0, 2)
+    assert facts_of(experiment) == Facts(2, 20.0, 2, 2)
     (tmp_path / "rates.csv").write_text("time_ms,u1,u2,u3\n0,5,6,9\n20,7,8,9\n40,7,8,9\n")
-    assert facts_of(experiment) == Facts(3, 40.0, 3)
+    assert facts_of(experiment) == Facts(3, 40.0, 3, 3)
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import yaml
 from mpi_launch import environment, is_open_mpi
 
 from hpcspike.cli import build_parser
+from tests.small_networks import experiment
 
 ROOT = Path(__file__).resolve().parent.parent
 GUIDE = sorted((ROOT / "cluster" / "guide").glob("*.md"))
@@ -25,10 +27,7 @@ SMALL = {
     "hpcspike plan fig6": "--store results/fig6.zarr --create",
     "hpcspike status results/fig6.zarr": "",
     "hpcspike train my_network.yaml --out my_network.nc": "--set training.n_loops=1",
-    "hpcspike test net.zarr --trials 3": "",
-    "hpcspike test net.zarr --trials 5 --silence 0.1 --beyond 50 --out silent.nc": "",
-    "hpcspike train --from net.zarr --loops 5 --out longer.zarr": "",
-    "hpcspike train cluster/config/kim2023.yaml --size smoke --out smoke.nc": "",
+    "hpcspike train cluster/config/kim2023.yaml --size smoke --out smoke.nc": "--set training.n_loops=1",
     "mpiexec -n 2 hpcspike train tsn_benchmark --out results/tsn.zarr "
     "--checkpoint results/tsn.checkpoint": "--set network.n_neurons=1100 --set training.n_loops=1 "
     "--set targets.duration_ms=20 --set targets.offset_run_ms=20 --set protocol.free_run_ms=10 "
@@ -38,15 +37,29 @@ SMALL = {
     "snakemake --workflow-profile cluster/profiles/slurm "
     "--config sweep=cluster/config/fig7.yaml size=paper": "--dry-run",
 }
-ELSEWHERE = {
-    # lines that need other machines, or a recording that is not here: what they ask of hpcspike is held against its
-    # parser below
-    "hpcspike train cluster/config/kim2023.yaml --size small --out small.zarr",
-    "hpcspike plan cluster/config/kim2023.yaml --size tutorial",
-    "hpcspike train cluster/config/kim2023.yaml --size tutorial --checkpoint saved --out tutorial.zarr",
+ON_A_CLUSTER = {
+    # lines that need other machines: what they ask of hpcspike is held against its parser below
     "dask scheduler &",
     "dask worker tcp://node7:8786 --nworkers 8 &",
     "hpcspike analyse results/fig7_paper.zarr --out tables --scheduler tcp://node7:8786",
+}
+
+ON_A_NETWORK = {
+    # lines of cluster/guide/after_training.md, about a network that is there: run below, on a small one
+    "hpcspike test net.zarr --trials 3": "equal to the stored trials bit for bit",
+    "hpcspike test net.zarr --trials 5 --silence 0.1 --beyond 50 --out silent.nc": "silent.nc",
+    "hpcspike train --from net.zarr --loops 5 --out longer.zarr": "longer.zarr",
+    "hpcspike export net.zarr net_brian2.py": "3 trials to run with Brian2",
+}
+ELSEWHERE = {
+    # tests/test_brian2.py runs what is exported, where Brian2 is
+    "python net_brian2.py --check",
+}
+AT_LENGTH = {
+    # minutes to hours, cluster/guide/lab_network.md: what they ask of hpcspike is held against its parser below
+    "hpcspike train cluster/config/kim2023.yaml --size small --out small.zarr",
+    "hpcspike plan cluster/config/kim2023.yaml --size tutorial",
+    "hpcspike train cluster/config/kim2023.yaml --size tutorial --checkpoint saved --out tutorial.zarr",
 }
 
 
@@ -86,7 +99,7 @@ def run(folder: Path, line: str) -> str:
 
 def test_every_command_shown_is_run_here() -> None:
     lines = [line for page in PAGES for line in shown(page, "bash")]
-    assert sorted(set(lines)) == sorted({*SMALL, *ELSEWHERE})
+    assert sorted(set(lines)) == sorted({*SMALL, *ON_A_NETWORK, *ELSEWHERE, *AT_LENGTH, *ON_A_CLUSTER})
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "cluster" / "MISTAKES.md"], ids=lambda page: page.stem)
@@ -119,9 +132,16 @@ def test_commands_run(checkout: Path, line: str) -> None:
     neurons = ROOT / "cluster" / "guide" / "neurons.md"
     (checkout / "my_neurons.py").write_text(*blocks(neurons, "python"))
     (checkout / "my_network.yaml").write_text(blocks(neurons, "yaml")[-1])
-    if "net.zarr" in line and not (checkout / "net.zarr").exists():
-        run(checkout, "hpcspike train fig1_drive --set training.n_loops=1 --set network.n_neurons=30 --out net.zarr")
     assert run(checkout, f"{line} {SMALL[line]}")
+
+
+def test_commands_on_a_trained_network_run(checkout: Path) -> None:
+    document = experiment(neuron={"model": "theta", "bias": 0.3}, measures={"n_test_trials": 3}).model_dump(mode="json")
+    (checkout / "net.yaml").write_text(yaml.safe_dump(document))
+    run(checkout, "hpcspike train net.yaml --out net.zarr")
+    for line, says in ON_A_NETWORK.items():
+        assert says in run(checkout, line), line
+    assert (checkout / "net_brian2.npz").exists()
 
 
 @pytest.mark.mpi

@@ -351,7 +351,7 @@ def test_the_page_of_claims_holds_the_rows_of_the_table() -> None:
     shown = page.rows_of("claims-table")
     assert len(shown) == len(expected) > 10
     for row, (_, claim) in zip(shown, expected.iterrows(), strict=True):
-        assert row[0] == claim["measure"]
+        assert row[0] == f"{claim['measure']}{claim['why'] or ''}"
         assert row[1] == claim["criterion"]
         assert row[2] == number(claim["value"])
         assert row[3] == (f"{number(claim['low'])} to {number(claim['high'])}" if np.isfinite(claim["low"]) else "–")

@@ -1,4 +1,4 @@
-"""``hpcspike export``: the finished points of a sweep, or the spikes of one network, as one file to share."""
+"""``hpcspike export``: the finished points of a sweep, or one network: to share, or for another program."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Write one file."""
     path, of_sweep = Path(arguments.out), is_sweep(Path(arguments.store))
     if of_sweep and path.suffix not in (".nc", ".zip"):
-        instead = "; spikes are those of one network: see 'hpcspike show'" if path.suffix == ".nwb" else ""
+        instead = "; spikes are those of one network: see 'hpcspike show'" if path.suffix in (".nwb", ".py") else ""
         raise StoreError(f"{path}: must end in .nc (netCDF) or .zip (netCDF, CSV and a data dictionary){instead}")
     if path.is_dir():
         raise StoreError(f"{path} is a folder; choose another path")
@@ -58,16 +58,29 @@ def _export_network(store: str, path: Path) -> int:
     network = open_network(store)
     if path.suffix == ".csv":
         return _export_units(network, store, path)
+    if path.suffix == ".py":
+        return _export_brian2(network, store, path)
     if path.suffix != ".nwb":
         raise StoreError(
-            f"{path}: must end in .nwb (spikes and trials) or .csv (recorded units); {store} itself is what xarray "
-            "opens"
+            f"{path}: must end in .nwb (spikes and trials), .py (program for Brian2) or .csv (recorded units); {store} "
+            "itself is what xarray opens"
         )
     with reading(Path(store)):
         write_nwb(network, path)
     sizes = network.sizes
     n_trials = sizes["target_set"] * sizes["trial"]
     print(f"{path}: {counted(sizes['spike'], 'spike')} of {sizes['neuron']:,} neurons in {counted(n_trials, 'trial')}")
+    return 0
+
+
+def _export_brian2(network: xr.Dataset, store: str, path: Path) -> int:
+    """The test trials as a program for Brian2."""
+    from hpcspike.exchange import write_brian2
+
+    with reading(Path(store)):
+        write_brian2(network, path)
+    n_trials = network.sizes["target_set"] * network.sizes["trial"]
+    print(f"{path} and {path.with_suffix('.npz').name}: {counted(n_trials, 'trial')} to run with Brian2")
     return 0
 
 

@@ -1,11 +1,12 @@
-"""A trained network in the formats of others: Neo, NWB, scipy.sparse, labelled matrices; logs of what is trained.
+"""A trained network in the formats of others: Neo, NWB, Brian2, scipy.sparse, labelled matrices; logs of training.
 
 What comes in, targets in NWB, netCDF, CSV or JLD2, is read through ``targets.kind: recorded`` of an experiment.
 """
 
+from hpcspike.exchange.brian2_script import write_brian2
 from hpcspike.exchange.logs import MlflowLog, TensorBoardLog
 from hpcspike.exchange.neo_block import to_neo
 from hpcspike.exchange.nwb_file import write_nwb
 from hpcspike.exchange.weights import weight_matrix, weights_csr
 
-__all__ = ["MlflowLog", "TensorBoardLog", "to_neo", "weight_matrix", "weights_csr", "write_nwb"]
+__all__ = ["MlflowLog", "TensorBoardLog", "to_neo", "weight_matrix", "weights_csr", "write_brian2", "write_nwb"]

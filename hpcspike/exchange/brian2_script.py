@@ -1,0 +1,217 @@
+"""The test trials of a trained network as a Python program for Brian2, with its arrays in an .npz file beside it.
+
+What makes the spikes equal, and not only similar: Brian2 is told the order of a step as it is here (neurons move with
+the drives of the step before, drives decay, spikes add w tau / tau_s), with the drives frozen within a step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from hpcspike.analysis.neurons import experiment_of
+from hpcspike.engine.simulation import decay_per_step
+from hpcspike.engine.trained import Trained
+from hpcspike.errors import DataError, StoreError
+from hpcspike.exchange.brian2_template import BEGINS, FIRST_LINE, MODELS, SCRIPT, SYNAPSES
+from hpcspike.files import remove, whole
+from hpcspike.model.connectivity import Rows
+from hpcspike.runs.restore import experiment_in, trained_in
+from hpcspike.takes_results import takes_results
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from hpcspike.spec.experiment import Experiment
+
+_SPIKES = ("spike_time", "spike_neuron", "spike_trial", "spike_set")
+
+
+class _Group(NamedTuple):
+    """Synapses of one decay time: pre, post, weight (synapses,), in the order in which spikes are delivered."""
+
+    name: str
+    drive: str
+    tau_ms: float
+    pre: np.ndarray
+    post: np.ndarray
+    weight: np.ndarray
+
+
+@takes_results
+def write_brian2(trained: xr.Dataset, path: str | Path) -> None:
+    """Write a program that runs the stored test trials of a trained network in Brian2, and compares their spikes.
+
+    Parameters
+    ----------
+    trained
+        Dataset of one network of theta or LIF neurons that recursive least squares trained.
+    path
+        Program to write, ending in ``.py``; its arrays go into the ``.npz`` file of the same name. Both come to be, or
+        none; a file that is there is replaced only if it was written by this function.
+
+    Raises
+    ------
+    DataError
+        If the network has something that the program does not say in Brian2 (named with key and value), or the Dataset
+        lacks weights, spikes or the states that its test trials begin from.
+    StoreError
+        If a file of another origin is in the way.
+    ResourceError
+        If a file cannot be written.
+    """
+    script = Path(path)
+    arrays = script.with_suffix(".npz")
+    if script.suffix != ".py":
+        raise StoreError(f"{script}: a program for Brian2 must end in .py")
+    _refuse_foreign(script, arrays)
+    experiment = _sayable(trained)
+    network = trained_in(trained, experiment)
+    groups = _groups(network)
+    content = io.BytesIO()
+    np.savez_compressed(content, **_arrays(trained, network, groups))
+    text = _program(experiment, network, groups, hashlib.sha256(content.getvalue()).hexdigest())
+    _write(script, text, arrays, content.getvalue())
+
+
+def _refuse_foreign(script: Path, arrays: Path) -> None:
+    if script.exists():
+        begins = script.read_bytes()[: len(FIRST_LINE)] if script.is_file() else b""
+        if begins != FIRST_LINE.encode():
+            raise StoreError(f"{script} exists and is not such a program for Brian2; choose another path")
+    elif arrays.exists():
+        raise StoreError(f"{arrays} exists, where the arrays of {script} would go; choose another path")
+
+
+def _sayable(trained: xr.Dataset) -> Experiment:
+    """The experiment of a network, if the program can say all of it."""
+    document = experiment_of(trained)
+    model, learner = (
+        document.get(section, {}).get(key, default)
+        for section, key, default in (("neuron", "model", "theta"), ("learner", "kind", "rls"))
+    )
+    _refuse(model not in MODELS, f"neuron.model = {model}", "neurons of the models theta and lif")
+    _refuse(learner != "rls", f"learner.kind = {learner}", "networks of learner rls")
+    experiment = experiment_in(trained)
+    for key, section in (("frozen_noise", experiment.frozen_noise), ("trial_noise", experiment.trial_noise)):
+        noise = section.standard_deviation
+        _refuse(noise > 0, f"{key}.standard_deviation = {noise:g}", "networks without noise")
+    fed = experiment.feed_forward.n_neurons
+    _refuse(fed > 0, f"feed_forward.n_neurons = {fed}", "networks without feed-forward neurons")
+    dtype = experiment.training.dtype
+    _refuse(
+        model == "lif" and dtype != "float64",
+        f"training.dtype = {dtype}", "LIF neurons whose state is float64",
+    )  # fmt: skip
+    missing = [name for name in (*_SPIKES, "initial_state") if name not in trained]
+    if missing:
+        raise DataError(
+            f"this Dataset has no {missing[0]!r}, which a comparison with Brian2 needs: an older version wrote it, or "
+            "the network diverged; train it again"
+        )
+    return experiment
+
+
+def _refuse(refused: bool, what: str, allowed: str) -> None:
+    if refused:
+        raise DataError(f"{what}: the program for Brian2 can only say {allowed}; nothing was written")
+
+
+def _groups(network: Trained) -> list[_Group]:
+    problem, weight = network.problem, network.simulation.weight
+    synapse, fixed = problem.synapse, problem.static
+    fixed_tau = synapse.static_tau_syn_ms or synapse.tau_syn_ms
+    found = [_group("plastic", "u", synapse.tau_syn_ms, problem.plastic, weight)]
+    if not len(fixed.presynaptic):
+        return found
+    inhibitory_tau = synapse.static_tau_inhibitory_ms
+    border = problem.n_neurons if inhibitory_tau is None else problem.first_inhibitory
+    whole_group = _group("fixed", "u_fixed", fixed_tau, fixed, fixed.weight.astype(weight.dtype))
+    found.append(_part(whole_group, whole_group.pre < border))
+    if inhibitory_tau is not None:
+        renamed = whole_group._replace(name="inhibitory", drive="u_inhibitory", tau_ms=inhibitory_tau)
+        found.append(_part(renamed, whole_group.pre >= border))
+    return [group for group in found if len(group.pre) or group.name == "plastic"]
+
+
+def _group(name: str, drive: str, tau_ms: float, rows: Rows, weight: np.ndarray) -> _Group:
+    post = np.repeat(np.arange(len(rows.start) - 1, dtype=np.int32), np.diff(rows.start))
+    order = np.lexsort((post, rows.presynaptic))
+    return _Group(name, drive, tau_ms, rows.presynaptic[order], post[order], weight[order].astype(np.float64))
+
+
+def _part(group: _Group, which: np.ndarray) -> _Group:
+    return group._replace(pre=group.pre[which], post=group.post[which], weight=group.weight[which])
+
+
+def _arrays(trained: xr.Dataset, network: Trained, groups: list[_Group]) -> dict[str, Any]:
+    problem = network.problem
+    time, neuron, trial, target_set = (trained[name].values for name in _SPIKES)
+    return {
+        "trial": trained["trial"].values,
+        "initial_state": trained["initial_state"].values,
+        "bias": problem.input,
+        "cue": problem.stimuli,
+        **{f"{group.name}_{name}": getattr(group, name) for group in groups for name in ("pre", "post", "weight")},
+        "spike_step": np.rint(time / problem.neuron.step_ms).astype(np.int64) - 1,
+        "spike_neuron": neuron,
+        "spike_trial": trial,
+        "spike_set": target_set,
+    }
+
+
+def _program(experiment: Experiment, network: Trained, groups: list[_Group], digest: str) -> str:
+    problem, neuron = network.problem, network.problem.neuron
+    constants: list[tuple[str, Any, str]] = []
+    if neuron.model == "lif":
+        constants += [
+            ("step", neuron.step_ms / neuron.tau_ms, "dt / tau"),
+            ("threshold", neuron.threshold, "a neuron spikes when v passes this"),
+            ("v_reset", neuron.reset, "v after a spike"),
+            ("refractory", float(neuron.refractory_steps), "steps in which v then stays there"),
+            ("gain", neuron.drive_gain, "factor of the synaptic drive"),
+        ]
+    for group in groups:
+        decay = decay_per_step(neuron.step_ms, group.tau_ms, problem.synapse.decay)
+        constants += [
+            (f"decay_{group.name}", decay, f"factor of {group.drive} in a step, tau_s = {group.tau_ms:g} ms"),
+            (f"jump_{group.name}", neuron.tau_ms / group.tau_ms, "tau / tau_s: a spike adds this times w"),
+        ]
+    drives = [group.drive for group in groups]
+    drive = drives[0] if len(drives) == 1 else f"({' + '.join(drives)})"
+    return SCRIPT.format(
+        first_line=FIRST_LINE,
+        name=experiment.name.replace("\\", "/").replace('"', "'"),  # it stands in a docstring
+        digest=digest,
+        n_neurons=problem.n_neurons,
+        step_ms=neuron.step_ms,
+        tau_ms=neuron.tau_ms,
+        free=problem.test_free_run_steps,
+        cue=problem.stimulus_steps,
+        window=problem.n_samples * problem.steps_per_sample,
+        constants="\n".join(f'    "{name}": {float(value)!r},  # {about}' for name, value, about in constants),
+        declared="\n".join(f"    {name} : 1" for name in drives),
+        begin=BEGINS[neuron.model],
+        neurons=MODELS[neuron.model].format(drive=drive),
+        decays="\n".join(f"    {group.drive} *= decay_{group.name}" for group in groups),
+        synapses="".join(SYNAPSES.format(name=group.name, drive=group.drive) for group in groups),
+        parts=", ".join(group.name for group in groups),
+    )
+
+
+def _write(script: Path, text: str, arrays: Path, content: bytes) -> None:
+    """Both files, or none; of a pair that was there before, the program knows whether the arrays are its own."""
+    new = not arrays.exists()
+    try:
+        with whole(script) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
+            with whole(arrays) as unfinished_arrays:
+                unfinished_arrays.write_bytes(content)
+    except BaseException:
+        if new:
+            remove(arrays)
+        raise
