@@ -162,7 +162,7 @@ def test_a_netcdf_file_says_what_everything_in_it_is(path: Path, tmp_path: Path)
         assert (dictionary["unit"] != "").all()
         assert (dictionary["meaning"].str.len() > 4).all()
         row = dictionary.set_index("name").loc["status"]
-        assert row["flags"] == "0 learned; 1 sampling; 2 tracking; 3 diverged; 4 silent; 5 unjudged"
+        assert row["flags"] == "0 learned; 1 sampling; 2 tracking; 3 diverged; 4 silent; 5 unjudged; 6 recall"
         assert {"run_host", "run_revision", "run_versions"} <= set(copy.data_vars)
 
 
