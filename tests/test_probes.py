@@ -41,12 +41,16 @@ def test_lesions_report_single_trials(monkeypatch: pytest.MonkeyPatch) -> None:
     def measure(trained: Any, **asked: Any) -> SimpleNamespace:
         assert trained is TRAINED
         assert asked == {"fractions": [0.0, 0.4], "draws": 3}
-        return SimpleNamespace(response=numbers(2, 3), trial_mean=numbers(2, 3, first=50.0))
+        return SimpleNamespace(
+            response=numbers(2, 3), trial_mean=numbers(2, 3, first=50.0), worst_decile=numbers(2, 3, first=7.0),
+            share_followed=numbers(2, 3, first=9.0),
+        )  # fmt: skip
 
     monkeypatch.setattr("hpcspike.measures.lesion.measure_lesions", measure)
     found = PROBES["lesion"](NETWORKS, sections.LesionProbe.model_validate({"fractions": [0.0, 0.4], "draws": 3}))
-    np.testing.assert_array_equal(found["lesion_correlation"][1], numbers(2, 3))
-    assert found["lesion_correlation"][0] == ("lesion_fraction", "draw")
+    for name, first in {"lesion_correlation": 0.0, "lesion_worst_decile": 7.0, "lesion_share_followed": 9.0}.items():
+        np.testing.assert_array_equal(found[name][1], numbers(2, 3, first=first))
+        assert found[name][0] == ("lesion_fraction", "draw")
 
 
 def test_deleted_spikes_report_the_mean_over_repeats_that_had_one(monkeypatch: pytest.MonkeyPatch) -> None:
