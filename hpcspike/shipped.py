@@ -36,8 +36,12 @@ def shipped_folder() -> Path:
 
 
 def named_experiments() -> dict[str, Path]:
-    """Name -> file of every experiment, sweep and study that comes with hpcspike."""
-    return {path.stem: path for path in sorted((shipped_folder() / _CONFIGS).glob("*.yaml"))}
+    """Name -> file of every experiment, sweep and study that comes with hpcspike; none if the code came alone."""
+    try:
+        folder = shipped_folder()
+    except ResourceError:
+        return {}
+    return {path.stem: path for path in sorted((folder / _CONFIGS).glob("*.yaml"))}
 
 
 def config_file(path: Path) -> Path:
@@ -50,6 +54,8 @@ def config_file(path: Path) -> Path:
     ------
     SpecError
         If a name, which has no folder and no ending, is that of none of them.
+    ResourceError
+        If a name is given, and no named experiments are there.
     """
     if os.path.isfile(path) or path.parent != Path() or path.suffix or not path.name:
         return path  # whoever reads it says what is wrong
@@ -61,6 +67,8 @@ def config_file(path: Path) -> Path:
         return named[path.name]
     if os.path.exists(path):
         return path
+    if not named:
+        shipped_folder()  # says that they are not there
     close = difflib.get_close_matches(path.name[:_LONGEST_NAME], named, n=1)
     hint = f"did you mean {close[0]}? Named are" if close else "named are"
     raise SpecError(f"{path.name[:_LONGEST_NAME]}: no such file, and no named experiment; {hint} {', '.join(named)}")

@@ -15,7 +15,7 @@ import hpcspike
 from hpcspike import shipped
 from hpcspike.cli import main
 from hpcspike.errors import ResourceError, SpecError
-from hpcspike.shipped import config_file, named_experiments, shipped_folder
+from hpcspike.shipped import config_file, named_experiments, shipped_folder, taken_instead
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMED = "fig1_drive"
@@ -79,7 +79,8 @@ def test_a_name_that_is_none_is_refused_with_the_one_that_is_meant(capsys: pytes
 def test_a_package_without_its_files_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(shipped, "__file__", str(tmp_path / "hpcspike" / "shipped.py"))
     with pytest.raises(ResourceError, match="install hpcspike from a wheel or a checkout"):
-        named_experiments()
+        shipped_folder()
+    assert named_experiments() == {}
 
 
 def test_the_copy_in_a_wheel_goes_before_what_lies_beside_the_package(
@@ -194,3 +195,19 @@ def test_an_example_is_what_the_workflow_does_there() -> None:
     assert done.returncode == 0, done.stderr
     assert "results/mpi_sweep_smoke.zarr.receipts/plan.json" in done.stdout + done.stderr
     assert "rule mpi_batch:" in done.stdout + done.stderr
+
+
+def test_the_code_alone_reads_files_and_says_that_names_are_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hpcspike").mkdir()
+    monkeypatch.setattr("hpcspike.shipped.__file__", str(tmp_path / "hpcspike" / "shipped.py"))
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text("{}")
+    Path("bare").write_text("{}")
+    for name in ("mine.yaml", "bare"):
+        assert config_file(Path(name)) == Path(name)
+        assert taken_instead(Path(name)) is None
+    assert config_file(Path("mine")) == Path("mine.yaml")
+    with pytest.raises(ResourceError, match="the named experiments are not there"):
+        config_file(Path("fig1_drive"))
