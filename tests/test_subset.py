@@ -255,6 +255,14 @@ def test_a_verdict_is_over_the_trained_neurons_and_names_the_rates_of_the_others
     assert f"{rate[~has].mean():.3g} Hz" in remark
 
 
+def test_readouts_are_no_subset_of_the_neurons() -> None:
+    known = {
+        "neuron_correlation": (("target_set", "output"), [[0.5, np.nan]]),
+        "neuron_rate": ("neuron", [1.0, 2.0, 3.0]),
+    }
+    assert remarks_of(xr.Dataset(known)) == []
+
+
 def test_the_interval_of_a_subset_is_over_the_trained_neurons() -> None:
     scalars = {"status": 0, "correlation": 0.5, "correlation_sd": 0.1, "population_rate": 5.0}
     subset, whole = (verdict(scalars, n_neurons=300, n_with_targets=count) for count in (40, None))

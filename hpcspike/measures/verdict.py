@@ -92,8 +92,9 @@ def remarks_of(trained: xr.Dataset) -> list[str]:
 
 
 def n_with_targets_of(trained: xr.Dataset) -> int | None:
-    """`n_with_targets` of the Dataset of one trained network."""
-    return n_with_targets(trained["neuron_correlation"].values) if "neuron_correlation" in trained else None
+    """`n_with_targets` of the Dataset of one trained network; None, too, if its targets are those of readouts."""
+    found = trained.get("neuron_correlation")
+    return None if found is None or "neuron" not in found.dims else n_with_targets(found.values)
 
 
 def n_with_targets(correlation: np.ndarray) -> int | None:
