@@ -37,3 +37,36 @@ def learn_functions(
         name="functions", kind="readout", score="nmse", grid_ms=1.0, n_samples=n_examples * example_ms,
         n_cue_samples=0, n_outputs=1, n_inputs=N_INPUTS, sample=sample,
     )  # fmt: skip
+
+
+N_PARTS = 10
+"""Parts of a trial over which errors are summed."""
+
+
+def episode_errors(trials: list[Trial], answers: list[np.ndarray]) -> np.ndarray:
+    """(N_PARTS,) squared error over the power of the target, over the scored samples of each part of all trials."""
+    power, missed = np.zeros(N_PARTS), np.zeros(N_PARTS)
+    for trial, answer in zip(trials, answers, strict=True):
+        part = np.arange(len(trial.target)) * N_PARTS // len(trial.target)
+        used = trial.scored.astype(np.float64)
+        power += np.bincount(part, used * (trial.target**2).sum(axis=1), N_PARTS)
+        missed += np.bincount(part, used * ((answer - trial.target) ** 2).sum(axis=1), N_PARTS)
+    return missed / power
+
+
+def regression(trial: Trial, *, ridge: float = 1.0) -> np.ndarray:
+    """(samples, 1) what linear regression of f on (1, x_1, x_2) answers, by the examples before each, 0 to the first.
+
+    ridge: penalty lambda of the squared coefficients. Examples are told apart by the scored samples that end them.
+    """
+    ends = [end for _, end in trial.answers()]
+    length = len(trial.target) // len(ends)
+    x = np.column_stack([np.ones(len(ends)), trial.stimulus.input[::length, :2]])
+    value = trial.target[::length, 0]
+    moments, sums = ridge * np.eye(3), np.zeros(3)
+    found = np.zeros(len(ends))
+    for k in range(len(ends)):
+        found[k] = x[k] @ np.linalg.solve(moments, sums)
+        moments += np.outer(x[k], x[k])
+        sums += value[k] * x[k]
+    return np.repeat(found, length)[:, None]

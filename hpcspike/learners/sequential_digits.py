@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import zipfile
 import zlib
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +30,9 @@ class Digits(NamedTuple):
     test_labels: np.ndarray
 
 
-def sequential_digits(digits: Digits, *, seed: int, replicate: int = 0, n_levels: int = 40, ms_per_pixel: int = 1) -> Task:
+def sequential_digits(
+    digits: Digits, *, seed: int, replicate: int = 0, n_levels: int = 40, ms_per_pixel: int = 1
+) -> Task:
     """Say which digit was shown, one pixel per ``ms_per_pixel``, then an output cue for two rows of pixels.
 
     ``n_levels`` grey levels are each watched by two inputs, one that spikes when the level is crossed upwards from a
@@ -41,17 +42,17 @@ def sequential_digits(digits: Digits, *, seed: int, replicate: int = 0, n_levels
     rows, columns = digits.train.shape[1:]
     n_shown, n_cue = rows * columns * ms_per_pixel, 2 * columns * ms_per_pixel
     levels = np.linspace(0.0, 1.0, n_levels)
+    tune = np.arange(len(digits.train)) % _TUNE_SHARE == _TUNE_SHARE - 1
+    choices = {"train": np.flatnonzero(~tune), "tune": np.flatnonzero(tune)}
 
     def pick(phase: Phase, index: int) -> tuple[np.ndarray, int]:
         if phase == "test":
             number = index % len(digits.test)
             return digits.test[number].ravel(), int(digits.test_labels[number])
-        images, labels = digits.train, digits.train_labels
-        tune = np.arange(len(images)) % _TUNE_SHARE == _TUNE_SHARE - 1
-        choice = np.flatnonzero(tune == (phase == "tune")) if tune.any() else np.arange(len(images))
+        choice = choices[phase] if tune.any() else np.arange(len(tune))
         rng = stream(seed, replicate, "task", PHASES[phase], index)
         number = int(choice[rng.integers(0, len(choice))])
-        return images[number].ravel(), int(labels[number])
+        return digits.train[number].ravel(), int(digits.train_labels[number])
 
     def sample(phase: Phase, index: int) -> Trial:
         pixels, label = pick(phase, index)
@@ -71,7 +72,6 @@ def sequential_digits(digits: Digits, *, seed: int, replicate: int = 0, n_levels
     )  # fmt: skip
 
 
-@lru_cache(maxsize=2)
 def read_digits(path: str | None, rows: int | None = None) -> Digits:
     """Images and labels from a folder or an .npz file, or those of scikit-learn.
 
@@ -126,7 +126,7 @@ def _of_folder(folder: Path) -> Digits:
         for prefix in ("train", "t10k")
         for what, n_dims in (("images-idx3", 3), ("labels-idx1", 1))
     ]
-    return _checked(folder, *parts)
+    return _checked(folder, parts)
 
 
 def _of_arrays(path: Path) -> Digits:
@@ -145,12 +145,13 @@ def _of_arrays(path: Path) -> Digits:
             raise DataError(
                 f"{path}: {name} is {array.dtype} in {array.ndim} dimensions; it must be whole numbers in {n_dims}"
             )
-    return _checked(path, *parts)
+    return _checked(path, parts)
 
 
-def _checked(source: Path, *parts: np.ndarray) -> Digits:
+def _checked(source: Path, parts: list[np.ndarray]) -> Digits:
     """Arrays of bytes as digits, if they are such; train images and labels, test images and labels."""
-    for what, images, labels in (("training", *parts[:2]), ("test", *parts[2:])):
+    train, train_labels, test, test_labels = parts
+    for what, images, labels in (("training", train, train_labels), ("test", test, test_labels)):
         if len(images) != len(labels) or not len(images):
             raise DataError(
                 f"{source}: {len(images)} {what} images and {len(labels)} labels; use files of one data set"
@@ -159,9 +160,9 @@ def _checked(source: Path, *parts: np.ndarray) -> Digits:
             raise DataError(f"{source}: {what} has labels up to {labels.max()}; they must be digits, 0 to 9")
         if images.max() > 255 or images.min() < 0:
             raise DataError(f"{source}: {what} images have values up to {images.max()}; they must be 0 to 255")
-    if parts[0].shape[1:] != parts[2].shape[1:]:
+    if train.shape[1:] != test.shape[1:]:
         raise DataError(f"{source}: images for training and test differ in size; use files of one data set")
-    return Digits(parts[0] / 255.0, parts[1], parts[2] / 255.0, parts[3])
+    return Digits(train / 255.0, train_labels, test / 255.0, test_labels)
 
 
 def _idx(folder: Path, name: str, n_dims: int) -> np.ndarray:
