@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
 
+from hpcspike.figures.study_episode import errors_within_trials
 from hpcspike.studies.headlines import digits, functions, huh, memory
 from hpcspike.studies.statements import rows
+from tests.test_figures import assert_inside_and_apart, drawn
 
 SPREAD = np.array([0.9, 1.0, 1.1])
 
@@ -48,12 +51,20 @@ def test_medians_are_held_against_their_bounds(study: str, variable: str, values
     [
         ({"lsnn": 0.1, "lif": 0.5, "lstm": 0.08}, [HOLDS] * 5),
         ({"lsnn": 0.4, "lif": 0.4, "lstm": 0.1}, [HOLDS] * 3 + [FAILS] * 2),
+        ({"lsnn": 0.4, "lif": 0.7}, [HOLDS] * 3),
     ],
 )
 def test_accuracies_of_digits_are_compared_network_by_network(wrong: dict[str, float], wanted: list[str]) -> None:
     found = _verdicts(_table(digits.STUDY, "test_wrong", wrong))
     assert [verdict for _, verdict in found] == wanted
     assert {claim for claim, _ in found} == {23}
+
+
+def test_an_lstm_that_is_never_right_has_no_ratio() -> None:
+    table = _table(digits.STUDY, "test_wrong", {"lsnn": 0.5, "lif": 0.9, "lstm": 0.1})
+    table["test_wrong"][2] = 1.0
+    found = [row for row in rows({digits.STUDY: table}) if "over that of an LSTM" in row.measure]
+    assert [(row.found.n, row.verdict) for row in found] == [(0, "undecided")]
 
 
 def test_learning_within_a_trial_is_measured_on_its_last_quarter() -> None:
@@ -85,3 +96,23 @@ def test_e_prop_may_take_three_times_as_long(learned_at: int, wanted: str) -> No
     table = _table(memory.STUDY, "test_wrong", {"bptt": 0.01, "symmetric": 0.02})
     table["curve_wrong"] = (("variant", "replicate", "loop"), curves)
     assert _verdicts(table) == [(26, HOLDS), (26, wanted)]
+
+
+def test_errors_within_trials_are_drawn_beside_those_of_linear_regression() -> None:
+    rng = np.random.default_rng(1)
+    nodes = {
+        f"/{variant}/{number}": xr.Dataset(
+            {
+                "episode_error": ("episode_part", np.linspace(1.0, end, 10) * rng.uniform(0.8, 1.2, 10)),
+                "regression_error": ("episode_part", np.linspace(0.9, 0.3, 10)),
+            }
+        )
+        for variant, end in (("lsnn", 0.1), ("lif", 0.6))
+        for number in range(3)
+    }
+    tree = xr.DataTree.from_dict(nodes)
+    tree.attrs["document"] = json.dumps({"variants": {"lsnn": {}, "lif": {}}})
+    figure = drawn(errors_within_trials(tree))
+    assert_inside_and_apart(figure)
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert sorted(labels) == ["lif", "linear regression", "lsnn"]

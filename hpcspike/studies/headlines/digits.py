@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from hpcspike.intervals import mean_interval
 from hpcspike.studies.claim_tables import Tables
 from hpcspike.studies.claims import Row, above
@@ -23,7 +25,8 @@ def statements(tables: Tables) -> Iterator[Row]:
                 lambda one: above(one, 0.1),
             )  # fmt: skip
     if len(right["lsnn"]) and len(right["lstm"]):
-        found = mean_interval(right["lsnn"] / right["lstm"])
+        # networks that are never right, as after too little training, have no ratio
+        found = mean_interval(right["lsnn"] / np.where(right["lstm"] > 0, right["lstm"], np.nan))
         measure = f"accuracy of lsnn over that of an LSTM with as many parameters, {where}"
         yield row(23, measure, STUDY, "above 0.9", found, lambda one: above(one, 0.9))
     if len(right["lsnn"]) and len(right["lif"]):
