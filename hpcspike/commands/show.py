@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpcspike.commands.common import keys_and_values, refuse_unwritable
-from hpcspike.commands.ranks import refuse_ranks
 from hpcspike.errors import StoreError
 from hpcspike.files import claimed, whole
 from hpcspike.hdf5_files import write_unfinished
@@ -31,7 +30,6 @@ def run(arguments: argparse.Namespace) -> int:
     int
         `DIFFERENT` if its numbers are not those of the sweep.
     """
-    refuse_ranks("show")
     from hpcspike.measures.verdict import remarks_of, verdict_of
     from hpcspike.sweep.retraining import retrain_and_compare
     from hpcspike.sweep.selection import find_point

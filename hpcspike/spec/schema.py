@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import textwrap
 from collections.abc import Iterator
 from typing import Any, get_args
 
@@ -53,6 +54,18 @@ def field_table() -> str:
     rows = list(_rows(Experiment, ""))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     return "\n".join("  ".join([*(t.ljust(w) for t, w in zip(row[:4], widths, strict=True)), row[4]]) for row in rows)
+
+
+def field_help(width: int) -> str:
+    """The fields of `field_table` for a terminal of so many columns: facts under the name, then the meaning."""
+    indented = {"width": max(width, 40), "initial_indent": "    ", "subsequent_indent": "    "}
+    lines: list[str] = []
+    for name, unit, default, bounds, meaning in _rows(Experiment, ""):
+        known = "required" if default == "required" else f"default {default}"
+        facts = "; ".join(part for part in (f"in {unit}" if unit else "", known, bounds) if part)
+        lines += textwrap.wrap(name, max(width, 40), subsequent_indent="  ")
+        lines += textwrap.wrap(f"({facts})", **indented) + textwrap.wrap(meaning, **indented)
+    return "\n".join(lines)
 
 
 def _file_schema(schema: dict[str, Any]) -> dict[str, Any]:
