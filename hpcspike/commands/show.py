@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
         `DIFFERENT` if its numbers are not those of the sweep.
     """
     from hpcspike.measures.verdict import remarks_of, verdict_of
-    from hpcspike.sweep.retraining import retrain_and_compare
+    from hpcspike.sweep.retraining import retrain_row
     from hpcspike.sweep.selection import find_point
     from hpcspike.sweep.store import open_store
 
@@ -42,8 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
     dataset = None if arguments.dataset is None else Path(arguments.dataset)
     _refuse(picture, dataset)
     with claimed(picture), nullcontext() if dataset is None else claimed(dataset):
-        network, comparison = retrain_and_compare(
-            store.path, point=row, states=arguments.states, threads=arguments.threads, progress=True,
+        network, comparison = retrain_row(
+            store, row, states=arguments.states, threads=arguments.threads, progress=True,
             run_user_code=arguments.run_user_code,
         )  # fmt: skip
         if dataset is not None:

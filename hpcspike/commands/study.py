@@ -79,5 +79,7 @@ def _collect(study: Study, folder: Path) -> None:
     table = table_of(tree)
     write_netcdf(table, folder / "table.nc")
     scalars = table[[name for name, item in table.data_vars.items() if item.dims == ("variant", "replicate")]]
-    write_whole(folder / "table.csv", scalars.to_dataframe().to_csv)
+    units = {name: str(item.attrs.get("units", "1")) for name, item in scalars.data_vars.items()}
+    headings = {name: f"{name} [{unit}]" for name, unit in units.items() if unit not in ("", "1")}
+    write_whole(folder / "table.csv", scalars.to_dataframe().rename(columns=headings).to_csv)
     print(f"{path}: {counted(len(study.runs), 'network')}; numbers in {folder / 'table.csv'}")

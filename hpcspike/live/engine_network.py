@@ -20,8 +20,9 @@ from hpcspike.engine.trained import Response, Trained
 from hpcspike.engine.trial import Conditions, Event
 from hpcspike.errors import SpecError
 from hpcspike.learners.interface import refuse_absent_spike
+from hpcspike.live.asked import Asked
 from hpcspike.live.inputs import Span, clamp_on_steps, stimulus_on_steps
-from hpcspike.live.network import Network, asked_of, changes_in, origin_of, whole_trials
+from hpcspike.live.network import Network, changes_in, origin_of
 from hpcspike.live.selection import Selection
 from hpcspike.live.synapses import Pairs, changed_rows, fixed_variables, matrix_of, rows_of_matrix, with_pairs
 from hpcspike.measures.altered import with_problem, with_weights
@@ -83,75 +84,51 @@ class EngineNetwork(Network):
 
     # ---- test trials -------------------------------------------------------------------------------------------------
 
-    def test(
-        self,
-        trials: int = 20,
-        *,
-        first_trial: int = 0,
-        target_set: int | None = None,
-        seed: int | None = None,
-        beyond_ms: float = 0.0,
-        stimulus: Any = None,
-        silence: Selection = None,
-        clamp: Mapping[Any, Any] | None = None,
-        noise: float | Mapping[str, float] = 0.0,
-        delete_spike: int | None = None,
-        add_spike: tuple[Any, float] | None = None,
-    ) -> xr.Dataset:
-        """See `Network.test`."""
-        whole_trials(trials, first_trial, seed)
+    def _tested(self, asked: Asked) -> xr.Dataset:
         trained, problem = self.trained, self.trained.problem
-        if target_set is not None:
-            trained.check_set("target_set", target_set)
-        n_samples = problem.n_samples + trained.check_beyond(beyond_ms)
-        changed = _noisy(problem, noise)
-        if seed is not None:
+        if asked.target_set is not None:
+            trained.check_set("target_set", asked.target_set)
+        n_samples = problem.n_samples + trained.check_beyond(asked.beyond_ms)
+        changed = _noisy(problem, asked.noise)
+        if asked.seed is not None:
             changed = copy.copy(changed)
-            changed.seed = seed
+            changed.seed = asked.seed
         if changed is not problem:
             trained = dataclasses.replace(with_problem(trained, changed), rls=trained.rls)
         silent = held = None
-        if silence is not None:
+        if asked.silence is not None:
             silent = np.zeros(self.n_neurons, dtype=bool)
-            silent[self.chosen(silence, name="silence")] = True
+            silent[self.chosen(asked.silence, name="silence")] = True
             trained = without_neurons(trained, np.flatnonzero(silent), removed="outgoing")
-        conditions, held = self._conditions(stimulus, clamp, add_spike, silent, n_samples)
-        sets = range(problem.n_sets) if target_set is None else (target_set,)
-        asked = asked_of(
-            trials=trials, first_trial=first_trial, target_set=target_set, seed=seed, beyond_ms=beyond_ms,
-            stimulus=stimulus, silence=silence, clamp=clamp, noise=noise, delete_spike=delete_spike,
-            add_spike=add_spike,
-        )  # fmt: skip
+        conditions, held = self._conditions(asked, silent, n_samples)
+        sets = range(problem.n_sets) if asked.target_set is None else (asked.target_set,)
 
         def evoke(which: int, trial: int) -> Response:
-            return _evoke(trained, which, trial, beyond_ms, conditions, delete_spike)
+            return _evoke(trained, which, trial, asked.beyond_ms, conditions, asked.delete_spike)
 
         output = DatasetOutput(World())
         self._write_frame(output, sets, n_samples)
-        write_trials(
-            output, trained, variables_of(trained), range(first_trial, first_trial + trials), evoke=evoke, sets=sets,
-            n_samples=n_samples,
-        )  # fmt: skip
-        output.finish(self._identity() | asked, _COORDINATES)
+        write_trials(output, trained, variables_of(trained), asked.numbers, evoke=evoke, sets=sets, n_samples=n_samples)
+        output.finish(self._identity() | asked.attributes(), _COORDINATES)
         assert output.dataset is not None
         return self._judged(output.dataset, silent=silent, held=held)
 
     def _conditions(
-        self, stimulus: Any, clamp: Any, add_spike: Any, silent: np.ndarray | None, n_samples: int
+        self, asked: Asked, silent: np.ndarray | None, n_samples: int
     ) -> tuple[Conditions, np.ndarray | None]:
         problem = self.trained.problem
         span = Span.of(problem, n_samples)
         cue = external = drives = held = None
-        if stimulus is not None:
-            cue, external = stimulus_on_steps(stimulus, span)
-        if clamp is not None:
+        if asked.stimulus is not None:
+            cue, external = stimulus_on_steps(asked.stimulus, span)
+        if asked.clamp is not None:
             targets = None
             if self.experiment.training.variable == "drive" and problem.n_sets == 1 and problem.has_target.all():
                 targets = np.repeat(problem.targets[0], problem.steps_per_sample, axis=1)
-            drives, who = clamp_on_steps(clamp, lambda one: self.chosen(one, name="clamp"), span, targets)
+            drives, who = clamp_on_steps(asked.clamp, lambda one: self.chosen(one, name="clamp"), span, targets)
             held = np.zeros(self.n_neurons, dtype=bool)
             held[who] = True
-        added = () if add_spike is None else self._event(add_spike, span)
+        added = () if asked.add_spike is None else self._event(asked.add_spike, span)
         return Conditions(cue=cue, external=external, clamp=drives, silent=silent, added=added), held
 
     def _event(self, add_spike: Any, span: Span) -> tuple[Event, ...]:
