@@ -61,11 +61,19 @@ def field_help(width: int) -> str:
     indented = {"width": max(width, 40), "initial_indent": "    ", "subsequent_indent": "    "}
     lines: list[str] = []
     for name, unit, default, bounds, meaning in _rows(Experiment, ""):
-        known = "required" if default == "required" else f"default {default}"
-        facts = "; ".join(part for part in (f"in {unit}" if unit else "", known, bounds) if part)
         lines += textwrap.wrap(name, max(width, 40), subsequent_indent="  ")
-        lines += textwrap.wrap(f"({facts})", **indented) + textwrap.wrap(meaning, **indented)
+        lines += textwrap.wrap(f"({_facts(unit, default, bounds)})", **indented) + textwrap.wrap(meaning, **indented)
     return "\n".join(lines)
+
+
+def described(field: FieldInfo) -> tuple[str, str]:
+    """What is known of a field (unit, default, range), and what it means."""
+    return _facts(_unit(field), _default(field), _range(field)), _meaning(field)
+
+
+def _facts(unit: str, default: str, bounds: str) -> str:
+    known = "required" if default == "required" else f"default {default}"
+    return "; ".join(part for part in (f"in {unit}" if unit else "", known, bounds) if part)
 
 
 def _file_schema(schema: dict[str, Any]) -> dict[str, Any]:
