@@ -58,11 +58,12 @@ def field_table() -> str:
 
 def field_help(width: int) -> str:
     """The fields of `field_table` for a terminal of so many columns: facts under the name, then the meaning."""
-    indented = {"width": max(width, 40), "initial_indent": "    ", "subsequent_indent": "    "}
+    width = max(width, 40)
     lines: list[str] = []
     for name, unit, default, bounds, meaning in _rows(Experiment, ""):
-        lines += textwrap.wrap(name, max(width, 40), subsequent_indent="  ")
-        lines += textwrap.wrap(f"({_facts(unit, default, bounds)})", **indented) + textwrap.wrap(meaning, **indented)
+        lines += textwrap.wrap(name, width, subsequent_indent="  ")
+        for text in (f"({_facts(unit, default, bounds)})", meaning):
+            lines += textwrap.wrap(text, width, initial_indent="    ", subsequent_indent="    ")
     return "\n".join(lines)
 
 
