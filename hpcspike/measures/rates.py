@@ -86,7 +86,7 @@ def binned_rates(
 def binned_counts(
     spikes: Sequence[Spikes], neurons: range, *, step_ms: float, duration_ms: float, bin_ms: float
 ) -> np.ndarray:
-    """Spike counts of every trial in bins; arguments and errors are those of `binned_rates`.
+    """Spike counts of every trial in bins; arguments as for `binned_rates`, but there may be no trial.
 
     Returns
     -------
