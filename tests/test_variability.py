@@ -120,6 +120,7 @@ def network() -> xr.Dataset:
 
 
 @pytest.mark.filterwarnings("ignore:The 'copy' argument in Quantity")  # Elephant 1.2 with quantities 0.16
+@pytest.mark.filterwarnings("ignore:the matrix subclass")  # its sums of sparse rows
 def test_statistics_of_a_network_are_those_of_elephant(network: xr.Dataset) -> None:
     pytest.importorskip("elephant")
     quantities, neo = pytest.importorskip("quantities"), pytest.importorskip("neo")
