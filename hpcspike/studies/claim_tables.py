@@ -13,6 +13,9 @@ from hpcspike.studies.claims import Row, above
 if TYPE_CHECKING:
     import xarray as xr
 
+RANDOM_STARTS = "-random-starts"
+"""How names of variants end whose training loops start from random states; those of others run on from loop to loop."""
+
 Tables = Mapping[str, "xr.Dataset"]
 """Name of a study or sweep -> its table: over (variant, replicate), or along point."""
 

@@ -104,12 +104,12 @@ def capacity_and_length(tables: Tables) -> Iterator[Row]:
 
 
 def balance(tables: Tables) -> Iterator[Row]:
-    """Claim 14."""
+    """Claim 14: in the sweep made for it, or, where it is not at hand, in those of Fig 6."""
     from hpcspike.analysis import crossings, fit_law, paper_law
     from hpcspike.analysis.crossing import THEORY
 
-    names = [name for name in ("fig6", "fig6_size") if name in tables]
-    if len(names) < 2:
+    names = ["balance"] if "balance" in tables else [name for name in ("fig6", "fig6_size") if name in tables]
+    if len(names) < 2 and names != ["balance"]:
         return
     source = ", ".join(names)
     for definition, words in (("balance", "where the spectral index is 0"), ("optimum", "of the best correlation")):
@@ -138,16 +138,13 @@ def balance(tables: Tables) -> Iterator[Row]:
 
 
 def capacity_law(tables: Tables) -> Iterator[Row]:
-    """Claim 15."""
+    """Claim 15, at the one threshold of the project: at others most windows of a grid are all learned, or none is."""
     from hpcspike.analysis import capacity
 
     if "fig7" in tables:
-        for threshold in (0.6, 0.7, 0.8):
-            result = capacity(tables["fig7"], threshold=threshold, interpolate=True, n_bootstrap=0)
-            size, value = result["n_neurons"].values, result["capacity"].values.ravel()
-            yield _exponent(
-                size[:, None], value, 0, f"exponent of N in the capacity at correlation {threshold}", "fig7"
-            )
+        result = capacity(tables["fig7"], threshold=LEARNED, interpolate=True, n_bootstrap=0)
+        size, value = result["n_neurons"].values, result["capacity"].values.ravel()
+        yield _exponent(size[:, None], value, 0, f"exponent of N in the capacity at correlation {LEARNED}", "fig7")
     for sweep, other, words in (
         ("capacity_degree", "probability", "p"),
         ("capacity_amplitude", "standard_deviation", "the s.d. of the targets"),
