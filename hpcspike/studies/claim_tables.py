@@ -54,7 +54,7 @@ def learns(
 ) -> Iterator[Row]:
     """The statement that the correlation of a variant is above `LEARNED`; a network that diverged counts as 0."""
     values = correlations_of(tables, study, variant, variable)
-    if len(values):
+    if np.isfinite(values).any():
         found = correlation_interval(values)
         yield Row(claim, what, study, f"above {LEARNED}", found, above(found, LEARNED))
 

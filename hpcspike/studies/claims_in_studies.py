@@ -121,7 +121,7 @@ def drive_and_rate(tables: Tables) -> Iterator[Row]:
 def loss(tables: Tables) -> Iterator[Row]:
     """Claim 8; where there are networks with random starts, those are judged instead.
 
-    Loops of fig3 run on, and recall fails by itself in some of its networks: their correlation may even rise after a loss.
+    Loops of fig3 run on, and recall fails by itself in some of its networks: their correlation may rise after a loss.
     """
     for variant in [] if "lesion" in tables else variants_of(tables, "fig3"):
         if "lesion_correlation" not in tables["fig3"]:

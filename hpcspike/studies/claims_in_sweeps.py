@@ -105,10 +105,10 @@ def capacity_and_length(tables: Tables) -> Iterator[Row]:
 
 
 def balance(tables: Tables) -> Iterator[Row]:
-    """Claim 14: the balance in the sweep made for it or, where it is not at hand, in those of Fig 6; the optimum in those.
+    """Claim 14: the balance in the sweep made for it or else in those of Fig 6, the optimum in those of Fig 6.
 
-    The optimum of the correlation is flat: its place is known to 0.2 decades of tau_s, over 0.9 decades of tau_c and 0.5
-    of N. That gives no exponent to within 0.15, so that it is held against laws only.
+    The optimum of the correlation is flat: its place is known to 0.2 decades of tau_s, over 0.9 decades of tau_c and
+    0.5 of N. That gives no exponent to within 0.15, so that it is held against laws only.
     """
     from hpcspike.analysis import crossings, fit_law, paper_law
     from hpcspike.analysis.crossing import THEORY

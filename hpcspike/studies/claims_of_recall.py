@@ -45,7 +45,7 @@ def gain_from_random_starts(tables: Tables, claim: int) -> Iterator[Row]:
 
 
 def loss_of_those_who_recall(tables: Tables) -> Iterator[Row]:
-    """Claim 8, with loops from random states: the mean, and the share of neurons that follow (worst tenth beside it)."""
+    """Claim 8, loops from random states: the mean, and the share of neurons that follow (worst tenth beside it)."""
     for variant in variants_of(tables, "lesion"):
         fractions = tables["lesion"]["lesion_fraction"].values.tolist()
         if 0.0 not in fractions:
