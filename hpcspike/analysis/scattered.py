@@ -21,7 +21,7 @@ from hpcspike.spec.experiment import Measures
 from hpcspike.spec.sweep import Sweep
 from hpcspike.surface import Surface
 from hpcspike.sweep.grid import coordinate_names
-from hpcspike.variables import CORRELATIONS, POINT_RESULTS, STATUS
+from hpcspike.variables import POINT_RESULTS, STATUS, SURFACE_SCALES
 
 MOST_AXES = 4
 """Most parameters that a surface is drawn over."""
@@ -119,7 +119,7 @@ def surface_of(sweep: xr.Dataset, measure: str, axes: list[Axis] | None = None) 
     if "done" in sweep:
         values = np.where(sweep["done"].values == 1, values, np.nan)
     places = places_of(sweep, axes_of(sweep) if axes is None else axes)
-    return Surface(places, values, correlations=measure in CORRELATIONS)
+    return Surface(places, values, scale=SURFACE_SCALES.get(measure, ""))
 
 
 def on_grid(sweep: xr.Dataset, measures: Sequence[str] | None = None) -> xr.Dataset:
