@@ -107,7 +107,9 @@ class Player:
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
-        line = self._process.stdout.readline()
+        line = "begin"
+        while line and not line.startswith("{"):  # what a simulator prints by itself is no answer
+            line = self._process.stdout.readline()
         if not line:
             said = self._process.communicate()[1].strip().splitlines() or [f"exit code {self._process.returncode}"]
             raise ResourceError(f"{self.name} failed: {said[-1]}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -21,13 +20,11 @@ def take_turns(version: str, synapses: int, simulate: Callable[[], dict[str, Any
 
     simulate returns ``spikes`` of the stretch, and ``wall_seconds`` if it knows better than the clock here.
     """
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a simulator prints by itself is no answer
-    print(json.dumps({"version": version, "synapses": synapses}), file=answers, flush=True)
+    print(json.dumps({"version": version, "synapses": synapses}), flush=True)
     for _ in sys.stdin:
         wall, processor = time.perf_counter(), time.process_time()
         found = simulate()
         clocks = {
             "wall_seconds": time.perf_counter() - wall, "processor_seconds": time.process_time() - processor,
         }  # fmt: skip
-        print(json.dumps({**clocks, **found}), file=answers, flush=True)
+        print(json.dumps({**clocks, **found}), flush=True)
