@@ -61,10 +61,10 @@ def test_plan_states_the_memory_of_either_choice(capsys: pytest.CaptureFixture[s
     for one in (plain, mixed, single):
         _print_matrices(one)
     said = capsys.readouterr().out.splitlines()
-    assert said[0].endswith("in float32 743 MiB (training.matrix_dtype: float32 or training.dtype: float32)")
-    assert said[0].startswith("matrices   1.4 GiB of it for P in float64; ")
-    assert said[1].endswith("743 MiB of it for P in float32; in float64 1.4 GiB (without that key)")
-    assert said[2].endswith("in float64 1.4 GiB (training.dtype: float64)")
+    assert said[0].endswith("in float32 763 MiB (training.matrix_dtype: float32 or training.dtype: float32)")
+    assert said[0].startswith("matrices   1.5 GiB of it for P in float64; ")
+    assert said[1].endswith("763 MiB of it for P in float32; in float64 1.5 GiB (without that key)")
+    assert said[2].endswith("in float64 1.5 GiB (training.dtype: float64)")
 
 
 def test_the_default_leaves_the_identity_of_experiments_alone() -> None:

@@ -189,8 +189,8 @@ def _row(player: Player, turns: list[dict[str, Any]], network: Network) -> dict[
 LEGEND = """\
 The balanced network of tsn_benchmark without learning ({n:,} neurons, {k:,} fixed inputs each, steps of {step:g} ms),
 one thread each, in turns: seconds per simulated second, medians of {rounds} turns after {warm:g} ms of warm-up (in
-brackets the shortest and the longest). Processor: seconds of computation, which other load of the machine touches less; events
-(synaptic ones, per second) are by them, or by wall seconds where they are not known."""
+brackets the shortest and the longest). Processor: seconds of computation, which other load of the machine touches less;
+events (synaptic ones, per second) are by them, or by wall seconds where they are not known."""
 
 HEADER = (
     f"{'simulator':<28} {'wall s':>8} {'(from - to)':>17} {'processor s':>12} | {'spikes':>8} {'Hz':>5} | "
