@@ -132,6 +132,9 @@ LATER_RESULTS = tuple(
 )
 """Results that stores of earlier versions do not have; they are read, and go on, without them."""
 
+CORRELATIONS = frozenset(name for name in POINT_RESULTS if name.startswith("correlation") and not name.endswith("_sd"))
+"""Results along ``point`` that are correlations: surfaces of them are drawn in Fisher's z."""
+
 TESTED_RESULTS = {
     "curve_test_correlation": Variable(
         ("point", "loop"), "float64", "1", "correlation in a test after the loop, plasticity off; NaN: no test"
