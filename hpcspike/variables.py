@@ -514,8 +514,8 @@ STUDY = {
     "decoded_matrix": Variable(("state", "from_state"), "float64", "1/s", "A that the trained network runs"),
     "matrix_error": Variable((), "float64", "1", "norm of the difference of these two over that of the wanted one"),
     **{
-        f"{name}_{when}": Variable((), "float64", "1", f"{meaning}, {words} training, repeated trials of one input")
-        for when, words in (("before", "before"), ("after", "after"))
+        f"{name}_{when}": Variable((), "float64", "1", f"{meaning}, {when} training, repeated trials of one input")
+        for when in ("before", "after")
         for name, meaning in (
             ("ei_correlation", "correlation in time of excitation and inhibition, mean of neurons that spike"),
             ("cv_isi", "CV of the intervals between spikes, mean of neurons with 5 or more"),

@@ -83,7 +83,8 @@ def _why_not_asked(probe: Probe, experiment: Experiment) -> str | None:
         if isinstance(probe, SystemProbe) and targets.system not in _LINEAR:
             return f"is for systems with a matrix ({', '.join(_LINEAR)}), not for targets.system = {targets.system}"
         if isinstance(probe, BalanceProbe) and not is_multiple(targets.duration_ms, probe.bin_ms):
-            return f"has bin_ms = {probe.bin_ms:g} ms, which does not divide targets.duration_ms = {targets.duration_ms:g} ms"
+            duration = f"targets.duration_ms = {targets.duration_ms:g} ms"
+            return f"has bin_ms = {probe.bin_ms:g} ms, which does not divide {duration}"
         return None
     if learner.kind != "rls":
         return f"is for networks that rls trains, not for learner.kind = {learner.kind}"
