@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 FINE = 121
 """Places along either axis at which surfaces are drawn."""
 
+BESIDE = ("spectral_index", "correlation_taught")
+"""Results that tell the regions of a map apart, beside the one that is drawn."""
+
 NEARBY = 0.1
 """Points within this share of a further axis's length around the fixed value are drawn."""
 
@@ -69,11 +72,12 @@ def scattered_map(
     """
     axes_there = axes_of(sweep)
     plane = _Plane(sweep, axes_there, x, y, select)
-    surfaces = {name: surface_of(sweep, name, axes_there) for name in _drawable(sweep, (variable, "spectral_index"))}
+    surfaces = {name: surface_of(sweep, name, axes_there) for name in _drawable(sweep, (variable, *BESIDE))}
     figure = new_figure(6.0, 4.9)
     axes = figure.subplots()
-    mean, sd = plane.of(surfaces[variable])
-    bounded = "correlation" in variable
+    surface = surfaces[variable]
+    scaled, sd = plane.of(surface)
+    mean, bounded = surface.unscaled(scaled), "correlation" in variable
     mesh = axes.pcolormesh(
         plane.x, plane.y, mean, cmap=SEQUENTIAL, shading="gouraud", rasterized=True,
         vmin=min(0.0, float(mean.min())) if bounded else None, vmax=1.0 if bounded else None,
@@ -84,12 +88,15 @@ def scattered_map(
     axes.set_ylim(plane.y[0], plane.y[-1])
     handles = []
     if bounded:
-        handles += _line(axes, plane, mean, sd, threshold, BLACK, f"{variable.replace('_', ' ')} = {threshold:g}")
+        words = f"{variable.replace('_', ' ')} = {threshold:g}"
+        handles += _line(axes, plane, scaled, sd, float(surface.scaled(np.array(threshold))), BLACK, words)
     index = surfaces.get("spectral_index")
     if index is not None and variable != "spectral_index":
         handles += _line(axes, plane, *plane.of(index), 0.0, SKY, "spectral index = 0")
     if variable == "correlation" and index is not None:
-        _regions(axes, plane, mean, plane.of(index)[0], threshold)
+        taught = surfaces.get("correlation_taught")
+        followed = mean if taught is None else taught.expected(plane.places).reshape(mean.shape)
+        _regions(axes, plane, mean >= threshold, followed >= threshold, plane.of(index)[0] > 0)
     handles += _points(axes, plane, mesh, mean)
     axes.set_xlabel(label(sweep[x]))
     axes.set_ylabel(label(sweep[y]))
@@ -143,7 +150,7 @@ class _Plane:
         return self._axes[name]
 
     def of(self, surface: Surface) -> tuple[np.ndarray, np.ndarray]:
-        """(rows along y, columns along x) expected values and standard errors."""
+        """(rows along y, columns along x) expected values and standard errors, on the surface's scale."""
         mean, sd = surface.mean_and_sd(self.places)
         return mean.reshape(FINE, FINE), sd.reshape(FINE, FINE)
 
@@ -171,12 +178,16 @@ def _line(
     ]
 
 
-def _regions(axes: Axes, plane: _Plane, correlation: np.ndarray, index: np.ndarray, threshold: float) -> None:
-    """The names of the regions, each where it is widest; small ones have none."""
+def _regions(axes: Axes, plane: _Plane, learned: np.ndarray, followed: np.ndarray, fast: np.ndarray) -> None:
+    """The names of the regions, each where it is widest; small ones have none.
+
+    As for a single network: what is learned; what is only followed once a teacher has started it, where recall fails;
+    of the rest what has too much fast power, and what has too little.
+    """
     from scipy.ndimage import distance_transform_edt
 
-    learned = correlation >= threshold
-    regions = {"learned": learned, "sampling": ~learned & (index > 0), "tracking": ~learned & (index <= 0)}
+    rest = ~(learned | followed)
+    regions = {"learned": learned, "recall": followed & ~learned, "sampling": rest & fast, "tracking": rest & ~fast}
     for name, inside in regions.items():
         depth = distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
         row, column = np.unravel_index(int(depth.argmax()), depth.shape)
