@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
 from hpcspike.intervals import Interval, mean_interval, median_interval, share_interval
-from hpcspike.studies.claim_tables import Tables, values_of
+from hpcspike.studies.claim_tables import Tables, values_of, variants_of
 from hpcspike.studies.claims import Row, above, below, covers
 from hpcspike.studies.headlines.judging import median_below, row, scores_of
 
 STUDY = "headlines_bourdoukan"
-SYSTEMS = ("planar", "spatial")
-"""Variants whose networks are each another random stable system, of two and of three components."""
+SYSTEMS = {"planar": 2, "spatial": 3}
+"""Variants whose networks are each another random stable system -> how many components it has."""
 
 WITHOUT_FAST = "planar-no-fast"
 REPEATED = "planar"
@@ -30,7 +31,8 @@ def statements(tables: Tables) -> Iterator[Row]:
 def _systems(tables: Tables) -> Iterator[Row]:
     errors = np.concatenate([scores_of(tables, STUDY, "test_score", variant) for variant in SYSTEMS])
     if len(errors):
-        systems = f"{len(errors)} random stable systems of 2 and 3 components"
+        there = [str(size) for name, size in SYSTEMS.items() if name in variants_of(tables, STUDY)]
+        systems = f"{len(errors)} random stable systems of {' and '.join(there)} components"
         yield from median_below(19, f"squared error over power without error current, {systems}", STUDY, 0.02, errors)
         found = share_interval(int((errors < 0.1).sum()), len(errors))
         yield row(
@@ -68,7 +70,7 @@ def _statistics(tables: Tables) -> Iterator[Row]:
     for when, bound, judge in (("before", "below 0.5", below), ("after", "above 0.5", above)):
         found = of(f"ei_correlation_{when}")
         measure = f"correlation in time of excitation and inhibition {when} learning, {trials}"
-        yield row(20, measure, STUDY, bound, found, lambda one, judge=judge: judge(one, 0.5))
+        yield row(20, measure, STUDY, bound, found, partial(judge, bound=0.5))
     for name, words, tolerance, why in (
         ("cv_isi", "CV of intervals", 0.3, OF_THE_INPUT),
         ("cv2_isi", "CV2 of intervals", 0.3, ""),
@@ -77,5 +79,7 @@ def _statistics(tables: Tables) -> Iterator[Row]:
         for when in ("before", "after"):
             found = of(f"{name}_{when}")
             measure = f"{words} {when} learning, {trials}"
-            judge = lambda one, tolerance=tolerance: covers(one, 1.0, tolerance)  # noqa: E731
-            yield row(20, measure, STUDY, f"1 to within {tolerance}", found, judge, why if when == "after" else NOT_YET)
+            judged = partial(covers, value=1.0, tolerance=tolerance)
+            yield row(
+                20, measure, STUDY, f"1 to within {tolerance}", found, judged, why if when == "after" else NOT_YET
+            )
