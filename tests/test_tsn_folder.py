@@ -15,6 +15,7 @@ from hpcspike.exchange import read_tsn, weights_csr
 from tests.conftest import ROOT
 
 INDEX = [[2, 4], [], [1, 2], [3]]
+INDEX_OF_FIVE = [[2, 5], [0, 0], [1, 2], [3, 0]]
 WEIGHT = [[1.0, -2.0], [], [0.5, 3.0], [-4.0]]
 PARAMETERS = np.array((10.0, 4, 3, 150.0), dtype=[("taue_", "f8"), ("Ncells_", "i8"), ("Lffwd_", "i8"), ("tau_", "f8")])
 
@@ -83,7 +84,6 @@ def test_what_is_not_carried_over_is_listed(folder: Path) -> None:
     ("name", "content", "words"),
     [
         ("wpWeightIn", np.zeros((4, 3)), "wpIndexIn and wpWeightIn do not have the same size"),
-        ("wpIndexIn", np.full((4, 2), 5.0), "names neuron 5, but has 4 rows"),
         ("wpIndexIn", np.zeros(4), "must be \\(neuron, input\\)"),
         ("matchedCells", np.array([1, 9]), "must name one of 4 neurons"),
         ("p", np.zeros(3), "no record of parameters"),
@@ -94,6 +94,14 @@ def test_files_that_do_not_fit_are_refused_by_name(folder: Path, name: str, cont
     path.unlink()
     put(path, name, content)
     with pytest.raises(DataError, match=words):
+        read_tsn(folder)
+
+
+def test_a_synapse_from_a_neuron_that_is_not_there_is_refused(folder: Path) -> None:
+    (path,) = folder.glob("wpIndexIn.*")
+    path.unlink()
+    put(path, "wpIndexIn", [[2, 5], [], [1, 2], [3]] if path.suffix == ".jld2" else np.array(INDEX_OF_FIVE))
+    with pytest.raises(DataError, match="names neuron 5, but has 4 rows"):
         read_tsn(folder)
 
 

@@ -41,8 +41,8 @@ def read_tsn(folder: str | Path) -> xr.Dataset:
     -------
     Dataset
         ``weight``, ``presynaptic`` and ``row_start`` as the Dataset of a network here has them, so that
-        `hpcspike.exchange.weights_csr` and `weight_matrix` take it: a spike adds w tau / tau_s to the drive, where there
-        it adds w / tau_s, so that weights are divided by the membrane time constant in ms. Where the folder has them:
+        `hpcspike.exchange.weights_csr` and `weight_matrix` take it. A spike adds w tau / tau_s to the drive here and
+        w / tau_s there: weights are divided by the membrane time constant in ms. Where the folder has them:
         ``matched_unit`` (row of the unit that each neuron follows, -1: none), ``target`` (target_set, neuron,
         sample; total input, NaN of neurons that follow no unit), ``stimulus`` (target_set, neuron), ``n_spikes``
         (neuron) and ``total_input`` (neuron, sample) of its last test. Attributes: ``parameters`` (JSON),
