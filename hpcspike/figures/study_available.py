@@ -8,7 +8,7 @@ from functools import partial
 import xarray as xr
 from matplotlib.figure import Figure
 
-from hpcspike.figures.study_balanced import noise_curves, systems_learned
+from hpcspike.figures.study_balanced import balance, noise_curves, rate_code, systems_learned
 from hpcspike.figures.study_curves import performance_by_variant, study_curves
 from hpcspike.figures.study_damage import lesion_curves, perturbation_pages, phase_deviation, shuffle_curves
 from hpcspike.figures.study_episode import errors_within_trials
@@ -40,6 +40,8 @@ _FIGURES: dict[str, tuple[str, Draw, Paged | None]] = {
     "damage": ("damage_score", damage_curves, None),
     "noise": ("noise_score", noise_curves, None),
     "systems": ("system_matrix", systems_learned, None),
+    "balance": ("ei_correlation_after", balance, None),
+    "rate_code": ("poisson_score", rate_code, None),
     "episode": ("episode_error", errors_within_trials, None),
     "memory": ("test_wrong", wrong_answers, None),
     "heterogeneity": ("rank", rank_by_variant, None),

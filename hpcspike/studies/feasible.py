@@ -7,6 +7,7 @@ from hpcspike.runs.facts import Facts, facts_of
 from hpcspike.spec.experiment import Experiment, is_multiple
 from hpcspike.spec.learners import BalancedNetwork
 from hpcspike.spec.study import (
+    BalanceProbe,
     DamageProbe,
     EpisodeProbe,
     HeterogeneityProbe,
@@ -25,7 +26,7 @@ from hpcspike.spec.targets import ANSWERED, DrivenTargets, FunctionsTargets
 
 _OF_THETA_NEURONS = (QuasiStaticProbe, PerturbationProbe, HeterogeneityProbe)
 _OF_EVERY_LEARNER = (DamageProbe, NoiseProbe)
-_OF_BALANCED_NETWORKS = (SystemProbe, PoissonProbe)
+_OF_BALANCED_NETWORKS = (SystemProbe, PoissonProbe, BalanceProbe)
 _LINEAR = ("linear", "oscillator", "pushed_oscillator")
 """Driven systems that have a matrix."""
 
@@ -84,6 +85,9 @@ def _why_not_asked(probe: Probe, experiment: Experiment) -> str | None:
             return f"is for targets.kind = driven, not for {targets.kind}"
         if isinstance(probe, SystemProbe) and targets.system not in _LINEAR:
             return f"is for systems with a matrix ({', '.join(_LINEAR)}), not for targets.system = {targets.system}"
+        if isinstance(probe, BalanceProbe) and not is_multiple(targets.duration_ms, probe.bin_ms):
+            duration = f"targets.duration_ms = {targets.duration_ms:g} ms"
+            return f"has bin_ms = {probe.bin_ms:g} ms, which does not divide {duration}"
         return None
     if learner.kind != "rls":
         return f"is for networks that rls trains, not for learner.kind = {learner.kind}"

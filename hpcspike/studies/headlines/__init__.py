@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 
 from hpcspike.studies.claim_tables import Tables
 from hpcspike.studies.claims import Row
-from hpcspike.studies.headlines import bourdoukan, digits, functions, huh, memory
+from hpcspike.studies.headlines import alemi, bourdoukan, digits, functions, huh, memory
 
 HEADLINES: dict[str, Callable[[Tables], Iterator[Row]]] = {
     "headlines_bourdoukan": bourdoukan.statements,
+    "headlines_alemi": alemi.statements,
     "headlines_code": huh.code,
     "headlines_xor": huh.delayed_xor,
     "headlines_digits": digits.statements,
