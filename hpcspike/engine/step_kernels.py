@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hpcspike.accelerate import inline_kernel, kernel
+from hpcspike.engine.delay_kernels import exchange_steps, spikes_that_arrive, wait_to_leave
 from hpcspike.engine.delivery_kernels import deliver_fixed, deliver_plastic, list_events
 from hpcspike.engine.exchange_kernels import exchange_spikes
 from hpcspike.model.neuron_kernels import advance
@@ -26,7 +27,7 @@ def run_steps(  # type: ignore[no-untyped-def]
     plastic_start, plastic_row, plastic_synapse, weight,
     static_start, static_row, static_weight,
     collect, row_start, events, n_events,
-    record_every, record, spike_step, spike_neuron,
+    record_every, record, spike_step, spike_neuron, transit,
 ):  # fmt: skip
     """Run ``n_steps`` steps; the interval they belong to ends after ``steps_left`` steps.
 
@@ -51,7 +52,8 @@ def run_steps(  # type: ignore[no-untyped-def]
     static_*: the same for fixed weights. collect: list for every row which of its inputs spiked for the first time in
     the interval, in events (synapses,) from row_start[row], as position in the row; n_events (n,).
     record (records, n): drive after every record_every-th step (0: never). spike_step, spike_neuron: spikes of the
-    block, step counted from 0, as many as fit (they must fit).
+    block, step counted from 0, as many as fit (they must fit). transit: a `hpcspike.engine.transit.Transit`; with
+    delays beyond one step, each kind of synapse receives the spikes of an earlier step.
     Returns the number of spikes of the block, or -1 if the exchange failed.
     """
     n = drive.shape[0]
@@ -64,6 +66,8 @@ def run_steps(  # type: ignore[no-untyped-def]
     static = static_row.shape[0] > 0
     split = inhibitory_drive.shape[0] > 0
     fed = feed_start.shape[0] > 0
+    delayed = transit.flight.shape[0] > 0
+    total, waiting, held = 0, 0, 0
     for t in range(n_steps):
         moving = entering if t == 0 else drive
         if clamped:
@@ -84,9 +88,22 @@ def run_steps(  # type: ignore[no-untyped-def]
             spike_step[recorded] = t
             spike_neuron[recorded] = first + spikes[s]
             recorded += 1
-        total = exchange_spikes(first, spikes, count, everyone, address, kind, world, send, receive, seconds)
+        if delayed:
+            waiting = wait_to_leave(transit.waiting, waiting, held, transit.n_neurons, first, spikes, count)
+            held += 1
+            transit.passed[0] += 1
+            if held == transit.together or t == n_steps - 1:
+                total = exchange_steps(
+                    transit.waiting, waiting, held, transit.n_neurons, transit.arrived, transit.flight,
+                    transit.n_flight, transit.passed, address, kind, world, send, receive, seconds,
+                )  # fmt: skip
+                waiting, held = 0, 0
+        else:
+            total = exchange_spikes(first, spikes, count, everyone, address, kind, world, send, receive, seconds)
         if total < 0:
             return -1
+        if delayed:
+            total = spikes_that_arrive(transit.late_static, transit.flight, transit.n_flight, transit.passed, everyone)
         fade(drive, decay)  # Eq 6: u decays
         if static:
             fade(static_drive, static_decay)
@@ -100,6 +117,8 @@ def run_steps(  # type: ignore[no-untyped-def]
                     everyone, below, total, static_start, static_row, static_weight, inhibitory_jump, inhibitory_drive
                 )
             deliver_fixed(everyone, 0, below, static_start, static_row, static_weight, static_jump, static_drive)
+        if delayed:
+            total = spikes_that_arrive(transit.late_plastic, transit.flight, transit.n_flight, transit.passed, everyone)
         if fed:
             for s in range(feed_start[t], feed_start[t + 1]):
                 everyone[total] = feed[s]

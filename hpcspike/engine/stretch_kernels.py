@@ -43,6 +43,7 @@ def _train_intervals(  # type: ignore[no-untyped-def]
             live.plastic_start, live.plastic_row, live.plastic_synapse, live.weight,
             live.static_start, live.static_row, live.static_weight,
             True, live.row_start, live.events, live.n_events, 0, live.no_record, spike_step, spike_neuron,
+            live.transit,
         )  # fmt: skip
         if found < 0:
             return update, -1

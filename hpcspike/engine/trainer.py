@@ -31,6 +31,7 @@ from hpcspike.spec.experiment import (
     why_untested,
     why_untrainable,
 )
+from hpcspike.spec.synapse import why_late
 from hpcspike.state import StateArray, by_neuron, prefixed, ragged
 
 FREE_RUN, CUE, WINDOW = range(3)
@@ -369,6 +370,7 @@ def _check(problem: Problem, training: Training, measures: Measures | None, thre
     reason = (
         why_untrainable(problem.neuron, training, problem.trial_noise)
         or why_unconnectable(problem.neuron, problem.synapse)
+        or why_late(problem.synapse, problem.neuron.step_ms, training.variable)
         or why_untested(training, measures)
     )
     if reason is not None:
