@@ -11,6 +11,7 @@ from hpcspike.figures.planes import performance_map
 from hpcspike.figures.point import networks_side_by_side, point_overview
 from hpcspike.figures.psth import unit_psths
 from hpcspike.figures.recorded import data_beside_model
+from hpcspike.figures.study_balance import balance_panels
 from hpcspike.figures.study_curves import performance_by_variant, study_curves
 from hpcspike.figures.study_damage import lesion_curves, phase_deviation, shuffle_curves
 from hpcspike.figures.study_examples import example_traces
@@ -23,6 +24,7 @@ from hpcspike.figures.study_weights import eigenvalue_panels, rank_by_variant
 from hpcspike.figures.tuning import collapse_panels, inverted_u_curves
 
 __all__ = [
+    "balance_panels",
     "capacity_panels",
     "collapse_panels",
     "comparison_panels",
