@@ -54,7 +54,8 @@ class Spread(NamedTuple):
 def groups_of(trained: Trained) -> dict[str, np.ndarray]:
     """Which neurons of all ranks belong to each of `GROUPS`, (N,) bool each. All ranks must ask together."""
     problem = trained.problem
-    taught = trained.world.concatenate(problem.has_target.any(axis=0).astype(np.uint8)) == 1
+    with_target = np.asarray(problem.has_target.any(axis=0), dtype=np.uint8)
+    taught = trained.world.concatenate(with_target) == 1
     excitatory = np.arange(problem.n_neurons) < problem.first_inhibitory
     return dict(zip(GROUPS, (taught, ~taught & excitatory, ~taught & ~excitatory), strict=True))
 

@@ -107,8 +107,8 @@ def measure_lesions(
             kept = np.ones(trained.problem.n_neurons, dtype=bool)
             kept[lost] = False
             for name, values in means.items():
-                among = kept if name == "rate" else kept & judged
-                values[row, draw] = _mean(trained.world.concatenate(getattr(measured, name))[among])
+                counted = kept if name == "rate" else kept & judged
+                values[row, draw] = _mean(trained.world.concatenate(getattr(measured, name))[counted])
             response = trained.world.concatenate(measured.response)[kept & judged]
             worst[row, draw] = np.quantile(response, 0.1) if len(response) else np.nan
             followed[row, draw] = _mean((response >= FOLLOWED).astype(np.float64))
