@@ -13,7 +13,7 @@ from hpcspike.engine.delivery_kernels import order_by_presynaptic, part_by_rows
 from hpcspike.engine.step_kernels import run_own_steps, run_steps_together
 from hpcspike.engine.team_kernels import new_team
 from hpcspike.engine.training_kernels import end_interval
-from hpcspike.engine.transit import Transit, transit_of
+from hpcspike.engine.transit import transit_of
 from hpcspike.errors import ResourceError
 from hpcspike.model.connectivity import Rows
 from hpcspike.model.feed_forward import FEED_OF, FeedPath
@@ -91,7 +91,15 @@ class Live(NamedTuple):
     row_start: np.ndarray
     events: np.ndarray
     n_events: np.ndarray
-    transit: Transit
+    late_plastic: int
+    late_static: int
+    together: int
+    n_neurons: int
+    waiting: np.ndarray
+    arrived: np.ndarray
+    flight: np.ndarray
+    n_flight: np.ndarray
+    passed: np.ndarray
 
 
 class Delivery(NamedTuple):
@@ -524,7 +532,7 @@ class Simulation:
             self._no_record, self._increment, self._received, self._forced, self._spikes, self._everyone,
             *self._exchange, self._plastic.begin, self._plastic.row, self._plastic.synapse, self.weight,
             self._static.begin, self._static.row, self._static_weight, self.problem.plastic.start, self.events,
-            self.n_events, self.transit,
+            self.n_events, *self.transit,
         )  # fmt: skip
 
     def _end_interval(self, n_steps: int) -> None:
@@ -559,7 +567,7 @@ class Simulation:
             *self._exchange, self._plastic.begin, self._plastic.row, self._plastic.synapse, self.weight,
             self._static.begin, self._static.row, self._static_weight,
             collect, self.problem.plastic.start, self.events, self.n_events,
-            every, record, step, neuron, self.transit,
+            every, record, step, neuron, *self.transit,
         )  # fmt: skip
         alone, together = self._run_steps
         with only_threads(self.threads):

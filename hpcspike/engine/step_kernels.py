@@ -38,7 +38,8 @@ def run_own_steps(  # type: ignore[no-untyped-def]
     plastic_begin, plastic_row, plastic_synapse, weight,
     static_begin, static_row, static_weight,
     collect, row_start, events, n_events,
-    record_every, record, spike_step, spike_neuron, transit,
+    record_every, record, spike_step, spike_neuron,
+    late_plastic, late_static, together, n_neurons, waiting, arrived, flight, n_flight, passed,
 ):  # fmt: skip
     """Run ``n_steps`` steps of the rows of one thread; the interval they belong to ends after ``steps_left`` steps.
 
@@ -66,8 +67,9 @@ def run_own_steps(  # type: ignore[no-untyped-def]
     static_*: the same for fixed weights. collect: list for every row which of its inputs spiked for the first time in
     the interval, in events (synapses,) from row_start[row], as position in the row; n_events (n,).
     record (records, n): drive after every record_every-th step (0: never). spike_step, spike_neuron: spikes of the
-    block, step counted from 0, as many as fit (they must fit). transit: a `hpcspike.engine.transit.Transit`; with
-    delays beyond one step, each kind of synapse receives the spikes of an earlier step.
+    block, step counted from 0, as many as fit (they must fit). late_plastic to passed: the
+    parts of a `hpcspike.engine.transit.Transit`, one by one, for threads take no tuples of arrays; with delays beyond
+    one step, each kind of synapse receives the spikes of an earlier step.
     Returns the number of spikes of the block to member 0 and 0 to the others, or -1 to all if the exchange failed.
     """
     low, high, part, next_part = part_of(bounds, member, members)
@@ -89,8 +91,8 @@ def run_own_steps(  # type: ignore[no-untyped-def]
     own_external, own_received, own_forced = external[low:high], received[low:high], forced[low:high]
     own_spikes, own_increment = spikes[low:high], increment[low:high]
     forcing = own_external
-    delayed = transit.flight.shape[0] > 0
-    total, waiting, held = 0, 0, 0
+    delayed = flight.shape[0] > 0
+    total, n_waiting, held = 0, 0, 0
     for t in range(n_steps):
         moving = entering[low:high] if t == 0 else own_drive
         if clamped:
@@ -123,19 +125,17 @@ def run_own_steps(  # type: ignore[no-untyped-def]
             if t > 0:  # now that every thread has listed the events of the last step
                 keep_trace(trace, everyone, total, jump[steps_left - t])
             if delayed:
-                waiting = wait_to_leave(transit.waiting, waiting, held, transit.n_neurons, first, spikes, count)
+                n_waiting = wait_to_leave(waiting, n_waiting, held, n_neurons, first, spikes, count)
                 held += 1
-                transit.passed[0] += 1
-                if held == transit.together or t == n_steps - 1:
+                passed[0] += 1
+                if held == together or t == n_steps - 1:
                     total = exchange_steps(
-                        transit.waiting, waiting, held, transit.n_neurons, transit.arrived, transit.flight,
-                        transit.n_flight, transit.passed, address, kind, world, send, receive, seconds,
+                        waiting, n_waiting, held, n_neurons, arrived, flight, n_flight, passed, address, kind, world,
+                        send, receive, seconds,
                     )  # fmt: skip
-                    waiting, held = 0, 0
+                    n_waiting, held = 0, 0
                 if total >= 0:
-                    total = spikes_that_arrive(
-                        transit.late_plastic, transit.flight, transit.n_flight, transit.passed, everyone
-                    )
+                    total = spikes_that_arrive(late_plastic, flight, n_flight, passed, everyone)
             else:
                 total = exchange_spikes(first, spikes, count, everyone, address, kind, world, send, receive, seconds)
             if fed and total >= 0:
@@ -153,8 +153,8 @@ def run_own_steps(  # type: ignore[no-untyped-def]
             fade(own_static, static_decay)
             heard, above = everyone, total - n_fed
             if delayed:  # of another step than what plastic synapses receive
-                slot = (transit.passed[0] - transit.late_static) % transit.flight.shape[0]
-                heard, above = transit.flight[slot], transit.n_flight[slot]
+                slot = (passed[0] - late_static) % flight.shape[0]
+                heard, above = flight[slot], n_flight[slot]
             below = above
             if split:
                 below = 0
