@@ -402,6 +402,11 @@ def _bench(commands: _Commands) -> None:
         "--seconds", type=positive, metavar="S", help="time for the slowest variant of a row (default: 2)"
     )
     parser.add_argument("--no-trainings", action="store_true", help="leave the whole trainings out")
+    parser.add_argument(
+        "--neighbours",
+        action="store_true",
+        help="instead simulate one balanced network here, in NEST and in Brian2, where they are installed",
+    )
     parser.add_argument("--json", metavar="PATH", help="write everything measured here, too")
     parser.add_argument(
         "--markdown", metavar="JSON", help="measure nothing, print the tables of the guide from this file"

@@ -19,7 +19,6 @@ STATEMENTS: tuple[Callable[[Tables], Iterator[Row]], ...] = (
     studies.heterogeneity,
     sweeps.time_scales_and_size,
     studies.initial_weights,
-    partial(recall.gain_from_random_starts, claim=3),
     studies.quasi_static,
     studies.drive_and_rate,
     sweeps.trade_off,
