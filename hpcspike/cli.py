@@ -438,9 +438,10 @@ def _study(commands: _Commands) -> None:
 def _claims(commands: _Commands) -> None:
     parser = commands.add_parser(
         "claims",
-        help="hold the results of studies and sweeps against the claims of the paper",
-        description="Measure the claims of Kim & Chow (2018) in the results at hand, and write claims.md, claims.csv\n"
-        "and a copy of the numbers they come from. Given those copies it writes the same page again.",
+        help="hold the results of studies and sweeps against the claims of the papers",
+        description="Measure the claims of Kim & Chow (2018), and of the papers of the other learners, in the results\n"
+        "at hand, and write claims.md, claims.csv and a copy of the numbers they come from. Given those copies\n"
+        "it writes the same page again.",
         formatter_class=_Raw,
     )
     parser.set_defaults(module="claims")

@@ -507,6 +507,19 @@ STUDY = {
     "deleted_spike_score": Variable(
         ("damaged_trial",), "float64", "1", "score in tests in which one spike reaches nobody"
     ),
+    "noise_level": Variable(
+        ("noise_level",), "float64", "1/s^0.5", "white noise on voltages, over their distance to threshold"
+    ),
+    "noisy_trial": Variable(("noisy_trial",), "int64", "1", "test trial with noise"),
+    "noise_score": Variable(("noise_level", "noisy_trial"), "float64", "1", "score in tests with this noise"),
+    "poisson_score": Variable(
+        ("test_trial",), "float64", "1", "squared error over power of Poisson spikes of the same rates, same decoder"
+    ),
+    "state": Variable(("state",), "int64", "1", "component of the state of a driven system"),
+    "from_state": Variable(("from_state",), "int64", "1", "component that acts on it"),
+    "system_matrix": Variable(("state", "from_state"), "float64", "1/s", "A of the wanted system dx/dt = A x + c"),
+    "decoded_matrix": Variable(("state", "from_state"), "float64", "1/s", "A that the trained network runs"),
+    "matrix_error": Variable((), "float64", "1", "norm of the difference of these two over that of the wanted one"),
     "lesion_fraction": Variable(("lesion_fraction",), "float64", "1", "share of the neurons lost"),
     "lesion_correlation": Variable(
         ("lesion_fraction", "draw"), "float64", "1", "correlation of response and target of the neurons that are left"

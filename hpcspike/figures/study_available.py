@@ -9,6 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from hpcspike.figures.study_balance import balance_panels
+from hpcspike.figures.study_balanced import noise_curves, systems_learned
 from hpcspike.figures.study_curves import performance_by_variant, study_curves
 from hpcspike.figures.study_damage import lesion_curves, perturbation_pages, phase_deviation, shuffle_curves
 from hpcspike.figures.study_examples import example_pages, example_traces
@@ -37,6 +38,8 @@ _FIGURES: dict[str, tuple[str, Draw, Paged | None]] = {
     "recall": ("recall_correlation", recall_matrices, recall_pages),
     "scores": ("untrained_score", scores_by_variant, None),
     "damage": ("damage_score", damage_curves, None),
+    "noise": ("noise_score", noise_curves, None),
+    "systems": ("system_matrix", systems_learned, None),
     "memory": ("test_wrong", wrong_answers, None),
     "balance": ("current", balance_panels, None),
     "heterogeneity": ("rank", rank_by_variant, None),

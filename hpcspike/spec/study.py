@@ -99,6 +99,28 @@ class DamageProbe(Probe):
     trials: int = whole_number(3, ge=1, le=1000, doc="Test trials with each of them, and with the deleted spike.")
 
 
+class NoiseProbe(Probe):
+    """Score of a learner on its own with more and more noise on its voltages; for every learner."""
+
+    levels: list[Annotated[float, Field(ge=0, le=100)]] = quantity(
+        [0.0, 0.1, 0.3, 1.0],
+        min_length=1,
+        doc="White noise, in distances from rest (or reset) to threshold per square root of a second; new in every "
+        "trial.",
+    )
+    trials: int = whole_number(3, ge=1, le=1000, doc="Test trials with each of them.")
+
+
+class SystemProbe(Probe):
+    """The matrix A of dx/dt = A x + c that an efficient balanced network runs, beside the wanted one."""
+
+    trials: int = whole_number(5, ge=1, le=1000, doc="Test trials from which it is decoded.")
+
+
+class PoissonProbe(Probe):
+    """Error of independent Poisson spikes of the same rates through the decoder of an efficient balanced network."""
+
+
 class Probes(Section):
     """What is measured in the trained networks beside their performance; nothing if left out."""
 
@@ -112,6 +134,9 @@ class Probes(Section):
     signs: SignsProbe | None = None
     damage: DamageProbe | None = None
     balance: BalanceProbe | None = None
+    noise: NoiseProbe | None = None
+    system: SystemProbe | None = None
+    poisson: PoissonProbe | None = None
 
     def of(self, variant: str) -> dict[str, Probe]:
         """The probes of one variant by name."""

@@ -103,8 +103,8 @@ REASONS: tuple[tuple[int, str, str], ...] = (
 
 
 def explained(row: Row) -> Row:
-    """The row with its reason, if it does not hold and one is known."""
-    if row.verdict != "does not hold":
+    """The row with its reason, if it does not hold and one is known; one that it has is kept."""
+    if row.verdict != "does not hold" or row.why:
         return row
     fitting = (why for claim, pattern, why in REASONS if claim == row.claim and re.search(pattern, row.measure))
     return replace(row, why=next(fitting, ""))
