@@ -16,7 +16,7 @@ from hpcspike.intervals import geometric_interval, median_interval, share_interv
 from hpcspike.spec.load import load, sizes_of
 from hpcspike.spec.study import Study
 from hpcspike.studies.claims import CLAIMS
-from hpcspike.studies.headlines import HEADLINES, bourdoukan
+from hpcspike.studies.headlines import HEADLINES, alemi, bourdoukan
 from hpcspike.studies.statements import rows
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,14 +56,14 @@ def _table(study: str, **values: dict[str, list[float]]) -> xr.Dataset:
 def test_rows_of_linear_systems_follow_their_numbers(
     error: float, matrix: float, without: float, verdicts: list[str]
 ) -> None:
-    names = [*bourdoukan.SYSTEMS, *bourdoukan.WITHOUT_FAST]
+    names = [*bourdoukan.SYSTEMS, bourdoukan.WITHOUT_FAST]
     spread = np.geomspace(0.9, 1.1, 10)
     scores = {name: list(spread * (without if "no-fast" in name else error)) for name in names}
     distances = {name: list(spread * matrix) for name in names}
     table = _table(bourdoukan.STUDY, test_score=scores, matrix_error=distances)
     found = [row for row in rows({bourdoukan.STUDY: table}) if row.claim == 19]
     assert [row.verdict for row in found] == verdicts
-    assert all(row.found.n == 20 for row in found)
+    assert [row.found.n for row in found] == [20, 20, 20, 10]
 
 
 def test_networks_that_diverged_count_as_errors_without_bound() -> None:
@@ -75,9 +75,55 @@ def test_networks_that_diverged_count_as_errors_without_bound() -> None:
     assert share.verdict == "does not hold"
 
 
+def test_rows_of_balance_follow_their_numbers() -> None:
+    def verdicts(before: float, after: float, fano: float) -> list[str]:
+        names = [f"{name}_{when}" for name in ("cv_isi", "cv2_isi", "fano_factor") for when in ("before", "after")]
+        values = {name: {"planar": [fano - 0.01, fano, fano + 0.01]} for name in names}
+        values["ei_correlation_before"] = {"planar": [before, before + 0.01, before]}
+        values["ei_correlation_after"] = {"planar": [after, after + 0.01, after]}
+        found = [row for row in rows({bourdoukan.STUDY: _table(bourdoukan.STUDY, **values)}) if row.claim == 20]
+        assert all(row.why for row in found if row.verdict == "does not hold" and "CV of" in row.measure)
+        return [row.verdict for row in found]
+
+    assert verdicts(-0.2, 0.9, 1.05) == ["holds"] * 8
+    assert verdicts(0.8, 0.1, 2.0) == ["does not hold"] * 8
+
+
+def _sizes(exponent: float, poisson: float, lost: float, noisy: float) -> xr.Dataset:
+    n = np.array([8, 16, 32, 64, 128])
+    names = [f"neurons-{size}" for size in n]
+    spread = np.array([0.9, 1.0, 1.1])
+    errors = 0.1 * (n[:, None] / 8.0) ** (2 * exponent) * spread
+    dims = ("variant", "replicate")
+    table = xr.Dataset(
+        {
+            "test_score": ((*dims, "test_trial"), errors[..., None]),
+            "poisson_score": ((*dims, "test_trial"), poisson**2 * errors[..., None]),
+            "population_rate": (dims, np.full((5, 3), 10.0)),
+            "damage_score": ((*dims, "damage_fraction"), errors[..., None] * np.array([1.0, lost])),
+            "noise_score": ((*dims, "noise_level"), np.full((5, 3, 2), [0.001, noisy])),
+        },
+        {"variant": names, "replicate": np.arange(3), "damage_fraction": [0.0, 0.6], "noise_level": [0.0, 1.0]},
+        {"study": alemi.STUDY},
+    )
+    one = table["variant"] == "neurons-64"  # only its networks were probed
+    return table.assign({name: table[name].where(one) for name in ("damage_score", "noise_score")})
+
+
+@pytest.mark.parametrize(
+    ("numbers", "verdict"), [((-0.8, 5.0, 1.0, 0.001), "holds"), ((-0.2, 0.5, 9.0, 0.5), "does not hold")]
+)
+def test_rows_of_sizes_damage_and_noise_follow_their_numbers(numbers: tuple[float, ...], verdict: str) -> None:
+    found = [row for row in rows({alemi.STUDY: _sizes(*numbers)}) if row.claim in (21, 22)]
+    assert [row.verdict for row in found] == [verdict] * 5
+    assert found[0].found.value == pytest.approx(numbers[0], abs=0.02)
+    assert found[1].found.value == pytest.approx(numbers[1])
+    assert "N = 64" in found[3].measure
+
+
 def test_every_row_is_of_a_claim_and_they_stand_in_order() -> None:
     assert list(CLAIMS) == sorted(CLAIMS)
-    names = [*bourdoukan.SYSTEMS, *bourdoukan.WITHOUT_FAST]
+    names = [*bourdoukan.SYSTEMS, bourdoukan.WITHOUT_FAST]
     table = _table(bourdoukan.STUDY, test_score={name: [0.1] * 3 for name in names})
     numbers = [row.claim for row in rows({bourdoukan.STUDY: table})]
     assert numbers == sorted(numbers)

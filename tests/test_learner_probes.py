@@ -9,8 +9,9 @@ import pytest
 import xarray as xr
 
 from hpcspike.errors import SpecError
-from hpcspike.figures.study_balanced import noise_curves, systems_learned
+from hpcspike.figures.study_balanced import balance, noise_curves, rate_code, systems_learned
 from hpcspike.learners.assignment import learner_of
+from hpcspike.learners.balance import input_currents, measure_balance, repeated
 from hpcspike.learners.interface import Rollout
 from hpcspike.learners.rate_code import poisson_error
 from hpcspike.learners.tasks import assess
@@ -121,3 +122,74 @@ def test_tables_hold_systems_of_several_sizes_and_figures_draw_them(probed: xr.D
     wanted = [line for line in left.lines if line.get_markerfacecolor() == "white"]
     assert len(wanted) == 4
     np.testing.assert_allclose(np.sort(wanted[0].get_ydata()), [-12.0, 12.0])
+
+
+# ---- balance ---------------------------------------------------------------------------------------------------------
+
+NOISY = {"kind": "ebn_bourdoukan", "passes": 2, "fast_passes": 2, "fast_pass_ms": 100.0}
+
+
+@pytest.mark.parametrize("section", [NOISY, {"kind": "ebn_alemi", "passes": 3, "basis": "tanh", "slow_rate": 300.0}])
+def test_excitation_minus_inhibition_and_own_resets_are_the_voltage(section: dict[str, Any]) -> None:
+    """Without noise: whoever spiked was above threshold, by more than all others, and nobody was in other steps."""
+    learner: Any = learner_of(_study({}, learner=section).experiment_of(StudyRun("one", 0)))
+    learner.train()
+    stimulus = repeated(learner.task.sample("test", 0).stimulus, 1)
+    rollout = learner.rollout(stimulus)
+    found = input_currents(learner, stimulus, rollout)
+    assert (found.excitation >= 0).all()
+    assert (found.inhibition >= -1e-12).all()
+    keep = 1.0 - learner.leak_per_s * learner.step_ms / 1000.0
+    step = np.rint(rollout.spike_time_ms / learner.step_ms).astype(int) - 1
+    assert len(step) > 10
+    fired = dict(zip(step.tolist(), rollout.spike_neuron.tolist(), strict=True))
+    own, net = rollout.start * keep, found.excitation - found.inhibition
+    above = 0
+    for t in range(len(net)):
+        k = fired.get(t)
+        brought = np.zeros(learner.n_neurons)
+        if k is not None:  # of the current of this step, what its spike brought to the others
+            brought = learner.W[k].copy()
+            brought[k] = 0.0
+        before_spike = net[t] - brought + own - learner.threshold
+        assert (before_spike.argmax() == k and before_spike[k] > 0) if k is not None else before_spike.max() <= 1e-9
+        above += k is not None
+        if k is not None:
+            own[k] += learner.W[k, k]
+        own = own * keep
+    assert above == len(step)
+
+
+def test_repeated_trials_have_one_input_and_noise_and_start_of_their_own() -> None:
+    learner: Any = learner_of(_study().experiment_of(StudyRun("one", 0)))
+    stimulus = learner.task.sample("test", 0).stimulus
+    asked = [repeated(stimulus, number) for number in (0, 1)]
+    assert all(np.array_equal(one.input, stimulus.input) for one in asked)
+    first, second, again = (learner.rollout(one, noise=1.0) for one in (*asked, asked[0]))
+    assert np.array_equal(first.spike_time_ms, again.spike_time_ms)
+    assert not np.array_equal(first.start, second.start)
+    assert not np.array_equal(first.spike_neuron, second.spike_neuron)
+    assert not np.array_equal(first.start, learner.rollout(stimulus, noise=1.0).start)
+
+
+def test_balance_is_measured_before_and_after_training_and_drawn() -> None:
+    study = _study({"balance": {"trials": 3, "noise": 1.0, "bin_ms": 50.0}, "poisson": {}}, learner=NOISY)
+    found = run_of_study(study, StudyRun("one", 0))
+    learner: Any = learner_of(study.experiment_of(StudyRun("one", 0)))
+    stimulus = learner.task.sample("test", 0).stimulus
+    for when in ("before", "after"):
+        expected, _ = measure_balance(learner, stimulus, trials=3, noise=1.0, bin_ms=50.0)
+        names = ("ei_correlation", "cv_isi", "cv2_isi", "fano_factor")
+        np.testing.assert_array_equal([float(found[f"{name}_{when}"]) for name in names], expected)
+        learner.train()
+    assert found["excitation"].shape == (2, 200)
+    tree = xr.DataTree.from_dict({"/one/0": found})
+    tree.attrs |= {"study": study.name, "document": study.model_dump_json()}
+    for draw in (balance, rate_code):
+        assert_inside_and_apart(drawn(draw(tree)))
+    assert "excitation" not in table_of(tree)
+
+
+def test_bins_that_do_not_divide_the_trial_are_refused_first() -> None:
+    with pytest.raises(SpecError, match="probes.balance has bin_ms = 70 ms, which does not divide"):
+        check_study(_study({"balance": {"bin_ms": 70.0}}))

@@ -18,6 +18,7 @@ from hpcspike.spec.study import (
     Probe,
     QuasiStaticProbe,
     ShuffleProbe,
+    SpreadProbe,
     Study,
     StudyRun,
     SystemProbe,
@@ -26,7 +27,7 @@ from hpcspike.spec.targets import ANSWERED, DrivenTargets
 
 _OF_THETA_NEURONS = (QuasiStaticProbe, PerturbationProbe, HeterogeneityProbe)
 _OF_EVERY_LEARNER = (DamageProbe, NoiseProbe)
-_OF_BALANCED_NETWORKS = (SystemProbe, PoissonProbe)
+_OF_BALANCED_NETWORKS = (SystemProbe, PoissonProbe, BalanceProbe)
 _LINEAR = ("linear", "oscillator", "pushed_oscillator")
 """Driven systems that have a matrix."""
 
@@ -83,6 +84,9 @@ def _why_not_asked(probe: Probe, experiment: Experiment) -> str | None:
             return f"is for targets.kind = driven, not for {targets.kind}"
         if isinstance(probe, SystemProbe) and targets.system not in _LINEAR:
             return f"is for systems with a matrix ({', '.join(_LINEAR)}), not for targets.system = {targets.system}"
+        if isinstance(probe, BalanceProbe) and not is_multiple(targets.duration_ms, probe.bin_ms):
+            duration = f"targets.duration_ms = {targets.duration_ms:g} ms"
+            return f"has bin_ms = {probe.bin_ms:g} ms, which does not divide {duration}"
         return None
     if learner.kind != "rls":
         return f"is for networks that rls trains, not for learner.kind = {learner.kind}"
@@ -101,7 +105,7 @@ def why_not_taken(probe: Probe, experiment: Experiment, facts: Facts) -> str | N
         return _why_not_deleted(probe, experiment, facts)
     if isinstance(probe, ShuffleProbe) and facts.n_recorded == 0:
         return " needs targets.kind = recorded: it shuffles the synapses of recorded neurons"
-    if isinstance(probe, BalanceProbe) and experiment.training.subset is None:
+    if isinstance(probe, SpreadProbe) and experiment.training.subset is None:
         return " needs training.subset: it compares trained neurons with those that are not"
     if isinstance(probe, LesionProbe) and probe.among not in ("all", "trained"):
         if experiment.training.subset is None and "untrained" in probe.among:

@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hpcspike.learners.balance import measure_balance
 from hpcspike.learners.ebn import EbnLearner
 from hpcspike.learners.interface import Learner
 from hpcspike.learners.rate_code import poisson_error
 from hpcspike.learners.tasks import Tested, assess, robustness
 from hpcspike.spec import study as sections
 from hpcspike.spec.experiment import Experiment
+from hpcspike.spec.study import Probe
 from hpcspike.studies.probes import Arrays
 
 
@@ -79,10 +81,44 @@ def _poisson(network: Network, _: sections.PoissonProbe) -> Arrays:
     return {"poisson_score": (("test_trial",), np.array(scores))}
 
 
+def _balance(network: Network, probe: sections.BalanceProbe) -> Arrays:
+    return balance_arrays(network.learner, probe, "after")
+
+
+def balance_arrays(learner: Learner, probe: Probe | None, when: str) -> Arrays:
+    """What the probe ``balance`` finds "before" or "after" training; nothing if it is not asked for."""
+    if not isinstance(probe, sections.BalanceProbe):
+        return {}
+    assert isinstance(learner, EbnLearner)
+    found, currents = measure_balance(
+        learner, learner.task.sample("test", 0).stimulus, trials=probe.trials, noise=probe.noise, bin_ms=probe.bin_ms
+    )
+    arrays: Arrays = {
+        f"ei_correlation_{when}": ((), found.ei_correlation),
+        f"cv_isi_{when}": ((), found.cv),
+        f"cv2_isi_{when}": ((), found.cv2),
+        f"fano_factor_{when}": ((), found.fano),
+    }
+    if when == "before":
+        return arrays
+    every = max(1, round(1.0 / learner.step_ms))  # of the trial, samples of about 1 ms
+    kept = slice(every - 1, None, every)
+    shown = np.unique(np.linspace(0, learner.n_neurons - 1, 2).round().astype(np.int64))
+    dims, level = ("current_neuron", "current_time"), learner.threshold[shown, None]
+    times = learner.step_ms * np.arange(1, len(currents.excitation) + 1)
+    return arrays | {
+        "current_neuron": (("current_neuron",), shown),
+        "current_time": (("current_time",), times[kept]),
+        "excitation": (dims, currents.excitation[kept, shown].T / level),
+        "inhibition": (dims, currents.inhibition[kept, shown].T / level),
+    }
+
+
 LEARNER_PROBES: dict[str, Callable[[Network, Any], Arrays]] = {
     "damage": _damage,
     "noise": _noise,
     "system": _system,
     "poisson": _poisson,
+    "balance": _balance,
 }
 """Name in the ``probes`` section -> what takes the measure; whom it may be asked of: `hpcspike.studies.feasible`."""

@@ -25,6 +25,7 @@ from hpcspike.spec.study import Probe, Shown, Study, StudyRun
 from hpcspike.studies.during import DuringTraining
 from hpcspike.studies.feasible import refuse_probes
 from hpcspike.studies.identity import run_hash
+from hpcspike.studies.learner_probes import balance_arrays
 from hpcspike.studies.probes import PROBES, Arrays, Networks
 from hpcspike.studies.scored import evenly_spread, is_scored, score_arrays, shown_rollouts
 from hpcspike.variables import BINNED_RESULTS, POINT_RESULTS, RECORDED_RESULTS, SHOWN_DIMENSIONS, STUDY, TESTED_RESULTS
@@ -68,7 +69,7 @@ def run_of_study(
         examples = _examples(problem, study.shown.neurons)
         arrays = _trained_arrays(learner, experiment, asked, shown, examples, progress=progress, on_loop=on_loop)
     else:
-        arrays = {}
+        arrays = balance_arrays(learner, asked.get("balance"), "before")
         learner.train(progress=progress, on_loop=on_loop)
     if untrained_scores is not None:
         tested = None if learner.diverged() else assess(learner, learner.task, trials=trials)

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 
 from hpcspike.studies.claim_tables import Tables
 from hpcspike.studies.claims import Row
-from hpcspike.studies.headlines import bourdoukan
+from hpcspike.studies.headlines import alemi, bourdoukan
 
 HEADLINES: dict[str, Callable[[Tables], Iterator[Row]]] = {
     "headlines_bourdoukan": bourdoukan.statements,
+    "headlines_alemi": alemi.statements,
 }
 """Name of the study -> the rows that its table allows; the workflow's rule ``headlines`` runs them all."""
