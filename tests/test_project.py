@@ -199,6 +199,19 @@ def test_continuous_integration_runs_the_test_command_of_the_readme() -> None:
     assert (ROOT / ".ci" / "run").read_text().splitlines()[-1] == command
 
 
+# about numbers that hang on the exchange alone, which the others test with both MPIs
+WITH_ONE_MPI = {"dale", "feed_forward", "lif", "rate_units", "readme", "subset", "user_neurons"}
+
+
+def test_files_that_start_ranks_are_run_with_the_other_mpi_or_left_out_by_name() -> None:
+    listed = re.search(r"tests/test_\{([\w,]+)\}\.py", (ROOT / ".ci" / "run").read_text())
+    assert listed is not None
+    texts = {file.stem.removeprefix("test_"): file.read_text() for file in (ROOT / "tests").glob("test_*.py")}
+    marked = {name for name, text in texts.items() if re.search(r"pytest\.mark\.mpi\b", text)}
+    assert {*listed[1].split(",")} | WITH_ONE_MPI == marked
+    assert not {*listed[1].split(",")} & WITH_ONE_MPI
+
+
 def test_the_long_files_of_the_tests_are_there_and_come_first(request: pytest.FixtureRequest) -> None:
     assert [name for name in LONG if not (ROOT / "tests" / f"{name}.py").exists()] == []
     collected = list(dict.fromkeys(item.path.stem for item in request.session.items))
