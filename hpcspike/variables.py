@@ -555,6 +555,31 @@ STUDY = {
     "lesion_share_followed": Variable(
         ("lesion_fraction", "draw"), "float64", "1", "share of the neurons left whose correlation is 0.7 or more"
     ),
+    "part": Variable(("part",), "str", "1", "kind of current"),
+    "part_time": Variable(("part_time",), "float64", "ms", "time from the end of the cue"),
+    "input_part": Variable(
+        ("part", "example", "part_time"),
+        "float64",
+        "1",
+        "input in the first test trial: from fixed excitatory synapses with the external one, fixed inhibitory, "
+        "plastic synapses, and all together",
+    ),
+    "group": Variable(("group",), "str", "1", "neurons with a target, and those without"),
+    "group_rate_before": Variable(("group",), "float64", "Hz", "mean rate in test trials before training"),
+    "group_rate_after": Variable(("group",), "float64", "Hz", "mean rate in test trials after training"),
+    **{
+        f"group_{name}_{when}": Variable(("group",), "float64", "1", f"{words}, {when} training")
+        for when in ("before", "after")
+        for name, words in (
+            ("first", "absolute correlation of the first principal component with that of the trained neurons"),
+            ("second", "absolute correlation of the second principal component with that of the trained neurons"),
+            ("share", "share of the variance over time of the trial-averaged drive in the first principal component"),
+        )
+    },
+    "side": Variable(("side",), "str", "1", "population that plastic synapses come from"),
+    "plastic_neuron": Variable(("plastic_neuron",), "int64", "1", "neuron with plastic synapses"),
+    "weight_sum_before": Variable(("side", "plastic_neuron"), "float64", "1", "sum of its weights before training"),
+    "weight_sum_after": Variable(("side", "plastic_neuron"), "float64", "1", "sum of its weights after training"),
     "draw": Variable(("draw",), "int64", "1", "random choice of neurons or synapses"),
     "shuffle_fraction": Variable(
         ("shuffle_fraction",), "float64", "1", "share of recorded-to-recorded synapses shuffled"
@@ -598,7 +623,7 @@ STUDY = {
 SHOWN_DIMENSIONS = frozenset(
     {
         "example", "spike", "trial", "target_time", "time", "update_time", "raster_neuron", "shown_loop", "rate_time",
-        "current_time", "current_neuron",
+        "current_time", "current_neuron", "part", "part_time", "plastic_neuron", "side",
     }
 )  # fmt: skip
 """Dimensions of `STUDY` that only figures need: networks but the first of a variant, and tables, go without."""

@@ -44,8 +44,13 @@ def balanced(n: int = 80, k: int = K, **changes: Any) -> Experiment:
     return experiment(**sections)
 
 
-def program(made: Problem, n_steps: int, taus: tuple[float, float], plastic_tau: float) -> np.ndarray:
-    """Spikes (spikes, 2) as (step, neuron): charges and ms, x before v, spikes of step n in x of step n + 1."""
+def program(
+    made: Problem, n_steps: int, taus: tuple[float, float], plastic_tau: float, delays: tuple[int, int] = (1, 1)
+) -> np.ndarray:
+    """Spikes (spikes, 2) as (step, neuron): charges and ms, x before v, spikes of step n in x of step n + 1.
+
+    delays: in how many steps fixed and plastic synapses are reached instead.
+    """
     n, dt, tau = made.n_neurons, 0.1, 10.0
     parts = []
     for rows in (made.static, made.plastic):
@@ -54,17 +59,20 @@ def program(made: Problem, n_steps: int, taus: tuple[float, float], plastic_tau:
         parts.append(dense)
     inhibitory = np.arange(n) >= made.first_inhibitory
     groups = [(parts[0] * ~inhibitory, taus[0]), (parts[0] * inhibitory, taus[1]), (parts[1], plastic_tau)]
-    x, entering, v, blocked = np.zeros((3, n)), np.zeros((3, n)), made.phase / (2 * np.pi), np.zeros(n, int)
+    lags = (delays[0], delays[0], delays[1])
+    x, v, blocked = np.zeros((3, n)), made.phase / (2 * np.pi), np.zeros(n, int)
+    entering = np.zeros((n_steps + max(lags), 3, n))
     found = []
     for step in range(n_steps):
         for i, (_, decay) in enumerate(groups):
-            x[i] += (-dt * x[i] + entering[i]) / decay
+            x[i] += (-dt * x[i] + entering[step, i]) / decay
         free = blocked == 0
         v[free] += (dt / tau * (made.input + x.sum(axis=0) - v))[free]
         blocked[~free] -= 1
         spiked = np.flatnonzero(v > 1.0)
         v[spiked], blocked[spiked] = 0.0, 1
-        entering = np.stack([weights[:, spiked].sum(axis=1) for weights, _ in groups])
+        for i, (weights, _) in enumerate(groups):
+            entering[step + lags[i], i] += weights[:, spiked].sum(axis=1)
         found += [(step, neuron) for neuron in spiked]
     return np.array(found)
 

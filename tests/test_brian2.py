@@ -46,6 +46,10 @@ CASES: dict[str, dict[str, Any]] = {
         "neuron": LIF, "connectivity": BALANCED,
         "synapse": {**TAUS, "static_tau_inhibitory_ms": 7.0, "decay": "euler"},
     },
+    "theta, balanced, delays": {
+        "neuron": {"model": "theta"}, "connectivity": BALANCED,
+        "synapse": {**TAUS, "delay_ms": 2.0, "static_delay_ms": 5.0},
+    },
 }  # fmt: skip
 
 

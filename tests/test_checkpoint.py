@@ -62,6 +62,7 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "blocked, started anew": ({"dtype": "float32", "ridge": 1e-9}, {}),
     "blocked, random starts": ({}, {"n_sets": 2, "protocol": RANDOM_STARTS}),
     "blocked, integrate and fire": ({"dtype": "float32"}, {"neuron": LIF}),
+    "blocked, delays": ({}, {"synapse": Synapse(delay_ms=3.0)}),
     "textbook, late weights": ({"algorithm": "textbook"}, {"late": True, "n_sets": 2}),
     "textbook, float32": ({"algorithm": "textbook", "dtype": "float32"}, {}),
     "textbook, rate": ({"algorithm": "textbook", "variable": "rate"}, {"n_sets": 2}),

@@ -198,16 +198,20 @@ def test_ranks_give_the_same_files(tmp_path: Path) -> None:
     free = {"protocol.free_run_ms": 5.0, "protocol.test_free_run_ms": 5.0}
     settings = smoke(**short, **free)
     (tmp_path / "short.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json")))
-    expected = hpcspike.run(settings)
-    for ranks in (3,):
-        line = f"train short.yaml --out {ranks}.zarr"
-        done = launch(ranks, ROOT / "tests" / "mpi_train.py", 2000, line, folder=tmp_path, timeout=200.0)
-        assert done.code == 0, done
-        found = hpcspike.open_network(tmp_path / f"{ranks}.zarr").load()
+    delays = {"synapse.delay_ms": 0.7, "synapse.static_delay_ms": 0.4, "synapse.feed_forward_delay_ms": 1.0}
+    keys = " ".join(f"--set {key}={value}" for key, value in delays.items())
+    lines = ("train short.yaml --out plain.zarr", f"train short.yaml {keys} --threads 2 --out delayed.zarr")
+    done = launch(3, ROOT / "tests" / "mpi_train.py", 2000, *lines, folder=tmp_path, timeout=200.0)
+    assert done.code == 0, done
+    spikes = []
+    for name, one in (("plain", settings), ("delayed", settings.changed(delays))):
+        expected, found = hpcspike.run(one), hpcspike.open_network(tmp_path / f"{name}.zarr").load()
         assert found.keys() == expected.keys()
-        for name, values in expected.items():
-            if name != "curve_seconds":
-                np.testing.assert_array_equal(found[name], values, err_msg=str(name))
+        for variable, values in expected.items():
+            if variable != "curve_seconds":
+                np.testing.assert_array_equal(found[variable], values, err_msg=str(variable))
+        spikes.append(expected["spike_neuron"].values.tolist())
+    assert spikes[0] != spikes[1]
 
 
 def test_a_stored_network_runs_again_with_the_same_bits(dataset: Any) -> None:

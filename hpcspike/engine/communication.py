@@ -19,6 +19,7 @@ from hpcspike.launcher import ALONE, WAIT_SECONDS, launched_rank, launched_ranks
 
 SPIKE_BUFFER = 63
 """Spikes per rank and step that travel in the first message (256 bytes with their count)."""
+_LARGEST_BUFFER = 1023  # of several steps: 4 KiB with their count, which MPIs still send without asking first
 
 
 class Exchange(NamedTuple):
@@ -65,8 +66,8 @@ class World:
         """
         return self.any_thread and threads * self.local_size <= (os.cpu_count() or 1)
 
-    def exchange(self) -> Exchange:
-        """Buffers and handles for the spike exchange inside the step loop."""
+    def exchange(self, steps: int = 1) -> Exchange:
+        """Buffers and handles for the spike exchange inside the step loop, of the spikes of so many steps at once."""
         return Exchange(0, 0, 0, np.zeros(1, np.int32), np.zeros((1, 1), np.int32), self.phases.exchanging)
 
     def concatenate(self, part: np.ndarray) -> np.ndarray:
@@ -132,13 +133,13 @@ class MpiWorld(World):
         # for `arrive` and `meet`: what happens there cannot be taken for a part of anything else
         self._aside, self._door = self._world.Dup(), self._world.Dup()
 
-    def exchange(self) -> Exchange:
+    def exchange(self, steps: int = 1) -> Exchange:
         import ctypes
 
         library = ctypes.CDLL(self._mpi.__file__)
         address = ctypes.cast(library.MPI_Allgather, ctypes.c_void_p).value
         assert address is not None
-        width = 1 + SPIKE_BUFFER
+        width = 1 + min(steps * SPIKE_BUFFER, _LARGEST_BUFFER)
         return Exchange(
             address, self._handle(self._mpi.INT32_T), self._handle(self._world),
             np.zeros(width, np.int32), np.zeros((self.size, width), np.int32), self.phases.exchanging,

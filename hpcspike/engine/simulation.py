@@ -13,6 +13,7 @@ from hpcspike.engine.delivery_kernels import order_by_presynaptic, part_by_rows
 from hpcspike.engine.step_kernels import run_own_steps, run_steps_together
 from hpcspike.engine.team_kernels import new_team
 from hpcspike.engine.training_kernels import end_interval
+from hpcspike.engine.transit import transit_of
 from hpcspike.errors import ResourceError
 from hpcspike.model.connectivity import Rows
 from hpcspike.model.feed_forward import FEED_OF, FeedPath
@@ -90,6 +91,15 @@ class Live(NamedTuple):
     row_start: np.ndarray
     events: np.ndarray
     n_events: np.ndarray
+    late_plastic: int
+    late_static: int
+    together: int
+    n_neurons: int
+    waiting: np.ndarray
+    arrived: np.ndarray
+    flight: np.ndarray
+    n_flight: np.ndarray
+    passed: np.ndarray
 
 
 class Delivery(NamedTuple):
@@ -194,12 +204,15 @@ class Simulation:
         (N + F,) what the interval's spikes add to r by its end.
     interval_decay
         Factor by which r decayed over the last interval.
+    transit
+        Spikes in flight: empty but for synapses with delays. r is that of spikes that have arrived.
     """
 
     REBUILT: ClassVar[frozenset[str]] = frozenset(
         {"problem", "plastic", "static", "static_weight", "step", "model", "parameters", "decay", "jump_now", "jumps"}
         | {"static_decay", "static_jump", "separate", "real", "no_clamp", "no_readout", "no_record", "run_steps"}
         | {"border", "inhibitory_decay", "inhibitory_jump", "no_drive", "no_feed", "fed", "fed_start", "bounds"}
+        | {"late_feed"}
     )
     """Attributes that are no state: equal whenever they are made for the same problem."""
     SCRATCH: ClassVar[frozenset[str]] = frozenset(
@@ -253,7 +266,9 @@ class Simulation:
         self._increment, self._received, self._forced = (np.empty(rows, self._real) for _ in range(3))
         self._spikes = np.empty(rows, dtype=np.int32)
         self._everyone = np.empty(problem.n_sources, dtype=np.int32)
-        self._exchange = world.exchange()
+        self.transit = transit_of(problem)
+        self._late_feed = problem.synapse.delay_steps(neuron.step_ms).feed_forward - 1
+        self._exchange = world.exchange(max(1, self.transit.together))
         self.events = np.zeros(len(problem.plastic.presynaptic), dtype=np.int32)
         self.n_events = np.zeros(rows, dtype=np.int32)
         self.trace = np.zeros(problem.n_sources)
@@ -272,6 +287,7 @@ class Simulation:
         self.held: np.ndarray | None = None
         self.noise: NoisePath | None = None
         self.feed: FeedPath | None = None
+        self.transit.land()
         self.plastic_drive = self.rounded(row_sums(problem.plastic, self.weight, self.filtered))
         self.static_drive, self.inhibitory_drive = self._fixed_drives()
         self._separate = problem.synapse.weight_acts == "at_spikes"
@@ -347,8 +363,8 @@ class Simulation:
         return sets
 
     def feed_of_steps(self, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
-        """Feed-forward spikes of the steps that come next; see `hpcspike.engine.step_kernels.run_own_steps`."""
-        return self._no_feed if self.feed is None else self.feed.spikes(self.feed.step, n_steps)
+        """Feed-forward spikes that arrive in the steps to come; see `hpcspike.engine.step_kernels.run_own_steps`."""
+        return self._no_feed if self.feed is None else self.feed.spikes(self.feed.step - self._late_feed, n_steps)
 
     def noise_of_steps(self, frozen: np.ndarray | None, first: int, n_steps: int) -> np.ndarray | None:
         """Frozen noise (n_steps, n) of some steps and that of the trial from its step ``first`` on, together."""
@@ -371,7 +387,7 @@ class Simulation:
             feed = {"path": path, "filtered": self.filtered[size:].tolist(), "trace": self.trace[size:].tolist()}
         return {
             "interval_decay": self.interval_decay, "held": self.held is not None, "noise": noise, "feed": feed,
-            "set_in_use": self.set_in_use,
+            "set_in_use": self.set_in_use, "transit": self.transit.in_flight(),
         }  # fmt: skip
 
     def load_numbers(self, numbers: dict[str, Any]) -> None:
@@ -388,6 +404,7 @@ class Simulation:
                 self.begin_feed(*(path[name] for name in FeedPath.KEY), step=path["step"])
             self.filtered[size:], self.trace[size:] = feed["filtered"], feed["trace"]
         self.set_in_use = numbers.get("set_in_use", 0)
+        self.transit.put_in_flight(numbers.get("transit", []))
 
     def state_arrays(self) -> list[StateArray]:
         """The arrays of the live state, by neuron; of r and trace, which every rank has whole, the own neurons."""
@@ -462,7 +479,9 @@ class Simulation:
             self.trace[:] = 0.0
             self.n_events[:] = 0
         every = 0 if record is None else n_steps // len(record)
-        chunk = max(1, min(n_steps, _BUFFER_SPIKES // max(self.problem.n_rows, 1)))
+        # delayed spikes are exchanged at the end of a chunk, too, which must then be the same on all ranks
+        rows = self.problem.n_neurons if self.transit.together else self.problem.n_rows
+        chunk = max(1, min(n_steps, _BUFFER_SPIKES // max(rows, 1)))
         if every:
             chunk = max(every, chunk // every * every)
         parts = []
@@ -505,6 +524,7 @@ class Simulation:
     def live(self, n_steps: int) -> Live:
         """What compiled code needs to go on from here by intervals of ``n_steps`` steps."""
         self._provide_jumps(n_steps)
+        in_flight: Any = self.transit
         return Live(
             self._bounds, self.problem.first, self._model, self._step, self.decay, self._jumps, self._static_decay,
             self._static_jump, self._border, self._inhibitory_decay, self._inhibitory_jump,
@@ -513,7 +533,7 @@ class Simulation:
             self._no_record, self._increment, self._received, self._forced, self._spikes, self._everyone,
             *self._exchange, self._plastic.begin, self._plastic.row, self._plastic.synapse, self.weight,
             self._static.begin, self._static.row, self._static_weight, self.problem.plastic.start, self.events,
-            self.n_events,
+            self.n_events, *in_flight,
         )  # fmt: skip
 
     def _end_interval(self, n_steps: int) -> None:
@@ -548,7 +568,7 @@ class Simulation:
             *self._exchange, self._plastic.begin, self._plastic.row, self._plastic.synapse, self.weight,
             self._static.begin, self._static.row, self._static_weight,
             collect, self.problem.plastic.start, self.events, self.n_events,
-            every, record, step, neuron,
+            every, record, step, neuron, *self.transit,
         )  # fmt: skip
         alone, together = self._run_steps
         with only_threads(self.threads):

@@ -6,6 +6,7 @@ import numba
 import numpy as np
 
 from hpcspike.accelerate import inline_kernel, kernel, parallel_kernel
+from hpcspike.engine.delay_kernels import exchange_steps, spikes_that_arrive, wait_to_leave
 from hpcspike.engine.delivery_kernels import deliver_fixed, deliver_plastic, list_events
 from hpcspike.engine.exchange_kernels import exchange_spikes
 from hpcspike.engine.team_kernels import COUNT_STRIDE, COUNTS, RESULT, TOLD, join, meet, open_team, part_of
@@ -38,6 +39,7 @@ def run_own_steps(  # type: ignore[no-untyped-def]
     static_begin, static_row, static_weight,
     collect, row_start, events, n_events,
     record_every, record, spike_step, spike_neuron,
+    late_plastic, late_static, together, n_neurons, waiting, arrived, flight, n_flight, passed,
 ):  # fmt: skip
     """Run ``n_steps`` steps of the rows of one thread; the interval they belong to ends after ``steps_left`` steps.
 
@@ -65,7 +67,9 @@ def run_own_steps(  # type: ignore[no-untyped-def]
     static_*: the same for fixed weights. collect: list for every row which of its inputs spiked for the first time in
     the interval, in events (synapses,) from row_start[row], as position in the row; n_events (n,).
     record (records, n): drive after every record_every-th step (0: never). spike_step, spike_neuron: spikes of the
-    block, step counted from 0, as many as fit (they must fit).
+    block, step counted from 0, as many as fit (they must fit). late_plastic to passed: the
+    parts of a `hpcspike.engine.transit.Transit`, one by one, for threads take no tuples of arrays; with delays beyond
+    one step, each kind of synapse receives the spikes of an earlier step.
     Returns the number of spikes of the block to member 0 and 0 to the others, or -1 to all if the exchange failed.
     """
     low, high, part, next_part = part_of(bounds, member, members)
@@ -87,7 +91,8 @@ def run_own_steps(  # type: ignore[no-untyped-def]
     own_external, own_received, own_forced = external[low:high], received[low:high], forced[low:high]
     own_spikes, own_increment = spikes[low:high], increment[low:high]
     forcing = own_external
-    total = 0
+    delayed = flight.shape[0] > 0
+    total, n_waiting, held = 0, 0, 0
     for t in range(n_steps):
         moving = entering[low:high] if t == 0 else own_drive
         if clamped:
@@ -119,7 +124,20 @@ def run_own_steps(  # type: ignore[no-untyped-def]
                     recorded += 1
             if t > 0:  # now that every thread has listed the events of the last step
                 keep_trace(trace, everyone, total, jump[steps_left - t])
-            total = exchange_spikes(first, spikes, count, everyone, address, kind, world, send, receive, seconds)
+            if delayed:
+                n_waiting = wait_to_leave(waiting, n_waiting, held, n_neurons, first, spikes, count)
+                held += 1
+                passed[0] += 1
+                if held == together or t == n_steps - 1:
+                    total = exchange_steps(
+                        waiting, n_waiting, held, n_neurons, arrived, flight, n_flight, passed, address, kind, world,
+                        send, receive, seconds,
+                    )  # fmt: skip
+                    n_waiting, held = 0, 0
+                if total >= 0:
+                    total = spikes_that_arrive(late_plastic, flight, n_flight, passed, everyone)
+            else:
+                total = exchange_spikes(first, spikes, count, everyone, address, kind, world, send, receive, seconds)
             if fed and total >= 0:
                 for s in range(feed_start[t], feed_start[t + 1]):
                     everyone[total] = feed[s]
@@ -133,18 +151,21 @@ def run_own_steps(  # type: ignore[no-untyped-def]
         fade(own_drive, decay)  # Eq 6: u decays
         if static:
             fade(own_static, static_decay)
-            below = total - n_fed
+            heard, above = everyone, total - n_fed
+            if delayed:  # of another step than what plastic synapses receive
+                slot = (passed[0] - late_static) % flight.shape[0]
+                heard, above = flight[slot], n_flight[slot]
+            below = above
             if split:
-                above, below = below, 0
-                while below < above and everyone[below] < border:
+                below = 0
+                while below < above and heard[below] < border:
                     below += 1
                 fade(own_inhibitory, inhibitory_decay)
                 deliver_fixed(
-                    everyone, below, above, fixed, fixed_end, static_row, static_weight, inhibitory_jump,
-                    inhibitory_drive,
+                    heard, below, above, fixed, fixed_end, static_row, static_weight, inhibitory_jump, inhibitory_drive
                 )  # fmt: skip
             deliver_fixed(
-                everyone, 0, below, fixed, fixed_end, static_row, static_weight, static_jump, static_drive
+                heard, 0, below, fixed, fixed_end, static_row, static_weight, static_jump, static_drive
             )  # fmt: skip
         if separate:
             fade(readout[low:high], decay)

@@ -55,6 +55,8 @@ def train_own_intervals(  # type: ignore[no-untyped-def]
             live.plastic_begin, live.plastic_row, live.plastic_synapse, live.weight,
             live.static_begin, live.static_row, live.static_weight,
             collect, live.row_start, live.events, live.n_events, record_every, live.no_record, spike_step, spike_neuron,
+            live.late_plastic, live.late_static, live.together, live.n_neurons, live.waiting, live.arrived, live.flight,
+            live.n_flight, live.passed,
         )  # fmt: skip
         if found < 0:
             return update, -1

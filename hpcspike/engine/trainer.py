@@ -32,6 +32,7 @@ from hpcspike.spec.experiment import (
     why_untested,
     why_untrainable,
 )
+from hpcspike.spec.synapse import why_late
 from hpcspike.state import StateArray, by_neuron, prefixed, ragged
 
 FREE_RUN, CUE, WINDOW = range(3)
@@ -370,6 +371,7 @@ def _check(problem: Problem, training: Training, measures: Measures | None, thre
         why_untrainable(problem.neuron, training, problem.trial_noise)
         or why_no_matrices_of_their_own(training)
         or why_unconnectable(problem.neuron, problem.synapse)
+        or why_late(problem.synapse, problem.neuron.step_ms, training.variable)
         or why_untested(training, measures)
     )
     if reason is not None:

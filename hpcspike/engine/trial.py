@@ -191,35 +191,51 @@ def _single_steps(
     return Spikes(np.concatenate(step), np.concatenate(neuron))
 
 
+def spiking(simulation: Simulation) -> np.ndarray:
+    """The neurons of all ranks that spiked in the last interval, of one step, ascending."""
+    if simulation.transit.together:
+        return np.array(simulation.transit.in_flight()[-1], dtype=np.int64)
+    return np.flatnonzero(simulation.trace[: simulation.problem.n_neurons])
+
+
 def take_spike_back(simulation: Simulation, neuron: int) -> None:
     """Undo what the spike of ``neuron`` in the last interval, of one step, added to r and to the drives."""
-    assert simulation.trace[neuron] > 0
-    simulation.filtered[neuron] -= simulation.trace[neuron]
-    simulation.trace[neuron] = 0.0
+    if simulation.transit.together:
+        simulation.transit.change_last(neuron, there=False)
+    if simulation.transit.late_plastic == 0:
+        assert simulation.trace[neuron] > 0
+        simulation.filtered[neuron] -= simulation.trace[neuron]
+        simulation.trace[neuron] = 0.0
     _change_drives(simulation, neuron, -1.0)
 
 
 def give_spike(simulation: Simulation, neuron: int) -> None:
     """Add to r and to the drives what a spike of ``neuron`` at the end of the last interval, of one step, would."""
-    size = simulation.problem.neuron.tau_ms / simulation.problem.synapse.tau_syn_ms
-    simulation.filtered[neuron] += size
-    simulation.trace[neuron] += size
+    if simulation.transit.together:
+        simulation.transit.change_last(neuron, there=True)
+    if simulation.transit.late_plastic == 0:
+        size = simulation.problem.neuron.tau_ms / simulation.problem.synapse.tau_syn_ms
+        simulation.filtered[neuron] += size
+        simulation.trace[neuron] += size
     _change_drives(simulation, neuron, 1.0)
 
 
 def _change_drives(simulation: Simulation, neuron: int, sign: float) -> None:
-    problem = simulation.problem
+    # of the synapses without delays, which the spike has reached
+    problem, transit = simulation.problem, simulation.transit
     synapse, tau_ms = problem.synapse, problem.neuron.tau_ms
-    rows, weight = _outgoing(problem.plastic, simulation.weight, neuron)
-    change = sign * tau_ms / synapse.tau_syn_ms * weight
-    simulation.plastic_drive[rows] += change
-    if simulation.readout is not simulation.plastic_drive:
-        simulation.readout[rows] += change
-    rows, weight = _outgoing(problem.static, problem.static.weight, neuron)
-    drive, static_tau = simulation.static_drive, synapse.static_tau_syn_ms
-    if len(simulation.inhibitory_drive) and neuron >= problem.first_inhibitory:
-        drive, static_tau = simulation.inhibitory_drive, synapse.static_tau_inhibitory_ms
-    drive[rows] += sign * tau_ms / (static_tau or synapse.tau_syn_ms) * weight
+    if transit.late_plastic == 0:
+        rows, weight = _outgoing(problem.plastic, simulation.weight, neuron)
+        change = sign * tau_ms / synapse.tau_syn_ms * weight
+        simulation.plastic_drive[rows] += change
+        if simulation.readout is not simulation.plastic_drive:
+            simulation.readout[rows] += change
+    if transit.late_static == 0:
+        rows, weight = _outgoing(problem.static, problem.static.weight, neuron)
+        drive, static_tau = simulation.static_drive, synapse.static_tau_syn_ms
+        if len(simulation.inhibitory_drive) and neuron >= problem.first_inhibitory:
+            drive, static_tau = simulation.inhibitory_drive, synapse.static_tau_inhibitory_ms
+        drive[rows] += sign * tau_ms / (static_tau or synapse.tau_syn_ms) * weight
 
 
 def _outgoing(rows: Rows, weight: np.ndarray, neuron: int) -> tuple[np.ndarray, np.ndarray]:

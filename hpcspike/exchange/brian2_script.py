@@ -32,11 +32,15 @@ PLACE = "the program for Brian2"
 
 
 class _Group(NamedTuple):
-    """Synapses of one decay time: pre, post, weight (synapses,), in the order in which spikes are delivered."""
+    """Synapses of one decay time: pre, post, weight (synapses,), in the order in which spikes are delivered.
+
+    late: steps that spikes take beyond the first.
+    """
 
     name: str
     drive: str
     tau_ms: float
+    late: int
     pre: np.ndarray
     post: np.ndarray
     weight: np.ndarray
@@ -94,12 +98,13 @@ def _groups(network: Trained) -> list[_Group]:
     problem, weight = network.problem, network.simulation.weight
     synapse, fixed = problem.synapse, problem.static
     fixed_tau = synapse.static_tau_syn_ms or synapse.tau_syn_ms
-    found = [_group("plastic", "u", synapse.tau_syn_ms, problem.plastic, weight)]
+    delays = synapse.delay_steps(problem.neuron.step_ms)
+    found = [_group("plastic", "u", (synapse.tau_syn_ms, delays.plastic - 1), problem.plastic, weight)]
     if not len(fixed.presynaptic):
         return found
     inhibitory_tau = synapse.static_tau_inhibitory_ms
     border = problem.n_neurons if inhibitory_tau is None else problem.first_inhibitory
-    whole_group = _group("fixed", "u_fixed", fixed_tau, fixed, fixed.weight.astype(weight.dtype))
+    whole_group = _group("fixed", "u_fixed", (fixed_tau, delays.static - 1), fixed, fixed.weight.astype(weight.dtype))
     found.append(_part(whole_group, whole_group.pre < border))
     if inhibitory_tau is not None:
         renamed = whole_group._replace(name="inhibitory", drive="u_inhibitory", tau_ms=inhibitory_tau)
@@ -107,10 +112,10 @@ def _groups(network: Trained) -> list[_Group]:
     return [group for group in found if len(group.pre) or group.name == "plastic"]
 
 
-def _group(name: str, drive: str, tau_ms: float, rows: Rows, weight: np.ndarray) -> _Group:
+def _group(name: str, drive: str, times: tuple[float, int], rows: Rows, weight: np.ndarray) -> _Group:
     post = np.repeat(np.arange(len(rows.start) - 1, dtype=np.int32), np.diff(rows.start))
     order = np.lexsort((post, rows.presynaptic))
-    return _Group(name, drive, tau_ms, rows.presynaptic[order], post[order], weight[order].astype(np.float64))
+    return _Group(name, drive, *times, rows.presynaptic[order], post[order], weight[order].astype(np.float64))
 
 
 def _part(group: _Group, which: np.ndarray) -> _Group:
@@ -167,7 +172,7 @@ def _program(experiment: Experiment, network: Trained, groups: list[_Group], dig
         begin=BEGINS[neuron.model],
         neurons=MODELS[neuron.model].format(drive=drive),
         decays="\n".join(f"    {group.drive} *= decay_{group.name}" for group in groups),
-        synapses="".join(SYNAPSES.format(name=group.name, drive=group.drive) for group in groups),
+        synapses="".join(SYNAPSES.format(name=group.name, drive=group.drive, late=group.late) for group in groups),
         parts=", ".join(group.name for group in groups),
     )
 

@@ -143,7 +143,8 @@ BEGINS = {"theta": "(neurons.theta,)", "lif": "neurons.v, neurons.left"}
 
 SYNAPSES = """
     {name} = Synapses(
-        neurons, neurons, "w : 1", on_pre="{drive}_post += w * jump_{name}", namespace=CONSTANTS
+        neurons, neurons, "w : 1", on_pre="{drive}_post += w * jump_{name}", namespace=CONSTANTS,
+        delay={late} * STEP_MS * ms,  # beyond the step in which every spike arrives
     )
     {name}.connect(i=arrays["{name}_pre"], j=arrays["{name}_post"])
     {name}.w = arrays["{name}_weight"]

@@ -22,6 +22,7 @@ from hpcspike.files import whole
 from hpcspike.hdf5_files import guarded
 from hpcspike.runs.restore import trained_in
 from hpcspike.spec.neurons import LifNeuron
+from hpcspike.spec.synapse import DELAYS
 from hpcspike.takes_results import takes_results
 
 if TYPE_CHECKING:
@@ -132,6 +133,10 @@ def _network(trained: xr.Dataset, bias: str) -> _Network:
         neuron.refractory_ms > 0, PLACE, f"neuron.refractory_ms = {neuron.refractory_ms:g} ms",
         "neurons without refractoriness (CubaLIF has none)",
     )  # fmt: skip
+    for key in DELAYS:
+        delay = getattr(synapse, key)
+        late = delay is not None and delay > neuron.step_ms
+        refuse(late, PLACE, f"synapse.{key} = {delay} ms", "synapses whose spikes act in the next step")
     has_fixed = len(network.problem.static.presynaptic) > 0
     for key in ("static_tau_syn_ms", "static_tau_inhibitory_ms"):
         own = getattr(synapse, key)

@@ -20,6 +20,7 @@ from hpcspike.figures.study_memory import wrong_answers
 from hpcspike.figures.study_quasi_static import quasi_static_rates
 from hpcspike.figures.study_rasters import study_rasters
 from hpcspike.figures.study_recall import recall_matrices
+from hpcspike.figures.study_spread import spread_panels
 from hpcspike.figures.study_weights import eigenvalue_panels, rank_by_variant
 from hpcspike.figures.tuning import collapse_panels, inverted_u_curves
 from hpcspike.figures.variability import spike_variability
@@ -54,6 +55,7 @@ __all__ = [
     "scores_by_variant",
     "shuffle_curves",
     "spike_variability",
+    "spread_panels",
     "study_curves",
     "study_rasters",
     "systems_learned",

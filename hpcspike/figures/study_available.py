@@ -19,6 +19,7 @@ from hpcspike.figures.study_parts import holding, networks
 from hpcspike.figures.study_quasi_static import quasi_static_pages, quasi_static_rates
 from hpcspike.figures.study_rasters import raster_pages, study_rasters
 from hpcspike.figures.study_recall import recall_matrices, recall_pages
+from hpcspike.figures.study_spread import spread_panels
 from hpcspike.figures.study_weights import eigenvalue_pages, eigenvalue_panels, rank_by_variant
 
 Draw = Callable[..., Figure]
@@ -44,6 +45,7 @@ _FIGURES: dict[str, tuple[str, Draw, Paged | None]] = {
     "rate_code": ("poisson_score", rate_code, None),
     "episode": ("episode_error", errors_within_trials, None),
     "memory": ("test_wrong", wrong_answers, None),
+    "spread": ("input_part", spread_panels, None),
     "heterogeneity": ("rank", rank_by_variant, None),
 }
 

@@ -52,7 +52,9 @@ def lesion_curves(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
         Those shown; default: all.
     """
     panels = {"lesion_correlation": CORRELATION}
-    return _altered(tree, "lesion_fraction", panels, "share of neurons lost", variants)
+    among = (document_of(tree)["probes"].get("lesion") or {}).get("among", "all")
+    who = "neurons" if among == "all" else f"{among.replace('_', ' ')} neurons"
+    return _altered(tree, "lesion_fraction", panels, f"share of {who} lost", variants)
 
 
 @styled

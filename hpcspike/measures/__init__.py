@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hpcspike.correlation import pearson as pearson
     from hpcspike.measures.altered import with_weights as with_weights
+    from hpcspike.measures.balance import measure_spread as measure_spread
+    from hpcspike.measures.balance import record_currents as record_currents
+    from hpcspike.measures.balance import weight_sums as weight_sums
     from hpcspike.measures.clamped import clamped_split as clamped_split
     from hpcspike.measures.evaluation import evaluate as evaluate
     from hpcspike.measures.heterogeneity import correlation_time as correlation_time
@@ -54,17 +57,20 @@ _HOMES = {
     "measure_lesions": "lesion",
     "measure_performance": "performance",
     "measure_shuffles": "shuffle",
+    "measure_spread": "balance",
     "pair_correlations": "variability",
     "pearson": ".correlation",  # beside this package: tests in training need it, too
     "predict_quasi_static": "quasi_static",
     "raster": "rates",
     "recall": "successive_recall",
+    "record_currents": "balance",
     "record_trial": "perturbation",
     "sampling_scale": "theory",
     "signs": "kept_signs",
     "spectral_index": "spectrum",
     "taught_correlation": "taught",
     "tracking_scale": "theory",
+    "weight_sums": "balance",
     "with_weights": "altered",
     "without_neurons": "lesion",
 }

@@ -121,7 +121,7 @@ def can_be_clamped(trained: Trained) -> bool:
     """Whether the split means something.
 
     It does for theta neurons with constant input and no feed-forward neurons, trained for their drive, all synapses
-    with one decay time, where all have a target.
+    with one decay time and no delay, where all have a target.
     """
     problem, world = trained.problem, trained.world
     noisy = problem.noise is not None or problem.trial_noise.standard_deviation > 0 or problem.feed_forward is not None
@@ -130,7 +130,8 @@ def can_be_clamped(trained: Trained) -> bool:
     synapse = problem.synapse
     decays = (synapse.static_tau_syn_ms, synapse.static_tau_inhibitory_ms)
     same_decay = all(tau in (None, synapse.tau_syn_ms) for tau in decays)
-    return trained.training.variable == "drive" and problem.neuron.model == "theta" and same_decay
+    at_once = max(synapse.delay_steps(problem.neuron.step_ms)) == 1
+    return trained.training.variable == "drive" and problem.neuron.model == "theta" and same_decay and at_once
 
 
 def _filtered(rates: np.ndarray, simulation: Simulation, every: int, lead_steps: int) -> np.ndarray:

@@ -11,10 +11,12 @@ from hpcspike.checks import array, choice, instance, neuron_numbers, number, who
 from hpcspike.engine.trained import Trained
 from hpcspike.errors import SpecError
 from hpcspike.measures.altered import with_weights
+from hpcspike.measures.balance import groups_of
 from hpcspike.measures.performance import MEASURES, measure_performance
 from hpcspike.model.connectivity import Rows
 from hpcspike.model.random_streams import stream
 from hpcspike.shown import short_repr
+from hpcspike.spec.study import Among
 
 Removed = Literal["all", "outgoing"]
 """Which synapses a lost neuron loses."""
@@ -55,6 +57,7 @@ def measure_lesions(
     trials: int = 3,
     target_set: int = 0,
     removed: Removed = "all",
+    among: Among = "all",
     bin_ms: float = 50.0,
 ) -> Lesion:
     """Remove all synapses of a random share of the neurons after training, and test the others.
@@ -67,7 +70,7 @@ def measure_lesions(
     trained
         Outcome of `hpcspike.train`; it is left alone. On several ranks, all must call this.
     fractions
-        Shares of the N neurons, each rounded to a whole number of neurons.
+        Shares of the neurons that may be lost, each rounded to a whole number of neurons.
     draws
         Random choices of the neurons lost.
     trials, target_set, bin_ms
@@ -75,27 +78,37 @@ def measure_lesions(
     removed
         ``all``: incoming and outgoing synapses, as the paper says; ``outgoing``: only what others receive. Survivors do
         the same in both cases, as the lost neurons reach nobody.
+    among
+        Who may be lost: all neurons, those with (``trained``) or without a target (``untrained``), a population, or
+        the excitatory neurons without a target.
+
+    Raises
+    ------
+    SpecError
+        If there are no such neurons, or nobody with a target would be left.
     """
     instance("trained", trained, Trained, made_by="give what hpcspike.train returns")
     trained.check_set("target_set", target_set)
     whole_number("draws", draws, least=1)
     choice("removed", removed, get_args(Removed))
     array("fractions", fractions, shape=(None,), axes="one or more shares of the neurons")
-    counts = np.array([lost_count(trained.problem.n_neurons, fraction) for fraction in fractions])
+    choice("among", among, get_args(Among))
+    candidates = _candidates(trained, among)
+    counts = np.array([lost_count(trained.problem.n_neurons, fraction, among=candidates) for fraction in fractions])
     means = {name: np.empty((len(fractions), draws)) for name in (*MEASURES, "rate")}
     worst, followed = np.empty((2, len(fractions), draws))
     judged = trained.judged(target_set)
     for draw in range(draws):
         for row, count in enumerate(counts):
-            lost = lost_neurons(trained, int(count), draw=draw)
+            lost = lost_neurons(trained, int(count), draw=draw, among=candidates)
             measured = measure_performance(
                 without_neurons(trained, lost, removed=removed), target_set=target_set, trials=trials, bin_ms=bin_ms
             )
             kept = np.ones(trained.problem.n_neurons, dtype=bool)
             kept[lost] = False
             for name, values in means.items():
-                among = kept if name == "rate" else kept & judged
-                values[row, draw] = _mean(trained.world.concatenate(getattr(measured, name))[among])
+                counted = kept if name == "rate" else kept & judged
+                values[row, draw] = _mean(trained.world.concatenate(getattr(measured, name))[counted])
             response = trained.world.concatenate(measured.response)[kept & judged]
             worst[row, draw] = np.quantile(response, 0.1) if len(response) else np.nan
             followed[row, draw] = _mean((response >= FOLLOWED).astype(np.float64))
@@ -106,8 +119,23 @@ def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if len(values) else float("nan")  # no survivor has a target
 
 
-def lost_count(n_neurons: int, fraction: float) -> int:
-    """Number of neurons that are a share of all.
+def _candidates(trained: Trained, among: Among) -> np.ndarray | None:
+    """Who may be lost, (N,) bool; None: all."""
+    if among == "all":
+        return None
+    problem = trained.problem
+    if problem.n_excitatory is None and among not in ("trained", "untrained"):
+        raise SpecError(f"among = {among}: this network has no excitatory and inhibitory neurons; choose among: all")
+    groups = groups_of(trained)
+    excitatory = np.arange(problem.n_neurons) < problem.first_inhibitory
+    found = {**groups, "untrained": ~groups["trained"], "excitatory": excitatory, "inhibitory": ~excitatory}[among]
+    if not found.any():
+        raise SpecError(f"among = {among}: this network has no such neurons; choose among: all")
+    return found
+
+
+def lost_count(n_neurons: int, fraction: float, *, among: np.ndarray | None = None) -> int:
+    """Number of neurons that are a share of all, or of those ``among`` (N,) bool.
 
     Raises
     ------
@@ -115,17 +143,20 @@ def lost_count(n_neurons: int, fraction: float) -> int:
         If the share is none, or nobody would survive.
     """
     fraction = number("fraction", fraction)
-    count = round(fraction * n_neurons) if fraction >= 0 else -1
+    count = round(fraction * (n_neurons if among is None else int(among.sum()))) if fraction >= 0 else -1
     if not 0 <= count < n_neurons:
         raise SpecError(f"fraction = {fraction:g} of neurons lost: must be at least 0, and leave one of {n_neurons}")
     return count
 
 
-def lost_neurons(trained: Trained, count: int, *, draw: int) -> np.ndarray:
-    """The neurons lost in a draw, ascending; keyed by the problem's seed and replicate, and the draw."""
+def lost_neurons(trained: Trained, count: int, *, draw: int, among: np.ndarray | None = None) -> np.ndarray:
+    """The neurons lost in a draw, ascending; keyed by the problem's seed and replicate, and the draw.
+
+    among: (N,) who may be lost; default: all.
+    """
     problem = trained.problem
     order = stream(problem.seed, problem.replicate, "lesion", draw).permutation(problem.n_neurons)
-    return np.sort(order[:count])
+    return np.sort((order if among is None else order[among[order]])[:count])
 
 
 def without_neurons(trained: Trained, neurons: np.ndarray, *, removed: Removed = "all") -> Trained:

@@ -10,7 +10,7 @@ import numpy as np
 from hpcspike.checks import choice, instance, number, whole_number
 from hpcspike.engine.simulation import Simulation
 from hpcspike.engine.trained import Trained
-from hpcspike.engine.trial import take_spike_back
+from hpcspike.engine.trial import spiking, take_spike_back
 from hpcspike.errors import SpecError
 from hpcspike.model.random_streams import stream
 from hpcspike.shown import short_repr
@@ -197,12 +197,12 @@ def _next_spike(simulation: Simulation, neuron: int | None, steps: range, trial:
     problem = simulation.problem
     for step in steps:
         _run(simulation, step, step + 1)
-        spiking = np.flatnonzero(simulation.trace)  # of all ranks
-        if neuron is not None and neuron in spiking:
+        found = spiking(simulation)
+        if neuron is not None and neuron in found:
             return neuron, step + 1
-        if neuron is None and len(spiking):
+        if neuron is None and len(found):
             rng = stream(problem.seed, problem.replicate, "deleted_spike", trial)
-            return int(spiking[rng.integers(len(spiking))]), step + 1
+            return int(found[rng.integers(len(found))]), step + 1
     return -1, steps.stop
 
 

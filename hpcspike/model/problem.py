@@ -14,6 +14,7 @@ from hpcspike.neurons import find_model
 from hpcspike.shown import Shown
 from hpcspike.spec.experiment import Measures, Protocol, Synapse, Training, TrialNoise, is_multiple, n_steps
 from hpcspike.spec.neurons import NEURONS, Neuron, ThetaNeuron, UserNeuron
+from hpcspike.spec.synapse import why_no_such_delay
 from hpcspike.spec.trial import why_not_shaken
 
 if TYPE_CHECKING:
@@ -251,6 +252,9 @@ class Problem(Shown):
             tau = getattr(synapse, key)
             if tau is not None and step > tau:
                 raise DataError(f"the step of {step:g} ms is larger than {key} = {tau:g} ms: choose a smaller step")
+        wrong = why_no_such_delay(synapse, step)
+        if wrong is not None:
+            raise DataError(wrong)
         if synapse.static_tau_inhibitory_ms is not None and self.n_excitatory is None:
             raise DataError(
                 f"static_tau_inhibitory_ms = {synapse.static_tau_inhibitory_ms:g} ms: it is not said which neurons are "

@@ -20,6 +20,9 @@ from hpcspike.spec.neurons import TanhNeuron as TanhNeuron
 from hpcspike.spec.neurons import ThetaNeuron as ThetaNeuron
 from hpcspike.spec.neurons import UserNeuron as UserNeuron
 from hpcspike.spec.subset import Subset, why_no_input_of_rate, why_no_subset
+from hpcspike.spec.synapse import Synapse as Synapse
+from hpcspike.spec.synapse import why_late, why_undelayed
+from hpcspike.spec.synapse import why_unconnectable as why_unconnectable
 from hpcspike.spec.targets import GIVEN_INPUT, DrivenTargets, InnateTargets, RecordedTargets, Targets
 from hpcspike.spec.trial import FeedForward as FeedForward
 from hpcspike.spec.trial import FrozenNoise as FrozenNoise
@@ -27,28 +30,6 @@ from hpcspike.spec.trial import Protocol as Protocol
 from hpcspike.spec.trial import Stimulus as Stimulus
 from hpcspike.spec.trial import TrialNoise as TrialNoise
 from hpcspike.spec.trial import why_not_shaken, why_trials_are_others, why_unfed, why_unpenalised
-
-
-class Synapse(GrownSection):
-    """Exponential synapses (paper Eqs 6-8)."""
-
-    later_keys: ClassVar[tuple[str, ...]] = ("static_tau_inhibitory_ms", "decay")
-
-    tau_syn_ms: float = quantity(20.0, unit="ms", gt=0, paper="Eq 7", doc="Decay time tau_s of plastic synapses.")
-    static_tau_syn_ms: float | None = quantity(
-        None, unit="ms", gt=0, doc="Decay time of fixed synapses; default: tau_syn_ms."
-    )
-    weight_acts: Literal["at_once", "at_spikes"] = quantity(
-        "at_once",
-        paper="Eqs 6, 8",
-        doc="Whether a weight change acts on u at once (u = W r, as trained in the paper) or on later spikes only.",
-    )
-    static_tau_inhibitory_ms: float | None = quantity(
-        None, unit="ms", gt=0, doc="Decay time of fixed synapses from inhibitory neurons; default: as all fixed ones."
-    )
-    decay: Literal["rk4", "euler"] = quantity(
-        "rk4", doc="How r and u decay in a step: by Runge-Kutta 4, or by the factor 1 - dt / tau_s of forward Euler."
-    )
 
 
 class Network(Section):
@@ -192,6 +173,8 @@ class Experiment(GrownSection):
             why_no_matrices_of_their_own(self.training),
             why_unmeasurable(self),
             why_unconnectable(self.neuron, self.synapse),
+            why_undelayed(self),
+            why_late(self.synapse, self.neuron.step_ms, self.training.variable),
             why_unlearnable(self.learner, self.targets, self.network.n_neurons, self.stimulus.duration_ms),
             why_not_shaken(self.trial_noise, self.neuron.model, self.network.n_neurons),
             why_trials_are_others(self.protocol, self.trial_noise, self.learner),
@@ -408,24 +391,4 @@ def why_unmeasurable(experiment: Experiment) -> str | None:
                 "training.transfer = measured: the curve of neuron.model = user is measured at neuron.bias, but "
                 f"{key} gives neurons other inputs; leave it out, or choose a built-in neuron.model"
             )
-    return None
-
-
-def why_unconnectable(neuron: Neuron, synapse: Synapse) -> str | None:
-    """What forbids to join neurons of this model (neuron) by such synapses (synapse), or None."""
-    if neuron.facts.spikes:
-        return None
-    if synapse.weight_acts == "at_spikes":
-        return f"synapse.weight_acts = at_spikes: units of neuron.model = {neuron.model} do not spike; choose at_once"
-    for key in ("static_tau_syn_ms", "static_tau_inhibitory_ms"):
-        if getattr(synapse, key) is not None:
-            return (
-                f"synapse.{key} = {getattr(synapse, key):g} ms has no effect: units of neuron.model = {neuron.model} "
-                "have no synaptic filter; leave it out"
-            )
-    if synapse.decay != "rk4":
-        return (
-            f"synapse.decay = {synapse.decay} has no effect: units of neuron.model = {neuron.model} have no synaptic "
-            "filter; leave it out"
-        )
     return None

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, field_validator, model_validator
 
 from hpcspike.errors import SpecError
 from hpcspike.spec.documents import merged
 from hpcspike.spec.experiment import Experiment
-from hpcspike.spec.fields import AS_WHOLE, FILE_NAME, Section, quantity, whole_number
+from hpcspike.spec.fields import AS_WHOLE, FILE_NAME, GrownSection, Section, quantity, whole_number
 from hpcspike.spec.validation import validate_experiment
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -30,13 +30,22 @@ class QuasiStaticProbe(Probe):
     bin_ms: float = quantity(50.0, unit="ms", gt=0, paper="Fig 3b", doc="Length of the bins of the rates.")
 
 
-class LesionProbe(Probe):
+Among = Literal["all", "trained", "untrained", "excitatory", "inhibitory", "untrained_excitatory"]
+"""Of whom a share is lost."""
+
+
+class LesionProbe(GrownSection, Probe):
     """Performance after all synapses of some neurons are removed (paper, Fig 3d)."""
+
+    later_keys: ClassVar[tuple[str, ...]] = ("among",)
 
     fractions: list[Share] = quantity(
         [0.0, 0.05, 0.1, 0.4], min_length=1, paper="Fig 3d", doc="Shares of neurons lost."
     )
     draws: int = whole_number(3, ge=1, le=1000, doc="Random choices of the lost neurons.")
+    among: Among = quantity(
+        "all", doc="Of whom a share is lost; 'untrained' are those without a target (training.subset)."
+    )
 
 
 class ShuffleProbe(Probe):
@@ -73,6 +82,12 @@ class RecallProbe(Probe):
 
 class SignsProbe(Probe):
     """Flipped weights and excluded synapses under a sign rule (paper, Fig 4)."""
+
+
+class SpreadProbe(Probe):
+    """Currents, spread of activity and sums of weights of a trained subset, before and after training."""
+
+    trials: int = whole_number(10, ge=1, le=1000, doc="Test trials that activity is averaged over.")
 
 
 class DamageProbe(Probe):
@@ -139,6 +154,7 @@ class Probes(Section):
     system: SystemProbe | None = None
     poisson: PoissonProbe | None = None
     balance: BalanceProbe | None = None
+    spread: SpreadProbe | None = None
 
     def of(self, variant: str) -> dict[str, Probe]:
         """The probes of one variant by name."""

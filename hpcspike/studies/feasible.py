@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hpcspike.errors import SpecError
+from hpcspike.model.connectivity import n_excitatory
 from hpcspike.runs.facts import Facts, facts_of
 from hpcspike.spec.experiment import Experiment, is_multiple
 from hpcspike.spec.learners import BalancedNetwork
@@ -18,6 +19,7 @@ from hpcspike.spec.study import (
     Probe,
     QuasiStaticProbe,
     ShuffleProbe,
+    SpreadProbe,
     Study,
     StudyRun,
     SystemProbe,
@@ -106,6 +108,13 @@ def why_not_taken(probe: Probe, experiment: Experiment, facts: Facts) -> str | N
         return _why_not_deleted(probe, experiment, facts)
     if isinstance(probe, ShuffleProbe) and facts.n_recorded == 0:
         return " needs targets.kind = recorded: it shuffles the synapses of recorded neurons"
+    if isinstance(probe, SpreadProbe) and experiment.training.subset is None:
+        return " needs training.subset: it compares trained neurons with those that are not"
+    if isinstance(probe, LesionProbe) and probe.among not in ("all", "trained"):
+        if experiment.training.subset is None and "untrained" in probe.among:
+            return f".among = {probe.among}: without training.subset all neurons are trained"
+        if n_excitatory(experiment.connectivity, facts.n_neurons) is None:
+            return f".among = {probe.among}: connectivity.kind = {experiment.connectivity.kind} has no populations"
     if isinstance(probe, LesionProbe):
         lost = max(probe.fractions)
         if round(lost * facts.n_neurons) >= facts.n_neurons:

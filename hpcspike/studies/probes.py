@@ -69,7 +69,7 @@ def _quasi_static(networks: Networks, probe: sections.QuasiStaticProbe) -> Array
 def _lesion(networks: Networks, probe: sections.LesionProbe) -> Arrays:
     from hpcspike.measures.lesion import measure_lesions
 
-    found = measure_lesions(networks.trained, fractions=probe.fractions, draws=probe.draws)
+    found = measure_lesions(networks.trained, fractions=probe.fractions, draws=probe.draws, among=probe.among)
     return {
         "lesion_fraction": (("lesion_fraction",), np.array(probe.fractions)),
         "draw": (("draw",), np.arange(probe.draws)),
@@ -147,6 +147,28 @@ def _signs(networks: Networks, probe: sections.SignsProbe) -> Arrays:
     }
 
 
+def _spread(networks: Networks, probe: sections.SpreadProbe) -> Arrays:
+    from hpcspike.measures.balance import CURRENTS, GROUPS, measure_spread, record_currents, weight_sums
+
+    currents = record_currents(networks.trained, networks.examples)
+    neuron, before, after = weight_sums(networks.trained)
+    arrays: Arrays = {
+        "part": (("part",), np.array(CURRENTS)),
+        "part_time": (("part_time",), currents.time_ms),
+        "input_part": (("part", "example", "part_time"), currents.value),
+        "group": (("group",), np.array(GROUPS)),
+        "side": (("side",), np.array(["excitatory", "inhibitory"])),
+        "plastic_neuron": (("plastic_neuron",), neuron),
+        "weight_sum_before": (("side", "plastic_neuron"), before),
+        "weight_sum_after": (("side", "plastic_neuron"), after),
+    }
+    for when, network in (("before", networks.untrained), ("after", networks.trained)):
+        found = measure_spread(network, trials=probe.trials)
+        for name, values in zip(("rate", "first", "second", "share"), found, strict=True):
+            arrays[f"group_{name}_{when}"] = (("group",), values)
+    return arrays
+
+
 PROBES: dict[str, Callable[[Networks, Any], Arrays]] = {
     "quasi_static": _quasi_static,
     "lesion": _lesion,
@@ -156,5 +178,6 @@ PROBES: dict[str, Callable[[Networks, Any], Arrays]] = {
     "heterogeneity": _heterogeneity,
     "recall": _recall,
     "signs": _signs,
+    "spread": _spread,
 }
 """Name in the ``probes`` section -> what takes the measure."""

@@ -66,7 +66,7 @@ def run_of_study(
     if isinstance(learner, RlsLearner):
         # of recorded targets only units that were recorded
         problem = learner.problem
-        examples = evenly_spread(problem.n_recorded or problem.n_neurons, study.shown.neurons)
+        examples = _examples(problem, study.shown.neurons)
         arrays = _trained_arrays(learner, experiment, asked, shown, examples, progress=progress, on_loop=on_loop)
     else:
         arrays = balance_arrays(learner, asked.get("balance"), "before")
@@ -92,6 +92,14 @@ def run_of_study(
         "provenance": json.dumps(record),
     }
     return dataset
+
+
+def _examples(problem: Problem, count: int) -> np.ndarray:
+    """Neurons that are shown, evenly spread over those that are judged."""
+    if problem.subset is not None:
+        trained = np.sort(problem.subset.neuron)
+        return trained[evenly_spread(len(trained), count)]
+    return evenly_spread(problem.n_recorded or problem.n_neurons, count)
 
 
 def _trained_arrays(

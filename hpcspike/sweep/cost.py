@@ -97,9 +97,10 @@ def predict(experiment: Experiment) -> Cost:
     samples = n * duration / targets.grid_ms * targets.n_sets * BYTES_PER_SAMPLE
     noise = n * BYTES_OF_TRIAL_NOISE if experiment.trial_noise.standard_deviation > 0 else 0
     chances = 4 * experiment.feed_forward.n_neurons * targets.n_sets * duration / experiment.neuron.step_ms
-    needed = (
-        _matrix_bytes(experiment, trained, k, training.precision_of_matrices) + synapses + samples + noise + chances
-    )
+    delays = experiment.synapse.delay_steps(experiment.neuron.step_ms)
+    in_flight = 4 * n * (max(delays) + min(delays)) if max(delays) > 1 else 0
+    matrices = _matrix_bytes(experiment, trained, k, training.precision_of_matrices)
+    needed = matrices + synapses + samples + noise + chances + in_flight
     return Cost(seconds, BASE_MIB + needed / _MIB)
 
 
