@@ -96,7 +96,7 @@ def test_rest_and_units_are_free() -> None:
     assert ((start >= -70.0) & (start < -50.0)).all()
     spikes = live.run_interval(3000, made.input, noise=noise)
     expected = plain(neuron, start, noise)
-    assert len(expected) > 100
+    assert len(expected) > 50
     assert list(zip(spikes.step.tolist(), spikes.neuron.tolist(), strict=True)) == expected
 
 
