@@ -17,11 +17,14 @@ from hpcspike.errors import DataError, ResourceError
 LEAST_POINTS = 4
 """A surface through fewer points says nothing."""
 
-MOST_FITTED = 300
+MOST_FITTED = 200
 """Points, evenly chosen, from which length scales and noise are learned."""
 
 MOST_HELD = 1500
 """Places a surface goes through; more points than these are averaged over small neighbourhoods."""
+
+MOST_CORRELATION = 0.9999
+"""Values beyond it are no correlations of noisy responses: no Fisher transform is taken."""
 
 _SHORTEST, _LONGEST = 0.08, 8.0
 _LEAST_NOISE, _MOST_NOISE = 1e-5, 1.0
@@ -31,12 +34,18 @@ _DIGITS = 3
 class Surface:
     """What noisy values at scattered places say of the values everywhere.
 
+    A surface of correlations r is one of Fisher's z = artanh r, in which noise and curvature are much the same from
+    weak to strong correlations. So there are two scales: `expected` speaks of values, all else of the scaled values z,
+    which are the values themselves where no transform is taken; `scaled` and `unscaled` go from one to the other.
+
     Parameters
     ----------
     places
         (points, axes) in the unit cube; a place may occur several times (replicates).
     values
         (points,), NaN where there is none.
+    correlations
+        Whether the values are correlations; where one reaches 1 or -1, none is transformed.
 
     Raises
     ------
@@ -46,38 +55,57 @@ class Surface:
         If scikit-learn is not installed.
     """
 
-    def __init__(self, places: np.ndarray, values: np.ndarray) -> None:
+    def __init__(self, places: np.ndarray, values: np.ndarray, *, correlations: bool = False) -> None:
         known = np.isfinite(values)
         places, values = np.asarray(places, dtype=np.float64)[known], np.asarray(values, dtype=np.float64)[known]
         if len(values) < LEAST_POINTS:
             raise DataError(f"{len(values)} points have a value, a surface needs at least {LEAST_POINTS}")
         order = np.lexsort((values, *places.T[::-1]))
         places, values = places[order], values[order]
+        self._transformed = correlations and float(np.abs(values).max()) <= MOST_CORRELATION
+        values = self.scaled(values)
         self._centre, spread = float(values.mean()), float(values.std())
         self._scale = spread if spread > 1e-9 * max(1.0, abs(self._centre)) else 1.0
-        scaled = (values - self._centre) / self._scale
-        self._kernel, self._noise = _learned(places, scaled)
-        merged, means, counts = _merged(places, scaled)
+        standard = (values - self._centre) / self._scale
+        self._kernel, self._noise = _learned(places, standard)
+        merged, means, counts = _merged(places, standard)
         gp = _library().GaussianProcessRegressor
         self._fit = gp(self._kernel, alpha=self._noise / counts, optimizer=None).fit(merged, means)
+        self._reach = Reach(self._kernel, self._fit.X_train_, self._fit.L_, self._scale)
+
+    def scaled(self, values: np.ndarray) -> np.ndarray:
+        """Values, or a level, on the scale of the surface."""
+        if not self._transformed:
+            return np.asarray(values, dtype=np.float64)
+        return np.arctanh(np.clip(values, -1.0 + 1e-12, 1.0 - 1e-12))
+
+    def unscaled(self, scaled: np.ndarray) -> np.ndarray:
+        """The values that scaled ones stand for."""
+        return np.tanh(scaled) if self._transformed else np.asarray(scaled)
+
+    def per_scaled(self, scaled: np.ndarray) -> np.ndarray:
+        """By how much the value grows with the scaled one."""
+        return 1.0 - np.tanh(scaled) ** 2 if self._transformed else np.ones_like(scaled)
 
     @property
     def noise(self) -> float:
-        """Variance of a single value about the surface: what differs between replicates."""
+        """Variance of a single scaled value about the surface: what differs between replicates."""
         return self._noise * self._scale**2
 
+    def expected(self, places: np.ndarray) -> np.ndarray:
+        """(n,) values that the surface goes through at (n, axes) places: of correlations the median network's."""
+        return self.unscaled(self.mean(places))
+
     def mean(self, places: np.ndarray) -> np.ndarray:
-        """(n,) expected values at (n, axes) places."""
+        """(n,) expected scaled values at (n, axes) places."""
         return self._fit.predict(places) * self._scale + self._centre
 
     def mean_and_sd(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(n,) expected values and their standard errors, noise of a single value not included."""
-        solved = self.solved(places)
-        variance = np.maximum(self._kernel.diag(places) - (solved**2).sum(axis=0), 1e-12)
-        return self.mean(places), np.sqrt(variance) * self._scale
+        """(n,) expected scaled values and their standard errors, noise of a single value not included."""
+        return self.mean(places), np.sqrt(self._reach.variance(places))
 
     def gradient(self, places: np.ndarray, step: float = 0.01) -> np.ndarray:
-        """(n, axes) slopes of the expected values, by differences over ``step`` of the cube."""
+        """(n, axes) slopes of the expected scaled values, by differences over ``step`` of the cube."""
         columns = []
         for axis in range(places.shape[1]):
             above, below = places.copy(), places.copy()
@@ -85,27 +113,63 @@ class Surface:
             columns.append((self.mean(above) - self.mean(below)) / (2.0 * step))
         return np.stack(columns, axis=1)
 
+    def reach(self, more: np.ndarray) -> Reach:
+        """How uncertain the scaled values are, given its points and one more at each of (n, axes) places."""
+        return self._reach.extended(more, self._noise)
+
+    def draws(self, places: np.ndarray, n_draws: int, *, seed: int) -> np.ndarray:
+        """(n_draws, n) surfaces of scaled values that the points allow, at some hundreds of places."""
+        solved = self._reach.solved(places)
+        values, vectors = np.linalg.eigh(self._reach.covariance(places, places, solved=(solved, solved)))
+        root = vectors * np.sqrt(np.maximum(values, 0.0))
+        random = np.random.Generator(np.random.Philox(key=np.array([seed, 0], dtype=np.uint64)))
+        return self.mean(places) + random.standard_normal((n_draws, len(places))) @ root.T
+
+
+class Reach:
+    """How uncertain a surface is everywhere: that depends on where its points lie, not on their values.
+
+    Parameters
+    ----------
+    kernel
+        Covariance of the surface before there are points.
+    points, root
+        (points, axes) where these lie, and the lower Cholesky factor of their covariances with their noise.
+    unit
+        What a standard deviation of 1 is worth.
+    """
+
+    def __init__(self, kernel: Any, points: np.ndarray, root: np.ndarray, unit: float) -> None:
+        self._kernel, self._points, self._root, self._unit = kernel, points, root, unit
+
+    def extended(self, more: np.ndarray, noise: float) -> Reach:
+        """The same with further points at (n, axes) places."""
+        if not len(more):
+            return self
+        below = self.solved(more).T
+        corner = self._kernel(more) - below @ below.T
+        corner[np.diag_indices(len(more))] += noise
+        root = np.block([[self._root, np.zeros(below.T.shape)], [below, np.linalg.cholesky(corner)]])
+        return Reach(self._kernel, np.concatenate([self._points, more]), root, self._unit)
+
     def solved(self, places: np.ndarray) -> np.ndarray:
         """(points, n) by which covariances are told: k(a, b) minus the product of the columns of a and b."""
         from scipy.linalg import solve_triangular
 
-        across = self._kernel(self._fit.X_train_, places)
-        return np.asarray(solve_triangular(self._fit.L_, across, lower=True, check_finite=False))
+        across = self._kernel(self._points, places)
+        return np.asarray(solve_triangular(self._root, across, lower=True, check_finite=False))
+
+    def variance(self, places: np.ndarray, *, solved: np.ndarray | None = None) -> np.ndarray:
+        """(n,) squared standard errors at (n, axes) places; solved: of these places, if known."""
+        columns = self.solved(places) if solved is None else solved
+        left = self._kernel.diag(places) - np.einsum("ij,ij->j", columns, columns)
+        return np.asarray(np.maximum(left, 1e-12) * self._unit**2)
 
     def covariance(
-        self, places: np.ndarray, others: np.ndarray, *, solved: tuple[np.ndarray, np.ndarray] | None = None
+        self, places: np.ndarray, others: np.ndarray, *, solved: tuple[np.ndarray, np.ndarray]
     ) -> np.ndarray:
-        """(n, m) covariances of the surface between places, given the points; solved: `solved` of both, if known."""
-        one, other = (self.solved(places), self.solved(others)) if solved is None else solved
-        return np.asarray((self._kernel(places, others) - one.T @ other) * self._scale**2)
-
-    def draws(self, places: np.ndarray, n_draws: int, *, seed: int) -> np.ndarray:
-        """(n_draws, n) surfaces that the points allow, at some hundreds of places."""
-        covariance = self.covariance(places, places)
-        values, vectors = np.linalg.eigh(covariance)
-        root = vectors * np.sqrt(np.maximum(values, 0.0))
-        random = np.random.Generator(np.random.Philox(key=np.array([seed, 0], dtype=np.uint64)))
-        return self.mean(places) + random.standard_normal((n_draws, len(places))) @ root.T
+        """(n, m) covariances between places, given the points; solved: of both."""
+        return np.asarray((self._kernel(places, others) - solved[0].T @ solved[1]) * self._unit**2)
 
 
 def _library() -> Any:
@@ -119,8 +183,8 @@ def _library() -> Any:
     return gaussian_process
 
 
-def _learned(places: np.ndarray, scaled: np.ndarray) -> tuple[Any, float]:
-    """Kernel and noise variance of the scaled values: the likeliest from several starts.
+def _learned(places: np.ndarray, standard: np.ndarray) -> tuple[Any, float]:
+    """Kernel and noise variance of values with mean 0 and variance 1: the likeliest from several starts.
 
     Rounded to some digits: a last bit that differs between machines shall not choose other points.
     """
@@ -128,7 +192,7 @@ def _learned(places: np.ndarray, scaled: np.ndarray) -> tuple[Any, float]:
     from sklearn.exceptions import ConvergenceWarning
 
     kernels = gaussian_process.kernels
-    some = np.unique(np.linspace(0, len(scaled) - 1, MOST_FITTED).astype(int))
+    some = np.unique(np.linspace(0, len(standard) - 1, MOST_FITTED).astype(int))
     best: Any = None
     for length, noise in ((0.3, 0.01), (1.0, 0.1)):
         kernel = kernels.ConstantKernel(1.0, (0.05, 100.0)) * kernels.Matern(
@@ -137,7 +201,7 @@ def _learned(places: np.ndarray, scaled: np.ndarray) -> tuple[Any, float]:
         with warnings.catch_warnings():
             # a length scale at its bound says that a parameter does not matter
             warnings.simplefilter("ignore", ConvergenceWarning)
-            fit = gaussian_process.GaussianProcessRegressor(kernel).fit(places[some], scaled[some])
+            fit = gaussian_process.GaussianProcessRegressor(kernel).fit(places[some], standard[some])
         if best is None or fit.log_marginal_likelihood_value_ > best.log_marginal_likelihood_value_ + 1e-3:
             best = fit
     found = best.kernel_
@@ -151,7 +215,7 @@ def _rounded(value: float) -> float:
     return float(f"{value:.{_DIGITS}g}")
 
 
-def _merged(places: np.ndarray, scaled: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _merged(places: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Distinct places with the mean of their values and how many these are; (m, axes), (m,), (m,)."""
     # twelve digits: the same place, whatever way its coordinates were computed
     cells = np.round(places, 12)
@@ -164,4 +228,4 @@ def _merged(places: np.ndarray, scaled: np.ndarray) -> tuple[np.ndarray, np.ndar
             break
         cells, across = np.floor(places * across), across / 1.25
     where = np.stack([np.bincount(cell, column) / counts for column in places.T], axis=1)
-    return where, np.bincount(cell, scaled) / counts, counts
+    return where, np.bincount(cell, values) / counts, counts

@@ -132,6 +132,9 @@ LATER_RESULTS = tuple(
 )
 """Results that stores of earlier versions do not have; they are read, and go on, without them."""
 
+CORRELATIONS = frozenset(name for name in POINT_RESULTS if name.startswith("correlation") and not name.endswith("_sd"))
+"""Results along ``point`` that are correlations: surfaces of them are drawn in Fisher's z."""
+
 TESTED_RESULTS = {
     "curve_test_correlation": Variable(
         ("point", "loop"), "float64", "1", "correlation in a test after the loop, plasticity off; NaN: no test"
@@ -247,6 +250,15 @@ ANALYSIS = {
     ),
     "power_target": Variable((), "float64", "", "power spectral density of the target, mean over neurons"),
     "power_response": Variable((), "float64", "", "power spectral density of the response, mean over neurons"),
+    "cv_isi": Variable((), "float64", "1", "coefficient of variation of the intervals between spikes, all trials"),
+    "cv2_isi": Variable((), "float64", "1", "CV2 of the intervals between spikes, all trials"),
+    "n_intervals": Variable((), "int64", "1", "intervals between spikes, all trials", fill=0),
+    "spike_rate": Variable((), "float64", "Hz", "mean firing rate in the window, all trials"),
+    "fano_factor": Variable((), "float64", "1", "variance of the spike count over trials over its mean"),
+    "pair_correlation_noise": Variable(
+        (), "float64", "1", "correlation of binned counts of a pair, less their means over trials"
+    ),
+    "pair_correlation_total": Variable((), "float64", "1", "correlation of binned counts of a pair"),
 }
 """What analysis functions return; the dims are the parameters a sweep varies. An empty unit is the measure's own."""
 
@@ -269,6 +281,8 @@ ANALYSIS_COORDINATES = {
     "abscissa_name": Variable(("abscissa_name",), "str", "1", "scaling variable tested"),
     "status_name": Variable(("status_name",), "str", "1", "status"),
     "frequency": Variable(("frequency",), "float64", "Hz", "frequency"),
+    "pair_first": Variable(("pair",), "int64", "1", "first neuron of the pair"),
+    "pair_second": Variable(("pair",), "int64", "1", "second neuron of the pair"),
 }
 """Coordinates that only analysis results have."""
 

@@ -14,8 +14,11 @@ import numpy as np
 from hpcspike.adaptive.lattice import Lattice
 from hpcspike.adaptive.questions import Target
 
-MOST_CANDIDATES = 3000
-"""Places that a round chooses from, others in every round."""
+MOST_CANDIDATES = 2000
+"""Places that are looked at for a round, others in every round."""
+
+MOST_KEPT = 1000
+"""Of these, places that tell most and that points are chosen from; more where a round has more points."""
 
 _DIGITS = 6
 
@@ -72,11 +75,16 @@ def choose(
     candidates = lattice.spread(MOST_CANDIDATES, number * MOST_CANDIDATES)
     near = lattice.nearest(np.concatenate([target.references for target in targets]))
     candidates = np.unique(np.concatenate([candidates, near, cells]))
-    field = _Field(targets, lattice.places(candidates))
-    for cell in np.sort(sampled.cells[sampled.pending]).tolist():
-        field.take(int(np.searchsorted(candidates, cell)))
-    allowed = _allowed(candidates, times, targets, lattice, replicates)
+    candidates = candidates[_allowed(candidates, times, targets, lattice, replicates)]
+    if not len(candidates):
+        return []
+    pending = lattice.places(np.sort(sampled.cells[sampled.pending]))
+    field = _Field(targets, lattice.places(candidates), pending)
     cost = seconds(lattice.places(candidates))
+    best = np.sort(np.argsort(-field.gain() / cost, kind="stable")[: max(MOST_KEPT, 8 * count)])
+    candidates, cost = candidates[best], cost[best]
+    field.keep(best)
+    allowed = np.ones(len(candidates), dtype=bool)
     found: list[tuple[int, int]] = []
     while len(found) < count and allowed.any():
         at = _first_of_best(np.where(allowed, field.gain() / cost, -1.0))
@@ -123,12 +131,17 @@ def _first_of_best(score: np.ndarray) -> int:
 class _Field:
     """How uncertain all targets are, and how much less so a point at each candidate would make them."""
 
-    def __init__(self, targets: Sequence[Target], places: np.ndarray) -> None:
-        self._parts = [_Part(target, places) for target in targets]
+    def __init__(self, targets: Sequence[Target], places: np.ndarray, pending: np.ndarray) -> None:
+        self._parts = [_Part(target, places, pending) for target in targets]
 
     def gain(self) -> np.ndarray:
         """(candidates,) share of the uncertainty that a point takes away, over all targets."""
         return np.sum([part.gain() for part in self._parts], axis=0)
+
+    def keep(self, some: np.ndarray) -> None:
+        """Forget the other candidates; before any is taken."""
+        for part in self._parts:
+            part.keep(some)
 
     def take(self, at: int) -> None:
         """Count a candidate as computed."""
@@ -137,29 +150,45 @@ class _Field:
 
 
 class _Part:
-    def __init__(self, target: Target, places: np.ndarray) -> None:
-        surface = target.surface
-        self._surface, self._places, self._noise = surface, places, surface.noise
-        self._solved = surface.solved(places)
-        both = surface.solved(target.references), self._solved
-        self._across = surface.covariance(target.references, places, solved=both)
-        _, sd = surface.mean_and_sd(places)
-        _, at_references = surface.mean_and_sd(target.references)
-        self._variance = sd**2
-        self._weights = target.weights * target.urgency / float(target.weights @ at_references**2)
-        self._before: list[np.ndarray] = []
+    """One target. A covariance after some picks is the first one less an outer product for each of them.
+
+    The changed matrix is never formed: a pick costs two products of a matrix and a vector.
+    """
+
+    def __init__(self, target: Target, places: np.ndarray, pending: np.ndarray) -> None:
+        self._reach, self._places, self._noise = target.surface.reach(pending), places, target.surface.noise
+        self._solved = self._reach.solved(places)
+        at_references = self._reach.solved(target.references)
+        before = self._reach.variance(target.references, solved=at_references)
+        self._weights = target.weights * target.urgency / float(target.weights @ before)
+        self._across = self._reach.covariance(target.references, places, solved=(at_references, self._solved))
+        self._variance = self._reach.variance(places, solved=self._solved)
+        self._reduced = self._weights @ self._across**2
+        # of every pick: its covariances with references and candidates, each over the root of its variance
+        self._with_references: list[np.ndarray] = []
+        self._with_places: list[np.ndarray] = []
 
     def gain(self) -> np.ndarray:
-        return (self._weights @ self._across**2) / (self._variance + self._noise)
+        return self._reduced / (self._variance + self._noise)
+
+    def keep(self, some: np.ndarray) -> None:
+        self._places, self._variance, self._reduced = self._places[some], self._variance[some], self._reduced[some]
+        self._solved, self._across = self._solved[:, some].copy(), self._across[:, some].copy()
 
     def take(self, at: int) -> None:
-        # rank-one change of all covariances; those with earlier picks are kept as vectors
         both = self._solved[:, at : at + 1], self._solved
-        row = self._surface.covariance(self._places[at : at + 1], self._places, solved=both)[0]
-        for vector in self._before:
-            row = row - vector[at] * vector
+        row = self._reach.covariance(self._places[at : at + 1], self._places, solved=both)[0]
+        column = self._across[:, at].copy()
+        for references, places in zip(self._with_references, self._with_places, strict=True):
+            row -= places[at] * places
+            column -= places[at] * references
         root = np.sqrt(self._variance[at] + self._noise)
-        vector = row / root
-        self._across -= np.outer(self._across[:, at] / root, vector)
-        self._variance = np.maximum(self._variance - vector**2, 0.0)
-        self._before.append(vector)
+        row, column = row / root, column / root
+        weighted = self._weights * column
+        change = weighted @ self._across
+        for references, places in zip(self._with_references, self._with_places, strict=True):
+            change -= float(weighted @ references) * places
+        self._reduced = np.maximum(self._reduced + row * (row * float(weighted @ column) - 2.0 * change), 0.0)
+        self._variance = np.maximum(self._variance - row**2, 0.0)
+        self._with_references.append(column)
+        self._with_places.append(row)

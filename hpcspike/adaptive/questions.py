@@ -10,25 +10,25 @@ import numpy as np
 from hpcspike.adaptive.lattice import Lattice, evenly
 from hpcspike.spec.adaptive import Question
 from hpcspike.surface import LEAST_POINTS, Surface
-from hpcspike.variables import STATUS
+from hpcspike.variables import CORRELATIONS, STATUS
 
 INTERVAL = 1.6448536
 """Standard errors on each side of an interval of 90 %."""
 
-MOST_LOOKED_AT = 3000
+MOST_LOOKED_AT = 2000
 """Places at which a question's surface is looked at."""
 
-MOST_REFERENCES = 600
+MOST_REFERENCES = 500
 """Places whose uncertainty is weighed when points are chosen: those that matter most."""
 
 _LINES, _ALONG, _DRAWS = 24, 48, 200
-_FLAT = 0.1
+_FLAT = 0.03
 """Slopes below this share of the values' spread over the whole range count as this: a plateau has no clear line."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """One surface whose uncertainty is to fall.
+    """One surface whose uncertainty is to fall; variances and the level are on the surface's own scale.
 
     Attributes
     ----------
@@ -38,6 +38,8 @@ class Target:
         What is known.
     references, weights
         (n, axes) places and (n,) what the variance there is worth.
+    level
+        The level whose place is asked for, None if it is something else.
     reached, accuracy
         Half width of the 90 % interval now, and the one that is enough.
     is_open
@@ -51,6 +53,7 @@ class Target:
     reached: float
     accuracy: float
     is_open: Callable[[np.ndarray], np.ndarray]
+    level: float | None = None
 
     @property
     def is_resolved(self) -> bool:
@@ -84,15 +87,17 @@ def targets_of(
         return []
     if question.variable == "status":
         return _of_status(question, lattice, places, column)
-    surface = Surface(places, column)
+    surface = Surface(places, column, correlations=question.variable in CORRELATIONS)
     if question.level is not None:
-        return [_of_level(question.words, question.accuracy, surface, question.level, lattice)]
+        level = float(surface.scaled(np.array(question.level)))
+        return [_of_level(question.words, question.accuracy, surface, level, lattice)]
     if question.maximum_over is not None:
         return [_of_maximum(question, surface, lattice.names.index(question.maximum_over), lattice)]
     looked_at = evenly(MOST_REFERENCES, len(lattice.shape))
-    _, sd = surface.mean_and_sd(looked_at)
-    reached = float(INTERVAL * np.sqrt(np.mean(sd**2)))
-    return [_target(question.words, surface, looked_at, np.ones(len(sd)), reached, question.accuracy)]
+    mean, sd = surface.mean_and_sd(looked_at)
+    worth = surface.per_scaled(mean) ** 2
+    reached = float(INTERVAL * np.sqrt(np.mean(worth * sd**2)))
+    return [_target(question.words, surface, looked_at, worth, reached, question.accuracy)]
 
 
 def _of_status(question: Question, lattice: Lattice, places: np.ndarray, status: np.ndarray) -> list[Target]:
@@ -115,39 +120,42 @@ def _target(
     reached: float,
     accuracy: float,
     is_open: Callable[[np.ndarray], np.ndarray] | None = None,
+    level: float | None = None,
 ) -> Target:
     most = np.sort(np.argsort(-weights, kind="stable")[:MOST_REFERENCES])
     always = is_open or (lambda some: np.ones(len(some), dtype=bool))
-    return Target(words, surface, references[most], weights[most], reached, accuracy, always)
+    return Target(words, surface, references[most], weights[most], reached, accuracy, always, level)
 
 
 def _of_level(words: str, accuracy: float, surface: Surface, level: float, lattice: Lattice) -> Target:
-    """Where a surface crosses a level: the standard error over the slope is how far the line may lie elsewhere."""
+    """Where a surface crosses a level: the standard error over the slope is how far the line may lie elsewhere.
+
+    The place is asked for along every axis. Along axis a it may be off by sd / |g_a|, g_a the slope along this axis;
+    a piece of the level line is met by a share |g_a| of the lines along a. Both together, and summed over the axes: a
+    variance is worth the sum of 1 / |g_a|, most where the level line turns back and is nearly parallel to an axis.
+    """
     looked_at = evenly(MOST_LOOKED_AT, len(lattice.shape))
     mean, sd = surface.mean_and_sd(looked_at)
-    slope = slope_of(surface, looked_at, lattice)
-    off = (mean - level) / np.sqrt(sd**2 + (slope * accuracy) ** 2)
-    weights = np.exp(-0.5 * off**2) / slope**2
+    steps = surface.gradient(looked_at) / lattice.spans
+    flat = _FLAT * float(np.ptp(mean)) / float(np.max(lattice.spans))
+    slope = np.sqrt((steps**2).sum(axis=1) + flat**2 + 1e-12)
+    width = np.sqrt(sd**2 + (slope * accuracy) ** 2)
+    nearness = np.exp(-0.5 * ((mean - level) / width) ** 2) / width
+    weights = nearness * (1.0 / np.sqrt(steps**2 + flat**2 + 1e-12)).sum(axis=1)
 
     def straddles(places: np.ndarray) -> np.ndarray:
         there, error = surface.mean_and_sd(places)
         return np.abs(there - level) <= INTERVAL * error
 
     reached = line_error(mean, sd, slope, level, lattice)
-    return _target(words, surface, looked_at, weights, reached, accuracy, straddles)
-
-
-def slope_of(surface: Surface, places: np.ndarray, lattice: Lattice) -> np.ndarray:
-    """(n,) steepness of a surface per decade (or whole range) in the direction in which it is steepest."""
-    gradient = surface.gradient(places) / lattice.spans
-    spread = float(np.ptp(surface.mean(places))) / float(np.max(lattice.spans))
-    return np.sqrt((gradient**2).sum(axis=1) + (_FLAT * spread) ** 2 + 1e-12)
+    return _target(words, surface, looked_at, weights, reached, accuracy, straddles, level)
 
 
 def line_error(mean: np.ndarray, sd: np.ndarray, slope: np.ndarray, level: float, lattice: Lattice) -> float:
-    """Half width of the 90 % interval of where a level lies, root mean square along the line, per decade (or range).
+    """Half width of the 90 % interval of how far a level line is off, root mean square along it, in decades (ranges).
 
-    Infinite while it is open whether there is a line, 0 where there is none.
+    The distance counts across the line, not along an axis. Infinite while it is open whether there is a line, 0 where
+    there is none.
     """
     near = 1.5 * float(np.max(lattice.spans)) / MOST_LOOKED_AT ** (1.0 / len(lattice.shape))
     on_line = np.exp(-0.5 * ((mean - level) / (slope * near)) ** 2)

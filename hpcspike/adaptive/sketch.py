@@ -38,9 +38,11 @@ def sketch(known: Known, target: Target, question: Question) -> list[str]:
     if n_axes > 1:
         places[:, 1] = np.repeat(up, WIDE)
     mean, sd = (part.reshape(high, WIDE) for part in target.surface.mean_and_sd(places))
-    level = 0.5 if question.variable == "status" else question.level
+    level = target.level
     if level is None:
-        shown = np.clip((mean - mean.min()) / max(float(np.ptp(mean)), 1e-12) * 10.0, 0.0, 9.0).astype(int).astype(str)
+        values = target.surface.unscaled(mean)
+        share = (values - values.min()) / max(float(np.ptp(values)), 1e-12)
+        shown = np.clip(share * 10.0, 0.0, 9.0).astype(int).astype(str)
     else:
         sure = np.abs(mean - level) > INTERVAL * sd
         shown = np.where(mean >= level, np.where(sure, "#", "+"), np.where(sure, ".", "-"))

@@ -10,6 +10,7 @@ from hpcspike.analysis.mapping import performance
 from hpcspike.analysis.neurons import neuron_correlation
 from hpcspike.analysis.scaling import collapse
 from hpcspike.analysis.spectra import power_spectrum
+from hpcspike.analysis.spiking import spike_statistics
 from hpcspike.analysis.tuning import inverted_u
 from hpcspike.analysis.unit_table import recorded_units
 
@@ -29,4 +30,5 @@ __all__ = [
     "performance",
     "power_spectrum",
     "recorded_units",
+    "spike_statistics",
 ]

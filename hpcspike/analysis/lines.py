@@ -60,12 +60,12 @@ def level_line(
     axis, others, surface, columns = _prepared(sweep, measure, along)
     position = np.full((MOST_LINES, columns.shape[0]), np.nan)
     half, rising = np.full_like(position, np.nan), np.full_like(position, np.nan)
-    unit = np.linspace(0.0, 1.0, FINE)
+    unit, at = np.linspace(0.0, 1.0, FINE), float(surface.scaled(np.array(level)))
     for row, place in enumerate(columns):
         mean, sd = surface.mean_and_sd(_line(place, axis[0], unit))
-        signs = mean >= level
+        signs = mean >= at
         for number, k in enumerate(np.flatnonzero(signs[1:] != signs[:-1])[:MOST_LINES]):
-            share = (level - mean[k]) / (mean[k + 1] - mean[k])
+            share = (at - mean[k]) / (mean[k + 1] - mean[k])
             position[number, row] = unit[k] + share * (unit[k + 1] - unit[k])
             slope = abs(mean[k + 1] - mean[k]) / (unit[k + 1] - unit[k])
             half[number, row] = INTERVAL * (sd[k] + share * (sd[k + 1] - sd[k])) / slope
@@ -113,7 +113,8 @@ def optimum(sweep: xr.Dataset, *, measure: str = "correlation", along: str = "ta
         mean, sd = surface.mean_and_sd(line)
         best = int(mean.argmax())
         tops = unit[surface.draws(line, _DRAWS, seed=row).argmax(axis=1)]
-        rows[:, row] = unit[best], *np.quantile(tops, [0.05, 0.95]), mean[best], sd[best]
+        ends = np.quantile(tops, [0.05, 0.95])
+        rows[:, row] = unit[best], *ends, surface.unscaled(mean[best]), sd[best] * surface.per_scaled(mean[best])
     places = dict(zip(("position", "position_low", "position_high"), rows[:3], strict=True))
     values = {"value": rows[3], "value_error": rows[4]}
     return _table(sweep, axis[1], others, places, values, {"measure": measure, "along": along})

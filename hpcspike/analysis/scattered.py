@@ -21,7 +21,7 @@ from hpcspike.spec.experiment import Measures
 from hpcspike.spec.sweep import Sweep
 from hpcspike.surface import Surface
 from hpcspike.sweep.grid import coordinate_names
-from hpcspike.variables import POINT_RESULTS, STATUS
+from hpcspike.variables import CORRELATIONS, POINT_RESULTS, STATUS
 
 MOST_AXES = 4
 """Most parameters that a surface is drawn over."""
@@ -118,7 +118,8 @@ def surface_of(sweep: xr.Dataset, measure: str, axes: list[Axis] | None = None) 
         values = np.where(gone, 0.0 if measure == "correlation" else np.nan, values)
     if "done" in sweep:
         values = np.where(sweep["done"].values == 1, values, np.nan)
-    return Surface(places_of(sweep, axes_of(sweep) if axes is None else axes), values)
+    places = places_of(sweep, axes_of(sweep) if axes is None else axes)
+    return Surface(places, values, correlations=measure in CORRELATIONS)
 
 
 def on_grid(sweep: xr.Dataset, measures: Sequence[str] | None = None) -> xr.Dataset:
@@ -139,7 +140,7 @@ def on_grid(sweep: xr.Dataset, measures: Sequence[str] | None = None) -> xr.Data
         wanted = measures is None or name in measures
         if wanted and name in POINT_RESULTS and POINT_RESULTS[name].dtype == "float64":
             if np.isfinite(sweep[name].values).sum() >= 4:
-                results[name] = ("point", surface_of(sweep, name, axes).mean(places), sweep[name].attrs)
+                results[name] = ("point", surface_of(sweep, name, axes).expected(places), sweep[name].attrs)
     size = len(places)
     if "status" in sweep:
         status = _status(sweep, results, places_of(sweep, axes), places)

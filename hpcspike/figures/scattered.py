@@ -72,8 +72,9 @@ def scattered_map(
     surfaces = {name: surface_of(sweep, name, axes_there) for name in _drawable(sweep, (variable, "spectral_index"))}
     figure = new_figure(6.0, 4.9)
     axes = figure.subplots()
-    mean, sd = plane.of(surfaces[variable])
-    bounded = "correlation" in variable
+    surface = surfaces[variable]
+    scaled, sd = plane.of(surface)
+    mean, bounded = surface.unscaled(scaled), "correlation" in variable
     mesh = axes.pcolormesh(
         plane.x, plane.y, mean, cmap=SEQUENTIAL, shading="gouraud", rasterized=True,
         vmin=min(0.0, float(mean.min())) if bounded else None, vmax=1.0 if bounded else None,
@@ -84,7 +85,8 @@ def scattered_map(
     axes.set_ylim(plane.y[0], plane.y[-1])
     handles = []
     if bounded:
-        handles += _line(axes, plane, mean, sd, threshold, BLACK, f"{variable.replace('_', ' ')} = {threshold:g}")
+        words = f"{variable.replace('_', ' ')} = {threshold:g}"
+        handles += _line(axes, plane, scaled, sd, float(surface.scaled(np.array(threshold))), BLACK, words)
     index = surfaces.get("spectral_index")
     if index is not None and variable != "spectral_index":
         handles += _line(axes, plane, *plane.of(index), 0.0, SKY, "spectral index = 0")
@@ -143,7 +145,7 @@ class _Plane:
         return self._axes[name]
 
     def of(self, surface: Surface) -> tuple[np.ndarray, np.ndarray]:
-        """(rows along y, columns along x) expected values and standard errors."""
+        """(rows along y, columns along x) expected values and standard errors, on the surface's scale."""
         mean, sd = surface.mean_and_sd(self.places)
         return mean.reshape(FINE, FINE), sd.reshape(FINE, FINE)
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hpcspike.measures.perturbation import delete_spike as delete_spike
     from hpcspike.measures.perturbation import record_trial as record_trial
     from hpcspike.measures.quasi_static import predict_quasi_static as predict_quasi_static
+    from hpcspike.measures.rates import binned_counts as binned_counts
     from hpcspike.measures.rates import binned_rates as binned_rates
     from hpcspike.measures.rates import raster as raster
     from hpcspike.measures.shuffle import measure_shuffles as measure_shuffles
@@ -35,22 +36,29 @@ if TYPE_CHECKING:
     from hpcspike.measures.theory import lag_scale as lag_scale
     from hpcspike.measures.theory import sampling_scale as sampling_scale
     from hpcspike.measures.theory import tracking_scale as tracking_scale
+    from hpcspike.measures.variability import fano_factor as fano_factor
+    from hpcspike.measures.variability import irregularity as irregularity
+    from hpcspike.measures.variability import pair_correlations as pair_correlations
     from hpcspike.measures.weight_eigenvalues import eigenvalues as eigenvalues
 
 _HOMES = {
+    "binned_counts": "rates",
     "binned_rates": "rates",
     "clamped_split": "clamped",
     "correlation_time": "heterogeneity",
     "delete_spike": "perturbation",
     "eigenvalues": "weight_eigenvalues",
     "evaluate": "evaluation",
+    "fano_factor": "variability",
     "fast_share": "spectrum",
+    "irregularity": "variability",
     "lag_scale": "theory",
     "measure_heterogeneity": "heterogeneity",
     "measure_lesions": "lesion",
     "measure_performance": "performance",
     "measure_shuffles": "shuffle",
     "measure_spread": "balance",
+    "pair_correlations": "variability",
     "pearson": ".correlation",  # beside this package: tests in training need it, too
     "predict_quasi_static": "quasi_static",
     "raster": "rates",

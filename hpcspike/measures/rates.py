@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -71,27 +71,63 @@ def binned_rates(
     _require_spikes(spikes)
     if not spikes:
         raise SpecError("spikes is empty: give one entry per trial, and one trial at least")
-    instance("neurons", neurons, range, made_by="give for example problem.neurons")
-    for name, value in (("step_ms", step_ms), ("duration_ms", duration_ms), ("bin_ms", bin_ms)):
-        number(name, value, above=0.0, unit="ms")
-    if not (bin_ms > 0 and is_multiple(bin_ms, step_ms) and is_multiple(duration_ms, bin_ms)):
-        raise SpecError(
-            f"bin_ms = {bin_ms:g} ms must be a multiple of the step of {step_ms:g} ms and divide the duration of "
-            f"{duration_ms:g} ms"
-        )
-    width, bins = n_steps(bin_ms, step_ms), n_steps(duration_ms, bin_ms)
-    n = len(neurons)
-    total, squares = np.zeros((n, bins), dtype=np.int64), np.zeros((n, bins), dtype=np.int64)
+    shape = (len(neurons), _bins(step_ms, duration_ms, bin_ms))
+    total, squares = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
     for trial in spikes:
-        neuron = trial.neuron.astype(np.int64) - neurons.start
-        kept = (trial.step >= 0) & (trial.step < width * bins) & (neuron >= 0) & (neuron < n)
-        counts = np.bincount(neuron[kept] * bins + trial.step[kept] // width, minlength=n * bins).reshape(n, bins)
+        counts = binned_counts([trial], neurons, step_ms=step_ms, duration_ms=duration_ms, bin_ms=bin_ms)[0]
         total += counts
         squares += counts**2
     mean = total / len(spikes)
     variance = np.maximum(squares / len(spikes) - mean**2, 0.0)
     per_second = 1000.0 / bin_ms
-    return BinnedRates(bin_ms * (np.arange(bins) + 0.5), per_second * mean, per_second * np.sqrt(variance))
+    return BinnedRates(bin_ms * (np.arange(shape[1]) + 0.5), per_second * mean, per_second * np.sqrt(variance))
+
+
+def binned_counts(
+    spikes: Sequence[Spikes], neurons: range, *, step_ms: float, duration_ms: float, bin_ms: float
+) -> np.ndarray:
+    """Spike counts of every trial in bins; arguments as for `binned_rates`, but there may be no trial.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (trials, n, bins), int64.
+    """
+    instance("neurons", neurons, range, made_by="give for example problem.neurons")
+    bins = _bins(step_ms, duration_ms, bin_ms)
+    width, n = n_steps(bin_ms, step_ms), len(neurons)
+    counts = [
+        np.bincount(neuron * bins + step // width, minlength=n * bins).reshape(n, bins)
+        for step, neuron in kept_spikes(spikes, neurons, step_ms=step_ms, duration_ms=duration_ms)
+    ]
+    return np.stack(counts) if counts else np.zeros((0, n, bins), dtype=np.int64)
+
+
+def kept_spikes(
+    spikes: Sequence[Spikes], neurons: range, *, step_ms: float, duration_ms: float
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Step and place in ``neurons`` of the spikes of these neurons in the window, trial by trial, (spikes,) each."""
+    _require_spikes(spikes)
+    instance("neurons", neurons, range, made_by="give for example problem.neurons")
+    for name, value in (("step_ms", step_ms), ("duration_ms", duration_ms)):
+        number(name, value, above=0.0, unit="ms")
+    end = n_steps(duration_ms, step_ms)
+    for trial in spikes:
+        place = trial.neuron.astype(np.int64) - neurons.start
+        kept = (trial.step >= 0) & (trial.step < end) & (place >= 0) & (place < len(neurons))
+        yield trial.step[kept], place[kept]
+
+
+def _bins(step_ms: float, duration_ms: float, bin_ms: float) -> int:
+    """Number of bins, which must fit."""
+    for name, value in (("step_ms", step_ms), ("duration_ms", duration_ms), ("bin_ms", bin_ms)):
+        number(name, value, above=0.0, unit="ms")
+    if not (is_multiple(bin_ms, step_ms) and is_multiple(duration_ms, bin_ms)):
+        raise SpecError(
+            f"bin_ms = {bin_ms:g} ms must be a multiple of the step of {step_ms:g} ms and divide the duration of "
+            f"{duration_ms:g} ms"
+        )
+    return n_steps(duration_ms, bin_ms)
 
 
 def _require_spikes(spikes: Sequence[Spikes]) -> None:
