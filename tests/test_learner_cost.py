@@ -72,6 +72,11 @@ def test_the_state_is_counted_as_it_is_built() -> None:
     assert n_states(experiment(ALEMI, **driven("bistable", 100.0))) == 1
 
 
+def delayed(**learner: Any) -> Experiment:
+    asked = {"kind": "lsnn", "steps_per_pass": 1, "batch": 32, "n_delays": 10, **learner}
+    return experiment(asked, n=220, kind="store_recall", duration_ms=840.0, slot_ms=84)
+
+
 # CPU seconds of training on one core of a server CPU (2025), other programs beside it
 MEASURED: list[tuple[Experiment, float]] = [
     (experiment(ALEMI, n=500), 22.7),
@@ -97,6 +102,9 @@ MEASURED: list[tuple[Experiment, float]] = [
         ),
         152.0,
     ),
+    # ten delays: CPU seconds per step of the optimiser, all connections at 70 Hz and 12 % of them at 20 Hz
+    (delayed(passes=200), 5.0 + 200 * 0.73),
+    (delayed(passes=200, connectivity=0.12), 5.0 + 200 * 0.28),
 ]
 
 

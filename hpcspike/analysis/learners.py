@@ -10,6 +10,7 @@ import xarray as xr
 
 from hpcspike.errors import DataError
 from hpcspike.learners import LEARNERS, learner_class
+from hpcspike.spec.learners import LEARNERS as SECTIONS
 
 COLUMNS = (
     "correlation", "teacher_fit", "population_rate", "n_trained", "simulated_seconds", "wall_seconds",
@@ -120,7 +121,8 @@ def _carrier(value: Any) -> str:
         return "drive of every neuron"
     count, variable = section.get("n_readouts"), section.get("variable")
     if variable is None:
-        variable = "readout" if section["kind"] in ("lsnn", "huh") else "drive"
+        asked = SECTIONS.get(section["kind"])
+        variable = asked.model_fields["variable"].default if asked is not None else "drive"
     if section["kind"].startswith("ebn"):
         return "readouts of the decoded state, one per neuron" if count is None else f"{count} readouts"
     return "drive of every neuron" if variable == "drive" else f"{count or 'N'} readouts"

@@ -153,6 +153,7 @@ def simulate(
     noise: jax.Array | None = None,
     alive: jax.Array | None = None,
     sent: jax.Array | None = None,
+    through_network: bool = True,
 ) -> tuple[jax.Array, jax.Array, State]:
     """Run a batch for as many steps as ``inputs`` has.
 
@@ -181,6 +182,8 @@ def simulate(
         (N,) 1 for neurons that may spike, 0 for others.
     sent
         (steps, N) 1 where a spike at the end of this step reaches others, 0 where it is lost.
+    through_network
+        Whether gradients pass from a spike to the currents of other neurons; the weights have theirs in any case.
 
     Returns
     -------
@@ -196,6 +199,8 @@ def simulate(
     def step(state: State, given: tuple) -> tuple[State, tuple[jax.Array, jax.Array]]:
         x, kick, kept = given
         reaches = state.z if kept is None else state.z * kept[0]
+        if not through_network:
+            reaches = jax.lax.stop_gradient(reaches)
         senders = jnp.concatenate([x.astype(both.dtype), reaches], axis=1)
         waiting = state.coming + (senders @ both).reshape(-1, n_slots, n)
         arriving = waiting[:, 0] if bias is None else waiting[:, 0] + bias

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hpcspike.spec.experiment import Experiment, UserNeuron
-from hpcspike.spec.learners import HuhLearner, LsnnLearner, UserLearner
+from hpcspike.spec.learners import GradientLearner, UserLearner
 from hpcspike.spec.targets import RecordedTargets
 
 _NEURONS_TRIED = 10_000
@@ -123,7 +123,7 @@ def _check_learner(experiment: Experiment) -> None:
         from hpcspike.learners import learner_class
 
         learner_class(section.path)
-    elif isinstance(section, LsnnLearner | HuhLearner):
+    elif isinstance(section, GradientLearner):
         from hpcspike.learners.gradient import require_jax
 
         require_jax(section.kind)

@@ -10,7 +10,7 @@ from hpcspike.spec.connectivity import BalancedConnectivity, Connectivity, ZeroC
 from hpcspike.spec.fields import GrownSection, Section, quantity, whole_number, why_out_of_range
 from hpcspike.spec.fields import is_multiple as is_multiple
 from hpcspike.spec.fields import n_steps as n_steps
-from hpcspike.spec.learners import LearnerSection, RlsLearner, why_unlearnable
+from hpcspike.spec.learners import GradientLearner, LearnerSection, RlsLearner, UserLearner, why_unlearnable
 from hpcspike.spec.measures import Measures as Measures
 from hpcspike.spec.measures import why_untested as why_untested
 from hpcspike.spec.neurons import IzhikevichNeuron as IzhikevichNeuron
@@ -288,10 +288,10 @@ class Experiment(GrownSection):
             )
 
     def _answers_are_possible(self) -> None:
-        if isinstance(self.targets, ANSWERED) and self.learner.kind not in ("lsnn", "huh", "user"):
+        if isinstance(self.targets, ANSWERED) and not isinstance(self.learner, GradientLearner | UserLearner):
             raise ValueError(
                 f"targets.kind = {self.targets.kind} asks for answers to inputs, which learner.kind = "
-                f"{self.learner.kind} cannot express: not applicable; choose lsnn or huh"
+                f"{self.learner.kind} cannot express: not applicable; choose lsnn, eprop or huh"
             )
 
     def _offset_is_possible(self) -> None:

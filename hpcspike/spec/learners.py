@@ -6,7 +6,7 @@ What a learner does is in the module of its ``home``.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
@@ -140,6 +140,11 @@ class GradientLearner(_Other):
     if TYPE_CHECKING:
         step_ms: float  # a field of every such section, with its own default
 
+    @property
+    def cost(self) -> GradientCosts:
+        """What `hpcspike plan` predicts from, with these settings."""
+        return self.costs
+
     variable: Literal["drive", "readout"] = quantity("readout", doc="What carries the targets.")
     steps_per_pass: int = whole_number(10, ge=1, le=100_000, doc="Steps of Adam in one pass.")
     batch: int = whole_number(4, ge=1, le=65_536, doc="Trials in the batch of every step.")
@@ -152,20 +157,25 @@ class GradientLearner(_Other):
     )
 
 
-class LsnnLearner(GradientLearner):
-    """Backpropagation through time in a network with adaptive neurons (Bellec et al. 2018).
+class AdaptiveNetwork(GradientLearner):
+    """Leaky and adaptive integrate-and-fire neurons (Bellec et al. 2018), whatever the rule is that trains them."""
 
-    For ``variable: drive`` choose bias about 1 and a small weight_scale: recurrent currents are the drives then, and a
-    network without other input falls silent as they shrink to the size of their targets.
-    """
-
-    home: ClassVar[str | None] = "hpcspike.learners.lsnn:LsnnLearner"
-    title: ClassVar[str | None] = "LSNN"
     costs: ClassVar[GradientCosts] = GradientCosts(
         seconds_per_cell=1.0e-8, seconds_per_product=3.2e-10, bytes_per_cell=55.0
     )
+    costs_delayed: ClassVar[GradientCosts] = GradientCosts(
+        seconds_per_cell=5.0e-8, seconds_per_product=8.0e-11, bytes_per_cell=55.0
+    )
+    """With several delays: by lists of synapses, of which only those that exist count."""
 
-    kind: Literal["lsnn"]
+    @property
+    def cost(self) -> GradientCosts:
+        """What `hpcspike plan` predicts from, with these settings."""
+        if self.n_delays == 1:
+            return self.costs
+        share = 1.0 if self.connectivity is None else self.connectivity
+        return replace(self.costs_delayed, seconds_per_product=share * self.costs_delayed.seconds_per_product)
+
     step_ms: float = quantity(1.0, unit="ms", gt=0, doc="Integration step.")
     tau_ms: float = quantity(20.0, unit="ms", gt=0, doc="Membrane time constant.")
     tau_adaptation_ms: float = quantity(500.0, unit="ms", gt=0, doc="Time constant of the adaptation of thresholds.")
@@ -190,6 +200,37 @@ class LsnnLearner(GradientLearner):
     )
     rewiring_l1: float = quantity(0.01, ge=0, doc="Pull of connections towards zero, per learning rate (DEEP R).")
     rewiring_temperature: float = quantity(0.0, ge=0, doc="Temperature of their random walk (DEEP R).")
+
+
+class LsnnLearner(AdaptiveNetwork):
+    """Backpropagation through time in a network with adaptive neurons (Bellec et al. 2018).
+
+    For ``variable: drive`` choose bias about 1 and a small weight_scale: recurrent currents are the drives then, and a
+    network without other input falls silent as they shrink to the size of their targets.
+    """
+
+    home: ClassVar[str | None] = "hpcspike.learners.lsnn:LsnnLearner"
+    title: ClassVar[str | None] = "LSNN"
+
+    kind: Literal["lsnn"]
+
+
+class EpropLearner(AdaptiveNetwork):
+    """E-prop in a network with adaptive neurons: a local rule of eligibility traces and a learning signal (Bellec et
+    al. 2020).
+
+    The gradient of backpropagation through time without what a spike does to other neurons.
+    """
+
+    home: ClassVar[str | None] = "hpcspike.learners.eprop:EpropLearner"
+    title: ClassVar[str | None] = "e-prop"
+
+    kind: Literal["eprop"]
+    variable: Literal["readout"] = quantity("readout", doc="What carries the targets: readouts of the network.")
+    feedback: Literal["symmetric", "random"] = quantity(
+        "symmetric",
+        doc="Weights by which errors of readouts reach the neurons: those of the readouts, or random ones that stay.",
+    )
 
 
 class HuhLearner(GradientLearner):
@@ -243,7 +284,7 @@ class UserLearner(_Other):
 
 
 LearnerSection = Annotated[
-    RlsLearner | BourdoukanLearner | AlemiLearner | LsnnLearner | HuhLearner | UserLearner,
+    RlsLearner | BourdoukanLearner | AlemiLearner | LsnnLearner | EpropLearner | HuhLearner | UserLearner,
     Field(discriminator="kind"),
 ]
 LEARNERS: dict[str, Any] = {

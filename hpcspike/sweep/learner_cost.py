@@ -99,13 +99,13 @@ def _gradient(experiment: Experiment, section: GradientLearner, n: int) -> Learn
     cells = section.batch * n
     per_step = (
         SECONDS_PER_BATCH_STEP
-        + cells * section.costs.seconds_per_cell
-        + cells * (inputs + n + outputs) * section.costs.seconds_per_product
+        + cells * section.cost.seconds_per_cell
+        + cells * (inputs + n + outputs) * section.cost.seconds_per_product
         + section.batch * inputs * SECONDS_PER_INPUT
     )
     seconds = SECONDS_TO_COMPILE + section.passes * section.steps_per_pass * steps * per_step
     numbers = steps * section.batch * (inputs + 8 * outputs) + _answers(experiment, outputs)
-    return LearnerCost(seconds, JAX_MIB + (steps * cells * section.costs.bytes_per_cell + 8.0 * numbers) / _MIB)
+    return LearnerCost(seconds, JAX_MIB + (steps * cells * section.cost.bytes_per_cell + 8.0 * numbers) / _MIB)
 
 
 def _channels(experiment: Experiment, section: GradientLearner, n: int) -> tuple[int, int]:
