@@ -121,7 +121,7 @@ def why_not_shaken(noise: TrialNoise, model: str, n_neurons: int | None) -> str 
     """What forbids noise of trials (noise) in a network of N neurons (None: not known yet) of a model, or None."""
     if noise.where == "voltage" and noise.standard_deviation > 0 and model in ("user", "tanh", "glif"):
         return (
-            f"trial_noise.where = voltage: how the voltage of neuron.model = {model} is moved is not known; choose "
+            f"trial_noise.where = voltage: what is the voltage of neuron.model = {model} is not known; choose "
             "where: input"
         )
     if noise.neuron_factors is not None and n_neurons not in (None, len(noise.neuron_factors)):
