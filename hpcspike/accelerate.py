@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -77,7 +78,7 @@ def chained(function: Callable[..., Any], kernels: Sequence[Any], last: Any) -> 
     return chain
 
 
-def respecialised(compiled: Any, **replacements: Any) -> Any:
+def respecialised(compiled: Any, *, parallel: bool = False, **replacements: Any) -> Any:
     """A copy of a compiled kernel in which some of the functions it calls are replaced (not cached on disk).
 
     This is how a user's own neuron model gets into the step loop: numba cannot cache a kernel that closes over
@@ -85,7 +86,7 @@ def respecialised(compiled: Any, **replacements: Any) -> Any:
     """
     source = compiled.py_func
     copy = FunctionType(source.__code__, {**source.__globals__, **replacements}, source.__name__, source.__defaults__)
-    return numba.njit(**_OPTIONS)(copy)
+    return numba.njit(**_OPTIONS, parallel=parallel)(copy)
 
 
 def compiled_stranger(function: Callable[..., Any]) -> Any:
@@ -95,8 +96,10 @@ def compiled_stranger(function: Callable[..., Any]) -> Any:
     return numba.njit(**_OPTIONS)(function)
 
 
-def check_threads(threads: int) -> None:
+def check_threads(threads: int) -> int:
     """Load what runs kernels on several threads, so that what is missing is told before work starts.
+
+    Returns how many threads kernels can have, at most ``threads``.
 
     Raises
     ------
@@ -104,7 +107,9 @@ def check_threads(threads: int) -> None:
         If numba has no usable threading layer.
     """
     if threads == 1:
-        return
+        return 1
+    # threads that wait in a spin take the core from those that work; it is read when OpenMP is loaded, just below
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from numba.np.ufunc import parallel
 
     asked = os.environ.get("NUMBA_THREADING_LAYER")
@@ -122,6 +127,21 @@ def check_threads(threads: int) -> None:
             "the same, the time is that of fewer threads",
             threads, numba.config.NUMBA_NUM_THREADS,
         )  # fmt: skip
+    return min(threads, numba.config.NUMBA_NUM_THREADS)
+
+
+@contextmanager
+def only_threads(threads: int) -> Iterator[None]:
+    """Let parallel kernels wake so many threads and no more; what the caller has set is back afterwards."""
+    if threads == 1:  # no parallel kernel runs
+        yield
+        return
+    before = numba.get_num_threads()
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
 
 
 @intrinsic

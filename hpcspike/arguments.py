@@ -167,8 +167,13 @@ class HelpWithFields(argparse.Action):
         super().__init__(option_strings, dest=argparse.SUPPRESS, nargs=0, help=help)
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from hpcspike.spec.schema import field_table
+        import shutil
 
-        parser.epilog = "fields of an experiment, with unit, default and range:\n\n" + field_table()
+        from hpcspike.spec.schema import field_help
+
+        width = shutil.get_terminal_size().columns - 2  # as argparse does
+        parser.epilog = "fields of an experiment ('hpcspike schema --table' prints each on one line):\n\n" + field_help(
+            width
+        )
         parser.print_help()
         parser.exit()

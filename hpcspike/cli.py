@@ -35,6 +35,11 @@ exit codes: 0 done, 2 bad input or a step that could not be finished (the messag
 with its state saved (the same command goes on), 3 'show' or 'compare' found other numbers, 1 a bug.
 A whole sweep with its figures: snakemake --cores all --config sweep=CONFIG size=SIZE"""
 
+ON_RANKS = frozenset({"train", "run_batch"})
+"""Commands that ranks carry out together."""
+ONLY_SAY = frozenset({"plan", "status", "verify", "schema"})
+"""Commands that may run on every rank, since they write nothing of their own accord."""
+
 _Raw = argparse.RawDescriptionHelpFormatter
 
 
@@ -42,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     from hpcspike.environment import prepare_environment
     from hpcspike.errors import INTERRUPTED, HpcspikeError
-    from hpcspike.launcher import launched_rank, let_first_speak
+    from hpcspike.launcher import launched_rank, let_first_speak, refuse_ranks
     from hpcspike.paths import resolve_arguments
     from hpcspike.printing import drop_output, let_all_letters_be_printed, printed_to_the_end
 
@@ -52,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with printed_to_the_end():
             arguments = _parse(argv)
             module = arguments.module
+            if module not in ON_RANKS | ONLY_SAY:
+                refuse_ranks(module.replace("_", "-"))
             try:
                 resolve_arguments(arguments)
             except HpcspikeError as error:  # the same on all ranks

@@ -76,6 +76,26 @@ def let_first_speak() -> None:
     time.sleep(_TO_SPEAK_SECONDS)
 
 
+def refuse_ranks(command: str) -> None:
+    """Refuse to run a command that knows nothing of other ranks on several of them.
+
+    Raises
+    ------
+    ResourceError
+        If a launcher has started several; the ranks but the first end without a word.
+    """
+    ranks = launched_ranks()
+    if ranks == 1:
+        return
+    if launched_rank() != 0:
+        let_first_speak()
+        raise SystemExit(ResourceError.exit_code)
+    raise ResourceError(
+        f"hpcspike {command} works in one process, but {ranks} ranks were started, which would all do the same: start "
+        f"it without mpiexec or srun; set {ALONE}=1 where every process is given work of its own"
+    )
+
+
 def _alone() -> bool:
     return os.environ.get(ALONE, "") not in ("", "0")
 

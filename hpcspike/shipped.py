@@ -53,10 +53,12 @@ def config_file(path: Path) -> Path:
     Raises
     ------
     SpecError
-        If a name, which has no folder and no ending, is that of none of them.
+        If a name, which has no folder and no ending, is that of none of them, or if it is - for standard input.
     ResourceError
         If a name is given, and no named experiments are there.
     """
+    if path == Path("-"):
+        raise SpecError("-: standard input is not read, since a result names the file it came from; give a path")
     if os.path.isfile(path) or path.parent != Path() or path.suffix or not path.name:
         return path  # whoever reads it says what is wrong
     for here in _own_files(path):

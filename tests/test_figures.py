@@ -347,6 +347,9 @@ def test_logarithmic_axes_name_the_grid_values_if_there_are_few() -> None:
     axes = Figure().subplots()
     log_axis(axes, "x", [5.0, 20.0, 80.0])
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["5", "20", "80"]
+    long = Figure().subplots()
+    log_axis(long, "x", [0.0112, 0.0129, 0.0158, 0.0183, 0.0224, 0.0316, 0.0447])  # would run into each other
+    assert {"0.02", "0.03"} <= {tick.get_text() for tick in long.get_xticklabels()}
 
 
 def test_panels_of_a_sweep_over_loops_show_the_longest_training() -> None:

@@ -29,6 +29,7 @@ from hpcspike.errors import StoreError
 from hpcspike.runs import point
 from hpcspike.sweep import records
 from hpcspike.sweep.integrity import sealed_metadata
+from hpcspike.sweep.store import open_store
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "cluster" / "MISTAKES.md"
@@ -142,6 +143,18 @@ def saved_state(workshop: Workshop) -> None:
     point.fit_and_evaluate(network, checkpoints=Checkpoints(workshop.folder / "states"))
 
 
+def trained(workshop: Workshop) -> None:
+    """A network, as ``hpcspike train`` writes it."""
+    assert main(["train", "network.yaml", "--out", "net.nc"]) == 0
+
+
+def finished(workshop: Workshop) -> None:
+    """The sweep, all of it."""
+    path = workshop.store()
+    for batch in range(len(open_store(path).batches)):
+        assert main(["run-batch", str(path), "--batch", str(batch)]) == 0
+
+
 def no_mpi_library(workshop: Workshop) -> None:
     workshop.ranks(2)
     MPI_WORLD.cache_clear()
@@ -198,6 +211,14 @@ PREPARED: dict[str, Callable[[Workshop], Any]] = {
     "a point that does not exist": Workshop.store,
     "a value that is not in the sweep": Workshop.store,
     "tables before results": Workshop.store,
+    "trials of a sweep": Workshop.store,
+    "a neuron that is not there": trained,
+    "a sweep compared with a network": lambda w: (finished(w), trained(w)),
+    "spikes of a whole sweep": Workshop.store,
+    "a crate without its package": lambda w: (finished(w), w.without("rocrate", "rocrate.rocrate")),
+    "further training without its length": trained,
+    "further training of another network": trained,
+    "figures on ranks": lambda w: w.ranks(2),
     "going on with a changed experiment": saved_state,
     "gaps in the recording": lambda w: w.rates(value=np.nan),
     "a recording without a unit": lambda w: w.rates(units="spikes"),

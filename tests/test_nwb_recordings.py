@@ -167,7 +167,12 @@ BAD: dict[str, tuple[Callable[[Path], Any], dict[str, Any], str, str]] = {
         "choose another",
     ),
     "bad spike": (lambda p: write(p, units={"a": [1.0, np.nan]}), {}, "unit 10 is not finite", "remove it"),
-    "silent": (lambda p: write(p, units={"a": [100.0]}), {}, "0 of its 1 units", "all rates are 0: choose another"),
+    "silent": (
+        lambda p: write(p, units={"a": [100.0]}),
+        {},
+        "none of its 1 unit",
+        "all rates are 0: choose another",
+    ),
     "too short": (write, {"duration_ms": 1000.0}, "covers 980 ms", "at most 980 ms"),
 }
 

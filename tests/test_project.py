@@ -21,6 +21,7 @@ from hpcspike import variables
 from hpcspike.cli import build_parser
 from hpcspike.spec import load
 from hpcspike.spec.load import read_yaml
+from tests.conftest import LONG
 
 ROOT = Path(__file__).resolve().parent.parent
 (_COMMANDS,) = (action for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction))
@@ -193,6 +194,13 @@ def test_continuous_integration_runs_the_test_command_of_the_readme() -> None:
     lines = _commands()
     (command,) = [line for line in lines if line.endswith("pytest")]
     assert (ROOT / ".ci" / "run").read_text().splitlines()[-1] == command
+
+
+def test_the_long_files_of_the_tests_are_there_and_come_first(request: pytest.FixtureRequest) -> None:
+    assert [name for name in LONG if not (ROOT / "tests" / f"{name}.py").exists()] == []
+    collected = list(dict.fromkeys(item.path.stem for item in request.session.items))
+    long = [name for name in collected if name in LONG]
+    assert long == sorted(long, key=LONG.index) == collected[: len(long)]
 
 
 def test_both_readme_commands_install_the_pinned_versions() -> None:

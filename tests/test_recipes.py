@@ -253,7 +253,7 @@ def test_all_the_rest(tree: Tree) -> None:
     tree.program("-m", "hpcspike", "study", "study.yaml", "--out", "walk")
     found = tree.program(
         "-c",
-        "import csv; row = next(csv.DictReader(open('walk/table.csv'))); print(float(row['peak_rate']))\n"
+        "import csv; row = next(csv.DictReader(open('walk/table.csv'))); print(float(row['peak_rate [Hz]']))\n"
         "print(float(row['share_above']))",
     )
     highest, share = map(float, found.split())

@@ -17,6 +17,8 @@ import hpcspike
 from hpcspike.cli import main
 from hpcspike.engine.checkpoint import Checkpoints
 from hpcspike.errors import DataError, Interrupted, SpecError
+from hpcspike.figures.available import figures_for
+from hpcspike.figures.recorded import data_beside_model
 from hpcspike.identity import canonical, experiment_hash
 from hpcspike.model.build import build_problem
 from hpcspike.model.recordings import Recording, read_recording
@@ -248,6 +250,24 @@ def test_the_dataset_says_which_condition_every_set_and_loop_was() -> None:
     expected = [set_of_loop(loop, n_sets=2, order="random", seed=4, replicate=0) for loop in range(6)]
     np.testing.assert_array_equal(trained["loop_target_set"], expected)
     assert trained["response"].sizes["target_set"] == 2
+
+
+def test_every_condition_has_a_figure_of_data_beside_model() -> None:
+    trained = hpcspike.run(made_up())
+    drawn = {name: draw() for name, draw in figures_for(trained).items() if name.startswith("recorded")}
+    assert list(drawn) == ["recorded", "recorded_2"]
+    for number, (condition, figure) in enumerate(zip(("go", "stay"), drawn.values(), strict=True)):
+        left, right = (axes for axes in figure.axes if axes.get_images())
+        assert left.get_title("left").endswith(f"{condition}: data")
+        assert f"{condition}: model: " in right.get_title("left")
+        shown = np.sort(np.asarray(left.get_images()[0].get_array()), axis=0)
+        np.testing.assert_array_equal(shown, np.sort(trained["target"][number, :4], axis=0))
+        (loops,) = (axes for axes in figure.axes if axes.get_xlabel() == "training loop")
+        of_set = np.flatnonzero(trained["loop_target_set"] == number)
+        np.testing.assert_array_equal(loops.lines[0].get_xdata(), of_set + 1)
+        np.testing.assert_array_equal(loops.lines[0].get_ydata(), trained["curve_correlation"][of_set])
+    with pytest.raises(SpecError, match=r"target_set = 2: must be"):
+        data_beside_model(trained, target_set=2)
 
 
 @pytest.mark.parametrize("steps", [17, 133, 266])

@@ -438,7 +438,13 @@ BAD: dict[str, tuple[str, Callable[[Path], Any], dict[str, Any], str, str]] = {
         "set targets.n_units to null for all 2, which with targets.auxiliary_ratio = 2 make 6 neurons (leave "
         "network.n_neurons out), or lower targets.min_rate_hz",
     ),
-    "no unit fast enough": ("r.nc", netcdf, {"min_rate_hz": 99.0}, "0 of its 4 units", "lower targets.min_rate_hz"),
+    "no unit fast enough": (
+        "r.nc",
+        netcdf,
+        {"min_rate_hz": 99.0},
+        "none of its 4 units have",
+        "lower targets.min_rate_hz",
+    ),
     "too few drives": (
         "r.npy",
         npy_file,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import enum
+import html
 import importlib
 import inspect
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from cluster.reference import MODULES, write_reference
+from cluster.site.reference import MODULES, keys_of
+from hpcspike.spec.experiment import Synapse
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def public() -> Iterator[tuple[str, Any]]:
@@ -80,16 +86,29 @@ def test_fields_of_a_section_have_units_where_their_names_do(name: str) -> None:
             assert field.description.endswith("."), key
 
 
-def test_the_pages_are_made_without_warnings_and_hold_every_name(tmp_path: Path) -> None:
-    pytest.importorskip("pdoc", reason="needs the extra docs")
-    pages = write_reference(tmp_path)
-    assert tmp_path / "index.html" in pages
-    text = {name: (tmp_path / f"{name.replace('.', '/')}.html").read_text() for name in MODULES}
-    for name in PUBLIC:
-        module = max((m for m in MODULES if name.startswith(f"{m}.")), key=len)
-        anchor = name.removeprefix(f"{module}.")
-        assert f'id="{anchor}"' in text[module], name
-    assert len(pages) == len(MODULES) + 1
+def test_keys_of_a_section_are_listed_with_unit_default_and_range() -> None:
+    lines = "\n".join(keys_of(Synapse))
+    assert "``tau_syn_ms`` (``in ms; default 20; > 0``)\n    Decay time tau_s of plastic synapses. [Eq 7]" in lines
+    assert lines.count("\n``") == len(Synapse.model_fields)
+
+
+def test_the_page_is_made_without_warnings_and_holds_every_name(tmp_path: Path) -> None:
+    """The reference of the site alone, as one page; `.ci/run` builds the site."""
+    pytest.importorskip("myst_nb", reason="needs the extra site")
+    code = (
+        "import sys; from sphinx.cmd.build import main; sys.exit(main(['-b', 'html', '-W', '-q', '-c', sys.argv[1], "
+        "'-D', 'root_doc=site/api', '-D', 'include_patterns=site/api.md', '-D', 'html_theme=basic', "
+        "'-d', sys.argv[3] + '/trees', sys.argv[2], sys.argv[3]]))"
+    )
+    cluster = ROOT / "cluster"
+    made = subprocess.run(
+        [sys.executable, "-c", code, str(cluster / "site"), str(cluster), str(tmp_path)], cwd=tmp_path,
+        capture_output=True, text=True, timeout=280,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stdout + made.stderr
+    page = (tmp_path / "site" / "api.html").read_text(encoding="utf-8")
+    assert [name for name in PUBLIC if f'id="{name}"' not in page] == []
+    assert "tau_syn_ms (in ms; default 20; > 0)" in html.unescape(re.sub("<[^>]+>", "", page))
     # numpydoc sections were understood, not printed as underlined words
-    assert not any(re.search(r"Parameters\s*\n?-{4,}", page) for page in text.values())
-    assert not any(re.search(r'(src|href)="https?://', page.replace("https://pdoc.dev", "")) for page in text.values())
+    assert not re.search(r"Parameters\s*\n?-{4,}", page)
+    assert set(re.findall(r'(?:src|href)="https?://([^"/]*)', page)) <= {"www.sphinx-doc.org"}  # who made the page

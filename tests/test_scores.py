@@ -8,7 +8,7 @@ import pytest
 from hpcspike.learners import tasks
 from hpcspike.learners.interface import Rollout
 from hpcspike.learners.trials import Stimulus, Task, Trial
-from hpcspike.runs.scores import judge
+from hpcspike.runs.scores import measures_of_tests
 from hpcspike.spec.experiment import Measures
 
 TARGET = np.array([[1.0, 2.0], [-1.0, 2.0], [1.0, -2.0], [-1.0, -2.0]])  # variances 1 and 4
@@ -33,7 +33,7 @@ def trials_of(*predictions: np.ndarray) -> tasks.Tested:
 
 
 def test_spread_and_residual_are_in_units_of_the_target_and_trials_count_less_one() -> None:
-    found, per_output = judge(recall(), trials_of(TARGET + 1.0, TARGET + 3.0, TARGET - 1.0), Measures())
+    found, per_output = measures_of_tests(recall(), trials_of(TARGET + 1.0, TARGET + 3.0, TARGET - 1.0), Measures())
     assert found["trial_sd"] == pytest.approx(2.0 / SPREAD)  # sqrt((0 + 4 + 4) / 2)
     assert found["residual_after_averaging"] == pytest.approx(1.0 / SPREAD)
     assert found["correlation"] == found["correlation_trial_mean"] == pytest.approx(1.0)
@@ -45,10 +45,10 @@ def test_spread_and_residual_are_in_units_of_the_target_and_trials_count_less_on
 
 def test_the_correlation_of_an_output_is_the_mean_over_its_trials() -> None:
     half = TARGET * [1.0, -1.0]
-    found, per_output = judge(recall(), trials_of(TARGET, half), Measures())
+    found, per_output = measures_of_tests(recall(), trials_of(TARGET, half), Measures())
     assert per_output is not None
     np.testing.assert_allclose(per_output, [1.0, 0.0], atol=1e-15)
     assert found["correlation"] == pytest.approx(0.5)
     assert found["correlation_sd"] == pytest.approx(0.5)
     assert found["correlation_trial_mean"] == pytest.approx(0.5)  # the mean of the second is 0 all along
-    assert np.isnan(judge(recall(), trials_of(TARGET), Measures())[0]["trial_sd"])
+    assert np.isnan(measures_of_tests(recall(), trials_of(TARGET), Measures())[0]["trial_sd"])

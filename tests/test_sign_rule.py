@@ -269,10 +269,7 @@ def test_threads_do_not_change_a_bit(engine: str, rule: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("rule", RULES[:3], ids=IDS[:3])
 @pytest.mark.parametrize("engine", ["blocked", "textbook"])
-def test_training_cut_anywhere_goes_on_bit_for_bit(
-    rule: dict[str, Any], engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("os.fsync", lambda handle: None)
+def test_training_cut_anywhere_goes_on_bit_for_bit(rule: dict[str, Any], engine: str, tmp_path: Path) -> None:
     chosen = training(rule, algorithm=engine)
     whole, cut = Trainer(problem(16, seed=1), chosen), Trainer(problem(16, seed=1), chosen)
     for steps in (40, 51, 54, 67, 70, 101, LOOP_STEPS, LOOP_STEPS + 58):

@@ -290,9 +290,13 @@ def test_delivery_layout_orders_synapses_by_presynaptic_neuron() -> None:
     mask = rng.random((6, 9)) < 0.4
     weights = rng.standard_normal((6, 9))
     rows = rows_from_dense(weights, mask)
-    layout = delivery_layout(rows, 9)
+    layout = delivery_layout(rows, 9, np.array([0, 1, 4, 4, 6]))
+    assert layout.begin.shape == (5, 9)
     for source in range(9):
-        here = slice(layout.start[source], layout.start[source + 1])
+        for part, own in enumerate((range(1), range(1, 4), range(4, 4), range(4, 6))):
+            found = layout.row[layout.begin[part, source] : layout.begin[part + 1, source]]
+            assert found.tolist() == [row for row in own if mask[row, source]]
+        here = slice(layout.begin[0, source], layout.begin[-1, source])
         np.testing.assert_array_equal(layout.row[here], np.flatnonzero(mask[:, source]))
         np.testing.assert_array_equal(rows.weight[layout.synapse[here]], weights[mask[:, source], source])
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cluster.reference import MODULES
+from cluster.site.reference import MODULES
 
 ROOT = Path(__file__).resolve().parent.parent
 CLUSTER = ROOT / "cluster"

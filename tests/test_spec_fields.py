@@ -87,3 +87,12 @@ def test_every_object_of_a_session_is_shown_in_short_and_as_a_table() -> None:
     )
     spikes = len(evoked.spikes[0].step)
     assert repr(evoked.spikes[0]) == f"Spikes(step=<{spikes} int32>, neuron=<{spikes} int32>)"
+
+
+def test_whole_numbers_may_have_an_exponent_as_long_as_it_loses_no_digits() -> None:
+    first = experiment()
+    assert [first.changed(seed=value).seed for value in (100, 100.0, 1e2, 2.0**53)] == [100, 100, 100, 2**53]
+    assert experiment_hash(first.changed(seed=1e2)) == experiment_hash(first.changed(seed=100))
+    assert first.changed(seed=2**53 + 1).seed == 2**53 + 1
+    with pytest.raises(SpecError, match=r"seed = 1e\+16: a whole number above 2\^53 with a point or an exponent loses"):
+        first.changed(seed=1e16)

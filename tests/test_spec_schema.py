@@ -10,7 +10,7 @@ import pytest
 import yaml
 from sweep_stub import sweep_document
 
-from hpcspike.spec.schema import experiment_schema, field_table, study_schema, sweep_schema
+from hpcspike.spec.schema import experiment_schema, field_help, field_table, study_schema, sweep_schema
 
 jsonschema = pytest.importorskip("jsonschema")
 
@@ -60,3 +60,12 @@ def test_the_table_lists_every_field_with_unit_and_default() -> None:
     assert "required" in lines["targets.kind"]
     assert "Hz | per_tau | 1" in lines["targets.unit"]
     assert not [line for line in lines if line.count("targets.grid_ms") > 1]
+
+
+def test_the_help_says_the_same_within_the_width_of_the_terminal() -> None:
+    text = field_help(72)
+    assert max(map(len, text.splitlines())) <= 72
+    assert "synapse.tau_syn_ms\n    (in ms; default 20; > 0)\n    Decay time tau_s of plastic synapses. [Eq 7]" in text
+    assert "targets.kind\n    (required; sine | " in text
+    names = {line.split()[0] for line in text.splitlines() if not line.startswith(" ")}
+    assert names == {line.split()[0] for line in field_table().splitlines()}

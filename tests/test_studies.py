@@ -141,6 +141,7 @@ def test_the_command_writes_networks_tree_and_table(folder: Path) -> None:
     assert not SHOWN_DIMENSIONS & set(map(str, table.dims))
     header = (folder / "out" / "table.csv").read_text().splitlines()[0]
     assert header.startswith("variant,replicate,")
+    assert {"population_rate [Hz]", "wall_seconds [s]", "correlation"} <= set(header.split(","))
     assert (
         table_of(tree)
         .drop_vars(["wall_seconds", "code_revision"])

@@ -6,10 +6,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from hpcspike.version import package_version  # noqa: E402 - of this checkout
+from cluster.site.reference import MODULES, keys_of  # noqa: E402 - of this checkout
+from hpcspike.version import package_version  # noqa: E402
 
 project = "hpcspike"
 author = "The hpcspike developers"
@@ -59,14 +62,19 @@ def link_pages(app: Any, doctree: Any, document: str) -> None:
 
 
 def list_modules(app: Any, document: str, source: list[str]) -> None:
-    """Write the modules of the reference into its page; ``cluster/reference.py`` says which."""
+    """Write the modules of the reference into its page."""
     if document == "site/api":
-        from cluster.reference import MODULES
-
         source[0] += "".join(f"\n## {name}\n\n```{{eval-rst}}\n.. automodule:: {name}\n```\n" for name in MODULES)
+
+
+def list_keys(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+    """Write the keys of a section, which have no docstrings of their own, below what it is."""
+    if what == "class" and issubclass(thing, BaseModel):
+        lines += keys_of(thing)
 
 
 def setup(app: Any) -> None:
     """Called by Sphinx."""
+    app.connect("autodoc-process-docstring", list_keys)
     app.connect("source-read", list_modules)
     app.connect("doctree-resolved", link_pages)

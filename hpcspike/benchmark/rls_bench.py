@@ -133,9 +133,9 @@ class OpenLoop:
 
 @kernel
 def _deliver(  # type: ignore[no-untyped-def]
-    neurons, amounts, decay, filtered, trace, first, row, synapse, start, weight, readout, events, n_events
+    neurons, amounts, decay, filtered, trace, begin, row, synapse, start, weight, readout, events, n_events
 ):  # fmt: skip
-    # first, row, synapse: synapses by presynaptic neuron; neurons ascend, each once
+    # begin, row, synapse: see hpcspike.engine.simulation.Delivery; neurons ascend, each once
     for j in range(filtered.shape[0]):
         filtered[j] *= decay
         trace[j] = 0.0
@@ -146,7 +146,7 @@ def _deliver(  # type: ignore[no-untyped-def]
         j = neurons[s]
         trace[j] = amounts[s]
         filtered[j] += amounts[s]
-        for k in range(first[j], first[j + 1]):
+        for k in range(begin[0, j], begin[1, j]):
             i = row[k]
             readout[i] += weight[synapse[k]] * amounts[s]
             events[start[i] + n_events[i]] = synapse[k] - start[i]

@@ -15,8 +15,8 @@ import numpy as np
 
 from hpcspike.engine.agreement import agree_on, same_program
 from hpcspike.engine.communication import World, connect
-from hpcspike.errors import HpcspikeError, ResourceError
-from hpcspike.launcher import ALONE, launched_rank, launched_ranks, let_first_speak
+from hpcspike.errors import HpcspikeError
+from hpcspike.launcher import launched_rank, launched_ranks, let_first_speak
 
 _PATIENCE_SECONDS = 1.0
 _MOST_CORES = 4096
@@ -74,26 +74,6 @@ def _options(arguments: argparse.Namespace) -> dict[str, str]:
     """What the command line says, but for what changes an experiment: that is compared when it has been read."""
     given = {key: value for key, value in vars(arguments).items() if key not in ("module", "config", "size", "changes")}
     return {f"--{key.replace('_', '-')}": str(value) for key, value in given.items()}
-
-
-def refuse_ranks(command: str) -> None:
-    """Refuse to run a command that knows nothing of other ranks on several of them.
-
-    Raises
-    ------
-    ResourceError
-        If a launcher has started several; the ranks but the first end without a word.
-    """
-    ranks = launched_ranks()
-    if ranks == 1:
-        return
-    if launched_rank() != 0:
-        let_first_speak()
-        raise SystemExit(ResourceError.exit_code)
-    raise ResourceError(
-        f"hpcspike {command} works in one process, but {ranks} ranks were started, which would all do the same: start "
-        f"it without mpiexec or srun; set {ALONE}=1 where every process is given work of its own"
-    )
 
 
 def too_few_cores(world: World, threads: int) -> str | None:

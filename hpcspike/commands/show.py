@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpcspike.commands.common import keys_and_values, refuse_unwritable
-from hpcspike.commands.ranks import refuse_ranks
 from hpcspike.errors import StoreError
 from hpcspike.files import claimed, whole
 from hpcspike.hdf5_files import write_unfinished
@@ -31,9 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
     int
         `DIFFERENT` if its numbers are not those of the sweep.
     """
-    refuse_ranks("show")
     from hpcspike.measures.verdict import remarks_of, verdict_of
-    from hpcspike.sweep.retraining import retrain_and_compare
+    from hpcspike.sweep.retraining import retrain_row
     from hpcspike.sweep.selection import find_point
     from hpcspike.sweep.store import open_store
 
@@ -44,8 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
     dataset = None if arguments.dataset is None else Path(arguments.dataset)
     _refuse(picture, dataset)
     with claimed(picture), nullcontext() if dataset is None else claimed(dataset):
-        network, comparison = retrain_and_compare(
-            store.path, point=row, states=arguments.states, threads=arguments.threads, progress=True,
+        network, comparison = retrain_row(
+            store, row, states=arguments.states, threads=arguments.threads, progress=True,
             run_user_code=arguments.run_user_code,
         )  # fmt: skip
         if dataset is not None:

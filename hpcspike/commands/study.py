@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 from hpcspike.commands.common import counted, load_config, output_folder, write_whole
-from hpcspike.commands.ranks import refuse_ranks
 from hpcspike.errors import SpecError
 from hpcspike.files import claimed
 from hpcspike.hdf5_files import write_netcdf
@@ -17,7 +16,6 @@ from hpcspike.sweep.cost import check_memory
 
 def run(arguments: argparse.Namespace) -> int:
     """Train what is missing; when nothing is, write the tree of all networks and their table."""
-    refuse_ranks("study")
     study = load_config(arguments)
     if not isinstance(study, Study):
         raise SpecError(f"{arguments.config} is not a study (it has no 'variants'); see 'hpcspike plan' or 'train'")
@@ -81,5 +79,7 @@ def _collect(study: Study, folder: Path) -> None:
     table = table_of(tree)
     write_netcdf(table, folder / "table.nc")
     scalars = table[[name for name, item in table.data_vars.items() if item.dims == ("variant", "replicate")]]
-    write_whole(folder / "table.csv", scalars.to_dataframe().to_csv)
+    units = {name: str(item.attrs.get("units", "1")) for name, item in scalars.data_vars.items()}
+    headings = {name: f"{name} [{unit}]" for name, unit in units.items() if unit not in ("", "1")}
+    write_whole(folder / "table.csv", scalars.to_dataframe().rename(columns=headings).to_csv)
     print(f"{path}: {counted(len(study.runs), 'network')}; numbers in {folder / 'table.csv'}")

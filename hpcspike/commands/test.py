@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpcspike.commands.common import keys_and_values, refuse_unwritable
-from hpcspike.commands.ranks import refuse_ranks
 from hpcspike.commands.show import DIFFERENT
 from hpcspike.errors import DataError, SpecError, StoreError
+from hpcspike.launcher import refuse_ranks
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,7 +28,6 @@ def run(arguments: argparse.Namespace) -> int:
     int
         `DIFFERENT` if trials as they are stored have other bits.
     """
-    refuse_ranks("test")
     from hpcspike.live.network import write_network
     from hpcspike.live.opening import live_network
     from hpcspike.sweep.reading import open_network

@@ -46,12 +46,15 @@ class World:
         Name and version of the MPI library; empty where none is used.
     phases
         Where this rank's time goes.
+    any_thread
+        Whether spikes may be exchanged from whichever thread of this rank comes to it, one at a time.
     """
 
     rank = 0
     size = 1
     local_size = 1
     library = ""
+    any_thread = True
 
     def __init__(self) -> None:
         self.phases = Phases()
@@ -115,6 +118,7 @@ class MpiWorld(World):
         self._mpi = MPI
         self._world = MPI.COMM_WORLD
         self.rank, self.size = self._world.Get_rank(), self._world.Get_size()
+        self.any_thread = MPI.Query_thread() >= MPI.THREAD_SERIALIZED
         self.library = " ".join(MPI.Get_library_version().splitlines()[0].split(",")[0].split())
         neighbours = self._world.Split_type(MPI.COMM_TYPE_SHARED)
         self.local_size = neighbours.Get_size()

@@ -7,6 +7,8 @@ step t + delay - 1 ends. ``flight`` (slots, N) int32 holds the spikes of step t,
 
 from __future__ import annotations
 
+import numpy as np
+
 from hpcspike.accelerate import inline_kernel, kernel
 from hpcspike.engine.exchange_kernels import exchange_spikes
 
@@ -32,7 +34,8 @@ def exchange_steps(  # type: ignore[no-untyped-def]
     arrived: work array for the spikes of all ranks. Blocks are in the order of ranks and spikes of a block in that of
     steps, so that those of a step come to lie in ascending order of neurons.
     """
-    total = exchange_spikes(0, waiting, n_waiting, arrived, address, kind, world, send, receive, seconds)
+    # a literal 0 would be a type of its own, and the exchange compiled twice
+    total = exchange_spikes(np.int64(0), waiting, n_waiting, arrived, address, kind, world, send, receive, seconds)
     slots = flight.shape[0]
     begin = passed[0] - n_steps + 1
     for age in range(n_steps):

@@ -18,10 +18,11 @@ def make_simulation(
     dtype: np.dtype | type = np.float64,
     world: World | None = None,
     like: Simulation | None = None,
+    threads: int = 1,
 ) -> Simulation:
     """The simulation of a problem's kind of neurons; arguments as for `Simulation`."""
     kind = Simulation if problem.neuron.facts.spikes else RateSimulation
-    return kind(problem, dtype=dtype, world=world, like=like)
+    return kind(problem, dtype=dtype, world=world, like=like, threads=threads)
 
 
 class RateSimulation(Simulation):
@@ -44,8 +45,9 @@ class RateSimulation(Simulation):
         dtype: np.dtype | type = np.float64,
         world: World | None = None,
         like: Simulation | None = None,
+        threads: int = 1,
     ) -> None:
-        super().__init__(problem, dtype=dtype, world=world, like=like)
+        super().__init__(problem, dtype=dtype, world=world, like=like, threads=threads)
         self.decay = decay_per_step(problem.neuron.step_ms, problem.neuron.tau_ms)
         self._world = world or World()
         self._no_noise = np.zeros(problem.n_rows)

@@ -7,12 +7,13 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from hpcspike.accelerate import respecialised
+from hpcspike.accelerate import only_threads, respecialised
 from hpcspike.engine.communication import World
-from hpcspike.engine.delivery_kernels import order_by_presynaptic
-from hpcspike.engine.step_kernels import run_steps
+from hpcspike.engine.delivery_kernels import order_by_presynaptic, part_by_rows
+from hpcspike.engine.step_kernels import run_own_steps, run_steps_together
+from hpcspike.engine.team_kernels import new_team
 from hpcspike.engine.training_kernels import end_interval
-from hpcspike.engine.transit import Transit, transit_of
+from hpcspike.engine.transit import transit_of
 from hpcspike.errors import ResourceError
 from hpcspike.model.connectivity import Rows
 from hpcspike.model.feed_forward import FEED_OF, FeedPath
@@ -20,11 +21,13 @@ from hpcspike.model.neurons import initial_state, model_code, parameters, state_
 from hpcspike.model.problem import Problem
 from hpcspike.model.random_streams import uniform_by_neuron
 from hpcspike.model.trial_noise import NOISE_OF, NoisePath
+from hpcspike.partition import balanced_bounds
 from hpcspike.shown import short_repr
 from hpcspike.spec.experiment import Neuron, UserNeuron
 from hpcspike.state import StateArray, by_neuron, ragged
 
 _BUFFER_SPIKES = 1 << 20
+_SYNAPSES_OF_A_MOVE = 500.0
 
 
 class Spikes(NamedTuple):
@@ -38,12 +41,14 @@ class Spikes(NamedTuple):
 
 
 class Live(NamedTuple):
-    """Arrays and numbers of a `Simulation` for compiled code, by the names of `hpcspike.engine.step_kernels.run_steps`.
+    """Arrays and numbers of a `Simulation` for compiled code.
 
-    Other names: jumps and exchange_seconds are ``jump`` and ``seconds`` there, separate is ``readout`` there (empty if
-    it is the drive), and readout is w.r with the weights of the moment in any case.
+    Names are those of `hpcspike.engine.step_kernels.run_own_steps`, but for: jumps and exchange_seconds are ``jump``
+    and ``seconds`` there, separate is ``readout`` there (empty if it is the drive), and readout is w.r with the weights
+    of the moment in any case.
     """
 
+    bounds: np.ndarray
     first: int
     model: int
     step: float
@@ -76,35 +81,57 @@ class Live(NamedTuple):
     send: np.ndarray
     receive: np.ndarray
     exchange_seconds: np.ndarray
-    plastic_start: np.ndarray
+    plastic_begin: np.ndarray
     plastic_row: np.ndarray
     plastic_synapse: np.ndarray
     weight: np.ndarray
-    static_start: np.ndarray
+    static_begin: np.ndarray
     static_row: np.ndarray
     static_weight: np.ndarray
     row_start: np.ndarray
     events: np.ndarray
     n_events: np.ndarray
-    transit: Transit
+    late_plastic: int
+    late_static: int
+    together: int
+    n_neurons: int
+    waiting: np.ndarray
+    arrived: np.ndarray
+    flight: np.ndarray
+    n_flight: np.ndarray
+    passed: np.ndarray
 
 
 class Delivery(NamedTuple):
-    """Synapses by presynaptic neuron: start (N + 1,), postsynaptic row, and index into the row-wise arrays."""
+    """Synapses by presynaptic neuron: postsynaptic row, and index into the row-wise arrays.
 
-    start: np.ndarray
+    Those of neuron j on the rows of thread p are ``begin[p, j]`` to ``begin[p + 1, j]``; begin (threads + 1, N).
+    """
+
+    begin: np.ndarray
     row: np.ndarray
     synapse: np.ndarray
 
 
-def delivery_layout(rows: Rows, n_neurons: int) -> Delivery:
-    """The synapses of compressed rows, ordered by presynaptic neuron and then by row."""
+def delivery_layout(rows: Rows, n_neurons: int, bounds: np.ndarray | None = None) -> Delivery:
+    """The synapses of compressed rows, ordered by presynaptic neuron and then by row.
+
+    bounds (threads + 1,): rows of each thread; None: there is one.
+    """
     synapses = len(rows.presynaptic)
-    layout = Delivery(
-        np.zeros(n_neurons + 1, np.int64), np.empty(synapses, np.uint32), np.empty(synapses, np.int64)
-    )  # fmt: skip
-    order_by_presynaptic(rows.start, rows.presynaptic, *layout)
-    return layout
+    bounds = np.array([0, len(rows.start) - 1]) if bounds is None else bounds
+    start, row, synapse = np.zeros(n_neurons + 1, np.int64), np.empty(synapses, np.uint32), np.empty(synapses, np.int64)
+    order_by_presynaptic(rows.start, rows.presynaptic, start, row, synapse)
+    begin = np.empty((len(bounds), n_neurons), np.int64)
+    part_by_rows(start, row, bounds, begin)
+    return Delivery(begin, row, synapse)
+
+
+def rows_of_threads(problem: Problem, threads: int) -> np.ndarray:
+    """Bounds (threads + 1,) of the rows that each thread moves and delivers spikes to."""
+    synapses = np.diff(problem.plastic.start) + np.diff(problem.static.start)
+    # moving a neuron costs about as much as delivering the spikes of some hundred synapses
+    return balanced_bounds(_SYNAPSES_OF_A_MOVE + synapses.astype(np.float64), threads)
 
 
 def decay_per_step(step_ms: float, tau_syn_ms: float, scheme: str = "rk4") -> float:
@@ -133,18 +160,21 @@ def _feed_forward_synapses(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     return which, np.searchsorted(which, problem.plastic.start)
 
 
-def stepper(neuron: Neuron) -> Any:
-    """`run_steps`, with the model of a user's neurons inside."""
-    return _respecialised(user_advance(neuron)) if isinstance(neuron, UserNeuron) else run_steps
+def stepper(neuron: Neuron) -> tuple[Any, Any]:
+    """`run_own_steps` and `run_steps_together`, with the model of a user's neurons inside."""
+    return (
+        _respecialised(user_advance(neuron)) if isinstance(neuron, UserNeuron) else (run_own_steps, run_steps_together)
+    )
 
 
 @functools.cache
-def _respecialised(advance: Any) -> Any:
-    return respecialised(run_steps, advance=advance)
+def _respecialised(advance: Any) -> tuple[Any, Any]:
+    own = respecialised(run_own_steps, advance=advance)
+    return own, respecialised(run_steps_together, parallel=True, run_own_steps=own)
 
 
 class Simulation:
-    """The live state of a block and how it moves.
+    """The live state of a block and how it moves, on one or several ``threads`` with the same numbers.
 
     ``like`` is a simulation of the same problem in the same precision, whose layout of the synapses this one shares.
 
@@ -181,10 +211,13 @@ class Simulation:
     REBUILT: ClassVar[frozenset[str]] = frozenset(
         {"problem", "plastic", "static", "static_weight", "step", "model", "parameters", "decay", "jump_now", "jumps"}
         | {"static_decay", "static_jump", "separate", "real", "no_clamp", "no_readout", "no_record", "run_steps"}
-        | {"border", "inhibitory_decay", "inhibitory_jump", "no_drive", "no_feed", "fed", "fed_start", "late_feed"}
+        | {"border", "inhibitory_decay", "inhibitory_jump", "no_drive", "no_feed", "fed", "fed_start", "bounds"}
+        | {"late_feed"}
     )
     """Attributes that are no state: equal whenever they are made for the same problem."""
-    SCRATCH: ClassVar[frozenset[str]] = frozenset({"increment", "received", "forced", "spikes", "everyone", "exchange"})
+    SCRATCH: ClassVar[frozenset[str]] = frozenset(
+        {"increment", "received", "forced", "spikes", "everyone", "exchange", "team"}
+    )
     """Attributes that are no state: written before they are read."""
     graded: ClassVar[bool] = False
     """Whether all inputs of a neuron change in every step, and not only when they spike."""
@@ -196,16 +229,21 @@ class Simulation:
         dtype: np.dtype | type = np.float64,
         world: World | None = None,
         like: Simulation | None = None,
+        threads: int = 1,
     ) -> None:
         self.problem = problem
+        world = world or World()
         if like is None:
-            self._plastic = delivery_layout(problem.plastic, problem.n_sources)
-            static = delivery_layout(problem.static, problem.n_neurons)
+            self._bounds = rows_of_threads(problem, threads if world.any_thread else 1)
+            self._plastic = delivery_layout(problem.plastic, problem.n_sources, self._bounds)
+            static = delivery_layout(problem.static, problem.n_neurons, self._bounds)
             self._static_weight = problem.static.weight.astype(dtype)[static.synapse]
             # of fixed synapses only the weights are needed
             self._static = static._replace(synapse=np.empty(0, np.int64))
         else:
             self._plastic, self._static, self._static_weight = like._plastic, like._static, like._static_weight
+            self._bounds = like._bounds
+        self.team = new_team(self.threads)
         self.weight = problem.plastic.weight.astype(dtype)
         self._fed, self._fed_start = _feed_forward_synapses(problem)
         sets = problem.n_sets if problem.feed_forward is not None and problem.feed_forward.per_condition else 0
@@ -230,7 +268,7 @@ class Simulation:
         self._everyone = np.empty(problem.n_sources, dtype=np.int32)
         self.transit = transit_of(problem)
         self._late_feed = problem.synapse.delay_steps(neuron.step_ms).feed_forward - 1
-        self._exchange = (world or World()).exchange(max(1, self.transit.together))
+        self._exchange = world.exchange(max(1, self.transit.together))
         self.events = np.zeros(len(problem.plastic.presynaptic), dtype=np.int32)
         self.n_events = np.zeros(rows, dtype=np.int32)
         self.trace = np.zeros(problem.n_sources)
@@ -325,7 +363,7 @@ class Simulation:
         return sets
 
     def feed_of_steps(self, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
-        """Feed-forward spikes that arrive in the steps that come next; see `hpcspike.engine.step_kernels.run_steps`."""
+        """Feed-forward spikes that arrive in the steps to come; see `hpcspike.engine.step_kernels.run_own_steps`."""
         return self._no_feed if self.feed is None else self.feed.spikes(self.feed.step - self._late_feed, n_steps)
 
     def noise_of_steps(self, frozen: np.ndarray | None, first: int, n_steps: int) -> np.ndarray | None:
@@ -474,22 +512,27 @@ class Simulation:
             self._jumps = np.maximum(jumps, np.finfo(np.float64).tiny)
 
     @property
+    def threads(self) -> int:
+        """How many threads move the neurons and deliver their spikes."""
+        return len(self._bounds) - 1
+
+    @property
     def compiled(self) -> bool:
-        """Whether `run_steps` moves the neurons, without a model of the user's in it."""
-        return not self.graded and self._run_steps is run_steps
+        """Whether `run_own_steps` moves the neurons, without a model of the user's in it."""
+        return not self.graded and self._run_steps[0] is run_own_steps
 
     def live(self, n_steps: int) -> Live:
         """What compiled code needs to go on from here by intervals of ``n_steps`` steps."""
         self._provide_jumps(n_steps)
         return Live(
-            self.problem.first, self._model, self._step, self.decay, self._jumps, self._static_decay, self._static_jump,
-            self._border, self._inhibitory_decay, self._inhibitory_jump,
+            self._bounds, self.problem.first, self._model, self._step, self.decay, self._jumps, self._static_decay,
+            self._static_jump, self._border, self._inhibitory_decay, self._inhibitory_jump,
             self.state, self._parameters, self.plastic_drive, self.static_drive, self.inhibitory_drive, self.readout,
             self.readout if self._separate else self._no_readout, self.filtered, self.trace, self._no_clamp,
             self._no_record, self._increment, self._received, self._forced, self._spikes, self._everyone,
-            *self._exchange, self._plastic.start, self._plastic.row, self._plastic.synapse, self.weight,
-            self._static.start, self._static.row, self._static_weight, self.problem.plastic.start, self.events,
-            self.n_events, self.transit,
+            *self._exchange, self._plastic.begin, self._plastic.row, self._plastic.synapse, self.weight,
+            self._static.begin, self._static.row, self._static_weight, self.problem.plastic.start, self.events,
+            self.n_events, *self.transit,
         )  # fmt: skip
 
     def _end_interval(self, n_steps: int) -> None:
@@ -515,17 +558,20 @@ class Simulation:
         entering = self.plastic_drive if self.held is None else self.held
         self.held = None
         step, neuron = np.empty(capacity, dtype=np.int32), np.empty(capacity, dtype=np.int32)
-        count = self._run_steps(
-            length, n_steps - begin, self.problem.first, self._model, self._step, self.decay, self._jumps,
-            self._static_decay, self._static_jump, self._border, self._inhibitory_decay, self._inhibitory_jump,
-            self.state, self._parameters, entering, self.plastic_drive, self.static_drive, self.inhibitory_drive,
-            self.readout if self._separate else self._no_readout, external, noise, clamp, self.trace, self._increment,
-            self._received, self._forced, self._spikes, *feed, self._everyone, *self._exchange,
-            self._plastic.start, self._plastic.row, self._plastic.synapse, self.weight,
-            self._static.start, self._static.row, self._static_weight,
+        arguments = (
+            self.team, self._bounds, length, n_steps - begin, self.problem.first, self._model, self._step, self.decay,
+            self._jumps, self._static_decay, self._static_jump, self._border, self._inhibitory_decay,
+            self._inhibitory_jump, self.state, self._parameters, entering, self.plastic_drive, self.static_drive,
+            self.inhibitory_drive, self.readout if self._separate else self._no_readout, external, noise, clamp,
+            self.trace, self._increment, self._received, self._forced, self._spikes, *feed, self._everyone,
+            *self._exchange, self._plastic.begin, self._plastic.row, self._plastic.synapse, self.weight,
+            self._static.begin, self._static.row, self._static_weight,
             collect, self.problem.plastic.start, self.events, self.n_events,
-            every, record, step, neuron, self.transit,
+            every, record, step, neuron, *self.transit,
         )  # fmt: skip
+        alone, together = self._run_steps
+        with only_threads(self.threads):
+            count = alone(0, 1, *arguments) if self.threads == 1 else together(*arguments)
         if count < 0:
             raise ResourceError("the spike exchange between MPI ranks failed; see the message of the MPI library")
         return Spikes(step[:count] + np.int32(begin), neuron[:count].copy())

@@ -223,7 +223,7 @@ class Watch:
         return self._MARGIN_SECONDS + 2.0 * self.write_seconds + self._longest_gap
 
 
-class Keeper:
+class CheckpointManager:
     """Saves a training whenever it is due, and ends it when it must stop."""
 
     def __init__(self, training: Resumable, checkpoints: Checkpoints, identity: dict[str, Any], watch: Watch) -> None:
@@ -264,7 +264,7 @@ class Keeper:
         self._saved_at = self._training.steps
 
 
-class NoKeeper:
+class NoCheckpoints:
     """Training without checkpoints."""
 
     def __init__(self, interrupts: Interrupts) -> None:
@@ -282,7 +282,7 @@ class NoKeeper:
 @contextmanager
 def keeping(
     training: Resumable, checkpoints: Checkpoints | None, identity: Callable[[], dict[str, Any]]
-) -> Iterator[Keeper | NoKeeper]:
+) -> Iterator[CheckpointManager | NoCheckpoints]:
     """Resume training if there is something to resume, and watch over it while the block lasts.
 
     The folder of the checkpoints is held meanwhile, see `hpcspike.engine.checkpoint_lock.held`.
@@ -298,7 +298,7 @@ def keeping(
     """
     if checkpoints is None:
         with Interrupts() as interrupts:
-            yield NoKeeper(interrupts)
+            yield NoCheckpoints(interrupts)
         return
     world = training.world
     with held(checkpoints.folder, world), Signals(interrupt=True) as signals:
@@ -311,4 +311,4 @@ def keeping(
         )  # fmt: skip
         if not training.finished:
             watch.refuse_too_little_time()
-        yield Keeper(training, checkpoints, who, watch)
+        yield CheckpointManager(training, checkpoints, who, watch)

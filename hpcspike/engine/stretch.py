@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpcspike.engine.stretch_kernels import train_intervals, train_intervals_parallel
+from hpcspike.accelerate import only_threads
+from hpcspike.engine.stretch_kernels import train_intervals_together, train_own_intervals
 from hpcspike.errors import ResourceError
 from hpcspike.model.rate_law_kinds import MEASURED
 from hpcspike.rls.blocked import BlockedRls
@@ -23,7 +24,7 @@ def intervals_at_once(trainer: Trainer, most_steps: int) -> int:
     cursor, simulation = trainer.cursor, trainer.simulation
     if not trainer.in_window or cursor.step or trainer.on_update is not None:
         return 0
-    if not isinstance(trainer.rls, BlockedRls) or not simulation.compiled:
+    if not isinstance(trainer.rls, BlockedRls) or not simulation.compiled or trainer.rls.threads != simulation.threads:
         return 0
     left = trainer.goals.shape[1] - cursor.update
     affordable = int(MOST_WORK / max(1.0, trainer.problem.n_neurons * trainer.mean_in_degree))
@@ -48,15 +49,17 @@ def take_intervals(trainer: Trainer, n_updates: int) -> int:
     seconds = np.zeros(2)
     interval_decay = simulation.decay**n_steps
     exchanged = float(world.phases.exchanging[0])
-    run = train_intervals if rls.threads == 1 else train_intervals_parallel
-    made, n_spikes = run(
-        live, rls.matrices(), n_updates, n_steps, interval_decay, *rls.position, trainer.training.variable == "rate",
-        trainer.law, entering, simulation.rounded(problem.input),
+    run, place = (train_own_intervals, (0, 1)) if rls.threads == 1 else (train_intervals_together, ())
+    arguments = (
+        live, rls.matrices(), trainer.law, *place, simulation.team, n_updates, n_steps, interval_decay, *rls.position,
+        trainer.training.variable == "rate", entering, simulation.rounded(problem.input),
         live.no_clamp if noise is None else simulation.rounded(noise), np.ascontiguousarray(current),
         *simulation.feed_of_steps(n_updates * n_steps),
         trainer.goals[trainer.target_set, first : first + n_updates], trainer.moments, trainer.error, trainer.gain,
-        steps, neurons, seconds,
+        np.empty((2, problem.n_rows), entering.dtype), steps, neurons, seconds,
     )  # fmt: skip
+    with only_threads(rls.threads):
+        made, n_spikes = run(*arguments)
     if n_spikes < 0:
         raise ResourceError("the spike exchange between MPI ranks failed; see the message of the MPI library")
     world.phases.add(steps=seconds[0], update=seconds[1], exchange=float(world.phases.exchanging[0]) - exchanged)

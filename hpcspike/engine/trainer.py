@@ -93,9 +93,9 @@ class Trainer:
     ) -> None:
         self.problem, self.training, self.measures, self.on_update = problem, training, measures, on_update
         self.world = world or World()
-        _check(problem, training, measures, threads)
+        threads = _check(problem, training, measures, threads)
         interval, grid = training.update_interval_ms, problem.grid_ms
-        self.simulation = make_simulation(problem, dtype=np.dtype(training.dtype), world=self.world)
+        self.simulation = make_simulation(problem, dtype=np.dtype(training.dtype), world=self.world, threads=threads)
         degrees = self.world.concatenate(problem.in_degree)
         self.mean_in_degree = float((degrees if problem.subset is None else degrees[degrees > 0]).mean())
         self.rls = make_rls(problem, training, threads=threads, mean_in_degree=self.mean_in_degree)
@@ -364,9 +364,8 @@ class Trainer:
             replicated[:size] = self.world.concatenate(replicated[own])
 
 
-def _check(problem: Problem, training: Training, measures: Measures | None, threads: int) -> None:
+def _check(problem: Problem, training: Training, measures: Measures | None, threads: int) -> int:
     whole_number("threads", threads, least=1)  # the kernels would write beyond work arrays that are made for so many
-    check_threads(threads)
     reason = (
         why_untrainable(problem.neuron, training, problem.trial_noise)
         or why_unconnectable(problem.neuron, problem.synapse)
@@ -382,3 +381,4 @@ def _check(problem: Problem, training: Training, measures: Measures | None, thre
         raise SpecError(
             f"the targets last {problem.duration_ms:g} ms: must be a multiple of update_interval_ms = {interval:g} ms"
         )
+    return check_threads(threads)

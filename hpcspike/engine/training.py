@@ -136,16 +136,16 @@ def complete(
     """Train until nothing is left to do; arguments as those of `train`."""
     with (
         loop_reporter(trainer.n_loops, shown=progress and trainer.world.rank == 0) as report,
-        keeping(trainer, checkpoints, lambda: identify(trainer, experiment)) as keeper,
+        keeping(trainer, checkpoints, lambda: identify(trainer, experiment)) as manager,
     ):
         while not trainer.finished:
             loop = trainer.cursor.loop
-            taken = trainer.advance_far(keeper.most_steps(CHUNK_STEPS))
+            taken = trainer.advance_far(manager.most_steps(CHUNK_STEPS))
             if trainer.cursor.loop > loop:
                 report(loop, trainer.last_row())
                 if on_loop is not None:
                     on_loop(loop, trainer.last_row())
-            keeper.after(taken)
+            manager.after(taken)
     return as_it_is(trainer)
 
 

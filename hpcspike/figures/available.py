@@ -158,7 +158,9 @@ def _of_network(trained: xr.Dataset) -> Figures:
     if "response" in trained and trained.sizes["time"] >= 4:
         figures["error_split"] = partial(error_split, trained)
     if "response" in trained and "recorded" in trained and bool(np.any(trained["recorded"].values)):
-        figures["recorded"] = partial(data_beside_model, trained)
+        for number in range(trained.sizes["target_set"]):  # one for each condition
+            name = "recorded" if number == 0 else f"recorded_{number + 1}"
+            figures[name] = partial(data_beside_model, trained, target_set=number)
         if "neuron_correlation_100ms" in trained and "spike_time" in trained and trained.sizes.get("trial", 0) > 0:
             figures["psth"] = partial(unit_psths, trained)
     if "transfer_input" in trained:

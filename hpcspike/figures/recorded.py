@@ -8,7 +8,9 @@ import numpy as np
 import xarray as xr
 
 from hpcspike.analysis import neuron_correlation
+from hpcspike.analysis.unit_table import set_names_of
 from hpcspike.analysis.units import called
+from hpcspike.checks import whole_number
 from hpcspike.figures.network import quantity, recorded_only
 from hpcspike.figures.style import (
     BLUE,
@@ -34,8 +36,10 @@ SAMPLES = 4
 
 
 @styled
-def data_beside_model(trained: xr.Dataset) -> Figure:
+def data_beside_model(trained: xr.Dataset, *, target_set: int = 0) -> Figure:
     """All recorded units, data left and model right; sample units; correlation and mean rate per unit; learning curve.
+
+    Of several conditions one; all its panels are of that one, and the headings of the heat maps name it.
 
     The model is the response (filtered spikes after rate training) averaged over the test trials; the histogram also
     shows single trials and, after rate training, the rate phi(u + I) that the learning rule acts on.
@@ -43,10 +47,13 @@ def data_beside_model(trained: xr.Dataset) -> Figure:
     Parameters
     ----------
     trained
-        Dataset of a network trained on recorded targets, one target set.
+        Dataset of a network trained on recorded targets.
+    target_set
+        Which condition.
     """
-    units = recorded_only(trained).isel(target_set=0)
-    per_unit = neuron_correlation(recorded_only(trained)).isel(target_set=0).load()
+    whole_number("target_set", target_set, most=trained.sizes["target_set"] - 1, of="number of a condition")
+    units = recorded_only(trained).isel(target_set=target_set)
+    per_unit = neuron_correlation(recorded_only(trained)).isel(target_set=target_set).load()
     data = units["target"].transpose("neuron", "time").load()
     model = units["response"].mean("trial").transpose("neuron", "time").load()
     figure = new_figure(10.4, 8.4)
@@ -55,7 +62,10 @@ def data_beside_model(trained: xr.Dataset) -> Figure:
     words = "rate (Hz)" if data.attrs.get("units") == "Hz" else quantity(units["response"])
     _heat_maps(figure, left, right, data, model, words)
     averaged = f"mean of {units.sizes['trial']} test trials"
-    right.set_title(f"model: {units['response'].attrs.get('quantity', 'response')}, {averaged}")
+    several = trained.sizes["target_set"] > 1
+    name = f"{set_names_of(trained)[target_set]}: " if several else ""
+    left.set_title(f"{name}data")
+    right.set_title(f"{name}model: {units['response'].attrs.get('quantity', 'response')}, {averaged}")
     with_rates = {"neuron_rate", "neuron_target_rate"} <= set(units)
     columns = rows[1].subgridspec(1, 2 + with_rates, width_ratios=(1.35, 1, 0.9)[: 2 + with_rates])
     count = min(SAMPLES, data.sizes["neuron"])
@@ -63,7 +73,7 @@ def data_beside_model(trained: xr.Dataset) -> Figure:
     _samples(samples, data, model, per_unit["correlation_trial_averaged"].values, words)
     histogram, loops = columns[1].subgridspec(2, 1).subplots(squeeze=False)[:, 0]
     _histogram(histogram, per_unit, trained.sizes["trial"])
-    _loops(loops, trained)
+    _loops(loops, trained, target_set)
     rates = [figure.add_subplot(columns[2])] if with_rates else []
     for axes in rates:
         _rates(axes, units)
@@ -77,7 +87,7 @@ def _heat_maps(figure: Figure, left: Axes, right: Axes, data: xr.DataArray, mode
     extent = (float(time[0]), float(time[-1]), len(order) - 0.5, -0.5)
     top = float(np.nanquantile(data.values, 0.97)) or 1.0
     bottom = min(0.0, float(np.nanquantile(data.values, 0.01)))
-    for axes, values, title in ((left, data, "data"), (right, model, "model")):
+    for axes, values in ((left, data), (right, model)):
         image = axes.imshow(
             values.values[order],
             aspect="auto",
@@ -87,7 +97,6 @@ def _heat_maps(figure: Figure, left: Axes, right: Axes, data: xr.DataArray, mode
             vmax=top,
             interpolation="antialiased",
         )
-        axes.set_title(title)
         axes.set_xlabel(TIME)
         few_ticks(axes, "x", 4)
     left.set_ylabel("recorded unit, by time of its peak")
@@ -157,10 +166,13 @@ def _rates(axes: Axes, units: xr.Dataset) -> None:
     few_ticks(axes, "y", 4)
 
 
-def _loops(axes: Axes, trained: xr.Dataset) -> None:
+def _loops(axes: Axes, trained: xr.Dataset, target_set: int) -> None:
+    """The loops of this condition, by their number among those of all conditions."""
     if "curve_correlation" in trained and trained.sizes.get("loop", 0):
         values = trained["curve_correlation"].values
-        axes.plot(np.arange(1, len(values) + 1), values, color=BLUE, marker="o", markevery=max(1, len(values) // 10))
+        of_set = trained["loop_target_set"].values if "loop_target_set" in trained else np.zeros(len(values), int)
+        kept = np.flatnonzero(of_set == target_set) if trained.sizes["target_set"] > 1 else np.arange(len(values))
+        axes.plot(kept + 1, values[kept], color=BLUE, marker="o", markevery=max(1, len(kept) // 10))
         words = "all neurons, " if "recorded" in trained and not trained["recorded"].values.all() else ""
         axes.set_title(f"{words}plasticity on")
     else:

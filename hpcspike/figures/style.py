@@ -180,13 +180,15 @@ def section_name(text: str) -> str:
 
 
 def log_axis(axes: Axes, which: str, values: Sequence[float] | np.ndarray) -> None:
-    """Logarithmic axis with plain numbers: at the values where they are few, else at 1, 2, 5 times powers of ten."""
+    """Logarithmic axis with plain numbers: at the values where they are few and short, else at 1, 2, 5 times 10^k."""
     values = np.asarray(values, dtype=np.float64)
     values = np.unique(values[values > 0])
     axis = axes.xaxis if which == "x" else axes.yaxis
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
     spread = np.log(values[1:] / values[:-1]) if len(values) > 1 else np.array([np.inf])
-    if len(values) <= 8 and spread.min() > 0.06 * np.log(values[-1] / values[0] if len(values) > 1 else 2):
+    # of the axis, so that numbers do not run into each other: a figure takes about a fiftieth of a panel
+    apart = max(0.06, 0.02 * max((len(number(value)) for value in values), default=0))
+    if len(values) <= 8 and spread.min() > apart * np.log(values[-1] / values[0] if len(values) > 1 else 2):
         axis.set_major_locator(FixedLocator(list(values)))
     else:
         decades = np.log10(values[-1] / values[0])

@@ -206,7 +206,7 @@ class Learner(ABC):
             If it was asked to stop; the state is saved.
         """
         passes = Passes(self, budget)
-        with keeping(passes, checkpoints, lambda: {"learner": name_of(self), **(identity or {})}) as keeper:
+        with keeping(passes, checkpoints, lambda: {"learner": name_of(self), **(identity or {})}) as manager:
             while not passes.finished:
                 began, number = _working_cpu(), len(self.history)
                 row = dict(self.advance(number))
@@ -218,7 +218,7 @@ class Learner(ABC):
                 self.history.add(row)
                 if on_pass is not None:
                     on_pass(number, row)
-                keeper.after(1)
+                manager.after(1)
         return self.history
 
     def train(

@@ -5,41 +5,32 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from hpcspike.checks import array, choice, number, shown, whole_number
-from hpcspike.correlation import pearson
-from hpcspike.engine.communication import World
-from hpcspike.engine.output import DatasetOutput, put
-from hpcspike.engine.trained import Response, Trained
-from hpcspike.engine.trial import Conditions, Event
+from hpcspike.checks import array, choice, whole_number
+from hpcspike.engine.trained import Trained
 from hpcspike.errors import SpecError
-from hpcspike.learners.interface import refuse_absent_spike
-from hpcspike.live.inputs import Span, clamp_on_steps, stimulus_on_steps
-from hpcspike.live.network import Network, asked_of, changes_in, origin_of, whole_trials
+from hpcspike.live.asked import Asked
+from hpcspike.live.network import Network, changes_in, origin_of
 from hpcspike.live.selection import Selection
 from hpcspike.live.synapses import Pairs, changed_rows, fixed_variables, matrix_of, rows_of_matrix, with_pairs
+from hpcspike.live.testing import run_tests
 from hpcspike.measures.altered import with_problem, with_weights
 from hpcspike.measures.evaluation import evaluate
-from hpcspike.measures.lesion import without_neurons
 from hpcspike.model.build import frozen_noise
 from hpcspike.model.connectivity import Rows, constant_input
-from hpcspike.model.problem import Problem
 from hpcspike.runs.restore import trained_in
 from hpcspike.runs.run import describe_trained
-from hpcspike.runs.trials import scale_of, variables_of, write_trials
-from hpcspike.spec.experiment import Experiment, TrialNoise, is_multiple
-from hpcspike.variables import ABOUT_UNITS, ALTERED, POINT_RESULTS
+from hpcspike.spec.experiment import Experiment
+from hpcspike.variables import ABOUT_UNITS, ALTERED
 
 if TYPE_CHECKING:
     from hpcspike.engine.training import OnLoop
-
-_COORDINATES = ("neuron", "time", "trial", "target_set")
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -83,146 +74,8 @@ class EngineNetwork(Network):
 
     # ---- test trials -------------------------------------------------------------------------------------------------
 
-    def test(
-        self,
-        trials: int = 20,
-        *,
-        first_trial: int = 0,
-        target_set: int | None = None,
-        seed: int | None = None,
-        beyond_ms: float = 0.0,
-        stimulus: Any = None,
-        silence: Selection = None,
-        clamp: Mapping[Any, Any] | None = None,
-        noise: float | Mapping[str, float] = 0.0,
-        delete_spike: int | None = None,
-        add_spike: tuple[Any, float] | None = None,
-    ) -> xr.Dataset:
-        """See `Network.test`."""
-        whole_trials(trials, first_trial, seed)
-        trained, problem = self.trained, self.trained.problem
-        if target_set is not None:
-            trained.check_set("target_set", target_set)
-        n_samples = problem.n_samples + trained.check_beyond(beyond_ms)
-        changed = _noisy(problem, noise)
-        if seed is not None:
-            changed = copy.copy(changed)
-            changed.seed = seed
-        if changed is not problem:
-            trained = dataclasses.replace(with_problem(trained, changed), rls=trained.rls)
-        silent = held = None
-        if silence is not None:
-            silent = np.zeros(self.n_neurons, dtype=bool)
-            silent[self.chosen(silence, name="silence")] = True
-            trained = without_neurons(trained, np.flatnonzero(silent), removed="outgoing")
-        conditions, held = self._conditions(stimulus, clamp, add_spike, silent, n_samples)
-        sets = range(problem.n_sets) if target_set is None else (target_set,)
-        asked = asked_of(
-            trials=trials, first_trial=first_trial, target_set=target_set, seed=seed, beyond_ms=beyond_ms,
-            stimulus=stimulus, silence=silence, clamp=clamp, noise=noise, delete_spike=delete_spike,
-            add_spike=add_spike,
-        )  # fmt: skip
-
-        def evoke(which: int, trial: int) -> Response:
-            return _evoke(trained, which, trial, beyond_ms, conditions, delete_spike)
-
-        output = DatasetOutput(World())
-        self._write_frame(output, sets, n_samples)
-        write_trials(
-            output, trained, variables_of(trained), range(first_trial, first_trial + trials), evoke=evoke, sets=sets,
-            n_samples=n_samples,
-        )  # fmt: skip
-        output.finish(self._identity() | asked, _COORDINATES)
-        assert output.dataset is not None
-        return self._judged(output.dataset, silent=silent, held=held)
-
-    def _conditions(
-        self, stimulus: Any, clamp: Any, add_spike: Any, silent: np.ndarray | None, n_samples: int
-    ) -> tuple[Conditions, np.ndarray | None]:
-        problem = self.trained.problem
-        span = Span.of(problem, n_samples)
-        cue = external = drives = held = None
-        if stimulus is not None:
-            cue, external = stimulus_on_steps(stimulus, span)
-        if clamp is not None:
-            targets = None
-            if self.experiment.training.variable == "drive" and problem.n_sets == 1 and problem.has_target.all():
-                targets = np.repeat(problem.targets[0], problem.steps_per_sample, axis=1)
-            drives, who = clamp_on_steps(clamp, lambda one: self.chosen(one, name="clamp"), span, targets)
-            held = np.zeros(self.n_neurons, dtype=bool)
-            held[who] = True
-        added = () if add_spike is None else self._event(add_spike, span)
-        return Conditions(cue=cue, external=external, clamp=drives, silent=silent, added=added), held
-
-    def _event(self, add_spike: Any, span: Span) -> tuple[Event, ...]:
-        try:
-            who, time_ms = add_spike
-        except (TypeError, ValueError):
-            raise SpecError(
-                f"add_spike = {shown(add_spike)}: must be a neuron and a time in ms, as (17, 50.0)"
-            ) from None
-        neurons, time = self.chosen(who, name="add_spike"), number("add_spike", time_ms, unit="ms")
-        first, last = span.step_ms * (1 - span.cue), span.step_ms * span.after
-        if not is_multiple(time - first, span.step_ms) or not first <= time <= last:
-            raise SpecError(
-                f"add_spike at {time:g} ms: must be a multiple of the step of {span.step_ms:g} ms, from {first:g} "
-                f"to {last:g} ms after the end of the cue"
-            )
-        if self.trained.simulation.graded:
-            raise SpecError("add_spike: units of neuron.model = tanh do not spike")
-        return tuple((round(time / span.step_ms), int(neuron)) for neuron in neurons)
-
-    def _write_frame(self, output: DatasetOutput, sets: Sequence[int], n_samples: int) -> None:
-        """Coordinates, targets and cues of test trials."""
-        problem, world, variables = self.trained.problem, World(), variables_of(self.trained)
-        targets = np.full((len(sets), problem.n_rows, n_samples), np.nan)
-        targets[:, :, : problem.n_samples] = scale_of(self.trained) * problem.targets[list(sets)]
-        for name, values in {
-            "neuron": np.arange(problem.n_neurons),
-            "time": problem.grid_ms * np.arange(1, n_samples + 1),
-            "target_set": np.array(sets),
-            "target": targets,
-            "stimulus": problem.stimuli[list(sets)],
-        }.items():
-            put(output, world, name, variables[name], values)
-
-    def _judged(self, found: xr.Dataset, *, silent: np.ndarray | None, held: np.ndarray | None) -> xr.Dataset:
-        """With correlations and rates over the trained window, and the labels of the neurons."""
-        problem = self.trained.problem
-        within, n = slice(0, problem.n_samples), problem.n_neurons
-        sets = found["target_set"].values
-        correlation = np.stack(
-            [
-                pearson(found["response"].values[row][..., within], problem.targets[which]).mean(axis=0)
-                for row, which in enumerate(sets)
-            ]
-        )
-        window = found["spike_time"].values
-        inside = (window > 0) & (window <= problem.duration_ms + 1e-9)
-        rates = np.empty_like(correlation)
-        for row, which in enumerate(sets):
-            of_set = inside & (found["spike_set"].values == which)
-            counts = np.bincount(found["spike_neuron"].values[of_set], minlength=n)
-            rates[row] = counts * (1000.0 / problem.duration_ms / found.sizes["trial"])
-        if self.trained.simulation.graded:
-            rates[:] = np.nan
-        judged = problem.has_target[list(sets)].copy()
-        for left_out in (silent, held):
-            if left_out is not None:
-                judged[:, left_out] = False
-        variables, named = variables_of(self.trained), ("target_set", "neuron")
-        over = {"over": f"{int(judged.sum(axis=1).max())} of {n} neurons, single test trials, plasticity off"}
-        mean = float(correlation[judged].mean()) if judged.any() else math.nan
-        found = found.assign(
-            neuron_correlation=(named, correlation, variables["neuron_correlation"].attrs),
-            neuron_rate=(named, rates, variables["neuron_rate"].attrs),
-            correlation=((), mean, POINT_RESULTS["correlation"].attrs | over),
-            population_rate=((), float(rates.mean()), POINT_RESULTS["population_rate"].attrs),
-        )
-        for name, mask in (("silenced", silent), ("clamped", held)):
-            if mask is not None:
-                found = found.assign_coords({name: ("neuron", mask, {"units": "1", "long_name": f"neuron is {name}"})})
-        return found.assign_coords(self.labels)
+    def _tested(self, asked: Asked) -> xr.Dataset:
+        return run_tests(self, asked)
 
     # ---- other networks ----------------------------------------------------------------------------------------------
 
@@ -414,7 +267,7 @@ class EngineNetwork(Network):
         """See `Network.dataset`."""
         tau = getattr(self.experiment.targets, "tau_corr_ms", math.nan)
         evaluation = evaluate(self.trained, self.experiment.measures, tau_corr_ms=tau)
-        found = describe_trained(self.experiment, self.trained, evaluation, self._identity())
+        found = describe_trained(self.experiment, self.trained, evaluation, self.identity())
         if self.other_fixed:
             found = found.assign(fixed_variables(self.trained.problem.static))
         if self.set_curve is not None:
@@ -424,49 +277,11 @@ class EngineNetwork(Network):
             found = found.assign_coords(tested_loop=("tested_loop", loops, ALTERED["tested_loop"].attrs))
         return found.assign_coords(self.labels)
 
-    def _identity(self) -> dict[str, str]:
+    def identity(self) -> dict[str, str]:
+        """Attributes of a Dataset about it."""
         trained = self.trained
         arrays = (trained.simulation.weight, trained.problem.plastic.presynaptic, trained.problem.targets)
         return self._attributes(*arrays)
-
-
-def _evoke(
-    trained: Trained, target_set: int, trial: int, beyond_ms: float, conditions: Conditions, delete_spike: int | None
-) -> Response:
-    """One test trial; a spike that is to be deleted is looked for in the same trial with it."""
-
-    def run(asked: Conditions) -> Response:
-        return trained.evoke(target_set, 1, first_trial=trial, beyond_ms=beyond_ms, conditions=asked)
-
-    if delete_spike is None:
-        return run(conditions)
-    spikes = run(conditions).spikes[0]
-    last = trained.problem.n_samples * trained.problem.steps_per_sample
-    inside = np.flatnonzero((spikes.step >= 0) & (spikes.step < last))
-    refuse_absent_spike(whole_number("delete_spike", delete_spike), len(inside))
-    at = inside[np.argsort(spikes.step[inside], kind="stable")][delete_spike]
-    event = (int(spikes.step[at]) + 1, int(spikes.neuron[at]))
-    return run(dataclasses.replace(conditions, deleted=[event]))
-
-
-def _noisy(problem: Problem, noise: float | Mapping[str, float]) -> Problem:
-    """The problem with noise of its own in every trial; unchanged if it is 0."""
-    if isinstance(noise, Mapping):
-        given = dict(noise)
-    else:
-        given = {"standard_deviation": number("noise", noise, least=0.0), "tau_corr_ms": 0.0}
-        if given["standard_deviation"] == 0.0:
-            return problem
-    try:
-        section = TrialNoise.model_validate({**given, "phase": "test_only"})
-    except ValueError:
-        raise SpecError(
-            f"noise = {shown(noise)}: must be a s.d. of at least 0, or keys of trial_noise, as "
-            "{'standard_deviation': 0.1, 'tau_corr_ms': 10.0}"
-        ) from None
-    changed = copy.copy(problem)
-    changed.trial_noise = section
-    return changed
 
 
 def _initial_on(before: Rows, after: Rows) -> np.ndarray:

@@ -21,8 +21,8 @@ from hpcspike.learners.interface import Learner, Rollout
 from hpcspike.learners.passes import Budget
 from hpcspike.learners.tasks import score
 from hpcspike.learners.trials import Stimulus, Trial, carrier_dimension
-from hpcspike.live.network import Network, asked_of, changes_in, origin_of, whole_trials
-from hpcspike.live.selection import Selection
+from hpcspike.live.asked import Asked
+from hpcspike.live.network import Network, changes_in, origin_of
 from hpcspike.runs.restore import learner_in
 from hpcspike.runs.rollouts import write_tests
 from hpcspike.runs.run import describe
@@ -61,53 +61,39 @@ class LearnerNetwork(Network):
         assert self.experiment.network.n_neurons is not None
         return self.experiment.network.n_neurons
 
-    def test(
-        self,
-        trials: int = 20,
-        *,
-        first_trial: int = 0,
-        target_set: int | None = None,
-        seed: int | None = None,
-        beyond_ms: float = 0.0,
-        stimulus: Any = None,
-        silence: Selection = None,
-        clamp: Mapping[Any, Any] | None = None,
-        noise: float | Mapping[str, float] = 0.0,
-        delete_spike: int | None = None,
-        add_spike: tuple[Any, float] | None = None,
-    ) -> xr.Dataset:
-        """See `Network.test`."""
-        whole_trials(trials, first_trial, seed)
-        self._refuse({"clamp": clamp, "add_spike": add_spike, "seed": seed, "beyond_ms": beyond_ms or None})
-        if target_set is not None:
-            whole_number("target_set", target_set, most=0, of="number of a target set and its cue")
-        strength = number("noise", noise, least=0.0)
+    def _tested(self, asked: Asked) -> xr.Dataset:
+        self._refuse(asked)
+        if asked.target_set is not None:
+            whole_number("target_set", asked.target_set, most=0, of="number of a target set and its cue")
+        strength = number("noise", asked.noise, least=0.0)
         silent = None
-        if silence is not None:
+        if asked.silence is not None:
             silent = np.zeros(self.n_neurons, dtype=bool)
-            silent[self.chosen(silence, name="silence")] = True
-        asked = [self.learner.task.sample("test", first_trial + k) for k in range(trials)]
-        if stimulus is not None:
-            asked = [replace(one, stimulus=self._own(one.stimulus, stimulus)) for one in asked]
+            silent[self.chosen(asked.silence, name="silence")] = True
+        trials = [self.learner.task.sample("test", trial) for trial in asked.numbers]
+        if asked.stimulus is not None:
+            trials = [replace(one, stimulus=self._own(one.stimulus, asked.stimulus)) for one in trials]
         options: dict[str, Any] = {"kill": silent, "noise": strength}
-        if delete_spike is not None:
-            options["delete_spike"] = whole_number("delete_spike", delete_spike)
-        rollouts = [self.learner.rollout(one.stimulus, **options) for one in asked]
+        if asked.delete_spike is not None:
+            options["delete_spike"] = whole_number("delete_spike", asked.delete_spike)
+        rollouts = [self.learner.rollout(one.stimulus, **options) for one in trials]
         output = DatasetOutput(World())
         write_tests(
-            output, self.learner.task, asked, rollouts, n_neurons=self.n_neurons, first_trial=first_trial
+            output, self.learner.task, trials, rollouts, n_neurons=self.n_neurons, first_trial=asked.first_trial
+        )
+        output.finish(
+            self._identity() | asked.attributes(), ("neuron", "output", "time", "trial", "target_set")
         )  # fmt: skip
-        attributes = asked_of(
-            trials=trials, first_trial=first_trial, stimulus=stimulus, silence=silence, noise=noise,
-            delete_spike=delete_spike,
-        )  # fmt: skip
-        output.finish(self._identity() | attributes, ("neuron", "output", "time", "trial", "target_set"))
         assert output.dataset is not None
-        return self._judged(output.dataset, asked, rollouts, silent)
+        return self._judged(output.dataset, trials, rollouts, silent)
 
-    def _refuse(self, asked: Mapping[str, Any]) -> None:
+    def _refuse(self, asked: Asked) -> None:
         """A `SpecError` for conditions that only networks of the engine know."""
-        wrong = [name for name, value in asked.items() if value is not None]
+        only = {
+            "clamp": asked.clamp, "add_spike": asked.add_spike, "seed": asked.seed,
+            "beyond_ms": asked.beyond_ms or None,
+        }  # fmt: skip
+        wrong = [name for name, value in only.items() if value is not None]
         if wrong:
             raise SpecError(
                 f"{', '.join(wrong)}: a network that learner {self.experiment.learner.kind} trained cannot be tested "

@@ -13,10 +13,11 @@ import numpy as np
 import xarray as xr
 
 from hpcspike.checks import path as checked_path
-from hpcspike.checks import shown, whole_number
+from hpcspike.checks import shown
 from hpcspike.errors import SpecError, StoreError
 from hpcspike.files import claimed, whole
 from hpcspike.hdf5_files import write_unfinished
+from hpcspike.live.asked import Asked
 from hpcspike.live.selection import Selection, chosen
 from hpcspike.shown import Shown
 from hpcspike.spec.experiment import Experiment
@@ -65,7 +66,6 @@ class Network(Shown):
     def n_neurons(self) -> int:
         """Number of neurons N."""
 
-    @abstractmethod
     def test(
         self,
         trials: int = 20,
@@ -127,6 +127,17 @@ class Network(Shown):
         SpecError, DataError
             If an argument is none that it can be, or a network of this kind cannot be asked for it.
         """
+        return self._tested(
+            Asked(
+                trials=trials, first_trial=first_trial, target_set=target_set, seed=seed, beyond_ms=beyond_ms,
+                stimulus=stimulus, silence=silence, clamp=clamp, noise=noise, delete_spike=delete_spike,
+                add_spike=add_spike,
+            )
+        )  # fmt: skip
+
+    @abstractmethod
+    def _tested(self, asked: Asked) -> xr.Dataset:
+        """`test`, in the way of its learner."""
 
     @abstractmethod
     def train(
@@ -299,30 +310,3 @@ def write_network(network: xr.Dataset, path: Path) -> None:
             write_unfinished(network, unfinished, compress=True)
         else:
             write_zarr(network, unfinished)
-
-
-def asked_of(**arguments: Any) -> dict[str, str]:
-    """The attribute ``conditions``: what was asked of a test, arrays by their shape."""
-    said: dict[str, Any] = {}
-    for name, value in arguments.items():
-        if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and value == 0):
-            continue
-        plain = isinstance(value, (int, float, str, bool)) or (
-            isinstance(value, (list, tuple)) and all(isinstance(one, (int, float, str)) for one in value)
-        )
-        said[name] = value if plain else _brief(value)
-    return {"conditions": json.dumps(said), "plasticity": "off"}
-
-
-def _brief(value: Any) -> str:
-    if isinstance(value, xr.DataArray):
-        return f"DataArray of {', '.join(f'{name} {size}' for name, size in value.sizes.items())}"
-    return shown(value)
-
-
-def whole_trials(trials: int, first_trial: int, seed: int | None) -> None:
-    """A `SpecError` unless the numbers of trials are such."""
-    whole_number("trials", trials, least=1)
-    whole_number("first_trial", first_trial)
-    if seed is not None:
-        whole_number("seed", seed)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hpcspike.model.recording_table import RecordingTable, in_words, listed, matches, plain, refused, without_match
 from hpcspike.spec.recorded import RecordedTargets
+from hpcspike.wording import counted
 
 
 def chosen_rows(
@@ -66,14 +67,18 @@ def kept_rows(
         candidates, which = np.arange(len(values)), f"it holds {len(values)} units"
     else:
         candidates = np.flatnonzero(mean_rates_hz > targets.min_rate_hz)
-        which = f"{candidates.size} of its {len(values)} units have a mean rate above {targets.min_rate_hz:g} Hz"
+        verb = "has" if candidates.size == 1 else "have"
+        which = (
+            f"{candidates.size or 'none'} of its {counted(len(values), 'unit')} {verb} a mean rate above "
+            f"{targets.min_rate_hz:g} Hz"
+        )
     wanted = candidates.size if targets.n_units is None else targets.n_units
     if not candidates.size:
         assert mean_rates_hz is not None
         highest = float(mean_rates_hz.max())
         raise refused(
             path,
-            f"{which}, but not one can be used",
+            which,
             f"lower targets.min_rate_hz below {highest:.3g} Hz, the highest of their mean rates (check the unit, too)"
             if highest > 0
             else "all rates are 0: choose another array, window or condition, or units that fire",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from hpcspike.accelerate import only_threads
 from hpcspike.errors import StoreError
 from hpcspike.machine import last_cache_bytes
 from hpcspike.partition import balanced_bounds
@@ -137,13 +138,15 @@ class BlockedRls:
         error (n,): f - value before the update; gain (n,): 1 for the drive, phi'(u + I) for the rate.
         """
         flush = self._kept + 1 == self.capacity
-        self._kernel(
+        arguments = (
             self._bounds, self._start, self._widths, self._p_start, self._v_start, self._kept, self.capacity,
             self._fresh, flush, self._streaming, self._lanes, simulation.interval_decay, self._presynaptic,
             simulation.weight, self._covariance, self._vectors, self._shrinks, self._scalars, simulation.filtered,
             simulation.trace, simulation.events, simulation.n_events, error, gain, simulation.readout, self._sources,
             self._factors, self._values, self._packed,
         )  # fmt: skip
+        with only_threads(self.threads):
+            self._kernel(*arguments)
         self.pass_updates(1, simulation, error, gain)
 
     def matrices(self) -> Matrices:

@@ -24,8 +24,9 @@ _AHEAD = 2
 """Rows between the one whose rows of P are asked for and the one in work."""
 
 
-def _update_rows(  # type: ignore[no-untyped-def]
-    bounds, start, widths, p_start, v_start, kept, capacity, fresh, flush, streaming, lanes, decay, presynaptic,
+@kernel
+def update_part(  # type: ignore[no-untyped-def]
+    t, bounds, start, widths, p_start, v_start, kept, capacity, fresh, flush, streaming, lanes, decay, presynaptic,
     weight, covariance, vectors, shrinks, scalars, filtered, trace, events, n_events, error, gain, drive, sources,
     factors, values, packed,
 ):  # fmt: skip
@@ -36,87 +37,96 @@ def _update_rows(  # type: ignore[no-untyped-def]
     # shrinks[i, j]: den of kept vector j; scalars[i]: beta and q.k of the last update. lanes: numbers in a vector.
     # streaming: see subtract_square.
     line, packed_line = sources.shape[0] // (bounds.shape[0] - 1), packed.shape[0] // (bounds.shape[0] - 1)
-    for t in numba.prange(bounds.shape[0] - 1):
-        own = t * line
-        for i in range(bounds[t], bounds[t + 1]):
-            later = i + _AHEAD
-            if later < bounds[t + 1] and not fresh:
-                # into L2: a cold row of 1.2 kB costs 156 ns unasked, 140 ns through L1, 83 to 92 ns through L2
-                for e in range(n_events[later]):
-                    asked = p_start[later] + events[start[later] + e] * widths[later]
-                    for b in range(0, widths[later], lanes):
-                        prefetch_l2(covariance, asked + b)
-            first = start[i]
-            k = start[i + 1] - first
-            if k == 0:
-                continue
-            width, p_at, v_at = widths[i], p_start[i], v_start[i]
-            slot = v_at + kept * width
-            n = n_events[i]
-            if fresh:
-                for b in range(width):
-                    vectors[slot + b] = 0
+    own = t * line
+    for i in range(bounds[t], bounds[t + 1]):
+        later = i + _AHEAD
+        if later < bounds[t + 1] and not fresh:
+            # into L2: a cold row of 1.2 kB costs 156 ns unasked, 140 ns through L1, 83 to 92 ns through L2
+            for e in range(n_events[later]):
+                asked = p_start[later] + events[start[later] + e] * widths[later]
+                for b in range(0, widths[later], lanes):
+                    prefetch_l2(covariance, asked + b)
+        first = start[i]
+        k = start[i + 1] - first
+        if k == 0:
+            continue
+        width, p_at, v_at = widths[i], p_start[i], v_start[i]
+        slot = v_at + kept * width
+        n = n_events[i]
+        if fresh:
+            for b in range(width):
+                vectors[slot + b] = 0
+            for a in range(k):
+                sources[own + a] = p_at + a * width
+                factors[own + a] = filtered[presynaptic[first + a]]
+            combine(vectors, slot, width, covariance, sources, factors, own, k)
+            for j in range(kept):
+                total = 0.0
                 for a in range(k):
-                    sources[own + a] = p_at + a * width
-                    factors[own + a] = filtered[presynaptic[first + a]]
-                combine(vectors, slot, width, covariance, sources, factors, own, k)
+                    total += vectors[v_at + j * width + a] * filtered[presynaptic[first + a]]
+                sources[own + j] = v_at + j * width
+                factors[own + j] = -shrinks[i, j] * total
+            combine(vectors, slot, width, vectors, sources, factors, own, kept)
+            product = 0.0
+            for a in range(k):
+                product += vectors[slot + a] * filtered[presynaptic[first + a]]
+        else:
+            last = v_at + (kept - 1 if kept > 0 else capacity - 1) * width
+            beta = scalars[i, 0]
+            carry = decay * beta
+            along = 0.0
+            for e in range(n):
+                a = events[first + e]
+                s = trace[presynaptic[first + a]]
+                values[own + e] = s
+                along += vectors[last + a] * s
+                sources[own + e] = p_at + a * width
+                factors[own + e] = s
+            product = decay * (carry * scalars[i, 1] + beta * along)
+            # a one-vector buffer overwrites the last vector in place, element by element
+            scale(vectors, slot, width, vectors, last, carry)
+            combine(vectors, slot, width, covariance, sources, factors, own, n)
+            if n > 0:
                 for j in range(kept):
                     total = 0.0
-                    for a in range(k):
-                        total += vectors[v_at + j * width + a] * filtered[presynaptic[first + a]]
+                    for e in range(n):
+                        total += vectors[v_at + j * width + events[first + e]] * values[own + e]
                     sources[own + j] = v_at + j * width
                     factors[own + j] = -shrinks[i, j] * total
                 combine(vectors, slot, width, vectors, sources, factors, own, kept)
-                product = 0.0
-                for a in range(k):
-                    product += vectors[slot + a] * filtered[presynaptic[first + a]]
-            else:
-                last = v_at + (kept - 1 if kept > 0 else capacity - 1) * width
-                beta = scalars[i, 0]
-                carry = decay * beta
-                along = 0.0
-                for e in range(n):
-                    a = events[first + e]
-                    s = trace[presynaptic[first + a]]
-                    values[own + e] = s
-                    along += vectors[last + a] * s
-                    sources[own + e] = p_at + a * width
-                    factors[own + e] = s
-                product = decay * (carry * scalars[i, 1] + beta * along)
-                # a one-vector buffer overwrites the last vector in place, element by element
-                scale(vectors, slot, width, vectors, last, carry)
-                combine(vectors, slot, width, covariance, sources, factors, own, n)
-                if n > 0:
-                    for j in range(kept):
-                        total = 0.0
-                        for e in range(n):
-                            total += vectors[v_at + j * width + events[first + e]] * values[own + e]
-                        sources[own + j] = v_at + j * width
-                        factors[own + j] = -shrinks[i, j] * total
-                    combine(vectors, slot, width, vectors, sources, factors, own, kept)
-                for e in range(n):
-                    product += vectors[slot + events[first + e]] * values[own + e]
-            c = gain[i]
-            beta = 1.0 / (1.0 + c * c * product)
-            shrinks[i, kept] = c * c * beta  # Eq 16: c r in place of r
-            scalars[i, 0] = beta
-            scalars[i, 1] = product
-            change = error[i] * c * beta
-            for a in range(k):
-                weight[first + a] += change * vectors[slot + a]  # Eq 12, Eq 19
-            drive[i] += change * product  # Eq 8: u = w.r of the new w
-            if flush:
-                # P_B <- P_B - sum_j (sqrt(den_j) k_j) (sqrt(den_j) k_j)^T: equal factors keep P symmetric to the bit
-                work = t * packed_line
-                for j in range(capacity):
-                    pack(
-                        packed, work + j * lanes, capacity * lanes, width, vectors, v_at + j * width,
-                        math.sqrt(shrinks[i, j]),
-                    )  # fmt: skip
-                subtract_square(covariance, p_at, width, packed, work, capacity, streaming)  # Eq 11, Eq 18
-        if flush and streaming:
-            finish_streaming()
+            for e in range(n):
+                product += vectors[slot + events[first + e]] * values[own + e]
+        c = gain[i]
+        beta = 1.0 / (1.0 + c * c * product)
+        shrinks[i, kept] = c * c * beta  # Eq 16: c r in place of r
+        scalars[i, 0] = beta
+        scalars[i, 1] = product
+        change = error[i] * c * beta
+        for a in range(k):
+            weight[first + a] += change * vectors[slot + a]  # Eq 12, Eq 19
+        drive[i] += change * product  # Eq 8: u = w.r of the new w
+        if flush:
+            # P_B <- P_B - sum_j (sqrt(den_j) k_j) (sqrt(den_j) k_j)^T: equal factors keep P symmetric to the bit
+            work = t * packed_line
+            for j in range(capacity):
+                pack(
+                    packed, work + j * lanes, capacity * lanes, width, vectors, v_at + j * width,
+                    math.sqrt(shrinks[i, j]),
+                )  # fmt: skip
+            subtract_square(covariance, p_at, width, packed, work, capacity, streaming)  # Eq 11, Eq 18
+    if flush and streaming:
+        finish_streaming()
 
 
-update_rows = kernel(_update_rows)
-update_rows_parallel = parallel_kernel(_update_rows)
+@kernel
+def update_rows(bounds, *rest):  # type: ignore[no-untyped-def]
+    """`update_part` of all rows, by one thread."""
+    for t in range(bounds.shape[0] - 1):
+        update_part(t, bounds, *rest)
+
+
+@parallel_kernel
+def update_rows_parallel(bounds, *rest):  # type: ignore[no-untyped-def]
+    """`update_part` of all rows, by several threads."""
+    for t in numba.prange(bounds.shape[0] - 1):
+        update_part(t, bounds, *rest)

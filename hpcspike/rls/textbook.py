@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from hpcspike.accelerate import only_threads
 from hpcspike.partition import balanced_bounds
 from hpcspike.rls.penalties import Penalties
 from hpcspike.rls.sign_kernels import remove_inputs
@@ -72,10 +73,11 @@ class TextbookRls:
 
         error (n,): f - value before the update; gain (n,): 1 for the drive, phi'(u + I) for the rate.
         """
-        self._kernel(
-            self._bounds, self._start, self._presynaptic, simulation.weight, self._block_start, self._covariance,
-            simulation.filtered, error, gain, simulation.readout, self._work,
-        )  # fmt: skip
+        with only_threads(len(self._work)):
+            self._kernel(
+                self._bounds, self._start, self._presynaptic, simulation.weight, self._block_start, self._covariance,
+                simulation.filtered, error, gain, simulation.readout, self._work,
+            )  # fmt: skip
 
     def multiply(self, factor: float) -> None:
         """Multiply every P by a power of two."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from hpcspike.identity import experiment_hash
 from hpcspike.learners.assignment import carrier_of
 from hpcspike.learners.interface import Learner
 from hpcspike.measures.evaluation import Evaluation
+from hpcspike.model.build import recording_of
 from hpcspike.model.rate_law import table_of
 from hpcspike.model.rate_law_kinds import MEASURED
 from hpcspike.model.stand_in import stand_in_attributes
@@ -30,6 +32,7 @@ from hpcspike.runs.point import fit_and_evaluate
 from hpcspike.runs.rollouts import write_rollouts
 from hpcspike.runs.trials import scale_of, variables_of, write_trials
 from hpcspike.spec.experiment import Experiment
+from hpcspike.spec.targets import RecordedTargets
 from hpcspike.variables import BINNED_RESULTS, POINT_RESULTS, RECORDED_RESULTS, TRANSFER
 
 if TYPE_CHECKING:
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
 
     from hpcspike.engine.checkpoint import Checkpoints
     from hpcspike.engine.training import OnLoop
+
+logger = logging.getLogger(__name__)
 
 RECORDED_TRIALS = 20
 """At most this many test trials are kept with all their time courses."""
@@ -93,10 +98,20 @@ def run(
         instance("world", world, World, made_by="give what hpcspike.engine.communication.connect() returns")
     world = world or connect()
     agree_on(world, "hpcspike.run", lambda: {**same_experiment(experiment), "threads": threads})
+    if world.rank == 0:
+        _log_what_is_odd(experiment)
     learner, evaluation = fit_and_evaluate(
         experiment, threads=threads, progress=progress, on_loop=on_loop, world=world
     )  # fmt: skip
     return describe(experiment, learner, evaluation, world=world)
+
+
+def _log_what_is_odd(experiment: Experiment) -> None:
+    """What is odd about the recording that is trained, as warnings of the log, which Python shows if nothing is set."""
+    recording = recording_of(experiment)
+    if recording is not None and isinstance(experiment.targets, RecordedTargets):
+        for remark in recording.remarks:
+            logger.warning("%s: %s", Path(experiment.targets.path).name, remark)
 
 
 def describe(

@@ -42,14 +42,16 @@ def evaluate_learner(learner: Learner, experiment: Experiment, *, tested: Tested
     if learner.diverged():
         scalars |= {"diverged_loop": len(history) - 1, "status": _status(scalars, measures, diverged=True)}
         return Evaluation(scalars, correlation, n_neurons, measures, n_outputs=n_outputs)
-    found, per_output = judge(task, tested or assess(learner, task, trials=measures.n_test_trials), measures)
+    found, per_output = measures_of_tests(
+        task, tested or assess(learner, task, trials=measures.n_test_trials), measures
+    )
     scalars |= found
     scalars["status"] = _status(scalars, measures, diverged=False)
     correlation = correlation if per_output is None else per_output[None]
     return Evaluation(scalars, correlation, n_neurons, measures, n_outputs=n_outputs)
 
 
-def judge(
+def measures_of_tests(
     task: Task, tested: Tested, measures: Measures
 ) -> tuple[dict[str, float | int], np.ndarray | None]:  # fmt: skip
     """Measures of tests of a learner on its own, as `hpcspike.measures.evaluation` has them, and (d,) correlations.

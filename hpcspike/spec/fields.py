@@ -19,6 +19,9 @@ from pydantic import (
 
 from hpcspike.shown import brief, html_table
 
+_WRITTEN_EXACTLY = 2**53
+"""Up to here every whole number is a float."""
+
 _changed: Callable[[Any, Mapping[str, Any]], Any] | None = None
 
 
@@ -100,12 +103,14 @@ class GrownSection(Section):
 def _as_whole(value: Any) -> Any:
     """A number as the integer it is; anything else as it is, to be refused."""
     if isinstance(value, float) and value.is_integer():
+        if abs(value) > _WRITTEN_EXACTLY:
+            raise ValueError("a whole number above 2^53 with a point or an exponent loses digits; write all of them")
         return int(value)
     return operator.index(value) if hasattr(value, "__index__") and not isinstance(value, (bool, int)) else value
 
 
 AS_WHOLE = BeforeValidator(_as_whole)
-"""A whole number may be written 3, 3.0 or 3e0: the values of a linspace are of that kind."""
+"""A whole number may be written 3, 3.0 or 3e0, up to 2^53: the values of a linspace are of that kind."""
 
 Interval = Annotated[tuple[float, float], Strict(False)]
 """[low, high]: a list of two numbers."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import textwrap
 from collections.abc import Iterator
 from typing import Any, get_args
 
@@ -53,6 +54,27 @@ def field_table() -> str:
     rows = list(_rows(Experiment, ""))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     return "\n".join("  ".join([*(t.ljust(w) for t, w in zip(row[:4], widths, strict=True)), row[4]]) for row in rows)
+
+
+def field_help(width: int) -> str:
+    """The fields of `field_table` for a terminal of so many columns: facts under the name, then the meaning."""
+    width = max(width, 40)
+    lines: list[str] = []
+    for name, unit, default, bounds, meaning in _rows(Experiment, ""):
+        lines += textwrap.wrap(name, width, subsequent_indent="  ")
+        for text in (f"({_facts(unit, default, bounds)})", meaning):
+            lines += textwrap.wrap(text, width, initial_indent="    ", subsequent_indent="    ")
+    return "\n".join(lines)
+
+
+def described(field: FieldInfo) -> tuple[str, str]:
+    """What is known of a field (unit, default, range), and what it means."""
+    return _facts(_unit(field), _default(field), _range(field)), _meaning(field)
+
+
+def _facts(unit: str, default: str, bounds: str) -> str:
+    known = "required" if default == "required" else f"default {default}"
+    return "; ".join(part for part in (f"in {unit}" if unit else "", known, bounds) if part)
 
 
 def _file_schema(schema: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,9 @@ from hpcspike.studies.claims import Row, above
 if TYPE_CHECKING:
     import xarray as xr
 
+RANDOM_STARTS = "-random-starts"
+"""How names of variants end whose training loops start from random states; those of others run on from loop to loop."""
+
 Tables = Mapping[str, "xr.Dataset"]
 """Name of a study or sweep -> its table: over (variant, replicate), or along point."""
 
@@ -51,7 +54,7 @@ def learns(
 ) -> Iterator[Row]:
     """The statement that the correlation of a variant is above `LEARNED`; a network that diverged counts as 0."""
     values = correlations_of(tables, study, variant, variable)
-    if len(values):
+    if np.isfinite(values).any():
         found = correlation_interval(values)
         yield Row(claim, what, study, f"above {LEARNED}", found, above(found, LEARNED))
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpcspike.intervals import correlation_interval, mean_interval
+from hpcspike.intervals import Interval, correlation_interval, mean_interval, slope_interval
 from hpcspike.studies.claim_tables import (
     LEARNED,
+    RANDOM_STARTS,
     Tables,
     correlations_of,
     difference,
@@ -118,10 +119,11 @@ def drive_and_rate(tables: Tables) -> Iterator[Row]:
 
 
 def loss(tables: Tables) -> Iterator[Row]:
-    """Claim 8; where there are networks with random starts, those of the same targets are judged instead."""
-    for variant in variants_of(tables, "fig3"):
-        if variant in variants_of(tables, "lesion"):
-            continue
+    """Claim 8; where there are networks with random starts, those are judged instead.
+
+    Loops of fig3 run on, and recall fails by itself in some of its networks: their correlation may rise after a loss.
+    """
+    for variant in [] if "lesion" in tables else variants_of(tables, "fig3"):
         if "lesion_correlation" not in tables["fig3"]:
             return
         fractions = tables["fig3"]["lesion_fraction"].values
@@ -173,13 +175,20 @@ def other_units(tables: Tables) -> Iterator[Row]:
 
 
 def dale(tables: Tables) -> Iterator[Row]:
-    """Claim 11."""
+    """Claim 11: loops from random states by the mean over networks, those that run on by the best network.
+
+    The paper's map (Fig 4i) shows the best of ten networks. Where loops run on networks recall or they do not, so that
+    their mean is that of two kinds of networks, and says little about either.
+    """
     study = "fig4"
     for variant in variants_of(tables, study):
-        measure = f"correlation of drive and innate trajectory, single trials, {variant}"
-        yield from learns(11, tables, study, variant, measure)
+        what = "correlation of drive and innate trajectory, single trials"
+        if variant.endswith(RANDOM_STARTS):
+            yield from learns(11, tables, study, variant, f"{what}, mean over networks, {variant}")
+        else:
+            yield from _best(tables, study, variant, what)
         flips = values_of(tables, study, "sign_flips", variant)
-        if len(flips) and variant != "unconstrained":
+        if np.isfinite(flips).any() and variant != "unconstrained":
             verdict = "holds" if not flips.any() else "does not hold"
             measure = f"share of the synapses whose sign changed, {variant}"
             yield Row(11, measure, study, "0", mean_interval(flips), verdict)
@@ -189,31 +198,65 @@ def dale(tables: Tables) -> Iterator[Row]:
             found = mean_interval(shrink)
             measure = f"spectral radius after minus before training, {variant}"
             yield Row(11, measure, study, "below 0", found, below(found, 0.0))
-        yield from _flux_tube(tables[study], study, variant)
+    yield from _flux_tube(tables, study)
 
 
-def _flux_tube(table: xr.Dataset, study: str, variant: str) -> Iterator[Row]:
-    """Whether a deleted spike is forgotten inside the trained window."""
-    if "phase_deviation_after" not in table:
+def _best(tables: Tables, study: str, variant: str, what: str) -> Iterator[Row]:
+    values = correlations_of(tables, study, variant)
+    if len(values):
+        mean, best = correlation_interval(values), Interval(float(np.nanmax(values)), np.nan, np.nan, len(values))
+        spread = f"mean {mean.value:.2f}, {mean.low:.2f} to {mean.high:.2f}" if mean.n > 1 else "one network"
+        measure = f"{what}, best network, {variant} ({spread})"
+        yield Row(11, measure, study, f"above {LEARNED}; the paper shows the best of ten", best, above(best, LEARNED))
+
+
+def _flux_tube(tables: Tables, study: str) -> Iterator[Row]:
+    """Whether a deleted spike is forgotten inside the trained window: a mean over readings, network by network."""
+    table = tables.get(study)
+    if table is None or "phase_deviation_after" not in table:
         return
-    window = float(table["window_ms"].sel(variant=variant).values.ravel()[0])
-    time = table["deviation_time"]
+    readings = _deviations(table)
+    for random_starts in (False, True):
+        chosen = {name: one for name, one in readings.items() if name.endswith(RANDOM_STARTS) == random_starts}
+        if not chosen:
+            continue
+        starts = "loops from random states" if random_starts else "loops that run on"
+        for which, words in (("outside", "that 0.5 s and more after it"), ("untrained", "untrained")):
+            ratios = np.stack([one["inside"] / one[which] for one in chosen.values()])
+            each = ", ".join(f"{name} {np.nanmean(row):.2f}" for name, row in zip(chosen, ratios, strict=True))
+            found = mean_interval(ratios.mean(axis=0))
+            measure = f"phase deviation in the second half of the window over {words}, {starts} ({each})"
+            yield Row(11, measure, study, "below 0.5", found, below(found, 0.5))
+    if readings:
+        ratio = np.concatenate([one["inside"] / one["untrained"] for one in readings.values()])
+        recall = np.concatenate([correlations_of(tables, study, name) for name in readings])
+        found = slope_interval(recall, ratio)[0]
+        measure = "slope of the phase deviation in the second half of the window over untrained, by the correlation"
+        yield Row(11, measure, study, "below 0", found, below(found, 0.0))
 
-    def mean(when: str, stretch: xr.DataArray) -> np.ndarray:
-        deviation = table[f"phase_deviation_{when}"].sel(variant=variant)
-        return np.asarray(deviation.where(stretch).mean("deviation_time").values)
 
-    inside, outside = (time > 0.5 * window) & (time <= window), time > window + 500.0
-    after = mean("after", inside)
-    if not np.isfinite(after).any():
-        return
-    for other, words in (
-        (mean("after", outside), "that 0.5 s and more after it"),
-        (mean("before", inside), "untrained"),
-    ):
-        found = mean_interval(after / other)
-        measure = f"phase deviation in the second half of the window over {words}, {variant}"
-        yield Row(11, measure, study, "below 0.5", found, below(found, 0.5))
+def _deviations(table: xr.Dataset) -> dict[str, dict[str, np.ndarray]]:
+    """Mean phase deviations (networks,) of every variant in which a spike was deleted.
+
+    inside: the second half of the trained window; outside: from 0.5 s after it on; untrained: inside, before training.
+    """
+    found, time = {}, table["deviation_time"]
+    for variant in map(str, table["variant"].values):
+        window = float(table["window_ms"].sel(variant=variant).values.ravel()[0])
+        inside, outside = (time > 0.5 * window) & (time <= window), time > window + 500.0
+
+        def mean(when: str, stretch: xr.DataArray, variant: str = variant) -> np.ndarray:
+            deviation = table[f"phase_deviation_{when}"].sel(variant=variant)
+            return np.asarray(deviation.where(stretch).mean("deviation_time").values)
+
+        means = {
+            "inside": mean("after", inside),
+            "outside": mean("after", outside),
+            "untrained": mean("before", inside),
+        }
+        if np.isfinite(means["inside"]).any():
+            found[variant] = means
+    return found
 
 
 def cortex(tables: Tables) -> Iterator[Row]:

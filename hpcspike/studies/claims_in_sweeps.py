@@ -13,6 +13,7 @@ from hpcspike.studies.claim_tables import LEARNED, Tables, point_columns
 from hpcspike.studies.claims import Row, above, below, covers
 
 if TYPE_CHECKING:
+    from hpcspike.analysis.crossing import Definition
     from hpcspike.analysis.scaling import Regime
 
 COLLAPSED = 0.25
@@ -104,22 +105,29 @@ def capacity_and_length(tables: Tables) -> Iterator[Row]:
 
 
 def balance(tables: Tables) -> Iterator[Row]:
-    """Claim 14."""
+    """Claim 14: the balance in the sweep made for it or else in those of Fig 6, the optimum in those of Fig 6.
+
+    The optimum of the correlation is flat: its place is known to 0.2 decades of tau_s, over 0.9 decades of tau_c and
+    0.5 of N. That gives no exponent to within 0.15, so that it is held against laws only.
+    """
     from hpcspike.analysis import crossings, fit_law, paper_law
     from hpcspike.analysis.crossing import THEORY
 
-    names = [name for name in ("fig6", "fig6_size") if name in tables]
-    if len(names) < 2:
-        return
-    source = ", ".join(names)
-    for definition, words in (("balance", "where the spectral index is 0"), ("optimum", "of the best correlation")):
+    of_fig6 = [name for name in ("fig6", "fig6_size") if name in tables]
+    of_fig6 = of_fig6 if len(of_fig6) == 2 else []
+    of_balance = ["balance"] if "balance" in tables else of_fig6
+    definitions: tuple[tuple[Definition, str, list[str]], ...] = (
+        ("balance", "where the spectral index is 0", of_balance), ("optimum", "of the best correlation", of_fig6)
+    )  # fmt: skip
+    for definition, words, names in definitions:
+        source = ", ".join(names)
         try:
-            found = crossings([tables[name] for name in names], "balance" if definition == "balance" else "optimum")
-        except DataError:  # no cell has one
+            found = crossings([tables[name] for name in names], definition)
+        except DataError:  # no sweep, or no cell has one
             continue
         logs = np.log(np.column_stack([found.tau_corr_ms, found.n_neurons]))
-        slopes = slope_interval(logs, np.log(found.tau_syn_ms))
-        for slope, expected, symbol in zip(slopes, THEORY, ("tau_c", "N"), strict=True):
+        slopes = slope_interval(logs, np.log(found.tau_syn_ms)) if definition == "balance" else []
+        for slope, expected, symbol in zip(slopes, THEORY, ("tau_c", "N"), strict=bool(slopes)):
             measure = f"exponent of {symbol} in the tau_s {words}"
             criterion = f"{expected:.2f} to within 0.15"
             yield Row(14, measure, source, criterion, slope, covers(slope, expected, 0.15))
@@ -138,16 +146,13 @@ def balance(tables: Tables) -> Iterator[Row]:
 
 
 def capacity_law(tables: Tables) -> Iterator[Row]:
-    """Claim 15."""
+    """Claim 15, at the one threshold of the project: at others most windows of a grid are all learned, or none is."""
     from hpcspike.analysis import capacity
 
     if "fig7" in tables:
-        for threshold in (0.6, 0.7, 0.8):
-            result = capacity(tables["fig7"], threshold=threshold, interpolate=True, n_bootstrap=0)
-            size, value = result["n_neurons"].values, result["capacity"].values.ravel()
-            yield _exponent(
-                size[:, None], value, 0, f"exponent of N in the capacity at correlation {threshold}", "fig7"
-            )
+        result = capacity(tables["fig7"], threshold=LEARNED, interpolate=True, n_bootstrap=0)
+        size, value = result["n_neurons"].values, result["capacity"].values.ravel()
+        yield _exponent(size[:, None], value, 0, f"exponent of N in the capacity at correlation {LEARNED}", "fig7")
     for sweep, other, words in (
         ("capacity_degree", "probability", "p"),
         ("capacity_amplitude", "standard_deviation", "the s.d. of the targets"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from hpcspike.studies import claims_in_studies as studies
 from hpcspike.studies import claims_in_sweeps as sweeps
@@ -13,11 +14,12 @@ from hpcspike.studies.reasons import explained
 
 STATEMENTS: tuple[Callable[[Tables], Iterator[Row]], ...] = (
     studies.own_patterns,
-    recall.own_patterns_from_random_states,
+    partial(recall.gain_from_random_starts, claim=1),
     studies.population_rates,
     studies.heterogeneity,
     sweeps.time_scales_and_size,
     studies.initial_weights,
+    partial(recall.gain_from_random_starts, claim=3),
     studies.quasi_static,
     studies.drive_and_rate,
     sweeps.trade_off,
@@ -28,7 +30,7 @@ STATEMENTS: tuple[Callable[[Tables], Iterator[Row]], ...] = (
     studies.low_rates,
     studies.other_units,
     studies.dale,
-    recall.dale_from_random_states,
+    partial(recall.gain_from_random_starts, claim=11),
     studies.cortex,
     studies.identical,
     sweeps.balance,

@@ -118,24 +118,15 @@ def retrain(
     >>> network.attrs["comparison"]                                                           # doctest: +SKIP
     'equal to the sweep bit for bit (28 numbers, 3 learning curves)'
     """
-    return retrain_and_compare(
-        store, point=point, where=where, states=states, threads=threads, progress=progress, run_user_code=run_user_code
-    )[0]
-
-
-def retrain_and_compare(
-    store: str | Path,
-    *,
-    point: int | None = None,
-    where: Mapping[str, Any] | None = None,
-    states: str | Path | None = None,
-    threads: int = 1,
-    progress: bool = False,
-    run_user_code: bool = False,
-) -> tuple[xr.Dataset, Comparison]:
-    """The Dataset of `retrain`, and how its results compare with those of the sweep."""
     opened = open_store(store)
     row = find_point(opened, point=point, where=where)
+    return retrain_row(opened, row, states=states, threads=threads, progress=progress, run_user_code=run_user_code)[0]
+
+
+def retrain_row(
+    opened: SweepStore, row: int, *, states: str | Path | None, threads: int, progress: bool, run_user_code: bool
+) -> tuple[xr.Dataset, Comparison]:
+    """The Dataset of `retrain` of a row of a store, and how its results compare with those of the sweep."""
     experiment = opened.experiments([row], run_user_code=run_user_code)[row]
     dataset = _trained(experiment, states, threads=threads, progress=progress)
     comparison = compare(opened, row, dataset)

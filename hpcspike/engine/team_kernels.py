@@ -1,0 +1,156 @@
+"""Threads that work on one block of neurons side by side, and wait for each other inside compiled code.
+
+Starting threads and joining them takes longer than a step of a small network. So a whole interval, or several, is one
+parallel region: every member of the team goes through the same steps on rows of its own and meets the others at
+`meet`. What only one may do (the exchange of spikes, sums over all neurons) is done by member 0 between two meetings.
+
+A threading layer does not promise that all iterations of a parallel loop run at the same time, and a member that waited
+for one which never comes would wait for ever. So `join` makes a team of all, or of the first one alone, which then has
+all rows. The numbers are the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from hpcspike.accelerate import inline_kernel, kernel
+from hpcspike.engine.exchange_kernels import clock
+
+COUNT_STRIDE = 8  # int64 numbers of a cache line, so that what one thread writes does not disturb the others' reading
+_JOINED, _SIZE, _ARRIVED, _MEETINGS, _PATIENCE, TOLD, RESULT, COUNTS = (COUNT_STRIDE * k for k in range(8))
+_CLOSED = 1 << 32
+_LONGEST_WAIT = 5_000_000
+"""Nanoseconds that the first member waits for the others."""
+_SPINS = 1 << 12
+"""Looks at a number that shall change before other processes of the core get their turn."""
+
+
+def new_team(threads: int) -> np.ndarray:
+    """What the members of a team of so many threads know of each other."""
+    team = np.zeros(COUNTS + COUNT_STRIDE * threads, dtype=np.int64)
+    team[_PATIENCE] = _LONGEST_WAIT
+    return team
+
+
+def _operation(emit: Any, n_values: int) -> Any:
+    # an intrinsic of an int64 array, an index and n_values int64 numbers
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return emit(builder, builder.gep(data, [arguments[1]]), *arguments[2:])
+
+    i64 = types.int64
+    if n_values == 0:
+
+        @intrinsic
+        def operation(typing_context: Any, array: Any, index: Any) -> Any:
+            return i64(array, i64), generate
+
+    elif n_values == 1:
+
+        @intrinsic
+        def operation(typing_context: Any, array: Any, index: Any, value: Any) -> Any:
+            return i64(array, i64, i64), generate
+
+    else:
+
+        @intrinsic
+        def operation(typing_context: Any, array: Any, index: Any, expected: Any, value: Any) -> Any:
+            return i64(array, i64, i64, i64), generate
+
+    return operation
+
+
+def _store(builder: Any, place: Any, value: Any) -> Any:
+    builder.store_atomic(value, place, "seq_cst", 8)
+    return value
+
+
+_look = _operation(lambda builder, place: builder.load_atomic(place, "seq_cst", 8), 0)
+_put = _operation(_store, 1)
+_add = _operation(lambda builder, place, value: builder.atomic_rmw("add", place, value, "seq_cst"), 1)
+_swap = _operation(
+    lambda builder, place, expected, value: builder.extract_value(
+        builder.cmpxchg(place, expected, value, "seq_cst", "seq_cst"), 0
+    ),
+    2,
+)
+
+
+@intrinsic
+def _give_way(typing_context: Any) -> Any:
+    """Let other threads have the core, if any want it."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.IntType(32), []), "sched_yield")
+        builder.call(function, [])
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@kernel
+def open_team(team):  # type: ignore[no-untyped-def]
+    """Before the parallel region: nobody has joined."""
+    for place in (_JOINED, _SIZE, _ARRIVED, RESULT):
+        team[place] = 0
+
+
+@kernel
+def join(team, wanted):  # type: ignore[no-untyped-def]
+    """Join a team of ``wanted`` members: place and size; size is ``wanted``, or 1 for the only one, or 0 for the rest.
+
+    Whoever waited in vain for the others waits half as long the next time, until they come again.
+    """
+    if wanted == 1:
+        return 0, 1
+    place = _add(team, _JOINED, 1)
+    if place >= wanted:
+        return place, 0
+    if place > 0:
+        while _look(team, _SIZE) == 0:
+            _give_way()
+        return place, wanted if _look(team, _SIZE) == wanted else 0
+    until = clock() + 1e-9 * team[_PATIENCE]
+    present = _look(team, _JOINED)
+    while present < wanted and clock() < until:
+        _give_way()
+        present = _look(team, _JOINED)
+    while present < wanted:
+        found = _swap(team, _JOINED, present, _CLOSED)
+        if found == present:
+            team[_PATIENCE] //= 2
+            _put(team, _SIZE, 1)
+            return 0, 1
+        present = found
+    team[_PATIENCE] = _LONGEST_WAIT
+    _put(team, _SIZE, wanted)
+    return 0, wanted
+
+
+@inline_kernel
+def meet(team, size):  # type: ignore[no-untyped-def]
+    """Wait until all members have come here; what they wrote before is seen by all after it."""
+    if size > 1:
+        meeting = _look(team, _MEETINGS)
+        if _add(team, _ARRIVED, 1) == size - 1:
+            _put(team, _ARRIVED, 0)
+            _put(team, _MEETINGS, meeting + 1)
+        else:
+            looks = 0
+            while _look(team, _MEETINGS) == meeting:
+                looks += 1
+                if looks >= _SPINS:
+                    _give_way()
+
+
+@kernel
+def part_of(bounds, member, size):  # type: ignore[no-untyped-def]
+    """Rows low:high and parts first:last of a member; bounds (parts + 1,). The only member has all of them."""
+    if size == 1:
+        return bounds[0], bounds[-1], 0, bounds.shape[0] - 1
+    return bounds[member], bounds[member + 1], member, member + 1
