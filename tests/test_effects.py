@@ -24,7 +24,11 @@ def sweep(**axes: list[float]) -> xr.Dataset:
             "correlation": ("point", found), "status": ("point", np.zeros(len(points), np.int8)),
             "done": ("point", np.ones(len(points), np.uint8)),
         },
-        coords={name: ("point", values) for name, values in columns.items()},
+        coords={
+            **{name: ("point", np.full(len(points), 20.0)) for name in ("tau_syn_ms", "tau_corr_ms", "duration_ms")},
+            "n_neurons": ("point", np.full(len(points), 100)), "seed": ("point", np.ones(len(points), int)),
+            **{name: ("point", values) for name, values in columns.items()},
+        },
     )  # fmt: skip
 
 
@@ -36,7 +40,7 @@ def test_every_parameter_has_a_panel_with_the_mean_over_the_others() -> None:
         "penalty on row sums", "plastic inputs per population", "feed-forward ridge"
     ]  # fmt: skip
     for axes, (name, values) in zip(panels, AXES.items(), strict=True):
-        means = axes.containers[0].lines[0].get_ydata()
+        means = np.asarray(axes.containers[0].lines[0].get_ydata(), dtype=float)
         expected = [np.nanmean(made["correlation"].values[made[name].values == value]) for value in values]
         np.testing.assert_allclose(means, expected)
         assert [text.get_text() for text in axes.get_xticklabels()] == [f"{value:g}" for value in values]
