@@ -460,7 +460,7 @@ def _export(commands: _Commands) -> None:
     parser.add_argument(
         "out",
         metavar="OUT",
-        help="file to write: .nc or .zip of a sweep; of a network .nwb, .py for Brian2, or .csv of its recorded units",
+        help="file to write: .nc or .zip of a sweep; of a network .nwb, .py for Brian2, .nir, .csv of recorded units",
     )
 
 

@@ -35,8 +35,9 @@ class Surface:
     """What noisy values at scattered places say of the values everywhere.
 
     A surface of correlations r is one of Fisher's z = artanh r, in which noise and curvature are much the same from
-    weak to strong correlations. So there are two scales: `expected` speaks of values, all else of the scaled values z,
-    which are the values themselves where no transform is taken; `scaled` and `unscaled` go from one to the other.
+    weak to strong correlations; one of errors, which cover orders of magnitude, is one of their logarithms. So
+    there are two scales: `expected` speaks of values, all else of the scaled values, which are the values
+    themselves where no transform is taken; `scaled` and `unscaled` go from one to the other.
 
     Parameters
     ----------
@@ -44,8 +45,9 @@ class Surface:
         (points, axes) in the unit cube; a place may occur several times (replicates).
     values
         (points,), NaN where there is none.
-    correlations
-        Whether the values are correlations; where one reaches 1 or -1, none is transformed.
+    scale
+        ``"fisher"`` of correlations, ``"log"`` of positive values; where one value is beyond it (reaches 1 or -1; is
+        not positive), none is transformed.
 
     Raises
     ------
@@ -55,14 +57,15 @@ class Surface:
         If scikit-learn is not installed.
     """
 
-    def __init__(self, places: np.ndarray, values: np.ndarray, *, correlations: bool = False) -> None:
+    def __init__(self, places: np.ndarray, values: np.ndarray, *, scale: str = "") -> None:
         known = np.isfinite(values)
         places, values = np.asarray(places, dtype=np.float64)[known], np.asarray(values, dtype=np.float64)[known]
         if len(values) < LEAST_POINTS:
             raise DataError(f"{len(values)} points have a value, a surface needs at least {LEAST_POINTS}")
         order = np.lexsort((values, *places.T[::-1]))
         places, values = places[order], values[order]
-        self._transformed = correlations and float(np.abs(values).max()) <= MOST_CORRELATION
+        allowed = {"fisher": float(np.abs(values).max()) <= MOST_CORRELATION, "log": float(values.min()) > 0.0}
+        self._transform = scale if allowed.get(scale) else ""
         values = self.scaled(values)
         self._centre, spread = float(values.mean()), float(values.std())
         self._scale = spread if spread > 1e-9 * max(1.0, abs(self._centre)) else 1.0
@@ -75,17 +78,21 @@ class Surface:
 
     def scaled(self, values: np.ndarray) -> np.ndarray:
         """Values, or a level, on the scale of the surface."""
-        if not self._transformed:
-            return np.asarray(values, dtype=np.float64)
-        return np.arctanh(np.clip(values, -1.0 + 1e-12, 1.0 - 1e-12))
+        if self._transform == "log":
+            return np.log(np.maximum(values, 1e-300))
+        if self._transform == "fisher":
+            return np.arctanh(np.clip(values, -1.0 + 1e-12, 1.0 - 1e-12))
+        return np.asarray(values, dtype=np.float64)
 
     def unscaled(self, scaled: np.ndarray) -> np.ndarray:
         """The values that scaled ones stand for."""
-        return np.tanh(scaled) if self._transformed else np.asarray(scaled)
+        transforms = {"fisher": np.tanh, "log": np.exp}
+        return np.asarray(transforms.get(self._transform, np.asarray)(scaled))
 
     def per_scaled(self, scaled: np.ndarray) -> np.ndarray:
         """By how much the value grows with the scaled one."""
-        return 1.0 - np.tanh(scaled) ** 2 if self._transformed else np.ones_like(scaled)
+        values = self.unscaled(scaled)
+        return {"fisher": 1.0 - values**2, "log": values}.get(self._transform, np.ones_like(values))
 
     @property
     def noise(self) -> float:
@@ -93,7 +100,7 @@ class Surface:
         return self._noise * self._scale**2
 
     def expected(self, places: np.ndarray) -> np.ndarray:
-        """(n,) values that the surface goes through at (n, axes) places: of correlations the median network's."""
+        """(n,) values that the surface goes through at (n, axes) places; of transformed ones the median's."""
         return self.unscaled(self.mean(places))
 
     def mean(self, places: np.ndarray) -> np.ndarray:

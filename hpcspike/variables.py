@@ -132,8 +132,12 @@ LATER_RESULTS = tuple(
 )
 """Results that stores of earlier versions do not have; they are read, and go on, without them."""
 
-CORRELATIONS = frozenset(name for name in POINT_RESULTS if name.startswith("correlation") and not name.endswith("_sd"))
-"""Results along ``point`` that are correlations: surfaces of them are drawn in Fisher's z."""
+SURFACE_SCALES = {
+    **{name: "fisher" for name in POINT_RESULTS if name.startswith("correlation") and not name.endswith("_sd")},
+    **dict.fromkeys(("sampling_error", "tracking_error", "lag_error", "quasi_static_residual"), "log"),
+    **dict.fromkeys(("sampling_theory", "tracking_theory", "lag_theory", "sampling_formula"), "log"),
+}
+"""Results along ``point`` whose surfaces are drawn in Fisher's z, or in the logarithm; others as they are."""
 
 TESTED_RESULTS = {
     "curve_test_correlation": Variable(

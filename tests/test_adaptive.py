@@ -307,6 +307,9 @@ def test_a_larger_budget_goes_on_and_another_sweep_is_refused(explored: Path, tm
     assert open_store(path).n_points == 40
     with pytest.raises(StoreError, match=r"belongs to another sweep: replicates = 2 in the store, 3 now\. An adaptive"):
         ensure_round(path, adaptive(replicates=3), 9)
+    wider = {**document["axes"], "targets.tau_corr_ms": {"log": [1.0, 900.0], "resolution": 0.05, "round_to": 0.1}}
+    with pytest.raises(StoreError, match=r"belongs to another sweep: axes.* give it another name"):
+        ensure_round(path, adaptive(axes=wider), 9)
     with pytest.raises(StoreError, match="belongs to another sweep"):
         ensure_store(path, adaptive(adaptive=None, axes={"synapse.tau_syn_ms": [5.0]}))
 

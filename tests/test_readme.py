@@ -54,6 +54,8 @@ ON_A_NETWORK = {
 ELSEWHERE = {
     # tests/test_brian2.py runs what is exported, where Brian2 is
     "python net_brian2.py --check",
+    # of LIF neurons: tests/test_nir.py runs it
+    "hpcspike export net.zarr net.nir",
 }
 AT_LENGTH = {
     # minutes to hours, cluster/guide/lab_network.md: what they ask of hpcspike is held against its parser below

@@ -13,6 +13,7 @@ from hpcspike.adaptive.lattice import Lattice, evenly
 from hpcspike.adaptive.questions import Target, targets_of
 from hpcspike.spec.adaptive import Question
 from hpcspike.surface import Surface
+from hpcspike.variables import SURFACE_SCALES
 
 VALUES = 14
 LATTICE = Lattice(("tau_s", "tau_c"), (np.linspace(0.0, 1.0, VALUES),) * 2, np.array([SPAN, SPAN]))
@@ -79,7 +80,7 @@ def test_a_third_of_a_grid_finds_its_lines_along_both_axes(seed: int) -> None:
     assert len(np.unique(cells)) == len(cells) == 68
     for name, level in LEVELS.items():
         whole, part = (
-            Surface(LATTICE.places(some), values[name][some], correlations=name == "correlation")
+            Surface(LATTICE.places(some), values[name][some], scale=SURFACE_SCALES.get(name, ""))
             for some in (ALL, cells)
         )
         for axis in (0, 1):
@@ -92,7 +93,7 @@ def test_a_third_of_a_grid_finds_its_lines_along_both_axes(seed: int) -> None:
 
 def test_correlations_are_smoothed_in_fishers_z() -> None:
     values = networks(3)["correlation"]
-    surface = Surface(LATTICE.places(ALL), values, correlations=True)
+    surface = Surface(LATTICE.places(ALL), values, scale="fisher")
     fine = evenly(400, 2)
     assert np.abs(surface.expected(fine)).max() < 1.0
     np.testing.assert_allclose(surface.unscaled(surface.mean(fine)), surface.expected(fine))
@@ -103,10 +104,25 @@ def test_correlations_are_smoothed_in_fishers_z() -> None:
     assert surface.scaled(np.array(0.7)) == np.arctanh(0.7)
 
 
+def test_errors_are_smoothed_in_their_logarithm() -> None:
+    """They cover orders of magnitude; theories, which are products of powers, come out as they are."""
+    cells = LATTICE.spread(40)
+
+    def theory(places: np.ndarray) -> np.ndarray:
+        return 10.0 ** (SPAN * (places[:, 0] - places[:, 1])) / (4.0 * np.pi)
+
+    surface = Surface(LATTICE.places(cells), theory(LATTICE.places(cells)), scale="log")
+    fine = evenly(100, 2)
+    np.testing.assert_allclose(surface.expected(fine), theory(fine), rtol=0.05)
+    assert surface.per_scaled(np.log(2.0)) == pytest.approx(2.0)
+    plain = Surface(LATTICE.places(cells), LATTICE.places(cells)[:, 0], scale="log")  # 0 is among them
+    assert plain.scaled(np.array(0.5)) == 0.5
+
+
 def test_scores_that_reach_one_are_no_correlations() -> None:
     """The share of right answers may be 1, whose z is infinite."""
     values = np.where(LATTICE.places(ALL)[:, 0] > 0.5, 1.0, 0.2)
-    surface = Surface(LATTICE.places(ALL), values, correlations=True)
+    surface = Surface(LATTICE.places(ALL), values, scale="fisher")
     assert surface.scaled(np.array(0.7)) == 0.7
     assert np.isfinite(surface.expected(evenly(50, 2))).all()
 

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from sweep_stub import stub_point, sweep_document
 
-from hpcspike.analysis import analyses_for
+from hpcspike.analysis import analyses_for, capacity
 from hpcspike.cli import main
 from hpcspike.errors import StoreError
 from hpcspike.runs import point
@@ -165,13 +165,23 @@ def test_an_export_opens_as_its_store_does(path: Path, tmp_path: Path) -> None:
     assert "run_host" in open_sweep(tmp_path / "little.nc", provenance=True)
 
 
+def test_exports_of_an_older_layout_are_read() -> None:
+    """Layout 2 lacks results that came later; what is there has kept its meaning."""
+    older = Path(__file__).parent.parent / "results" / "reference" / "fig7.nc"
+    sweep = open_sweep(older)
+    assert sweep.attrs["hpcspike_schema"] == 2
+    assert sweep.sizes["point"] == 180
+    limits = capacity(sweep, interpolate=True, n_bootstrap=0)
+    assert (np.diff(limits["capacity"].squeeze().values[1:4]) > 0).all()  # more neurons hold longer windows
+
+
 def test_a_file_that_is_no_export_is_refused(tmp_path: Path) -> None:
     xr.Dataset({"x": ("point", np.arange(3.0))}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
     with pytest.raises(StoreError, match=r"other.nc is a file, not the export of a sweep"):
         open_sweep(tmp_path / "other.nc")
-    of_sweep = xr.Dataset({"x": ("point", np.arange(3.0))}, attrs={"sweep_hash": "s", "hpcspike_schema": 2})
+    of_sweep = xr.Dataset({"x": ("point", np.arange(3.0))}, attrs={"sweep_hash": "s", "hpcspike_schema": 1})
     of_sweep.to_netcdf(tmp_path / "older.nc", engine="h5netcdf")
-    with pytest.raises(StoreError, match="older.nc has layout version 2, this hpcspike"):
+    with pytest.raises(StoreError, match="older.nc has layout version 1, this hpcspike"):
         open_sweep(tmp_path / "older.nc")
     xr.Dataset(attrs={"experiment_hash": "n"}).to_netcdf(tmp_path / "net.nc", engine="h5netcdf")
     with pytest.raises(StoreError, match=r"net.nc is a trained network \(see hpcspike.open_network\)"):

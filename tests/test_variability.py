@@ -10,6 +10,7 @@ import hpcspike
 from hpcspike.analysis import spike_statistics
 from hpcspike.engine.simulation import Spikes
 from hpcspike.errors import DataError, SpecError
+from hpcspike.figures import figures_for, raster, spike_variability
 from hpcspike.measures import fano_factor, irregularity, pair_correlations
 from tests.small_networks import experiment
 
@@ -182,3 +183,40 @@ def test_without_spikes_or_with_a_bin_too_long_it_is_said(network: xr.Dataset) -
         spike_statistics(network.drop_vars("spike_time"))
     with pytest.raises(DataError, match="bin_ms = 300 ms is longer than the window of 220 ms"):
         spike_statistics(network, bin_ms=300.0)
+
+
+# ---- figures ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_figure_says_over_what_it_is_and_how_many_are_left_out(network: xr.Dataset) -> None:
+    figure = figures_for(network)["variability"]()
+    intervals, counts, pairs = figure.axes
+    assert figure.get_suptitle() == "all neurons, 4 test trials in each of 2 target sets, plasticity off"
+    found = spike_statistics(network)
+    n_known = int(found["cv_isi"].notnull().sum())
+    assert f"{n_known} of 40 with enough intervals" in intervals.get_title("left")
+    assert len(counts.lines[0].get_xdata()) == int(found["fano_factor"].notnull().sum())
+    words = [text.get_text() for text in pairs.get_legend().get_texts()]
+    assert words[1] == f"noise, mean {float(found['pair_correlation_noise'].mean()):+.3f}"
+    one = spike_variability(network.isel(trial=slice(1)))
+    assert "needs repetitions: two test trials of a target set" in one.axes[1].get_title("left")
+
+
+def test_a_raster_by_peak_is_in_the_order_of_peaks() -> None:
+    spikes = {"spike_time": [90.0, 95.0, 20.0, 30.0], "spike_neuron": [0, 0, 2, 2], "spike_trial": [0] * 4}
+    trained = xr.Dataset(
+        {name: ("spike", np.array(values)) for name, values in {**spikes, "spike_set": [0] * 4}.items()},
+        coords={"time": np.arange(1.0, 101.0), "neuron": np.arange(3), "trial": [0], "target_set": [0]},
+    )
+    drawn = raster(trained, order="peak").axes[0].lines[0]
+    np.testing.assert_array_equal(drawn.get_ydata(), [1, 1, 0, 0])
+    with pytest.raises(SpecError, match="order = 'rate': must be one of number, peak"):
+        raster(trained, order="rate")
+
+
+def test_figures_say_in_a_line_what_they_show(network: xr.Dataset) -> None:
+    found = figures_for(network)
+    assert found.lines["raster"].startswith("Spikes of evenly spread neurons in test trials")
+    assert all(line.endswith((".", ").")) for line in found.lines.values())
+    assert repr(found).splitlines()[0].startswith("samples      Target and evoked response")
+    assert len(repr(found).splitlines()) == len(found) >= 5

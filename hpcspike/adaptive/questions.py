@@ -10,7 +10,7 @@ import numpy as np
 from hpcspike.adaptive.lattice import Lattice, evenly
 from hpcspike.spec.adaptive import Question
 from hpcspike.surface import LEAST_POINTS, Surface
-from hpcspike.variables import CORRELATIONS, STATUS
+from hpcspike.variables import STATUS, SURFACE_SCALES
 
 INTERVAL = 1.6448536
 """Standard errors on each side of an interval of 90 %."""
@@ -87,7 +87,7 @@ def targets_of(
         return []
     if question.variable == "status":
         return _of_status(question, lattice, places, column)
-    surface = Surface(places, column, correlations=question.variable in CORRELATIONS)
+    surface = Surface(places, column, scale=SURFACE_SCALES.get(question.variable, ""))
     if question.level is not None:
         level = float(surface.scaled(np.array(question.level)))
         return [_of_level(question.words, question.accuracy, surface, level, lattice)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Literal, NamedTuple
@@ -23,7 +24,7 @@ from hpcspike.analysis.cells import (
     statistics,
 )
 from hpcspike.analysis.mapping import STATISTICS
-from hpcspike.analysis.scattered import on_grid
+from hpcspike.analysis.scattered import is_scattered, on_grid
 from hpcspike.errors import DataError
 from hpcspike.intervals import CONFIDENCE, Interval, percentile_ends, redrawn_means
 from hpcspike.takes_results import takes_results
@@ -46,6 +47,9 @@ REGIMES = {
 
 CONTROL = "tau_s alone"
 
+BANDS = 6
+"""Ranges of the curves' parameter, equally many networks in each: the curves of points that are scattered."""
+
 
 @takes_results
 def collapse(
@@ -66,6 +70,10 @@ def collapse(
     logarithm of the scaling variable) over the variance of the predicted values; a flexible fit gains nothing in the
     second. 0 is a perfect collapse, 1 no better than the mean. ``noise_fraction`` is what the scatter of replicates
     alone leaves.
+
+    Where points are scattered, the first is about the surface through them, the second about the networks themselves,
+    whose curves are six ranges of the curves' parameter with equally many networks each: a surface knows of every curve
+    from its neighbours. It is NaN where the group's parameter varies, too.
 
     Parameters
     ----------
@@ -97,7 +105,7 @@ def collapse(
         raise DataError(f"regime = {regime!r}: must be one of {', '.join(REGIMES)}")
     chosen = REGIMES[regime]
     low, high = tau_syn_range_ms or chosen.tau_syn_range_ms
-    sweep = on_grid(sweep, [measure])
+    networks, sweep = sweep, on_grid(sweep, [measure])
     grid = make_grid(sweep, over=(chosen.group, chosen.curve, "tau_syn_ms"), pool=pool)
     inside, abscissae = _in_regime(grid, regime, low, high)
     axes = {**grid.axes, "tau_syn_ms": grid.axes["tau_syn_ms"][inside]}
@@ -111,6 +119,9 @@ def collapse(
         dims[name] = (*grid.dims[:-2], "abscissa_name")
     function = partial(_collapsed, grid=grid, inside=inside, abscissae=abscissae, failed_as=failed_as)
     arrays = evaluate(function, measured(sweep, measure), shapes)
+    if sweep is not networks:
+        error = _held_out_bands(networks, measure, regime, (low, high), failed_as)
+        arrays["held_out_fraction"] = np.full(shapes["held_out_fraction"], error if math.prod(groups) == 1 else np.nan)
     return assemble(
         {
             **{name: (dims[name], arrays[name]) for name in shapes},
@@ -142,9 +153,33 @@ def _in_regime(grid: Grid, regime: Regime, low: float, high: float) -> tuple[np.
             f"{tau_syn.max():g} ms); choose another range"
         )
     tau, curve = np.meshgrid(tau_syn[inside], grid.axes[REGIMES[regime].curve])
+    return inside, _abscissae(regime, tau, curve)
+
+
+def _abscissae(regime: Regime, tau: np.ndarray, curve: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The scaling variable and its control, of tau_s (ms) and the curves' parameter."""
     if regime == "tracking":
-        return inside, (tau / curve, tau)
-    return inside, (1 / np.sqrt(curve * tau), 1 / np.sqrt(tau))
+        return tau / curve, tau
+    return 1 / np.sqrt(curve * tau), 1 / np.sqrt(tau)
+
+
+def _held_out_bands(
+    sweep: xr.Dataset, measure: str, regime: Regime, tau_syn_range_ms: tuple[float, float], failed_as: float | None
+) -> list[float]:
+    """`_held_out` of scattered networks, the ranges of the curves' parameter in place of curves."""
+    arrays = {name: array.values for name, array in measured(sweep, measure).items()}
+    lost = failed(arrays["values"], arrays.get("status"))
+    values = np.where(lost, np.nan if failed_as is None else failed_as, arrays["values"])
+    tau, curve = (sweep[name].values.astype(np.float64) for name in ("tau_syn_ms", REGIMES[regime].curve))
+    low, high = tau_syn_range_ms
+    (used,) = np.nonzero(np.isfinite(values) & np.isfinite(curve) & (tau >= low) & (tau <= high))
+    if len(used) < 3 * BANDS:
+        return [np.nan, np.nan]
+    bands = np.array_split(used[np.lexsort((tau[used], curve[used]))], BANDS)
+    # rows of one length: what is left over of the last columns has no value
+    rows = np.stack([np.resize(band, len(bands[0])) for band in bands])
+    table = np.where(np.arange(rows.shape[1]) < np.array([[len(band)] for band in bands]), values[rows], np.nan)
+    return _held_out(_abscissae(regime, tau[rows], curve[rows]), table)
 
 
 def held_out_intervals(
@@ -164,10 +199,13 @@ def held_out_intervals(
     tuple of Interval
         From the scaling variable, and from tau_s alone. Redrawn means scatter about those at hand, so that the interval
         lies high where the fraction is no larger than the scatter of networks alone makes it. NaN ends where no cell
-        has two networks, NaN values where `collapse` has none.
+        has two networks or points are scattered, NaN values where `collapse` has none.
     """
     found = collapse(sweep, regime=regime)
     values = found["held_out_fraction"].values.reshape(-1, 2)
+    if is_scattered(sweep):
+        scaled, alone = (Interval(float(x), np.nan, np.nan, sweep.sizes["point"]) for x in values.mean(axis=0))
+        return scaled, alone
     chosen = REGIMES[regime]
     grid = make_grid(sweep, over=(chosen.group, chosen.curve, "tau_syn_ms"))
     inside, abscissae = _in_regime(grid, regime, *chosen.tau_syn_range_ms)

@@ -21,7 +21,7 @@ from hpcspike.spec.experiment import Measures
 from hpcspike.spec.sweep import Sweep
 from hpcspike.surface import Surface
 from hpcspike.sweep.grid import coordinate_names
-from hpcspike.variables import CORRELATIONS, POINT_RESULTS, STATUS
+from hpcspike.variables import POINT_RESULTS, STATUS, SURFACE_SCALES
 
 MOST_AXES = 4
 """Most parameters that a surface is drawn over."""
@@ -119,7 +119,7 @@ def surface_of(sweep: xr.Dataset, measure: str, axes: list[Axis] | None = None) 
     if "done" in sweep:
         values = np.where(sweep["done"].values == 1, values, np.nan)
     places = places_of(sweep, axes_of(sweep) if axes is None else axes)
-    return Surface(places, values, correlations=measure in CORRELATIONS)
+    return Surface(places, values, scale=SURFACE_SCALES.get(measure, ""))
 
 
 def on_grid(sweep: xr.Dataset, measures: Sequence[str] | None = None) -> xr.Dataset:
@@ -127,15 +127,15 @@ def on_grid(sweep: xr.Dataset, measures: Sequence[str] | None = None) -> xr.Data
 
     Every result that has a value at four points or more, or of these the measures that are named, becomes its surface
     at the grid's places. The status is that of the expected correlation and spectral index, by the thresholds of the
-    experiment, where these are among them; diverged and silent where the nearest network is. The attribute
-    ``estimated`` says from how many networks.
+    experiment, where these are among them, with that of responses that a teacher has started a failure of recall, too;
+    diverged and silent where the nearest network is. The attribute ``estimated`` says from how many networks.
     """
     if "estimated" in sweep.attrs or not is_scattered(sweep):
         return sweep
     axes = axes_of(sweep)
     columns = _mesh({axis.name: axis.few() for axis in axes})
     places = np.stack([axis.unit(columns[axis.name]) for axis in axes], axis=1)
-    results = {}
+    results: dict[str, tuple] = {}
     for name in [str(name) for name in sweep.data_vars if sweep[name].dims == ("point",)]:
         wanted = measures is None or name in measures
         if wanted and name in POINT_RESULTS and POINT_RESULTS[name].dtype == "float64":
@@ -168,6 +168,7 @@ def _status(sweep: xr.Dataset, results: Mapping[str, tuple], there: np.ndarray, 
     if "correlation" not in results or "spectral_index" not in results:
         return np.asarray(nearest)
     measures = _measures(sweep)
+    taught = results["correlation_taught"][1] if "correlation_taught" in results else np.full(len(places), np.nan)
     found = nearest.copy()
     for place in np.flatnonzero(~np.isin(nearest, (DIVERGED, _SILENT))):
         found[place] = classify(
@@ -176,6 +177,7 @@ def _status(sweep: xr.Dataset, results: Mapping[str, tuple], there: np.ndarray, 
             spectral_index=float(results["spectral_index"][1][place]),
             diverged=False,
             measures=measures,
+            taught=float(taught[place]),
         )
     return np.asarray(found)
 

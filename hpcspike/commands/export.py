@@ -42,7 +42,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Write one file."""
     path, of_sweep = Path(arguments.out), is_sweep(Path(arguments.store))
     if of_sweep and path.suffix not in (".nc", ".zip"):
-        instead = "; spikes are those of one network: see 'hpcspike show'" if path.suffix in (".nwb", ".py") else ""
+        instead = (
+            "; spikes are those of one network: see 'hpcspike show'" if path.suffix in (".nwb", ".py", ".nir") else ""
+        )
         raise StoreError(f"{path}: must end in .nc (netCDF) or .zip (netCDF, CSV and a data dictionary){instead}")
     if path.is_dir():
         raise StoreError(f"{path} is a folder; choose another path")
@@ -60,10 +62,12 @@ def _export_network(store: str, path: Path) -> int:
         return _export_units(network, store, path)
     if path.suffix == ".py":
         return _export_brian2(network, store, path)
+    if path.suffix == ".nir":
+        return _export_nir(network, store, path)
     if path.suffix != ".nwb":
         raise StoreError(
-            f"{path}: must end in .nwb (spikes and trials), .py (program for Brian2) or .csv (recorded units); {store} "
-            "itself is what xarray opens"
+            f"{path}: must end in .nwb (spikes and trials), .py (program for Brian2), .nir (graph for neuromorphic "
+            f"simulators) or .csv (recorded units); {store} itself is what xarray opens"
         )
     with reading(Path(store)):
         write_nwb(network, path)
@@ -81,6 +85,17 @@ def _export_brian2(network: xr.Dataset, store: str, path: Path) -> int:
         write_brian2(network, path)
     n_trials = network.sizes["target_set"] * network.sizes["trial"]
     print(f"{path} and {path.with_suffix('.npz').name}: {counted(n_trials, 'trial')} to run with Brian2")
+    return 0
+
+
+def _export_nir(network: xr.Dataset, store: str, path: Path) -> int:
+    """The network as a graph of NIR."""
+    from hpcspike.exchange import write_nir
+
+    with reading(Path(store)):
+        write_nir(network, path)
+    begins = counted(network.sizes["trial"], "test trial")
+    print(f"{path}: {network.sizes['neuron']:,} CubaLIF neurons, their weights, and how {begins} begin")
     return 0
 
 

@@ -524,6 +524,7 @@ class Simulation:
     def live(self, n_steps: int) -> Live:
         """What compiled code needs to go on from here by intervals of ``n_steps`` steps."""
         self._provide_jumps(n_steps)
+        in_flight: Any = self.transit
         return Live(
             self._bounds, self.problem.first, self._model, self._step, self.decay, self._jumps, self._static_decay,
             self._static_jump, self._border, self._inhibitory_decay, self._inhibitory_jump,
@@ -532,7 +533,7 @@ class Simulation:
             self._no_record, self._increment, self._received, self._forced, self._spikes, self._everyone,
             *self._exchange, self._plastic.begin, self._plastic.row, self._plastic.synapse, self.weight,
             self._static.begin, self._static.row, self._static_weight, self.problem.plastic.start, self.events,
-            self.n_events, *self.transit,
+            self.n_events, *in_flight,
         )  # fmt: skip
 
     def _end_interval(self, n_steps: int) -> None:

@@ -1,4 +1,4 @@
-"""A trained network in the formats of others: Neo, NWB, Brian2, scipy.sparse, labelled matrices; logs of training.
+"""A trained network in the formats of others: Neo, NWB, Brian2, NIR, scipy.sparse, labelled matrices; logs of training.
 
 What comes in, targets in NWB, netCDF, CSV or JLD2, is read through ``targets.kind: recorded`` of an experiment.
 """
@@ -6,7 +6,18 @@ What comes in, targets in NWB, netCDF, CSV or JLD2, is read through ``targets.ki
 from hpcspike.exchange.brian2_script import write_brian2
 from hpcspike.exchange.logs import MlflowLog, TensorBoardLog
 from hpcspike.exchange.neo_block import to_neo
+from hpcspike.exchange.nir_graph import nir_input, write_nir
 from hpcspike.exchange.nwb_file import write_nwb
 from hpcspike.exchange.weights import weight_matrix, weights_csr
 
-__all__ = ["MlflowLog", "TensorBoardLog", "to_neo", "weight_matrix", "weights_csr", "write_brian2", "write_nwb"]
+__all__ = [
+    "MlflowLog",
+    "TensorBoardLog",
+    "nir_input",
+    "to_neo",
+    "weight_matrix",
+    "weights_csr",
+    "write_brian2",
+    "write_nir",
+    "write_nwb",
+]

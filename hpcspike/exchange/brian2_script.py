@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from hpcspike.analysis.neurons import experiment_of
 from hpcspike.engine.simulation import decay_per_step
 from hpcspike.engine.trained import Trained
-from hpcspike.errors import DataError, StoreError
+from hpcspike.errors import StoreError
 from hpcspike.exchange.brian2_template import BEGINS, FIRST_LINE, MODELS, SCRIPT, SYNAPSES
+from hpcspike.exchange.sayable import SPIKES, refuse, sayable_experiment
 from hpcspike.files import remove, whole
 from hpcspike.model.connectivity import Rows
-from hpcspike.runs.restore import experiment_in, trained_in
+from hpcspike.runs.restore import trained_in
 from hpcspike.takes_results import takes_results
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from hpcspike.spec.experiment import Experiment
 
-_SPIKES = ("spike_time", "spike_neuron", "spike_trial", "spike_set")
+PLACE = "the program for Brian2"
 
 
 class _Group(NamedTuple):
@@ -73,7 +73,10 @@ def write_brian2(trained: xr.Dataset, path: str | Path) -> None:
     if script.suffix != ".py":
         raise StoreError(f"{script}: a program for Brian2 must end in .py")
     _refuse_foreign(script, arrays)
-    experiment = _sayable(trained)
+    experiment = sayable_experiment(trained, PLACE, models=MODELS)
+    dtype = experiment.training.dtype
+    half = experiment.neuron.model == "lif" and dtype != "float64"
+    refuse(half, PLACE, f"training.dtype = {dtype}", "LIF neurons whose state is float64")
     network = trained_in(trained, experiment)
     groups = _groups(network)
     content = io.BytesIO()
@@ -89,40 +92,6 @@ def _refuse_foreign(script: Path, arrays: Path) -> None:
             raise StoreError(f"{script} exists and is not such a program for Brian2; choose another path")
     elif arrays.exists():
         raise StoreError(f"{arrays} exists, where the arrays of {script} would go; choose another path")
-
-
-def _sayable(trained: xr.Dataset) -> Experiment:
-    """The experiment of a network, if the program can say all of it."""
-    document = experiment_of(trained)
-    model, learner = (
-        document.get(section, {}).get(key, default)
-        for section, key, default in (("neuron", "model", "theta"), ("learner", "kind", "rls"))
-    )
-    _refuse(model not in MODELS, f"neuron.model = {model}", "neurons of the models theta and lif")
-    _refuse(learner != "rls", f"learner.kind = {learner}", "networks of learner rls")
-    experiment = experiment_in(trained)
-    for key, section in (("frozen_noise", experiment.frozen_noise), ("trial_noise", experiment.trial_noise)):
-        noise = section.standard_deviation
-        _refuse(noise > 0, f"{key}.standard_deviation = {noise:g}", "networks without noise")
-    fed = experiment.feed_forward.n_neurons
-    _refuse(fed > 0, f"feed_forward.n_neurons = {fed}", "networks without feed-forward neurons")
-    dtype = experiment.training.dtype
-    _refuse(
-        model == "lif" and dtype != "float64",
-        f"training.dtype = {dtype}", "LIF neurons whose state is float64",
-    )  # fmt: skip
-    missing = [name for name in (*_SPIKES, "initial_state") if name not in trained]
-    if missing:
-        raise DataError(
-            f"this Dataset has no {missing[0]!r}, which a comparison with Brian2 needs: an older version wrote it, or "
-            "the network diverged; train it again"
-        )
-    return experiment
-
-
-def _refuse(refused: bool, what: str, allowed: str) -> None:
-    if refused:
-        raise DataError(f"{what}: the program for Brian2 can only say {allowed}; nothing was written")
 
 
 def _groups(network: Trained) -> list[_Group]:
@@ -155,7 +124,7 @@ def _part(group: _Group, which: np.ndarray) -> _Group:
 
 def _arrays(trained: xr.Dataset, network: Trained, groups: list[_Group]) -> dict[str, Any]:
     problem = network.problem
-    time, neuron, trial, target_set = (trained[name].values for name in _SPIKES)
+    time, neuron, trial, target_set = (trained[name].values for name in SPIKES)
     return {
         "trial": trained["trial"].values,
         "initial_state": trained["initial_state"].values,

@@ -23,6 +23,7 @@ from hpcspike.figures.study_rasters import study_rasters
 from hpcspike.figures.study_recall import recall_matrices
 from hpcspike.figures.study_weights import eigenvalue_panels, rank_by_variant
 from hpcspike.figures.tuning import collapse_panels, inverted_u_curves
+from hpcspike.figures.variability import spike_variability
 
 __all__ = [
     "balance_panels",
@@ -52,6 +53,7 @@ __all__ = [
     "recall_matrices",
     "scores_by_variant",
     "shuffle_curves",
+    "spike_variability",
     "study_curves",
     "study_rasters",
     "target_against_response",

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from hpcspike.analysis.available import allows_capacity, allows_collapse, n_values
 from hpcspike.analysis.learners import kind_of, learner_axis
+from hpcspike.analysis.neurons import experiment_of
 from hpcspike.analysis.recorded import over_recorded
 from hpcspike.errors import DataError
 from hpcspike.figures.effects import effects_of, parameter_effects
@@ -29,12 +30,31 @@ from hpcspike.figures.recorded import data_beside_model
 from hpcspike.figures.study_available import figures_of_study
 from hpcspike.figures.transfer import transfer_curves
 from hpcspike.figures.tuning import collapse_panels, inverted_u_curves
+from hpcspike.figures.variability import spike_variability
 from hpcspike.spec.axes import axis_values
 from hpcspike.spec.experiment import Measures
 from hpcspike.spec.sweep import Sweep
 from hpcspike.takes_results import refuse_other_results
 
-Figures = dict[str, Callable[[], Figure]]
+
+class Figures(dict[str, Callable[..., Figure]]):
+    """Figures by name: call one to draw it; printed, it says in a line each what they show."""
+
+    @property
+    def lines(self) -> dict[str, str]:
+        """What each figure shows: the first sentence about the function that draws it."""
+        return {name: _first_line(draw) for name, draw in self.items()}
+
+    def __repr__(self) -> str:
+        width = max(map(len, self), default=0)
+        return "\n".join(f"{name:{width}}  {line}" for name, line in self.lines.items()) or "no figures"
+
+
+def _first_line(draw: Callable[..., Figure]) -> str:
+    while isinstance(draw, partial):
+        # a remark goes around the figure that it is about
+        draw = draw.args[0] if draw.func is _with_remark else draw.func
+    return (draw.__doc__ or "").strip().partition("\n")[0]
 
 
 def figures_for(dataset: xr.Dataset | xr.DataTree) -> Figures:
@@ -47,7 +67,8 @@ def figures_for(dataset: xr.Dataset | xr.DataTree) -> Figures:
         ``training``; over learners ``learners`` and ``training``, and the others for each, as ``map_lsnn``; over
         two numeric parameters of which one is not among those of every sweep, ``map_mean``,
         ``map_best`` and ``map_quasi_static``. Of one trained network (along ``neuron``): any of ``samples``,
-        ``raster``, ``training``, ``error_split``, ``recorded``, ``psth``. Of a study: see `figures_of_study`.
+        ``raster``, ``variability``, ``training``, ``error_split``, ``recorded``, ``psth``, ``transfer``.
+        Of a study: see `figures_of_study`.
 
     Raises
     ------
@@ -56,7 +77,7 @@ def figures_for(dataset: xr.Dataset | xr.DataTree) -> Figures:
     """
     refuse_other_results("dataset", dataset)
     if isinstance(dataset, xr.DataTree):
-        return figures_of_study(dataset)
+        return Figures(figures_of_study(dataset))
     if "point" in dataset.dims:
         shown, planned = over_recorded(dataset), plan_of(dataset)
         figures, remarks = _of_sweep(shown), []
@@ -65,7 +86,7 @@ def figures_for(dataset: xr.Dataset | xr.DataTree) -> Figures:
         if planned is not None and planned.adaptive is None and dataset.sizes["point"] < planned.n_points:
             remarks.append(f"{dataset.sizes['point']} of {planned.n_points} networks")
         if remarks:
-            figures = {name: partial(_with_remark, draw, "; ".join(remarks)) for name, draw in figures.items()}
+            figures = Figures({name: partial(_with_remark, draw, "; ".join(remarks)) for name, draw in figures.items()})
         return figures
     if "neuron" in dataset.dims and "target" in dataset:
         return _of_network(dataset)
@@ -95,24 +116,25 @@ def _of_sweep(sweep: xr.Dataset) -> Figures:
     axis, judged = learner_axis(sweep), "status" in sweep and "correlation" in sweep
     kinds = [] if axis is None or not judged else [kind_of(value) for value in sweep[axis].values]
     if len(set(kinds)) < 2:
-        return {**_of_one_learner(sweep, judged=judged), **_of_loops(sweep)}
-    figures: Figures = {"learners": partial(learner_comparison, sweep)}
+        return Figures(_of_one_learner(sweep, judged=judged) | _of_loops(sweep))
+    figures = Figures(learners=partial(learner_comparison, sweep))
     for kind in dict.fromkeys(kinds):
         one = sweep.isel(point=[position for position, other in enumerate(kinds) if other == kind])
         drawn = _of_one_learner(one, judged=judged)
         if n_values(one, "tau_corr_ms") < 2:
             drawn.pop("capacity", None)  # that of a single tau_c is in the comparison
         figures |= {f"{name}_{re.sub('[^0-9A-Za-z]+', '-', kind)}": draw for name, draw in drawn.items()}
-    return figures | _of_loops(sweep)
+    figures |= _of_loops(sweep)
+    return figures
 
 
 def _of_loops(sweep: xr.Dataset) -> Figures:
     has_loops = "curve_correlation" in sweep and sweep.sizes.get("loop", 0) > 0
-    return {"training": partial(learning_curves, sweep)} if has_loops else {}
+    return Figures(training=partial(learning_curves, sweep)) if has_loops else Figures()
 
 
 def _of_one_learner(sweep: xr.Dataset, *, judged: bool) -> Figures:
-    figures: Figures = {}
+    figures = Figures()
     tau_syn = n_values(sweep, "tau_syn_ms")
     if judged and tau_syn >= 2 and n_values(sweep, "tau_corr_ms") >= 2:
         figures["map"] = partial(performance_map, sweep)
@@ -148,11 +170,13 @@ def _asks_quasi_static(sweep: xr.Dataset) -> bool:
 
 
 def _of_network(trained: xr.Dataset) -> Figures:
-    figures: Figures = {}
+    figures = Figures()
     if "response" in trained:
         figures["samples"] = partial(target_against_response, trained)
     if "spike_time" in trained and trained.sizes.get("trial", 0) > 0:
         figures["raster"] = partial(raster, trained)
+        if trained.sizes["spike"] and "step_ms" in experiment_of(trained).get("neuron", {}):
+            figures["variability"] = partial(spike_variability, trained)
     if "curve_correlation" in trained and trained.sizes.get("loop", 0) > 0:
         figures["training"] = partial(training_curves, trained)
     if "response" in trained and trained.sizes["time"] >= 4:

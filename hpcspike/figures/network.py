@@ -13,7 +13,7 @@ from hpcspike.analysis.neurons import carrier, experiment_of
 from hpcspike.analysis.recorded import over_recorded
 from hpcspike.analysis.unit_table import set_names_of
 from hpcspike.analysis.units import called
-from hpcspike.errors import DataError
+from hpcspike.errors import DataError, SpecError
 from hpcspike.figures.style import (
     BLACK,
     BLUE,
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 CUE = "#EFE3C8"
 MAX_SETS = 3
+ORDERS = ("number", "peak")
+"""Orders of the neurons in a raster."""
 
 
 @styled
@@ -130,7 +132,7 @@ def draw_trace(axes: Axes, one: xr.Dataset, trial: int, neuron: int, correlation
 
 
 @styled
-def raster(trained: xr.Dataset, *, n_neurons: int = 100, n_trials: int = 3) -> Figure:
+def raster(trained: xr.Dataset, *, n_neurons: int = 100, n_trials: int = 3, order: str = "number") -> Figure:
     """Spikes of evenly spread neurons in test trials, the cue shaded, with the rate of all neurons below.
 
     Parameters
@@ -141,8 +143,16 @@ def raster(trained: xr.Dataset, *, n_neurons: int = 100, n_trials: int = 3) -> F
         Number of neurons drawn at most: every k-th.
     n_trials
         Number of trials drawn, one column each, one row per target set.
+    order
+        Of the neurons: ``number``, or ``peak``, by the time at which the mean of their spikes over the trials of the
+        first target set, smoothed by 50 ms, is largest; neurons without spikes come last.
     """
+    if order not in ORDERS:
+        raise SpecError(f"order = {order!r}: must be one of {', '.join(ORDERS)}")
     spikes = trained[["spike_time", "spike_neuron", "spike_trial", "spike_set"]].load()
+    if order == "peak":
+        rank = _by_peak(trained, spikes)
+        spikes["spike_neuron"] = ("spike", rank[spikes["spike_neuron"].values])
     sets = min(trained.sizes["target_set"], MAX_SETS)
     trials = min(trained.sizes["trial"], n_trials)
     step, words = every_so_many(trained, n_neurons)
@@ -154,7 +164,7 @@ def raster(trained: xr.Dataset, *, n_neurons: int = 100, n_trials: int = 3) -> F
             above, below = panels[2 * s, k], panels[2 * s + 1, k]
             draw_raster(above, below, trained, spikes, target_set=s, trial=k, step=step)
             above.set_title(f"trial {k + 1}" if sets == 1 else f"{set_names_of(trained)[s]}, trial {k + 1}")
-        panels[2 * s, 0].set_ylabel(words)
+        panels[2 * s, 0].set_ylabel(words if order == "number" else words.replace("neuron", "neuron by peak", 1))
         panels[2 * s + 1, 0].set_ylabel("rate (Hz)")
     for axes in panels[-1]:
         axes.set_xlabel(TIME)
@@ -165,6 +175,22 @@ def raster(trained: xr.Dataset, *, n_neurons: int = 100, n_trials: int = 3) -> F
             handles=[Line2D([], [], color=CUE, lw=7, label="cue")], loc="outside upper right", handlelength=1.2
         )
     return figure
+
+
+def _by_peak(trained: xr.Dataset, spikes: xr.Dataset) -> np.ndarray:
+    """Rank of every neuron (N,) by the time of its largest smoothed rate in the window, first target set."""
+    n, end, width = trained.sizes["neuron"], float(trained["time"].values[-1]), 10.0
+    time, neuron = spikes["spike_time"].values, spikes["spike_neuron"].values
+    here = (spikes["spike_set"].values == spikes["spike_set"].values.min(initial=0)) & (time > 0)
+    bins = max(1, int(np.ceil(end / width)))
+    place = np.minimum(((time[here]) / width).astype(int), bins - 1)
+    counts = np.bincount(neuron[here] * bins + place, minlength=n * bins).reshape(n, bins).astype(float)
+    smooth = np.exp(-0.5 * (np.arange(-15, 16) * width / 50.0) ** 2)
+    rates = np.stack([np.convolve(row, smooth)[15 : 15 + bins] for row in counts])
+    peak = np.where(counts.sum(axis=1) > 0, rates.argmax(axis=1), bins)
+    rank = np.empty(n, dtype=np.int64)
+    rank[np.argsort(peak, kind="stable")] = np.arange(n)
+    return rank
 
 
 def every_so_many(trained: xr.Dataset, n_neurons: int) -> tuple[int, str]:

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 FINE = 121
 """Places along either axis at which surfaces are drawn."""
 
+BESIDE = ("spectral_index", "correlation_taught")
+"""Results that tell the regions of a map apart, beside the one that is drawn."""
+
 NEARBY = 0.1
 """Points within this share of a further axis's length around the fixed value are drawn."""
 
@@ -69,7 +72,7 @@ def scattered_map(
     """
     axes_there = axes_of(sweep)
     plane = _Plane(sweep, axes_there, x, y, select)
-    surfaces = {name: surface_of(sweep, name, axes_there) for name in _drawable(sweep, (variable, "spectral_index"))}
+    surfaces = {name: surface_of(sweep, name, axes_there) for name in _drawable(sweep, (variable, *BESIDE))}
     figure = new_figure(6.0, 4.9)
     axes = figure.subplots()
     surface = surfaces[variable]
@@ -91,7 +94,9 @@ def scattered_map(
     if index is not None and variable != "spectral_index":
         handles += _line(axes, plane, *plane.of(index), 0.0, SKY, "spectral index = 0")
     if variable == "correlation" and index is not None:
-        _regions(axes, plane, mean, plane.of(index)[0], threshold)
+        taught = surfaces.get("correlation_taught")
+        followed = mean if taught is None else taught.expected(plane.places).reshape(mean.shape)
+        _regions(axes, plane, mean >= threshold, followed >= threshold, plane.of(index)[0] > 0)
     handles += _points(axes, plane, mesh, mean)
     axes.set_xlabel(label(sweep[x]))
     axes.set_ylabel(label(sweep[y]))
@@ -173,12 +178,16 @@ def _line(
     ]
 
 
-def _regions(axes: Axes, plane: _Plane, correlation: np.ndarray, index: np.ndarray, threshold: float) -> None:
-    """The names of the regions, each where it is widest; small ones have none."""
+def _regions(axes: Axes, plane: _Plane, learned: np.ndarray, followed: np.ndarray, fast: np.ndarray) -> None:
+    """The names of the regions, each where it is widest; small ones have none.
+
+    As for a single network: what is learned; what is only followed once a teacher has started it, where recall fails;
+    of the rest what has too much fast power, and what has too little.
+    """
     from scipy.ndimage import distance_transform_edt
 
-    learned = correlation >= threshold
-    regions = {"learned": learned, "sampling": ~learned & (index > 0), "tracking": ~learned & (index <= 0)}
+    rest = ~(learned | followed)
+    regions = {"learned": learned, "recall": followed & ~learned, "sampling": rest & fast, "tracking": rest & ~fast}
     for name, inside in regions.items():
         depth = distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
         row, column = np.unravel_index(int(depth.argmax()), depth.shape)

@@ -32,6 +32,9 @@ from hpcspike.zarr_files import create_array
 SCHEMA = 4
 """Version of this layout, in which every chunk carries a checksum."""
 
+EXPORTED_SINCE = 2
+"""Oldest layout whose exports to netCDF are read: later ones have more results, and checksums."""
+
 UNVOUCHED = 3
 """Version of the layout before, the same without checksums: it is read, and upgraded before it is written to."""
 

@@ -115,10 +115,10 @@ def _is_mapping(text: str) -> bool:
         return False
 
 
-def require_layout(path: Path, attributes: dict[str, Any]) -> None:
-    """A StoreError if the results at a path, which have these attributes, are not laid out as this version has it."""
+def require_layout(path: Path, attributes: dict[str, Any], *, oldest: int = UNVOUCHED) -> None:
+    """A StoreError if the results at a path, which have these attributes, are laid out in a way that is not read."""
     version = attributes.get("hpcspike_schema")
-    if version not in (SCHEMA, UNVOUCHED):
+    if version not in range(oldest, SCHEMA + 1):
         raise StoreError(
             f"{path} has layout version {version}, this hpcspike ({package_version()}) reads version {SCHEMA}; use the "
             f"one that made it ({attributes.get('hpcspike_version')}) or choose another path"

@@ -11,7 +11,7 @@ import numpy as np
 from hpcspike.engine.output import as_text
 from hpcspike.errors import StoreError
 from hpcspike.paths import local
-from hpcspike.sweep.layout import written_to
+from hpcspike.sweep.layout import EXPORTED_SINCE, written_to
 from hpcspike.sweep.metadata import describe, require_layout
 from hpcspike.sweep.records import read_records
 from hpcspike.sweep.store import SweepStore, open_store
@@ -98,7 +98,7 @@ def _exported(path: Path, *, provenance: bool) -> xr.Dataset:
     if "sweep_hash" not in sweep.attrs or "point" not in sweep.dims:
         refuse_if_damaged(path)
         raise StoreError(f"{path} is {_instead(path, sweep)}, not the export of a sweep")
-    require_layout(path, sweep.attrs)
+    require_layout(path, sweep.attrs, oldest=EXPORTED_SINCE)
     sweep = vouched(sweep, path)
     for coordinate in sweep.coords.values():
         coordinate.load()
