@@ -2,14 +2,17 @@
 #     snakemake --cores all fig1 --config size=laptop
 #     snakemake --cores all figures claims --config size=laptop
 # Studies of other learners run in the same way: snakemake --cores all learners_driven --config size=laptop
+# What their papers promise, measured: snakemake --cores all headlines --config size=laptop
 from hpcspike.commands.claims import SIZES
 from hpcspike.spec.load import load
+from hpcspike.studies.headlines import HEADLINES
 from hpcspike.workflow.studies import plan_study
 
 STUDIES = [
     "fig1", "fig1s1", "fig1s2", "fig2", "fig3", "fig3_heterogeneity", "fig3s1", "fig3s2", "fig3s3", "fig4", "fig5"
 ]  # fmt: skip
 LEARNER_STUDIES = ["learners_driven", "learners_damage", "learners_memory", "learners_xor"]  # not of the paper: no claims are measured in them
+ALL_STUDIES = [*STUDIES, *LEARNER_STUDIES, *HEADLINES]
 SWEEPS = ["fig4_maps", "fig6", "fig6_size", "fig7", "capacity_amplitude", "capacity_degree", "map_rate", "map_lif", "map_dale"]
 
 
@@ -60,8 +63,7 @@ def study(name):
 
 def study_of(folder):
     """The study whose results go to a folder: the folder is called like the study, with its size."""
-    names = STUDIES + LEARNER_STUDIES
-    return study(max((name for name in names if folder == name or folder.startswith(f"{name}_")), key=len))
+    return study(max((name for name in ALL_STUDIES if folder == name or folder.startswith(f"{name}_")), key=len))
 
 
 def page_of(name):
@@ -71,13 +73,13 @@ def page_of(name):
 
 def table_of(name):
     """What a study or sweep leaves for the claims."""
-    if name in STUDIES:
+    if name in ALL_STUDIES:
         return f"{RESULTS}/{study(name).name}/table.nc"
     return f"{RESULTS}/{load(found(f'cluster/config/{name}.yaml'), size=SIZE).name}.zarr"
 
 
 wildcard_constraints:
-    study=f"({'|'.join(STUDIES + LEARNER_STUDIES)})({'|'.join(SIZES)})?",
+    study=f"({'|'.join(ALL_STUDIES)})({'|'.join(SIZES)})?",
 
 
 rule network_of_study:
@@ -133,7 +135,7 @@ rule page_of_study:
         "{HPCSPIKE} report {input[0]:q} --figures {input[1]:q} --captions {CAPTIONS:q} --out {output:q}"
 
 
-for STUDY_NAME in STUDIES + LEARNER_STUDIES:
+for STUDY_NAME in ALL_STUDIES:
 
     rule:
         name:
@@ -160,3 +162,15 @@ rule claims:
         results=lambda wildcards: [table_of(name) for name in STUDIES + SWEEPS],
     shell:
         "{HPCSPIKE} claims {params.results:q} --out {RESULTS:q}/claims"
+
+
+rule headlines:
+    input:
+        lambda wildcards: [page_of(name) for name in HEADLINES],
+        tables=lambda wildcards: [table_of(name) for name in HEADLINES],
+    output:
+        f"{RESULTS}/headlines/claims.md",
+        f"{RESULTS}/headlines/claims.csv",
+        paged(f"{RESULTS}/headlines/claims.html", "Claims", "What the papers of the other learners promise, measured"),
+    shell:
+        "{HPCSPIKE} claims {input.tables:q} --out {RESULTS:q}/headlines"

@@ -402,6 +402,11 @@ def _bench(commands: _Commands) -> None:
         "--seconds", type=positive, metavar="S", help="time for the slowest variant of a row (default: 2)"
     )
     parser.add_argument("--no-trainings", action="store_true", help="leave the whole trainings out")
+    parser.add_argument(
+        "--neighbours",
+        action="store_true",
+        help="instead simulate one balanced network here, in NEST and in Brian2, where they are installed",
+    )
     parser.add_argument("--json", metavar="PATH", help="write everything measured here, too")
     parser.add_argument(
         "--markdown", metavar="JSON", help="measure nothing, print the tables of the guide from this file"
@@ -433,9 +438,10 @@ def _study(commands: _Commands) -> None:
 def _claims(commands: _Commands) -> None:
     parser = commands.add_parser(
         "claims",
-        help="hold the results of studies and sweeps against the claims of the paper",
-        description="Measure the claims of Kim & Chow (2018) in the results at hand, and write claims.md, claims.csv\n"
-        "and a copy of the numbers they come from. Given those copies it writes the same page again.",
+        help="hold the results of studies and sweeps against the claims of the papers",
+        description="Measure the claims of Kim & Chow (2018), and of the papers of the other learners, in the results\n"
+        "at hand, and write claims.md, claims.csv and a copy of the numbers they come from. Given those copies\n"
+        "it writes the same page again.",
         formatter_class=_Raw,
     )
     parser.set_defaults(module="claims")

@@ -48,6 +48,44 @@ def cut_to_correlations(found: Interval) -> Interval:
     return found._replace(low=max(found.low, -1.0), high=min(found.high, 1.0)) if np.isfinite(found.low) else found
 
 
+def median_interval(values: np.ndarray) -> Interval:
+    """Median of independent values with its distribution-free interval, between two of the values in their order.
+
+    NaN are left out. The interval holds the median with 95 % or more; of fewer than six values there is none.
+
+    >>> median_interval(np.arange(20.0))
+    Interval(value=9.5, low=5.0, high=14.0, n=20)
+    """
+    from scipy import stats
+
+    known = np.sort(np.asarray(values, dtype=np.float64).ravel())
+    known = known[~np.isnan(known)]
+    n = len(known)
+    middle = float(np.median(known)) if n else np.nan
+    if n < 6:
+        return Interval(middle, np.nan, np.nan, n)
+    # so many values lie below the lower end: the k-th and the k-th from above, counted from 0
+    k = int(stats.binom.ppf((1 - CONFIDENCE) / 2, n, 0.5)) - 1
+    return Interval(middle, float(known[k]), float(known[n - 1 - k]), n)
+
+
+def geometric_interval(values: np.ndarray) -> Interval:
+    """Geometric mean of independent values above 0, with Student's interval of the mean of their logarithms."""
+    found = mean_interval(np.log(np.asarray(values, dtype=np.float64)))
+    value, low, high = np.exp(found[:3])
+    return Interval(float(value), float(low), float(high), found.n)
+
+
+def share_interval(count: int, n: int) -> Interval:
+    """The share ``count`` of ``n`` with its exact (Clopper-Pearson) interval."""
+    from scipy import stats
+
+    if n == 0:
+        return Interval(np.nan, np.nan, np.nan, 0)
+    found = stats.binomtest(count, n).proportion_ci(CONFIDENCE, method="exact")
+    return Interval(count / n, float(found.low), float(found.high), n)
+
+
 def slope_interval(predictors: np.ndarray, response: np.ndarray) -> list[Interval]:
     """Slopes of a linear regression with intercept, one interval per predictor.
 

@@ -507,6 +507,37 @@ STUDY = {
     "deleted_spike_score": Variable(
         ("damaged_trial",), "float64", "1", "score in tests in which one spike reaches nobody"
     ),
+    "noise_level": Variable(
+        ("noise_level",), "float64", "1/s^0.5", "white noise on voltages, over their distance to threshold"
+    ),
+    "noisy_trial": Variable(("noisy_trial",), "int64", "1", "test trial with noise"),
+    "noise_score": Variable(("noise_level", "noisy_trial"), "float64", "1", "score in tests with this noise"),
+    "poisson_score": Variable(
+        ("test_trial",), "float64", "1", "squared error over power of Poisson spikes of the same rates, same decoder"
+    ),
+    "state": Variable(("state",), "int64", "1", "component of the state of a driven system"),
+    "from_state": Variable(("from_state",), "int64", "1", "component that acts on it"),
+    "system_matrix": Variable(("state", "from_state"), "float64", "1/s", "A of the wanted system dx/dt = A x + c"),
+    "decoded_matrix": Variable(("state", "from_state"), "float64", "1/s", "A that the trained network runs"),
+    "matrix_error": Variable((), "float64", "1", "norm of the difference of these two over that of the wanted one"),
+    **{
+        f"{name}_{when}": Variable((), "float64", "1", f"{meaning}, {when} training, repeated trials of one input")
+        for when in ("before", "after")
+        for name, meaning in (
+            ("ei_correlation", "correlation in time of excitation and inhibition, mean of neurons that spike"),
+            ("cv_isi", "CV of the intervals between spikes, mean of neurons with 5 or more"),
+            ("cv2_isi", "CV2 of the intervals between spikes, mean of neurons with 5 or more"),
+            ("fano_factor", "Fano factor of spike counts, mean of neurons and bins with 0.5 spikes or more"),
+        )
+    },
+    "current_time": Variable(("current_time",), "float64", "ms", "time in the first of the repeated trials"),
+    "current_neuron": Variable(("current_neuron",), "int64", "1", "neuron whose input is shown"),
+    "excitation": Variable(
+        ("current_neuron", "current_time"), "float64", "1", "excitatory input over threshold, low-passed"
+    ),
+    "inhibition": Variable(
+        ("current_neuron", "current_time"), "float64", "1", "inhibitory input over threshold, low-passed"
+    ),
     "lesion_fraction": Variable(("lesion_fraction",), "float64", "1", "share of the neurons lost"),
     "lesion_correlation": Variable(
         ("lesion_fraction", "draw"), "float64", "1", "correlation of response and target of the neurons that are left"
@@ -517,10 +548,10 @@ STUDY = {
     "lesion_share_followed": Variable(
         ("lesion_fraction", "draw"), "float64", "1", "share of the neurons left whose correlation is 0.7 or more"
     ),
-    "current_kind": Variable(("current_kind",), "str", "1", "kind of current"),
-    "current_time": Variable(("current_time",), "float64", "ms", "time from the end of the cue"),
-    "current": Variable(
-        ("current_kind", "example", "current_time"),
+    "part": Variable(("part",), "str", "1", "kind of current"),
+    "part_time": Variable(("part_time",), "float64", "ms", "time from the end of the cue"),
+    "input_part": Variable(
+        ("part", "example", "part_time"),
         "float64",
         "1",
         "input in the first test trial: from fixed excitatory synapses with the external one, fixed inhibitory, "
@@ -583,7 +614,9 @@ STUDY = {
 """What the networks of a study hold beside `POINT_RESULTS`; the dims are those of one network."""
 
 SHOWN_DIMENSIONS = frozenset(
-    {"example", "spike", "trial", "target_time", "time", "update_time", "raster_neuron", "shown_loop", "rate_time"}
-    | {"current_kind", "current_time", "plastic_neuron", "side"}
-)
+    {
+        "example", "spike", "trial", "target_time", "time", "update_time", "raster_neuron", "shown_loop", "rate_time",
+        "current_time", "current_neuron", "part", "part_time", "plastic_neuron", "side",
+    }
+)  # fmt: skip
 """Dimensions of `STUDY` that only figures need: networks but the first of a variant, and tables, go without."""

@@ -13,7 +13,7 @@ import hpcspike
 from hpcspike.cli import main
 from hpcspike.engine.trained import Trained
 from hpcspike.errors import SpecError
-from hpcspike.figures import balance_panels, figures_for, lesion_curves
+from hpcspike.figures import figures_for, lesion_curves, spread_panels
 from hpcspike.measures import (
     measure_lesions,
     measure_performance,
@@ -140,13 +140,13 @@ def test_groups_that_are_not_there_are_refused(trained: Trained) -> None:
     everybody = {"path": "generated", "auxiliary_ratio": 5.0}
     sections = {"training": training, "targets": {**study.experiment["targets"], **everybody}}
     nobody = study.changed({"experiment": {**study.experiment, **sections}})
-    with pytest.raises(SpecError, match=r"probes\.(balance|lesion)"):
+    with pytest.raises(SpecError, match=r"probes\.(spread|lesion)"):
         check_study(nobody)
 
 
 def test_the_study_shows_balance_spread_and_the_loss_of_untrained_neurons(tree: xr.DataTree) -> None:
     network = tree["/penalty/0"].to_dataset()
-    assert network["current"].dims == ("current_kind", "example", "current_time")
+    assert network["input_part"].dims == ("part", "example", "part_time")
     assert set(network["example"].values) <= set(network["plastic_neuron"].values)
     changes = {
         name: np.abs(tree[f"/{name}/0"]["weight_sum_after"] / tree[f"/{name}/0"]["weight_sum_before"] - 1).mean()
@@ -154,8 +154,8 @@ def test_the_study_shows_balance_spread_and_the_loss_of_untrained_neurons(tree: 
     }
     assert changes["none"] > 10 * changes["penalty"]
     drawn = figures_for(tree)
-    assert {"balance", "lesion"} <= set(drawn)
-    panels = balance_panels(tree).axes
+    assert {"spread", "lesion"} <= set(drawn)
+    panels = spread_panels(tree).axes
     assert [axes.get_xlabel() for axes in panels[:4]].count("change of the sum of weights (%)") == 1
     labels = {text.get_text() for axes in panels for text in axes.get_xticklabels()}
     assert {"trained", "untrained\nexcitatory", "inhibitory"} <= labels

@@ -1,4 +1,4 @@
-"""The claims of the paper: intervals, verdicts, and the page that is made of tables."""
+"""The claims of the papers: intervals, verdicts, and the page that is made of tables."""
 
 from __future__ import annotations
 

@@ -36,9 +36,15 @@ def the_row(tables: dict[str, xr.Dataset], claim: int, words: str) -> Row:
 
 
 def test_own_patterns_are_judged_by_the_mean_over_networks() -> None:
-    fig1 = study(["drive", "rate"], correlation=[[0.9, 0.7], [0.5, 0.3]])
+    fig1 = study(
+        ["drive", "rate"],
+        correlation=[[0.9, 0.7], [0.5, 0.3]],
+        correlation_trial_mean=[[0.1, 0.1], [0.9, 0.7]],
+        correlation_phi=[[np.nan, np.nan], [0.95, 0.93]],
+    )
     assert the_row({"fig1": fig1}, 1, "drive and sine target").found.value == pytest.approx(0.8)
-    assert the_row({"fig1": fig1}, 1, "filtered spikes and rate target").found.value == pytest.approx(0.4)
+    beside = "filtered spikes and rate target, rate, N = 200 (single trials 0.40, phi(u) in single trials 0.94)"
+    assert the_row({"fig1": fig1}, 1, f"trial-averaged {beside}").found.value == pytest.approx(0.8)
     recall = {"recall_correlation": ("target_set", "preceding_set")}
     fig2 = study(
         ["drive"],
@@ -73,6 +79,11 @@ def test_heterogeneous_targets_gain_what_common_ones_lack() -> None:
 def test_zero_weights_are_compared_with_those_of_the_same_replicate() -> None:
     tables = {"fig1s2": study(["drive"], correlation=[[0.85, 0.75]]), "fig1": study(["drive"], correlation=[[0.9, 1]])}
     assert the_row(tables, 3, "from zero weights").found.value == pytest.approx(0.8)
+    rates = {
+        name: study(["rate"], correlation=[[0.1, 0.1]], correlation_trial_mean=[v])
+        for name, v in (("fig1s2", [0.9, 0.8]), ("fig1", [0.7, 0.7]))
+    }
+    assert the_row(rates, 3, "difference from sigma = 4").found.value == pytest.approx(0.15)
     row = the_row(tables, 3, "difference from sigma = 4")
     assert row.found.value == pytest.approx(-0.15)
     assert (row.found.low, row.found.high) == pytest.approx((-0.15 - 12.7062 * 0.1, -0.15 + 12.7062 * 0.1), rel=1e-5)

@@ -130,7 +130,9 @@ def test_exponents_of_the_capacity(name: str, axis: str, values: tuple[float, ..
     axes = {"duration_ms": (1.0, 4000.0), "tau_corr_ms": (100.0,), "n_neurons": SIZES}
     tables = {"fig7": sweep(correlation, **axes), name: sweep(correlation, further={axis: values}, **axes)}
     found = list(claims_in_sweeps.capacity_law(tables))
-    assert planted(found, "capacity at correlation 0.7") == pytest.approx(1.1)
+    assert len(found) == (2 if name == "capacity_degree" else 3)  # Fig 7 where the sweep made for it is not at hand
+    of_fig7 = claims_in_sweeps.capacity_law({"fig7": tables["fig7"]})
+    assert planted(of_fig7, "capacity at correlation 0.7") == pytest.approx(1.1)
     own = [row for row in found if row.source == name]
     assert [row.found.value for row in own] == pytest.approx([1.1, exponent])
     assert [row.criterion for row in own] == ["1 to within 0.15", f"{int(axis == 'probability')} to within 0.15"]

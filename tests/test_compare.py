@@ -149,7 +149,7 @@ def test_a_variable_of_one_network_alone_is_a_difference() -> None:
 
 def test_what_cannot_be_compared_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     network = synthetic_trained(n_neurons=6, duration_ms=50)
-    with pytest.raises(DataError, match="two kinds"):
+    with pytest.raises(DataError, match="the first is a trained network and the second a sweep: give two sweeps"):
         compare(network, synthetic_sweep())
     with pytest.raises(DataError, match="must be"):
         compare("a.zarr", network)  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ from hpcspike.cli import main
 from hpcspike.spec.load import load
 from hpcspike.spec.study import Study
 from hpcspike.spec.sweep import Sweep
+from hpcspike.studies.headlines import HEADLINES
 from hpcspike.sweep.batch import run_batch
 from hpcspike.sweep.growth import ensure_store
 
@@ -38,7 +39,7 @@ def test_the_workflow_knows_every_study_and_sweep_of_the_project() -> None:
     loaded = {path.stem: load(path, size="smoke") for path in CONFIG.glob("*.yaml") if "smoke:" in path.read_text()}
     studies = {name for name, config in loaded.items() if isinstance(config, Study)}
     of_readings = {"start_plane", "lesion", "alm_readings"}  # no figures of the paper
-    assert studies == {*named("STUDIES"), *named("LEARNER_STUDIES"), *of_readings}
+    assert studies == {*named("STUDIES"), *named("LEARNER_STUDIES"), *HEADLINES, *of_readings}
     sweeps = {name for name, config in loaded.items() if isinstance(config, Sweep)}
     assert set(named("SWEEPS")) <= sweeps
 

@@ -132,7 +132,10 @@ def test_every_import_is_a_declared_requirement(requirements: list[Requirement],
     for file in project_files:
         if file.suffix != ".py" or file.parts[0] not in {"hpcspike", "tests"}:
             continue
-        local = {path.stem for path in (ROOT / file).parent.glob("*.py")} if file.parts[0] == "tests" else set()
+        elsewhere = file.parent.name == "neighbour_programs"  # programs that run in environments of other simulators
+        by_path = file.parts[0] == "tests" or elsewhere
+        local = {path.stem for path in (ROOT / file).parent.glob("*.py")} if by_path else set()
+        local |= {"nest", "brian2"} if elsewhere else set()
         for name in _imported(ROOT / file) - set(sys.stdlib_module_names) - {"hpcspike", "tests", "cluster"} - local:
             if not {canonicalize_name(dist) for dist in providers.get(name, [name])} & declared:
                 undeclared[name] = str(file)
@@ -194,6 +197,19 @@ def test_continuous_integration_runs_the_test_command_of_the_readme() -> None:
     lines = _commands()
     (command,) = [line for line in lines if line.endswith("pytest")]
     assert (ROOT / ".ci" / "run").read_text().splitlines()[-1] == command
+
+
+# about numbers that hang on the exchange alone, which the others test with both MPIs
+WITH_ONE_MPI = {"dale", "feed_forward", "lif", "rate_units", "readme", "subset", "user_neurons"}
+
+
+def test_files_that_start_ranks_are_run_with_the_other_mpi_or_left_out_by_name() -> None:
+    listed = re.search(r"tests/test_\{([\w,]+)\}\.py", (ROOT / ".ci" / "run").read_text())
+    assert listed is not None
+    texts = {file.stem.removeprefix("test_"): file.read_text() for file in (ROOT / "tests").glob("test_*.py")}
+    marked = {name for name, text in texts.items() if re.search(r"pytest\.mark\.mpi\b", text)}
+    assert {*listed[1].split(",")} | WITH_ONE_MPI == marked
+    assert not {*listed[1].split(",")} & WITH_ONE_MPI
 
 
 def test_the_long_files_of_the_tests_are_there_and_come_first(request: pytest.FixtureRequest) -> None:

@@ -34,6 +34,7 @@ SMALL = {
     "--set protocol.test_free_run_ms=10 --set stimulus.duration_ms=10",
     "snakemake --cores all fig3 --config size=laptop": "--dry-run",
     "snakemake --cores all figures claims --config size=laptop": "--dry-run",
+    "snakemake --cores all headlines --config size=laptop": "--dry-run",
     "snakemake --workflow-profile cluster/profiles/slurm "
     "--config sweep=cluster/config/fig7.yaml size=paper": "--dry-run",
 }

@@ -12,9 +12,14 @@ import numpy as np
 import pytest
 
 from hpcspike import accelerate
+from hpcspike.engine.communication import World
 from hpcspike.engine.simulation import Simulation
+from hpcspike.engine.stretch import intervals_at_once
 from hpcspike.engine.team_kernels import join, meet, new_team, open_team, part_of
+from hpcspike.engine.trainer import WINDOW, Trainer
 from hpcspike.model.build import build_problem
+from hpcspike.spec.experiment import Training
+from tests.small_networks import problem
 from tests.test_balanced_program import balanced
 
 needs_two = pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="numba has one thread here")
@@ -48,6 +53,17 @@ def simulated(threads: int, record_every: int) -> list[np.ndarray]:
 def test_stretches_on_several_threads_have_the_bits_of_one() -> None:
     for one, two in zip(simulated(1, 20), simulated(2, 20), strict=True):
         np.testing.assert_array_equal(one, two)
+
+
+@needs_two
+@pytest.mark.parametrize(("attribute", "value"), [("local_size", 10_000), ("any_thread", False)])
+def test_where_threads_have_no_room_steps_have_one(attribute: str, value: object) -> None:
+    world = World()
+    setattr(world, attribute, value)
+    trainer = Trainer(problem(12), Training(n_loops=1), threads=2, world=world)
+    assert (trainer.simulation.threads, trainer.rls.threads) == (1, 2)  # type: ignore[attr-defined]
+    trainer.cursor.stage = WINDOW
+    assert intervals_at_once(trainer, 1000) == 0
 
 
 def test_who_waits_in_vain_for_others_goes_on_alone() -> None:

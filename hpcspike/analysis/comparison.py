@@ -52,9 +52,15 @@ def compare(a: xr.Dataset, b: xr.Dataset) -> xr.Dataset:
         if isinstance(data, xr.Dataset) and not {"point", "neuron"} & set(data.dims):
             raise DataError(f"{name} has neither points nor neurons: must be a sweep, or a trained network")
     if len(kinds) != 1 or isinstance(a, xr.DataTree) or isinstance(b, xr.DataTree):
-        raise DataError("a and b are of two kinds: must be two sweeps, or two trained networks")
+        raise DataError(f"the first is {_kind(a)} and the second {_kind(b)}: give two sweeps, or two trained networks")
     result = _sweeps(a, b) if kinds == {"sweep"} else _networks(a, b)
     return result.assign_attrs(kind=kinds.pop(), fields=json.dumps(_changed_fields(a, b)))
+
+
+def _kind(results: xr.Dataset | xr.DataTree) -> str:
+    if isinstance(results, xr.DataTree):
+        return "a study"
+    return "a sweep" if "point" in results.dims else "a trained network"
 
 
 def are_equal(comparison: xr.Dataset) -> bool:

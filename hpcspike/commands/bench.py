@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     path = Path(arguments.json) if arguments.json else None
     if path is not None:
         refuse_unwritable(path)
-    result = _measure_all(arguments)
+    result = _compare_neighbours(arguments.quick) if arguments.neighbours else _measure_all(arguments)
     if path is not None:
         write_whole(path, lambda unfinished: unfinished.write_text(json.dumps(result, indent=1) + "\n"))
         print(f"\n{path}: written")
@@ -117,6 +117,24 @@ def _measure_all(arguments: argparse.Namespace) -> dict[str, Any]:
     result["finished"] = provenance.now()
     result["load_average_at_end"] = os.getloadavg()
     return result
+
+
+def _compare_neighbours(quick: bool) -> dict[str, Any]:
+    from hpcspike import provenance
+    from hpcspike.benchmark import neighbours, report
+
+    network = neighbours.Network(n_neurons=1000, in_degree=100, duration_ms=100.0) if quick else neighbours.Network()
+    rounds = 3 if quick else 5
+    result: dict[str, Any] = {
+        "hpcspike_neighbours": 1, "started": provenance.now(), "load_average": os.getloadavg(),
+        "machine": benchmark.measure_apart("machine"),
+    }  # fmt: skip
+    print("\n".join(report.machine_lines(result)), end="\n\n", flush=True)
+    rows = neighbours.compare(network, rounds, lambda text: print(text, flush=True))
+    print(f"\n{neighbours.legend(network, rounds)}\n\n{neighbours.HEADER}")
+    for row in rows:
+        print(neighbours.line(row, rows[0]))
+    return {**result, "neighbours": rows, "finished": provenance.now()}
 
 
 def _training_cases(quick: bool) -> tuple[list[Any], list[Any]]:

@@ -1,4 +1,4 @@
-"""``hpcspike claims``: the results at hand against the claims of the paper."""
+"""``hpcspike claims``: the results at hand against the claims of the papers."""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ from hpcspike.sweep.cost import (
     SECONDS_TO_START,
     available_memory_mib,
     check_memory,
+    matrices_mib,
     predict,
     shown_mib,
     shown_seconds,
@@ -167,6 +168,7 @@ def _print_experiment(experiment: Experiment, available: float, ranks: int) -> N
     _print_memory(cost.memory_mib, available)
     if kind != "rls":  # its states are of another kind
         return
+    _print_matrices(experiment)
     saved = checkpoint_bytes(experiment, n_neurons=facts.n_neurons)
     print(f"checkpoint up to {shown_mib(saved / 2**20)} each")
     if ranks > 1:
@@ -219,6 +221,19 @@ def _print_sweep(
     if table is not None:
         megabytes = max(table.predicted_bytes() / 1e6, 0.1)
         print(f"disk       up to {megabytes:,.1f} MB in about {table.predicted_files():,} files")
+
+
+def _print_matrices(experiment: Experiment) -> None:
+    """What the matrices P take in the precision they have, and in the other one."""
+    training = experiment.training
+    kept = training.precision_of_matrices
+    keys = ("matrix_dtype", "dtype") if training.algorithm == "blocked" else ("dtype",)
+    if kept == "float64":
+        other, how = "float32", " or ".join(f"training.{key}: float32" for key in keys)
+    else:
+        other, how = "float64", "without that key" if training.matrix_dtype else "training.dtype: float64"
+    needed = {name: shown_mib(matrices_mib(experiment, name)) for name in (kept, other)}
+    print(f"matrices   {needed[kept]} of it for P in {kept}; in {other} {needed[other]} ({how})")
 
 
 def _print_transfer(experiments: list[Experiment]) -> None:

@@ -296,12 +296,13 @@ def checkpoint_bytes(experiment: Experiment, *, n_neurons: int | None = None, up
         raise SpecError("network.n_neurons is missing: give the number of neurons that the recorded targets make")
     mean, square = _in_degree_moments(experiment, n)
     size = np.dtype(experiment.training.dtype).itemsize
+    entry = np.dtype(experiment.training.precision_of_matrices).itemsize
     if experiment.training.algorithm == "blocked":
         capacity = best_capacity(mean)
         kept = capacity - 1 if updates is None else updates % capacity
-        engine = size * ((square + mean) / 2.0 + max(kept, 1) * mean) + 8.0 * (kept + 4)
+        engine = entry * ((square + mean) / 2.0 + max(kept, 1) * mean) + 8.0 * (kept + 4)
     else:
-        engine = size * square
+        engine = entry * square
     share = _trained_share(experiment, n)
     if share < 1.0:  # the others have neither P nor plastic weights
         engine, mean = share * engine, share * mean

@@ -59,6 +59,13 @@ class World:
     def __init__(self) -> None:
         self.phases = Phases()
 
+    def has_room_for(self, threads: int) -> bool:
+        """Whether so many threads of every rank of this machine have a core each, and may all exchange spikes.
+
+        Threads that meet in every step would else wait for the turns that the system gives them.
+        """
+        return self.any_thread and threads * self.local_size <= (os.cpu_count() or 1)
+
     def exchange(self, steps: int = 1) -> Exchange:
         """Buffers and handles for the spike exchange inside the step loop, of the spikes of so many steps at once."""
         return Exchange(0, 0, 0, np.zeros(1, np.int32), np.zeros((1, 1), np.int32), self.phases.exchanging)

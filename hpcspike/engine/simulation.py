@@ -234,7 +234,7 @@ class Simulation:
         self.problem = problem
         world = world or World()
         if like is None:
-            self._bounds = rows_of_threads(problem, threads if world.any_thread else 1)
+            self._bounds = rows_of_threads(problem, threads if world.has_room_for(threads) else 1)
             self._plastic = delivery_layout(problem.plastic, problem.n_sources, self._bounds)
             static = delivery_layout(problem.static, problem.n_neurons, self._bounds)
             self._static_weight = problem.static.weight.astype(dtype)[static.synapse]

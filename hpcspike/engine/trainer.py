@@ -27,6 +27,7 @@ from hpcspike.spec.experiment import (
     Training,
     is_multiple,
     n_steps,
+    why_no_matrices_of_their_own,
     why_unconnectable,
     why_untested,
     why_untrainable,
@@ -368,6 +369,7 @@ def _check(problem: Problem, training: Training, measures: Measures | None, thre
     whole_number("threads", threads, least=1)  # the kernels would write beyond work arrays that are made for so many
     reason = (
         why_untrainable(problem.neuron, training, problem.trial_noise)
+        or why_no_matrices_of_their_own(training)
         or why_unconnectable(problem.neuron, problem.synapse)
         or why_late(problem.synapse, problem.neuron.step_ms, training.variable)
         or why_untested(training, measures)

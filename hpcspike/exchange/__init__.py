@@ -8,12 +8,14 @@ from hpcspike.exchange.logs import MlflowLog, TensorBoardLog
 from hpcspike.exchange.neo_block import to_neo
 from hpcspike.exchange.nir_graph import nir_input, write_nir
 from hpcspike.exchange.nwb_file import write_nwb
+from hpcspike.exchange.tsn_folder import read_tsn
 from hpcspike.exchange.weights import weight_matrix, weights_csr
 
 __all__ = [
     "MlflowLog",
     "TensorBoardLog",
     "nir_input",
+    "read_tsn",
     "to_neo",
     "weight_matrix",
     "weights_csr",

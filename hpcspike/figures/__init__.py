@@ -12,7 +12,7 @@ from hpcspike.figures.planes import performance_map
 from hpcspike.figures.point import networks_side_by_side, point_overview
 from hpcspike.figures.psth import unit_psths
 from hpcspike.figures.recorded import data_beside_model
-from hpcspike.figures.study_balance import balance_panels
+from hpcspike.figures.study_balanced import balance, noise_curves, rate_code, systems_learned
 from hpcspike.figures.study_curves import performance_by_variant, study_curves
 from hpcspike.figures.study_damage import lesion_curves, phase_deviation, shuffle_curves
 from hpcspike.figures.study_examples import example_traces
@@ -21,12 +21,13 @@ from hpcspike.figures.study_memory import wrong_answers
 from hpcspike.figures.study_quasi_static import quasi_static_rates
 from hpcspike.figures.study_rasters import study_rasters
 from hpcspike.figures.study_recall import recall_matrices
+from hpcspike.figures.study_spread import spread_panels
 from hpcspike.figures.study_weights import eigenvalue_panels, rank_by_variant
 from hpcspike.figures.tuning import collapse_panels, inverted_u_curves
 from hpcspike.figures.variability import spike_variability
 
 __all__ = [
-    "balance_panels",
+    "balance",
     "capacity_panels",
     "collapse_panels",
     "comparison_panels",
@@ -41,6 +42,7 @@ __all__ = [
     "learning_curves",
     "lesion_curves",
     "map_of",
+    "noise_curves",
     "networks_side_by_side",
     "parameter_effects",
     "performance_by_variant",
@@ -50,12 +52,15 @@ __all__ = [
     "quasi_static_rates",
     "rank_by_variant",
     "raster",
+    "rate_code",
     "recall_matrices",
     "scores_by_variant",
     "shuffle_curves",
     "spike_variability",
+    "spread_panels",
     "study_curves",
     "study_rasters",
+    "systems_learned",
     "target_against_response",
     "training_curves",
     "wrong_answers",

@@ -8,7 +8,7 @@ from functools import partial
 import xarray as xr
 from matplotlib.figure import Figure
 
-from hpcspike.figures.study_balance import balance_panels
+from hpcspike.figures.study_balanced import balance, noise_curves, rate_code, systems_learned
 from hpcspike.figures.study_curves import performance_by_variant, study_curves
 from hpcspike.figures.study_damage import lesion_curves, perturbation_pages, phase_deviation, shuffle_curves
 from hpcspike.figures.study_examples import example_pages, example_traces
@@ -18,6 +18,7 @@ from hpcspike.figures.study_parts import holding, networks
 from hpcspike.figures.study_quasi_static import quasi_static_pages, quasi_static_rates
 from hpcspike.figures.study_rasters import raster_pages, study_rasters
 from hpcspike.figures.study_recall import recall_matrices, recall_pages
+from hpcspike.figures.study_spread import spread_panels
 from hpcspike.figures.study_weights import eigenvalue_pages, eigenvalue_panels, rank_by_variant
 
 Draw = Callable[..., Figure]
@@ -37,8 +38,12 @@ _FIGURES: dict[str, tuple[str, Draw, Paged | None]] = {
     "recall": ("recall_correlation", recall_matrices, recall_pages),
     "scores": ("untrained_score", scores_by_variant, None),
     "damage": ("damage_score", damage_curves, None),
+    "noise": ("noise_score", noise_curves, None),
+    "systems": ("system_matrix", systems_learned, None),
+    "balance": ("ei_correlation_after", balance, None),
+    "rate_code": ("poisson_score", rate_code, None),
     "memory": ("test_wrong", wrong_answers, None),
-    "balance": ("current", balance_panels, None),
+    "spread": ("input_part", spread_panels, None),
     "heterogeneity": ("rank", rank_by_variant, None),
 }
 

@@ -9,6 +9,7 @@ from hpcspike.errors import SpecError
 from hpcspike.learners import make_learner
 from hpcspike.learners.gradient_tasks import delayed_xor, store_recall
 from hpcspike.learners.interface import Learner
+from hpcspike.learners.linear_systems import linear_task
 from hpcspike.learners.tasks import (
     bistable_task,
     oscillator_task,
@@ -27,12 +28,14 @@ SYSTEMS: dict[str, Callable[..., Task]] = {
     "bistable": bistable_task,
     "pendulum": pendulum_task,
 }
-"""targets.system -> what makes the task."""
+"""targets.system -> what makes the task, but for ``linear``, which has keys of its own."""
 
 
 def task_of(experiment: Experiment) -> Task:
     """What an experiment wants: the state of a driven system, stored bits, delayed XOR, or recall of its targets."""
     targets, section = experiment.targets, experiment.learner
+    if isinstance(targets, DrivenTargets) and targets.system == "linear":
+        return linear_task(targets, seed=experiment.seed, replicate=experiment.replicate)
     if isinstance(targets, DrivenTargets):
         options = {} if targets.free_ms is None else {"free_ms": targets.free_ms}
         return SYSTEMS[targets.system](

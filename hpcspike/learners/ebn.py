@@ -48,6 +48,8 @@ class EbnLearner(Learner):
         beta and mu of the fast rule.
     embedding
         How targets are expressed; None for tasks that are systems.
+    step_ms
+        Integration step (ms).
     """
 
     supports: ClassVar[frozenset[Kind]] = frozenset({"drive", "readout", "system"})
@@ -66,21 +68,22 @@ class EbnLearner(Learner):
     basis_offset: np.ndarray
     leak_per_s: float
     fast: tuple[float, float] = (0.0, 0.0)
+    step_ms: float
 
     # ---- building ----------------------------------------------------------------------------------------------------
 
     def build(self, task: Task, *, n_neurons: int, seed: int, replicate: int = 0) -> Self:
         """See `Learner.build`; J is the task's, or twice the number of rotations."""
         self.refuse_unsupported(task)
-        self._step_ms = self.settings.step(n_neurons, task.grid_ms)
-        steps = task.grid_ms / self._step_ms
+        self.step_ms = self.settings.step(n_neurons, task.grid_ms)
+        steps = task.grid_ms / self.step_ms
         if abs(steps - round(steps)) > 1e-9 or steps < 1:
             raise SpecError(
-                f"learner.step_ms = {self._step_ms:g} ms must divide the sampling interval of the task, "
+                f"learner.step_ms = {self.step_ms:g} ms must divide the sampling interval of the task, "
                 f"{task.grid_ms:g} ms"
             )
         self.task, self.n_neurons, self.key = task, n_neurons, (seed, replicate)
-        self._every, self._dt = round(steps), self._step_ms / 1000.0
+        self._every, self._dt = round(steps), self.step_ms / 1000.0
         self.embedding = None
         if task.kind == "system":
             if task.teacher is None:
@@ -114,7 +117,7 @@ class EbnLearner(Learner):
 
     # ---- running -----------------------------------------------------------------------------------------------------
 
-    def _inputs(self, stimulus: Stimulus) -> np.ndarray:
+    def commands(self, stimulus: Stimulus) -> np.ndarray:
         """c on the network's own steps, cue included, (steps, J)."""
         if self.embedding is None:
             return np.repeat(np.concatenate([stimulus.cue, stimulus.input]), self._every, axis=0)
@@ -181,7 +184,7 @@ class EbnLearner(Learner):
         """See `Learner.rollout`: K = 0, eta = 0, eps = 0, and no wanted state is in reach."""
         refuse_targets(stimulus)
         cue = len(stimulus.cue) * self._every
-        phase, command = PHASES[stimulus.phase], self._inputs(stimulus)
+        phase, command = PHASES[stimulus.phase], self.commands(stimulus)
         deleted = -1
         if delete_spike is not None:
             before = self._alone(command, phase=phase, index=stimulus.index, kill=kill, noise=noise)[2]
@@ -192,7 +195,7 @@ class EbnLearner(Learner):
             command, phase=phase, index=stimulus.index, kill=kill, noise=noise, deleted=deleted
         )
         sampled = record[cue:][self._every - 1 :: self._every]
-        time_ms = (step.astype(np.int64) + 1 - cue) * self._step_ms
+        time_ms = (step.astype(np.int64) + 1 - cue) * self.step_ms
         prediction, start = sampled @ self.readout.T + self.offset, self._start(phase, stimulus.index)
         return Rollout(prediction, time_ms, neuron.copy(), self.n_neurons, start=start)
 
@@ -215,7 +218,7 @@ class EbnLearner(Learner):
         estimates, slows = [], []
         for index in range(trials):
             stimulus = self.task.sample("test", index).stimulus
-            record, fed, _, _ = self._alone(self._inputs(stimulus), phase=PHASES["test"], index=index)
+            record, fed, _, _ = self._alone(self.commands(stimulus), phase=PHASES["test"], index=index)
             estimates.append(record[:-1])
             slows.append(fed[1:])
         x, y = np.concatenate(estimates), np.concatenate(slows)
@@ -228,7 +231,7 @@ class EbnLearner(Learner):
         settings, task = self.settings, self.task
         trial = task.sample("train", number)
         feedback = settings.feedback_per_s + fraction * (settings.feedback_last_per_s - settings.feedback_per_s)
-        command, wanted = self._inputs(trial.stimulus), self._wanted(trial)
+        command, wanted = self.commands(trial.stimulus), self._wanted(trial)
         record, _, step, _ = self._run(
             command, phase=PHASES["train"], index=number, wanted=wanted, feedback=feedback,
             slow_rate=self._slow_step(), settle=settings.settle_ms / 1000.0,

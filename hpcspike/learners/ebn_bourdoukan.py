@@ -55,7 +55,7 @@ class BourdoukanLearner(EbnLearner):
     def follow(self, *, phase: int, index: int, fast_rate: float = 0.0) -> dict[str, float]:
         """The network without slow weights follows x of dx/dt = -lambda x + c for random c; NMSE and rate."""
         settings = self.settings
-        steps = round(settings.fast_pass_ms / self._step_ms)
+        steps = round(settings.fast_pass_ms / self.step_ms)
         rng = stream(*self.key, "task", 10 + phase, index)
         x = settings.fast_input * smooth_noise(rng, steps + 1, self._dt, self.n_states, tau_s=0.02)
         command = np.diff(x, axis=0) / self._dt + settings.decay_per_s * x[:-1]

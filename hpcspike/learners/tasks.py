@@ -19,7 +19,7 @@ from hpcspike.model.random_streams import stream
 from hpcspike.model.targets import build_targets, ou_paths
 from hpcspike.spec.experiment import Experiment, n_steps
 
-PHASES: dict[Phase, int] = {"train": 0, "tune": 1, "test": 2}
+PHASES: dict[Phase, int] = {"train": 0, "tune": 1, "test": 2, "repeat": 5}
 """Numbers by which phases enter the keys."""
 
 

@@ -17,8 +17,9 @@ from hpcspike.shown import Shown, short_repr
 Kind = Literal["drive", "rate", "readout", "system"]
 """What carries the target: every neuron's drive, every neuron's rate, d readouts, or the state of a driven system."""
 
-Phase = Literal["train", "tune", "test"]
-"""Trials of different phases share no random numbers: "tune" is for choosing settings, "test" for what is reported."""
+Phase = Literal["train", "tune", "test", "repeat"]
+"""Trials of different phases share no random numbers: "tune" is for choosing settings, "test" for what is reported,
+"repeat" for the input of another trial with start and noise of its own."""
 
 Score = Literal["correlation", "nmse", "error"]
 """What is reported: mean Pearson correlation, squared error over the target's power, share of wrong answers."""

@@ -1,4 +1,4 @@
-"""The page of the paper's claims: every measured row with its value, interval, criterion and verdict."""
+"""The page of the papers' claims: every measured row with its value, interval, criterion and verdict."""
 
 from __future__ import annotations
 
@@ -27,11 +27,13 @@ def page_of_claims(found: Sequence[Row], sources: Mapping[str, str]) -> str:
     """
     counts = ", ".join(f"{sum(row.verdict == verdict for row in found)} {verdict}" for verdict in VERDICTS)
     lead = [
-        "The claims of Kim & Chow, “Learning recurrent dynamics in spiking networks”, eLife 7:e37124 (2018), measured "
-        f"in the studies and sweeps named at the end. Of {len(found)} measured rows: {counts}.",
+        "The claims of Kim & Chow, “Learning recurrent dynamics in spiking networks”, eLife 7:e37124 (2018), and from "
+        "17 on those of the papers of the other learners, measured in the studies and sweeps named at the end. Of "
+        f"{len(found)} measured rows: {counts}.",
         "Values are means or slopes over independent networks with 95 % confidence intervals, those of correlations "
         "cut to −1 to 1; n counts networks, of slopes points. Errors of curves left out have the interval that redrawn "
-        "networks give (bootstrap). A row is undecided when its interval straddles the bound of its criterion.",
+        "networks give (bootstrap), medians that of ordered values, ratios and errors over several sizes that of "
+        "geometric means. A row is undecided when its interval straddles the bound of its criterion.",
     ]
     missing = [number for number in CLAIMS if number not in {row.claim for row in found}]
     sections = [
@@ -40,7 +42,7 @@ def page_of_claims(found: Sequence[Row], sources: Mapping[str, str]) -> str:
         *([Section("missing", "Not measured here", _missing(missing))] if missing else []),
         Section("sources", ORIGIN, facts(list(sources.items()))),
     ]
-    return page("The paper's claims, measured", lead, sections)
+    return page("The papers' claims, measured", lead, sections)
 
 
 def _overview(found: Sequence[Row]) -> Markup:

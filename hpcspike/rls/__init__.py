@@ -27,7 +27,7 @@ def make_rls(problem: Problem, training: Training, *, threads: int = 1, mean_in_
 
     arrays = (problem.plastic.start, problem.plastic.presynaptic)
     options: dict[str, Any] = {
-        "ridge": training.ridge, "dtype": np.dtype(training.dtype), "threads": threads,
+        "ridge": training.ridge, "dtype": np.dtype(training.precision_of_matrices), "threads": threads,
         "penalties": penalties_of(problem, training),
     }  # fmt: skip
     engine: BlockedRls | TextbookRls

@@ -45,7 +45,7 @@ class Training(GrownSection):
 
     later_keys: ClassVar[tuple[str, ...]] = (
         "keep", "patience", "transfer", "row_sum_penalty", "feed_forward_ridge", "forgetting",
-        "subset",
+        "subset", "matrix_dtype",
     )  # fmt: skip
 
     variable: Literal["drive", "rate"] = quantity(
@@ -68,6 +68,9 @@ class Training(GrownSection):
     )
     dtype: Literal["float64", "float32"] = quantity(
         "float64", doc="Precision of weights, P and the state of LIF neurons."
+    )
+    matrix_dtype: Literal["float32"] | None = quantity(
+        None, doc="Precision of P alone: 'float32' has weights in float64 with half the memory; default: that of dtype."
     )
     sign_rule: Literal["none", "exclude", "reject"] = quantity(
         "none",
@@ -108,6 +111,11 @@ class Training(GrownSection):
     forgetting: float = quantity(
         1.0, gt=0, le=1, doc="Forgetting factor: an error of n updates ago weighs this to the power n; 1: none."
     )
+
+    @property
+    def precision_of_matrices(self) -> Literal["float64", "float32"]:
+        """The precision in which P is kept."""
+        return self.matrix_dtype or self.dtype
 
 
 class Experiment(GrownSection):
@@ -162,6 +170,7 @@ class Experiment(GrownSection):
         self._signs_are_known()
         for reason in (
             why_untrainable(self.neuron, self.training, self.trial_noise),
+            why_no_matrices_of_their_own(self.training),
             why_unmeasurable(self),
             why_unconnectable(self.neuron, self.synapse),
             why_undelayed(self),
@@ -351,6 +360,20 @@ def why_untrainable(neuron: Neuron, training: Training, noise: TrialNoise) -> st
             f"{neuron.model}: {transfer} is the transfer function of theta neurons; choose training.transfer: measured "
             "and trial_noise.standard_deviation, or training.variable: drive"
         )
+    return None
+
+
+def why_no_matrices_of_their_own(training: Training) -> str | None:
+    """What forbids to keep P in another precision than the weights, or None."""
+    if training.matrix_dtype is None:
+        return None
+    if training.algorithm != "blocked":
+        return (
+            f"training.matrix_dtype = float32 needs training.algorithm = blocked, not {training.algorithm}: the others "
+            "have weights and P in one precision; leave it out, or choose training.dtype: float32"
+        )
+    if training.dtype == "float32":
+        return "training.matrix_dtype = float32 has no effect with training.dtype = float32; leave it out"
     return None
 
 

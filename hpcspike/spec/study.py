@@ -84,7 +84,7 @@ class SignsProbe(Probe):
     """Flipped weights and excluded synapses under a sign rule (paper, Fig 4)."""
 
 
-class BalanceProbe(Probe):
+class SpreadProbe(Probe):
     """Currents, spread of activity and sums of weights of a trained subset, before and after training."""
 
     trials: int = whole_number(10, ge=1, le=1000, doc="Test trials that activity is averaged over.")
@@ -99,6 +99,38 @@ class DamageProbe(Probe):
     trials: int = whole_number(3, ge=1, le=1000, doc="Test trials with each of them, and with the deleted spike.")
 
 
+class NoiseProbe(Probe):
+    """Score of a learner on its own with more and more noise on its voltages; for every learner."""
+
+    levels: list[Annotated[float, Field(ge=0, le=100)]] = quantity(
+        [0.0, 0.1, 0.3, 1.0],
+        min_length=1,
+        doc="White noise, in distances from rest (or reset) to threshold per square root of a second; new in every "
+        "trial.",
+    )
+    trials: int = whole_number(3, ge=1, le=1000, doc="Test trials with each of them.")
+
+
+class SystemProbe(Probe):
+    """The matrix A of dx/dt = A x + c that an efficient balanced network runs, beside the wanted one."""
+
+    trials: int = whole_number(5, ge=1, le=1000, doc="Test trials from which it is decoded.")
+
+
+class PoissonProbe(Probe):
+    """Error of independent Poisson spikes of the same rates through the decoder of an efficient balanced network."""
+
+
+class BalanceProbe(Probe):
+    """Balance of currents and variability of spikes of an efficient balanced network, before and after training."""
+
+    trials: int = whole_number(20, ge=2, le=1000, doc="Trials of one input, each with noise of its own.")
+    noise: float = quantity(
+        0.3, ge=0, le=100, doc="White noise on voltages in them, in the units of levels of the probe noise."
+    )
+    bin_ms: float = quantity(100.0, unit="ms", gt=0, doc="Width of the bins of the Fano factor; divides the trial.")
+
+
 class Probes(Section):
     """What is measured in the trained networks beside their performance; nothing if left out."""
 
@@ -111,7 +143,11 @@ class Probes(Section):
     recall: RecallProbe | None = None
     signs: SignsProbe | None = None
     damage: DamageProbe | None = None
+    noise: NoiseProbe | None = None
+    system: SystemProbe | None = None
+    poisson: PoissonProbe | None = None
     balance: BalanceProbe | None = None
+    spread: SpreadProbe | None = None
 
     def of(self, variant: str) -> dict[str, Probe]:
         """The probes of one variant by name."""

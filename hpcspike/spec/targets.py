@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from hpcspike.spec.fields import Interval, TargetsSection, is_multiple, quantity, whole_number
+from hpcspike.spec.fields import GrownSection, Interval, TargetsSection, is_multiple, quantity, whole_number
 from hpcspike.spec.recorded import GENERATED as GENERATED
 from hpcspike.spec.recorded import NO_FILE_REMEDY as NO_FILE_REMEDY
 from hpcspike.spec.recorded import RecordedTargets as RecordedTargets
@@ -98,18 +98,35 @@ class InnateTargets(TargetsSection):
     )
 
 
-class DrivenTargets(TargetsSection):
+FASTEST_PER_S = 200.0
+"""Largest modulus of an eigenvalue of a linear system (1/s): its samples and steps of integration are 1 ms apart."""
+
+
+class DrivenTargets(GrownSection, TargetsSection):
     """State of a system dx/dt = f(x) + c with random commands c, new in every trial; for learners that take input.
 
-    The commands and systems are those of `hpcspike.learners.tasks`.
+    The commands and systems are those of `hpcspike.learners.tasks` and, for ``linear``, of
+    `hpcspike.learners.linear_systems`.
     """
 
+    later_keys: ClassVar[tuple[str, ...]] = ("matrix", "n_states", "modulus_per_s")
+
     kind: Literal["driven"]
-    system: Literal["oscillator", "pushed_oscillator", "bistable", "pendulum"] = quantity(
-        doc="Damped oscillator driven by noise or by one push, two stable states chosen by pulses, damped pendulum."
+    system: Literal["oscillator", "pushed_oscillator", "bistable", "pendulum", "linear"] = quantity(
+        doc="Damped oscillator driven by noise or by one push, two stable states chosen by pulses, damped pendulum, "
+        "any stable linear system driven by noise."
     )
     free_ms: float | None = quantity(
         None, unit="ms", ge=0, doc="Pushed oscillator: score only what comes so long after the push; default: all."
+    )
+    matrix: list[list[float]] | None = quantity(
+        None, unit="1/s", doc="Linear: A of dx/dt = A x + c, row by row; all its eigenvalues have negative real parts."
+    )
+    n_states: int | None = whole_number(
+        None, ge=1, le=64, doc="Linear, instead of matrix: size J of a random stable A, another in every replicate."
+    )
+    modulus_per_s: Interval = quantity(
+        (2.0, 15.0), unit="1/s", doc="Linear, with n_states: range of the moduli of the eigenvalues of A."
     )
 
     @model_validator(mode="after")
@@ -125,6 +142,50 @@ class DrivenTargets(TargetsSection):
                 "no offset; choose n_sets: 1 and offset: none"
             )
         return self
+
+    @model_validator(mode="after")
+    def _one_matrix(self) -> DrivenTargets:
+        linear, given = self.system == "linear", [key for key in self.later_keys if key in self.model_fields_set]
+        low, high = self.modulus_per_s
+        if given and not linear:
+            raise ValueError(
+                f"targets.{given[0]} is for targets.system = linear; leave it out for targets.system = {self.system}"
+            )
+        if linear and (self.matrix is None) == (self.n_states is None):
+            raise ValueError(
+                "targets.system = linear takes either targets.matrix (A in 1/s, row by row) or targets.n_states (size "
+                "of a random stable A); give one of them"
+            )
+        if not 0 < low <= high <= FASTEST_PER_S:
+            raise ValueError(
+                f"targets.modulus_per_s = [{low:g}, {high:g}] per s: must be [low, high] with 0 < low <= high <= "
+                f"{FASTEST_PER_S:g} per s"
+            )
+        if self.matrix is not None:
+            _refuse_unstable(self.matrix)
+        return self
+
+
+def _refuse_unstable(rows: list[list[float]]) -> None:
+    import numpy as np
+
+    if not rows or len(rows) > 64 or any(len(row) != len(rows) for row in rows):
+        lengths = ", ".join(str(len(row)) for row in rows) or "none"
+        raise ValueError(
+            f"targets.matrix has {len(rows)} rows of {lengths} numbers: must be square, of 1 to 64 rows: [[-2, -12], "
+            "[12, -2]]"
+        )
+    eigenvalues = np.linalg.eigvals(np.array(rows, dtype=np.float64))
+    if eigenvalues.real.max() >= 0:
+        raise ValueError(
+            f"targets.matrix has an eigenvalue with real part {eigenvalues.real.max():.3g} per s: all must be below 0, "
+            "so that the state of dx/dt = A x + c stays bounded; subtract more on the diagonal"
+        )
+    if np.abs(eigenvalues).max() > FASTEST_PER_S:
+        raise ValueError(
+            f"targets.matrix has an eigenvalue of modulus {np.abs(eigenvalues).max():.4g} per s: must be at most "
+            f"{FASTEST_PER_S:g} per s, for steps of 1 ms"
+        )
 
 
 class StoreRecallTargets(TargetsSection):

@@ -15,6 +15,7 @@ from hpcspike.studies.claim_tables import (
     correlations_of,
     difference,
     learns,
+    learns_rates,
     values_of,
     variants_of,
 )
@@ -27,8 +28,11 @@ if TYPE_CHECKING:
 def own_patterns(tables: Tables) -> Iterator[Row]:
     """Claim 1."""
     for variant in variants_of(tables, "fig1"):
-        what = "filtered spikes and rate target" if variant.startswith("rate") else "drive and sine target"
-        yield from learns(1, tables, "fig1", variant, f"correlation of {what}, {variant}, N = 200")
+        if variant.startswith("rate"):
+            yield from learns_rates(1, tables, "fig1", variant, f"filtered spikes and rate target, {variant}, N = 200")
+        else:
+            measure = f"correlation of drive and sine target, {variant}, N = 200"
+            yield from learns(1, tables, "fig1", variant, measure)
     for variant in variants_of(tables, "fig2"):
         measure = f"correlation with the cued one of two target sets, whatever came before, {variant}, N = 200"
         yield from learns(1, tables, "fig2", variant, measure, "recall_correlation")
@@ -69,9 +73,15 @@ def heterogeneity(tables: Tables) -> Iterator[Row]:
 def initial_weights(tables: Tables) -> Iterator[Row]:
     """Claim 3."""
     for variant in variants_of(tables, "fig1s2"):
-        measure = f"correlation of response and target from zero weights, {variant}"
-        yield from learns(3, tables, "fig1s2", variant, measure)
-        changed = difference(*(values_of(tables, study, "correlation", variant) for study in ("fig1s2", "fig1")))
+        of_rates = variant.startswith("rate")
+        if of_rates:
+            words = f"filtered spikes and rate target from zero weights, {variant}"
+            yield from learns_rates(3, tables, "fig1s2", variant, words)
+        else:
+            measure = f"correlation of drive and target from zero weights, {variant}"
+            yield from learns(3, tables, "fig1s2", variant, measure)
+        name = "correlation_trial_mean" if of_rates else "correlation"
+        changed = difference(*(values_of(tables, study, name, variant) for study in ("fig1s2", "fig1")))
         if not len(changed):
             continue
         found = mean_interval(changed)

@@ -146,10 +146,14 @@ def balance(tables: Tables) -> Iterator[Row]:
 
 
 def capacity_law(tables: Tables) -> Iterator[Row]:
-    """Claim 15, at the one threshold of the project: at others most windows of a grid are all learned, or none is."""
+    """Claim 15, at the one threshold of the project: at others most windows of a grid are all learned, or none is.
+
+    In the sweeps that have windows around the capacity of every network or, where these are not at hand, in that of
+    Fig 7, whose grid measures it at four sizes.
+    """
     from hpcspike.analysis import capacity
 
-    if "fig7" in tables:
+    if "fig7" in tables and "capacity_degree" not in tables:
         result = capacity(tables["fig7"], threshold=LEARNED, interpolate=True, n_bootstrap=0)
         size, value = result["n_neurons"].values, result["capacity"].values.ravel()
         yield _exponent(size[:, None], value, 0, f"exponent of N in the capacity at correlation {LEARNED}", "fig7")

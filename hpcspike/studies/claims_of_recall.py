@@ -23,9 +23,6 @@ STARTS = (
     (1, "fig1", "drive", "correlation", "drive and sine target, drive"),
     (1, "fig1", "rate", "correlation", "filtered spikes and rate target, rate"),
     (1, "fig2", "drive", "recall_correlation", "drive and the cued one of two target sets, drive"),
-    (1, "fig2", "rate", "recall_correlation", "filtered spikes and the cued one of two target sets, rate"),
-    (3, "fig1s2", "drive", "correlation", "response and target from zero weights, drive"),
-    (3, "fig1s2", "rate", "correlation", "response and target from zero weights, rate"),
     (11, "fig4", "conditioned", "correlation", "drive and innate trajectory, conditioned"),
 )
 """Claim, study, variant that is there with both readings of where a training loop starts, its measure, and words."""

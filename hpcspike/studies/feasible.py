@@ -6,19 +6,30 @@ from hpcspike.errors import SpecError
 from hpcspike.model.connectivity import n_excitatory
 from hpcspike.runs.facts import Facts, facts_of
 from hpcspike.spec.experiment import Experiment, is_multiple
+from hpcspike.spec.learners import BalancedNetwork
 from hpcspike.spec.study import (
     BalanceProbe,
+    DamageProbe,
     HeterogeneityProbe,
     LesionProbe,
+    NoiseProbe,
     PerturbationProbe,
+    PoissonProbe,
     Probe,
     QuasiStaticProbe,
     ShuffleProbe,
+    SpreadProbe,
     Study,
     StudyRun,
+    SystemProbe,
 )
+from hpcspike.spec.targets import ANSWERED, DrivenTargets
 
 _OF_THETA_NEURONS = (QuasiStaticProbe, PerturbationProbe, HeterogeneityProbe)
+_OF_EVERY_LEARNER = (DamageProbe, NoiseProbe)
+_OF_BALANCED_NETWORKS = (SystemProbe, PoissonProbe, BalanceProbe)
+_LINEAR = ("linear", "oscillator", "pushed_oscillator")
+"""Driven systems that have a matrix."""
 
 
 def check_study(study: Study) -> None:
@@ -32,6 +43,7 @@ def check_study(study: Study) -> None:
     for variant in study.variants:
         experiment = study.experiment_of(StudyRun(variant, 0))
         facts, probes = facts_of(experiment), study.probes.of(variant)
+        refuse_probes(probes, variant, experiment)
         if experiment.learner.kind != "rls" or "damage" in probes:  # judged as learners are, without these measures
             continue
         for name, probe in probes.items():
@@ -41,6 +53,44 @@ def check_study(study: Study) -> None:
                     f"study {study.name!r}: probes.{name}{reason}, in variant {variant!r}; change it, or name in "
                     f"probes.{name}.variants those that are to be measured"
                 )
+
+
+def refuse_probes(asked: dict[str, Probe], variant: str, experiment: Experiment) -> None:
+    """Refuse what a network cannot be asked because of who trains it, or of what it is trained for.
+
+    Raises
+    ------
+    SpecError
+        If a probe looks into networks that rls trains and another learner trains this one, or into efficient balanced
+        networks and this one is none; or if scores of damage are asked of a task whose answers are right or wrong.
+    """
+    without = f"name the variants it is for, without {variant!r}"
+    for name, probe in asked.items():
+        reason = _why_not_asked(probe, experiment)
+        if reason is not None:
+            raise SpecError(f"probes.{name} {reason}; {without}")
+
+
+def _why_not_asked(probe: Probe, experiment: Experiment) -> str | None:
+    learner, targets = experiment.learner, experiment.targets
+    if isinstance(probe, _OF_EVERY_LEARNER):
+        if isinstance(targets, ANSWERED):
+            return "measures correlations and squared errors, but answers of this variant are right or wrong"
+        return None
+    if isinstance(probe, _OF_BALANCED_NETWORKS):
+        if not isinstance(learner, BalancedNetwork):
+            return f"is for efficient balanced networks (ebn_bourdoukan, ebn_alemi), not for {learner.kind}"
+        if not isinstance(targets, DrivenTargets):
+            return f"is for targets.kind = driven, not for {targets.kind}"
+        if isinstance(probe, SystemProbe) and targets.system not in _LINEAR:
+            return f"is for systems with a matrix ({', '.join(_LINEAR)}), not for targets.system = {targets.system}"
+        if isinstance(probe, BalanceProbe) and not is_multiple(targets.duration_ms, probe.bin_ms):
+            duration = f"targets.duration_ms = {targets.duration_ms:g} ms"
+            return f"has bin_ms = {probe.bin_ms:g} ms, which does not divide {duration}"
+        return None
+    if learner.kind != "rls":
+        return f"is for networks that rls trains, not for learner.kind = {learner.kind}"
+    return None
 
 
 def why_not_taken(probe: Probe, experiment: Experiment, facts: Facts) -> str | None:
@@ -55,7 +105,7 @@ def why_not_taken(probe: Probe, experiment: Experiment, facts: Facts) -> str | N
         return _why_not_deleted(probe, experiment, facts)
     if isinstance(probe, ShuffleProbe) and facts.n_recorded == 0:
         return " needs targets.kind = recorded: it shuffles the synapses of recorded neurons"
-    if isinstance(probe, BalanceProbe) and experiment.training.subset is None:
+    if isinstance(probe, SpreadProbe) and experiment.training.subset is None:
         return " needs training.subset: it compares trained neurons with those that are not"
     if isinstance(probe, LesionProbe) and probe.among not in ("all", "trained"):
         if experiment.training.subset is None and "untrained" in probe.among:

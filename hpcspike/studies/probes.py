@@ -147,15 +147,15 @@ def _signs(networks: Networks, probe: sections.SignsProbe) -> Arrays:
     }
 
 
-def _balance(networks: Networks, probe: sections.BalanceProbe) -> Arrays:
+def _spread(networks: Networks, probe: sections.SpreadProbe) -> Arrays:
     from hpcspike.measures.balance import CURRENTS, GROUPS, measure_spread, record_currents, weight_sums
 
     currents = record_currents(networks.trained, networks.examples)
     neuron, before, after = weight_sums(networks.trained)
     arrays: Arrays = {
-        "current_kind": (("current_kind",), np.array(CURRENTS)),
-        "current_time": (("current_time",), currents.time_ms),
-        "current": (("current_kind", "example", "current_time"), currents.value),
+        "part": (("part",), np.array(CURRENTS)),
+        "part_time": (("part_time",), currents.time_ms),
+        "input_part": (("part", "example", "part_time"), currents.value),
         "group": (("group",), np.array(GROUPS)),
         "side": (("side",), np.array(["excitatory", "inhibitory"])),
         "plastic_neuron": (("plastic_neuron",), neuron),
@@ -178,6 +178,6 @@ PROBES: dict[str, Callable[[Networks, Any], Arrays]] = {
     "heterogeneity": _heterogeneity,
     "recall": _recall,
     "signs": _signs,
-    "balance": _balance,
+    "spread": _spread,
 }
 """Name in the ``probes`` section -> what takes the measure."""

@@ -23,9 +23,11 @@ from hpcspike.runs.scores import evaluate_learner
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.study import Probe, Shown, Study, StudyRun
 from hpcspike.studies.during import DuringTraining
+from hpcspike.studies.feasible import refuse_probes
 from hpcspike.studies.identity import run_hash
+from hpcspike.studies.learner_probes import balance_arrays
 from hpcspike.studies.probes import PROBES, Arrays, Networks
-from hpcspike.studies.scored import evenly_spread, is_scored, refuse_probes, score_arrays, shown_rollouts
+from hpcspike.studies.scored import evenly_spread, is_scored, score_arrays, shown_rollouts
 from hpcspike.variables import BINNED_RESULTS, POINT_RESULTS, RECORDED_RESULTS, SHOWN_DIMENSIONS, STUDY, TESTED_RESULTS
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ def run_of_study(
     """
     began, compiled = working_seconds(), compile_seconds()
     experiment, asked = study.experiment_of(run), study.probes.of(run.variant)
-    refuse_probes(asked, run, experiment)
+    refuse_probes(asked, run.variant, experiment)
     learner, trials = learner_of(experiment, threads=threads), experiment.measures.n_test_trials
     shown = study.shown if run.replicate == 0 else None
     scored = is_scored(learner, asked)
@@ -67,7 +69,7 @@ def run_of_study(
         examples = _examples(problem, study.shown.neurons)
         arrays = _trained_arrays(learner, experiment, asked, shown, examples, progress=progress, on_loop=on_loop)
     else:
-        arrays = {}
+        arrays = balance_arrays(learner, asked.get("balance"), "before")
         learner.train(progress=progress, on_loop=on_loop)
     if untrained_scores is not None:
         tested = None if learner.diverged() else assess(learner, learner.task, trials=trials)

@@ -1,28 +1,27 @@
-"""Networks of a study on their own: scores before and after training, damage, and what figures show of rollouts."""
+"""Networks of a study on their own: scores before and after training, probes, and what figures show of rollouts."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from hpcspike.errors import SpecError
 from hpcspike.learners.interface import Learner, Rollout
-from hpcspike.learners.tasks import Tested, robustness
+from hpcspike.learners.tasks import Tested
 from hpcspike.learners.trials import Task
 from hpcspike.spec.experiment import Experiment
-from hpcspike.spec.study import DamageProbe, Probe, Shown, StudyRun
-from hpcspike.spec.targets import ANSWERED
+from hpcspike.spec.study import Probe, Shown
+from hpcspike.studies.learner_probes import LEARNER_PROBES, Network
 from hpcspike.studies.probes import Arrays
 
 
 def is_scored(learner: Learner, asked: dict[str, Probe]) -> bool:
-    """Whether tests of the network on its own are kept: where rls did not train it, or where damage is asked for."""
-    return learner.trained is None or "damage" in asked
+    """Whether tests of the network on its own are kept: where rls did not train it, or where a probe needs them."""
+    return learner.trained is None or bool(LEARNER_PROBES.keys() & asked.keys())
 
 
 def score_arrays(
     learner: Learner, untrained: Tested, tested: Tested | None, asked: dict[str, Probe], experiment: Experiment
 ) -> Arrays:
-    """The score of every pass, those of tests before and after training, and what damage does.
+    """The score of every pass, those of tests before and after training, and what probes of learners find.
 
     tested: None if training diverged.
     """
@@ -39,51 +38,16 @@ def score_arrays(
             arrays[f"curve_{name}"] = (("loop",), column)
     if tested is not None:
         arrays["test_score"] = (("test_trial",), tested.score)
-        damage = asked.get("damage")
-        if isinstance(damage, DamageProbe):
-            arrays |= _damaged(learner, task, damage, experiment)
+        network = Network(learner, tested, experiment)
+        for name, measured in LEARNER_PROBES.items():
+            if name in asked:
+                arrays |= measured(network, asked[name])
     return _wrong_answers(arrays) if task.score == "error" else arrays
 
 
 def _wrong_answers(arrays: Arrays) -> Arrays:
     """Scores that are shares of wrong answers under names of their own: they are neither errors nor correlations."""
     return {name.replace("score", "wrong"): array for name, array in arrays.items()}
-
-
-def refuse_probes(asked: dict[str, Probe], run: StudyRun, experiment: Experiment) -> None:
-    """Refuse what a network cannot be asked.
-
-    Raises
-    ------
-    SpecError
-        If a probe looks into networks that rls trains and another learner trains this one; or if damage is asked of a
-        task whose answers are right or wrong.
-    """
-    others = [name for name in asked if name != "damage"]
-    if others and experiment.learner.kind != "rls":
-        raise SpecError(
-            f"probes.{others[0]} is for networks that rls trains, not for learner.kind = {experiment.learner.kind}; "
-            f"name the variants it is for, without {run.variant!r}"
-        )
-    if "damage" in asked and isinstance(experiment.targets, ANSWERED):
-        raise SpecError(
-            f"probes.damage measures correlations and squared errors, but answers of {run.variant!r} are right or "
-            "wrong; name the variants it is for, without this one"
-        )
-
-
-def _damaged(learner: Learner, task: Task, probe: DamageProbe, experiment: Experiment) -> Arrays:
-    assert experiment.network.n_neurons is not None
-    found = robustness(
-        learner, task, n_neurons=experiment.network.n_neurons, fractions=tuple(probe.fractions), trials=probe.trials,
-        seed=experiment.seed, replicate=experiment.replicate,
-    )  # fmt: skip
-    return {
-        "damage_fraction": (("damage_fraction",), found.fraction),
-        "damaged_trial": (("damaged_trial",), np.arange(probe.trials)),
-        "damage_score": (("damage_fraction", "damaged_trial"), found.score),
-        "deleted_spike_score": (("damaged_trial",), found.deleted),
-    }
 
 
 def shown_rollouts(task: Task, untrained: Tested, tested: Tested | None, shown: Shown) -> Arrays:

@@ -1,4 +1,4 @@
-"""How each claim of the paper is measured in the tables of studies and sweeps, in the order of the claims."""
+"""How each claim of the papers is measured in the tables of studies and sweeps, in the order of the claims."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hpcspike.studies import claims_in_sweeps as sweeps
 from hpcspike.studies import claims_of_recall as recall
 from hpcspike.studies.claim_tables import Tables
 from hpcspike.studies.claims import Row
+from hpcspike.studies.headlines import HEADLINES
 from hpcspike.studies.reasons import explained
 
 STATEMENTS: tuple[Callable[[Tables], Iterator[Row]], ...] = (
@@ -19,7 +20,6 @@ STATEMENTS: tuple[Callable[[Tables], Iterator[Row]], ...] = (
     studies.heterogeneity,
     sweeps.time_scales_and_size,
     studies.initial_weights,
-    partial(recall.gain_from_random_starts, claim=3),
     studies.quasi_static,
     studies.drive_and_rate,
     sweeps.trade_off,
@@ -41,4 +41,5 @@ STATEMENTS: tuple[Callable[[Tables], Iterator[Row]], ...] = (
 
 def rows(tables: Tables) -> list[Row]:
     """All rows that the tables at hand allow, in the order of the claims."""
-    return [explained(row) for statements in STATEMENTS for row in statements(tables)]
+    found = [row for statements in (*STATEMENTS, *HEADLINES.values()) for row in statements(tables)]
+    return [explained(row) for row in sorted(found, key=lambda row: row.claim)]

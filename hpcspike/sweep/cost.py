@@ -73,7 +73,7 @@ def predict(experiment: Experiment) -> Cost:
     k, fixed = in_degrees(experiment, n)
     trained = n_trained(experiment, n, facts.n_units)
     training, targets = experiment.training, experiment.targets
-    single = training.dtype == "float32"
+    single = training.precision_of_matrices == "float32"
     updates = duration / training.update_interval_ms
     trial_steps = (
         experiment.protocol.free_run_ms + experiment.stimulus.duration_ms + duration
@@ -99,7 +99,8 @@ def predict(experiment: Experiment) -> Cost:
     chances = 4 * experiment.feed_forward.n_neurons * targets.n_sets * duration / experiment.neuron.step_ms
     delays = experiment.synapse.delay_steps(experiment.neuron.step_ms)
     in_flight = 4 * n * (max(delays) + min(delays)) if max(delays) > 1 else 0
-    needed = _matrix_bytes(experiment, trained, k) + synapses + samples + noise + chances + in_flight
+    matrices = _matrix_bytes(experiment, trained, k, training.precision_of_matrices)
+    needed = matrices + synapses + samples + noise + chances + in_flight
     return Cost(seconds, BASE_MIB + needed / _MIB)
 
 
@@ -150,9 +151,16 @@ def n_trained(experiment: Experiment, n: int, n_units: int) -> int:
     return n if subset is None else subset.n_trained or n_units
 
 
-def _matrix_bytes(experiment: Experiment, n: int, k: float) -> float:
+def matrices_mib(experiment: Experiment, precision: str) -> float:
+    """Predicted MiB of all matrices P in a precision, ``float64`` or ``float32``, whatever the experiment asks for."""
+    facts = facts_of(experiment)
+    trained = n_trained(experiment, facts.n_neurons, facts.n_units)
+    return _matrix_bytes(experiment, trained, in_degrees(experiment, facts.n_neurons)[0], precision) / _MIB
+
+
+def _matrix_bytes(experiment: Experiment, n: int, k: float, precision: str) -> float:
     """Bytes of all matrices P, with the padding and the kept vectors of the blocked engine."""
-    size = 4 if experiment.training.dtype == "float32" else 8
+    size = 4 if precision == "float32" else 8
     even = isinstance(experiment.connectivity, BalancedConnectivity | DaleConnectivity)
     variance = 0.0 if even else k * (1.0 - k / n)
     squares = k * k + variance  # the mean square of a binomial in-degree
@@ -220,8 +228,8 @@ def check_memory(experiment: Experiment, *, available_mib: float | None = None, 
         k = max(1, round(in_degrees(experiment, n)[0]))
         raise ResourceError(
             f"network.n_neurons = {n:,} needs about {shown_mib(needed)} of memory ({n:,} matrices P of {k:,} x {k:,} "
-            f"{experiment.training.dtype}), but {shown_mib(available)} are available; choose fewer neurons, fewer "
-            "plastic synapses or training.dtype: float32"
+            f"{experiment.training.precision_of_matrices}), but {shown_mib(available)} are available; choose fewer "
+            "neurons, fewer plastic synapses or training.dtype: float32 (training.matrix_dtype: float32 for P alone)"
         )
 
 

@@ -61,6 +61,8 @@ def n_states(experiment: Experiment) -> int:
     """Components of the state: of the driven system, or of the rotations that stand for trajectories."""
     targets, section = experiment.targets, experiment.learner
     if isinstance(targets, DrivenTargets):
+        if targets.system == "linear":
+            return targets.n_states or len(targets.matrix or ())
         return 1 if targets.system == "bistable" else 2
     from hpcspike.learners.embedding import n_rotations
 

@@ -68,7 +68,7 @@ def loop_time(experiment: Experiment, ranks: int, *, rate_hz: float = FIRING_RAT
     latency = LATENCY_SECONDS["node" if ranks <= RANKS_PER_NODE else "network"]
     stage = latency * math.ceil(math.log2(ranks)) if ranks > 1 else 0.0
     volume = 4.0 * (1 + SPIKE_BUFFER) * ranks / BYTES_PER_SECOND if ranks > 1 else 0.0
-    single = SINGLE_PRECISION_FACTOR if training.dtype == "float32" else 1.0
+    single = SINGLE_PRECISION_FACTOR if training.precision_of_matrices == "float32" else 1.0
     return LoopTime(
         neurons=steps * own * experiment.neuron.facts.seconds_per_step,
         deliver=steps * spikes * (k + fixed) / ranks * SECONDS_PER_DELIVERY,

@@ -21,21 +21,21 @@ _MOST = 4
 
 
 @styled
-def balance_panels(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
+def spread_panels(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
     """Currents of a trained neuron, rates and principal components of the untrained, sums of weights.
 
     Parameters
     ----------
     tree
-        Networks of a study with the probe ``balance``.
+        Networks of a study with the probe ``spread``.
     variants
         Those shown, a row each; default: the first four.
     """
-    shown = required(tree, "current", variants=variants)[:_MOST]
+    shown = required(tree, "input_part", variants=variants)[:_MOST]
     figure = new_figure(13.0, 0.9 + 2.7 * len(shown))
     panels = figure.subplots(len(shown), 4, squeeze=False, width_ratios=[1.7, 1, 1.1, 1])
     for row, variant in zip(panels, shown, strict=True):
-        first = next(one for one in networks(tree, variant) if "current" in one)
+        first = next(one for one in networks(tree, variant) if "input_part" in one)
         _currents(row[0], first)
         _rates(row[1], tree, variant, first)
         _components(row[2], tree, variant, first)
@@ -49,17 +49,17 @@ def balance_panels(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
 
 
 def _currents(axes: Axes, network: xr.Dataset) -> None:
-    one = network["current"].isel(example=0)
+    one = network["input_part"].isel(example=0)
     for kind, colour in COLOURS.items():
-        axes.plot(one["current_time"], one.sel(current_kind=kind), color=colour, lw=0.7)
+        axes.plot(one["part_time"], one.sel(part=kind), color=colour, lw=0.7)
     neuron = experiment_of(network).get("neuron", {})
     if neuron.get("model") == "lif":
         axes.axhline(neuron.get("threshold", 1.0), color=GREY, lw=0.8, ls=":")
-    axes.set_xlim(0, float(one["current_time"][-1]))
+    axes.set_xlim(0, float(one["part_time"][-1]))
     axes.set_xlabel(TIME)
     axes.set_ylabel("input, units of the threshold" if neuron.get("model") == "lif" else "input")
-    mean = one.mean("current_time")
-    words = ", ".join(f"{kind} {float(mean.sel(current_kind=kind)):.2f}" for kind in COLOURS)
+    mean = one.mean("part_time")
+    words = ", ".join(f"{kind} {float(mean.sel(part=kind)):.2f}" for kind in COLOURS)
     axes.set_title(f"trained neuron {int(network['example'][0])}: means {words}", fontsize=7, loc="left")
     few_ticks(axes, "y", 4)
 

@@ -1,0 +1,42 @@
+"""What statements about learners share: scores of networks, medians with intervals, and rows with their reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from hpcspike.intervals import Interval, median_interval
+from hpcspike.studies.claim_tables import Tables
+from hpcspike.studies.claims import Row, below
+
+Verdict = Callable[[Interval], str]
+
+
+def scores_of(tables: Tables, study: str, variable: str, variant: str, **select: Any) -> np.ndarray:
+    """(networks,) the median over test trials of a score of one variant; none if it is not there.
+
+    A network that diverged has no score; it counts as `inf`, which no error is above.
+    """
+    table = tables.get(study)
+    if table is None or variable not in table or variant not in table["variant"].values:
+        return np.empty(0)
+    column = table[variable].sel(variant=variant, **select)
+    trials = [dim for dim in column.dims if dim != "replicate"]
+    found = np.asarray(column.median(trials).values, dtype=np.float64)
+    return np.where(np.isnan(found), np.inf, found)
+
+
+def row(claim: int, measure: str, study: str, criterion: str, found: Interval, judge: Verdict, why: str = "") -> Row:
+    """A row; ``why`` is kept where it does not hold."""
+    verdict = judge(found)
+    return Row(claim, measure, study, criterion, found, verdict, why if verdict == "does not hold" else "")
+
+
+def median_below(claim: int, measure: str, study: str, bound: float, values: np.ndarray, why: str = "") -> list[Row]:
+    """The statement that the median over networks is below a bound; none without networks."""
+    if not len(values):
+        return []
+    found = median_interval(values)
+    return [row(claim, measure, study, f"median below {bound:g}", found, lambda one: below(one, bound), why)]
