@@ -16,6 +16,7 @@ MODULES = (
     "hpcspike.learners.interface",
     "hpcspike.learners.trials",
     "hpcspike.spec.experiment",
+    "hpcspike.spec.synapse",
     "hpcspike.spec.targets",
     "hpcspike.spec.sweep",
     "hpcspike.spec.study",

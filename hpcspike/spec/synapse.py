@@ -57,14 +57,14 @@ class Synapse(GrownSection):
     )
 
     def delay_steps(self, step_ms: float) -> DelaySteps:
-        """The delays in steps of that length (ms)."""
+        """The delays in steps of step_ms (ms)."""
         plastic = self.delay_ms or step_ms
         others = (self.static_delay_ms or plastic, self.feed_forward_delay_ms or plastic)
         return DelaySteps(*(n_steps(delay, step_ms) for delay in (plastic, *others)))
 
 
 def why_no_such_delay(synapse: Synapse, step_ms: float) -> str | None:
-    """What is wrong with the length of a delay, for steps of that length (ms), or None."""
+    """What is wrong with the length of a delay (synapse), for steps of step_ms (ms), or None."""
     for key in DELAYS:
         delay = getattr(synapse, key)
         if delay is None:
@@ -108,7 +108,7 @@ def why_undelayed(experiment: Experiment) -> str | None:
 
 
 def why_late(synapse: Synapse, step_ms: float, variable: str) -> str | None:
-    """What forbids to train a variable (drive or rate) through delayed plastic synapses, or None."""
+    """What forbids to train a variable through plastic synapses (synapse) and steps of step_ms (ms), or None."""
     if variable == "rate" and synapse.delay_steps(step_ms).plastic > 1:
         return (
             f"synapse.delay_ms = {synapse.delay_ms:g} ms: training.variable = rate compares r with its target at once, "
