@@ -512,6 +512,13 @@ STUDY = {
     ),
     "noisy_trial": Variable(("noisy_trial",), "int64", "1", "test trial with noise"),
     "noise_score": Variable(("noise_level", "noisy_trial"), "float64", "1", "score in tests with this noise"),
+    "episode_part": Variable(("episode_part",), "int64", "1", "tenth of a trial, in order"),
+    "episode_error": Variable(
+        ("episode_part",), "float64", "1", "squared error over power of the target in this tenth, functions never seen"
+    ),
+    "regression_error": Variable(
+        ("episode_part",), "float64", "1", "the same of linear regression on the examples before each"
+    ),
     "poisson_score": Variable(
         ("test_trial",), "float64", "1", "squared error over power of Poisson spikes of the same rates, same decoder"
     ),

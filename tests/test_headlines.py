@@ -142,7 +142,11 @@ def test_the_interval_of_a_median_covers_it_and_that_of_a_share_is_exact() -> No
     assert middle.low < 1.0 < 100.0 < middle.high
 
 
-@pytest.mark.parametrize("name", HEADLINES)
+@pytest.mark.parametrize(
+    "name",
+    # gradient learners are compiled anew for every network; their rows are tested in test_headline_rows.py
+    [pytest.param(name, marks=() if name in BALANCED else pytest.mark.slow) for name in HEADLINES],
+)
 def test_a_headline_at_its_smallest_size_gives_rows_of_its_claims(tmp_path: Path, name: str) -> None:
     if name not in BALANCED:
         pytest.importorskip("jax")

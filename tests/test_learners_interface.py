@@ -122,7 +122,7 @@ def test_every_registered_name_is_a_kind_of_the_experiment() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("perceptron", "must be one of rls, ebn_bourdoukan, ebn_alemi, lsnn, eprop, huh, or the import path"),
+        ("perceptron", "must be one of rls, ebn_bourdoukan, ebn_alemi, lsnn, eprop, lstm, huh, or the import path"),
         (
             "no_such_module:Learner",
             "learner.path = no_such_module:Learner: no module 'no_such_module' is found; install it",

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from hpcspike.figures.study_balanced import balance, noise_curves, rate_code, systems_learned
 from hpcspike.figures.study_curves import performance_by_variant, study_curves
 from hpcspike.figures.study_damage import lesion_curves, perturbation_pages, phase_deviation, shuffle_curves
+from hpcspike.figures.study_episode import errors_within_trials
 from hpcspike.figures.study_examples import example_pages, example_traces
 from hpcspike.figures.study_learners import damage_curves, scores_by_variant
 from hpcspike.figures.study_memory import wrong_answers
@@ -42,6 +43,7 @@ _FIGURES: dict[str, tuple[str, Draw, Paged | None]] = {
     "systems": ("system_matrix", systems_learned, None),
     "balance": ("ei_correlation_after", balance, None),
     "rate_code": ("poisson_score", rate_code, None),
+    "episode": ("episode_error", errors_within_trials, None),
     "memory": ("test_wrong", wrong_answers, None),
     "spread": ("input_part", spread_panels, None),
     "heterogeneity": ("rank", rank_by_variant, None),

@@ -36,8 +36,9 @@ NMSE = "squared error over power of target"
 
 
 def is_error(tree: xr.DataTree, variant: str) -> bool:
-    """Whether the score of a variant is a squared error (driven systems), not a correlation."""
-    return experiment_of(networks(tree, variant)[0])["targets"]["kind"] == "driven"
+    """Whether the score of a variant is a squared error (systems and codes of inputs), not a correlation."""
+    kind = experiment_of(networks(tree, variant)[0])["targets"]["kind"]
+    return kind in {"driven", "autoencoder", "functions"}
 
 
 def over_trials(values: np.ndarray, error: bool) -> np.ndarray:

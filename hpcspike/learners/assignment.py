@@ -7,9 +7,11 @@ from collections.abc import Callable
 from hpcspike.engine.communication import World
 from hpcspike.errors import SpecError
 from hpcspike.learners import make_learner
-from hpcspike.learners.gradient_tasks import delayed_xor, store_recall
+from hpcspike.learners.functions import learn_functions
+from hpcspike.learners.gradient_tasks import autoencoder, delayed_xor, store_recall
 from hpcspike.learners.interface import Learner
 from hpcspike.learners.linear_systems import linear_task
+from hpcspike.learners.sequential_digits import read_digits, sequential_digits
 from hpcspike.learners.tasks import (
     bistable_task,
     oscillator_task,
@@ -21,6 +23,7 @@ from hpcspike.learners.trials import Task
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.learners import AlemiLearner, BourdoukanLearner, RlsLearner, UserLearner
 from hpcspike.spec.targets import DelayedXorTargets, DrivenTargets, StoreRecallTargets
+from hpcspike.spec.task_targets import AutoencoderTargets, DigitsTargets, FunctionsTargets, InputTargets
 
 SYSTEMS: dict[str, Callable[..., Task]] = {
     "oscillator": oscillator_task,
@@ -32,7 +35,7 @@ SYSTEMS: dict[str, Callable[..., Task]] = {
 
 
 def task_of(experiment: Experiment) -> Task:
-    """What an experiment wants: the state of a driven system, stored bits, delayed XOR, or recall of its targets."""
+    """What an experiment wants: the state of a driven system, an answer to an input, or recall of its targets."""
     targets, section = experiment.targets, experiment.learner
     if isinstance(targets, DrivenTargets) and targets.system == "linear":
         return linear_task(targets, seed=experiment.seed, replicate=experiment.replicate)
@@ -50,10 +53,30 @@ def task_of(experiment: Experiment) -> Task:
         return delayed_xor(
             seed=experiment.seed, replicate=experiment.replicate, duration_ms=round(targets.duration_ms),
             longest_delay_ms=targets.longest_delay_ms, null_share=targets.null_share, grid_ms=targets.grid_ms,
+            curriculum_trials=targets.curriculum_trials,
         )  # fmt: skip
+    if isinstance(targets, InputTargets):
+        return _given_input(targets, experiment)
     if isinstance(section, RlsLearner):
         return recall_task(experiment, kind=experiment.training.variable)
     return recall_task(experiment, kind=section.variable, n_readouts=section.n_readouts)
+
+
+def _given_input(targets: InputTargets, experiment: Experiment) -> Task:
+    """The tasks of `hpcspike.spec.task_targets`."""
+    key = {"seed": experiment.seed, "replicate": experiment.replicate}
+    if isinstance(targets, DigitsTargets):
+        digits = read_digits(targets.path, targets.rows)
+        return sequential_digits(digits, n_levels=targets.n_levels, ms_per_pixel=targets.ms_per_pixel, **key)
+    if isinstance(targets, AutoencoderTargets):
+        return autoencoder(
+            duration_ms=targets.duration_ms, period_ms=targets.period_ms, n_harmonics=targets.n_harmonics,
+            n_channels=targets.n_channels, tau_ms=targets.tau_ms, amplitude=targets.amplitude, **key,
+        )  # fmt: skip
+    assert isinstance(targets, FunctionsTargets)
+    return learn_functions(
+        n_examples=targets.n_examples, example_ms=targets.example_ms, n_hidden=targets.n_hidden, **key
+    )
 
 
 def learner_of(experiment: Experiment, *, threads: int = 1, world: World | None = None) -> Learner:

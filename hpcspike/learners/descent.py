@@ -184,7 +184,7 @@ class Descent:
 
     @property
     def _n_neurons(self) -> int:
-        return self._network.start_weights["w_rec"].shape[1]
+        return self._network.start_weights["w_rec"].shape[-1]
 
     def _trial(self, index: int) -> Trial:
         finite = self._task.n_trials

@@ -125,29 +125,35 @@ def delayed_xor(
     null_share: float = 0.2,
     answer_ms: int = 60,
     grid_ms: float = 1.0,
+    curriculum_trials: int = 0,
 ) -> Task:
     """XOR of the signs of two pulses, asked for by a later go cue; "none" if the second pulse is missing.
 
     Channel 0 carries the pulses, Gaussian bumps of height +1 or -1; channel 1 the go cue, one of height 1. Delays
     between their windows are geometric in steps of ``delay_step_ms``. The answer (0, 1, or none) is judged in the
-    first ``answer_ms`` from the onset of the cue.
+    first ``answer_ms`` from the onset of the cue. In training the longest delay grows in proportion to the trial's
+    number, until trial ``curriculum_trials``.
     """
     n_samples = round(duration_ms / grid_ms)
     n_pulse, n_answer = round(pulse_ms / grid_ms), round(answer_ms / grid_ms)
     bump = np.exp(-0.5 * ((np.arange(n_pulse) + 0.5 - n_pulse / 2) / (n_pulse / 6)) ** 2)
     steps = longest_delay_ms // delay_step_ms
 
-    def delay(rng: np.random.Generator) -> int:
+    def delay(rng: np.random.Generator, steps: int) -> int:
         drawn = int(rng.geometric(2.0 / (steps + 1))) if steps else 0
         return round(min(drawn, steps) * delay_step_ms / grid_ms)
+
+    def longest(phase: Phase, index: int) -> int:
+        return steps * (index + 1) // curriculum_trials if phase == "train" and index < curriculum_trials else steps
 
     def sample(phase: Phase, index: int) -> Trial:
         rng = stream(seed, replicate, "task", PHASES[phase], index)
         signs = rng.choice([-1.0, 1.0], size=2)
         null = rng.random() < null_share
         first = round(50.0 / grid_ms)
-        second = first + n_pulse + delay(rng)
-        go = second + n_pulse + delay(rng)
+        at_most = longest(phase, index)
+        second = first + n_pulse + delay(rng, at_most)
+        go = second + n_pulse + delay(rng, at_most)
         given = np.zeros((n_samples, 2))
         given[first : first + n_pulse, 0] = signs[0] * bump
         if not null:

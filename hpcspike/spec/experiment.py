@@ -23,7 +23,7 @@ from hpcspike.spec.subset import Subset, why_no_input_of_rate, why_no_subset
 from hpcspike.spec.synapse import Synapse as Synapse
 from hpcspike.spec.synapse import why_late, why_undelayed
 from hpcspike.spec.synapse import why_unconnectable as why_unconnectable
-from hpcspike.spec.targets import ANSWERED, DrivenTargets, InnateTargets, RecordedTargets, Targets
+from hpcspike.spec.targets import GIVEN_INPUT, DrivenTargets, InnateTargets, RecordedTargets, Targets
 from hpcspike.spec.trial import FeedForward as FeedForward
 from hpcspike.spec.trial import FrozenNoise as FrozenNoise
 from hpcspike.spec.trial import Protocol as Protocol
@@ -297,10 +297,11 @@ class Experiment(GrownSection):
             )
 
     def _answers_are_possible(self) -> None:
-        if isinstance(self.targets, ANSWERED) and not isinstance(self.learner, GradientLearner | UserLearner):
+        given = isinstance(self.targets, GIVEN_INPUT) and not isinstance(self.targets, DrivenTargets)
+        if given and not isinstance(self.learner, GradientLearner | UserLearner):
             raise ValueError(
                 f"targets.kind = {self.targets.kind} asks for answers to inputs, which learner.kind = "
-                f"{self.learner.kind} cannot express: not applicable; choose lsnn, eprop or huh"
+                f"{self.learner.kind} cannot express: not applicable; choose lsnn, eprop, lstm or huh"
             )
 
     def _offset_is_possible(self) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 from pydantic import Field
 
 from hpcspike.spec.fields import Section, is_multiple, n_steps, quantity, whole_number
-from hpcspike.spec.targets import ANSWERED, DelayedXorTargets, DrivenTargets, RecordedTargets, Targets
+from hpcspike.spec.targets import GIVEN_INPUT, DelayedXorTargets, RecordedTargets, Targets
 
 
 @dataclass(frozen=True)
@@ -233,6 +233,21 @@ class EpropLearner(AdaptiveNetwork):
     )
 
 
+class LstmLearner(GradientLearner):
+    """A long short-term memory network, without spikes: the baseline of networks of adaptive neurons."""
+
+    home: ClassVar[str | None] = "hpcspike.learners.lstm:LstmLearner"
+    title: ClassVar[str | None] = "LSTM"
+    costs: ClassVar[GradientCosts] = GradientCosts(
+        seconds_per_cell=1.2e-7, seconds_per_product=1.3e-9, bytes_per_cell=60.0
+    )
+
+    kind: Literal["lstm"]
+    variable: Literal["readout"] = quantity("readout", doc="What carries the targets: readouts of the units.")
+    step_ms: float = quantity(1.0, unit="ms", gt=0, doc="Time of a step of the network.")
+    forget_bias: float = quantity(1.0, doc="Bias of forget gates before training; large: what is written stays.")
+
+
 class HuhLearner(GradientLearner):
     """Exact gradient descent through synapses that are graded near threshold (Huh & Sejnowski 2018).
 
@@ -284,7 +299,7 @@ class UserLearner(_Other):
 
 
 LearnerSection = Annotated[
-    RlsLearner | BourdoukanLearner | AlemiLearner | LsnnLearner | EpropLearner | HuhLearner | UserLearner,
+    RlsLearner | BourdoukanLearner | AlemiLearner | LsnnLearner | EpropLearner | LstmLearner | HuhLearner | UserLearner,
     Field(discriminator="kind"),
 ]
 LEARNERS: dict[str, Any] = {
@@ -297,7 +312,7 @@ def why_unlearnable(learner: LearnerSection, targets: Targets, n_neurons: int | 
     """What forbids a learner to take up targets in a network of so many neurons after such a cue, or None; rls can."""
     if isinstance(learner, RlsLearner):
         return None
-    recalled = not isinstance(targets, (DrivenTargets, *ANSWERED))
+    recalled = not isinstance(targets, GIVEN_INPUT)
     if recalled:
         reason = _why_not_recalled(learner, targets, n_neurons, cue_ms)
         if reason is not None:

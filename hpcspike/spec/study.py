@@ -111,6 +111,12 @@ class NoiseProbe(Probe):
     trials: int = whole_number(3, ge=1, le=1000, doc="Test trials with each of them.")
 
 
+class EpisodeProbe(Probe):
+    """Error in every tenth of a trial, and that of linear regression on the examples so far; for functions."""
+
+    trials: int = whole_number(20, ge=1, le=10_000, doc="Test trials, each with a function of its own.")
+
+
 class SystemProbe(Probe):
     """The matrix A of dx/dt = A x + c that an efficient balanced network runs, beside the wanted one."""
 
@@ -144,6 +150,7 @@ class Probes(Section):
     signs: SignsProbe | None = None
     damage: DamageProbe | None = None
     noise: NoiseProbe | None = None
+    episode: EpisodeProbe | None = None
     system: SystemProbe | None = None
     poisson: PoissonProbe | None = None
     balance: BalanceProbe | None = None

@@ -10,6 +10,9 @@ from hpcspike.spec.fields import GrownSection, Interval, TargetsSection, is_mult
 from hpcspike.spec.recorded import GENERATED as GENERATED
 from hpcspike.spec.recorded import NO_FILE_REMEDY as NO_FILE_REMEDY
 from hpcspike.spec.recorded import RecordedTargets as RecordedTargets
+from hpcspike.spec.task_targets import AutoencoderTargets as AutoencoderTargets
+from hpcspike.spec.task_targets import DigitsTargets as DigitsTargets
+from hpcspike.spec.task_targets import FunctionsTargets as FunctionsTargets
 
 
 def _ordered(interval: Interval) -> Interval:
@@ -216,11 +219,13 @@ class StoreRecallTargets(TargetsSection):
         return self
 
 
-class DelayedXorTargets(TargetsSection):
+class DelayedXorTargets(GrownSection, TargetsSection):
     """XOR of the signs of two pulses, asked for by a later cue; "none" without the second. New delays in every trial.
 
     The input is that of `hpcspike.learners.gradient_tasks.delayed_xor`; the score is the share of wrong answers.
     """
+
+    later_keys: ClassVar[tuple[str, ...]] = ("curriculum_trials",)
 
     kind: Literal["delayed_xor"]
     duration_ms: float = quantity(600.0, unit="ms", gt=0, doc="Length of a trial.")
@@ -228,6 +233,9 @@ class DelayedXorTargets(TargetsSection):
         170, unit="ms", ge=0, doc="Longest delay between pulses, and to the cue; geometric in steps of 10 ms."
     )
     null_share: float = quantity(0.2, ge=0, le=1, doc="Share of trials without the second pulse.")
+    curriculum_trials: int = whole_number(
+        0, ge=0, doc="Trials of training over which the longest delay grows from 0 to longest_delay_ms; 0: it does not."
+    )
 
     @model_validator(mode="after")
     def _a_trial_holds_it(self) -> DelayedXorTargets:
@@ -246,8 +254,11 @@ class DelayedXorTargets(TargetsSection):
         return self
 
 
-ANSWERED = (StoreRecallTargets, DelayedXorTargets)
+ANSWERED = (StoreRecallTargets, DelayedXorTargets, DigitsTargets)
 """Kinds whose score is the share of wrong answers."""
+
+GIVEN_INPUT = (DrivenTargets, AutoencoderTargets, FunctionsTargets, *ANSWERED)
+"""Kinds that are no recall: every trial has a new input, and what is wanted follows from it."""
 
 Targets = Annotated[
     SineTargets
@@ -258,6 +269,9 @@ Targets = Annotated[
     | DrivenTargets
     | StoreRecallTargets
     | DelayedXorTargets
+    | DigitsTargets
+    | AutoencoderTargets
+    | FunctionsTargets
     | RecordedTargets,
     Field(discriminator="kind"),
 ]

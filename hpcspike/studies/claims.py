@@ -39,7 +39,7 @@ CLAIMS = {
     20: "Bourdoukan & Deneve 2015: excitation and inhibition are balanced, spikes are as variable as Poisson processes",
     21: "Alemi et al. 2018: nonlinear systems are learned with few neurons and few spikes",
     22: "Alemi et al. 2018: trained networks are extremely robust to noise and to the loss of neurons",
-    23: "Bellec et al. 2018: networks with adaptive neurons come near LSTM networks (sequential digits)",
+    23: "Bellec et al. 2018: networks with adaptive neurons have a long short-term memory, and come near LSTM networks",
     24: "Bellec et al. 2018: they learn to learn functions",
     25: "Bellec et al. 2018: they learn to find goals",
     26: "Bellec et al. 2020: e-prop, a local online rule, comes near backpropagation through time",

@@ -10,6 +10,7 @@ from hpcspike.spec.learners import BalancedNetwork
 from hpcspike.spec.study import (
     BalanceProbe,
     DamageProbe,
+    EpisodeProbe,
     HeterogeneityProbe,
     LesionProbe,
     NoiseProbe,
@@ -23,7 +24,7 @@ from hpcspike.spec.study import (
     StudyRun,
     SystemProbe,
 )
-from hpcspike.spec.targets import ANSWERED, DrivenTargets
+from hpcspike.spec.targets import ANSWERED, DrivenTargets, FunctionsTargets
 
 _OF_THETA_NEURONS = (QuasiStaticProbe, PerturbationProbe, HeterogeneityProbe)
 _OF_EVERY_LEARNER = (DamageProbe, NoiseProbe)
@@ -77,6 +78,8 @@ def _why_not_asked(probe: Probe, experiment: Experiment) -> str | None:
         if isinstance(targets, ANSWERED):
             return "measures correlations and squared errors, but answers of this variant are right or wrong"
         return None
+    if isinstance(probe, EpisodeProbe):
+        return None if isinstance(targets, FunctionsTargets) else f"is for targets.kind = functions, not {targets.kind}"
     if isinstance(probe, _OF_BALANCED_NETWORKS):
         if not isinstance(learner, BalancedNetwork):
             return f"is for efficient balanced networks (ebn_bourdoukan, ebn_alemi), not for {learner.kind}"

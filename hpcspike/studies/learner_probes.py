@@ -9,6 +9,7 @@ import numpy as np
 
 from hpcspike.learners.balance import measure_balance
 from hpcspike.learners.ebn import EbnLearner
+from hpcspike.learners.functions import N_PARTS, episode_errors, regression
 from hpcspike.learners.interface import Learner
 from hpcspike.learners.rate_code import poisson_error
 from hpcspike.learners.tasks import Tested, assess, robustness
@@ -72,6 +73,18 @@ def _system(network: Network, probe: sections.SystemProbe) -> Arrays:
     }
 
 
+def _episode(network: Network, probe: sections.EpisodeProbe) -> Arrays:
+    learner, task = network.learner, network.learner.task
+    trials = [task.sample("test", index) for index in range(probe.trials)]
+    answers = [learner.rollout(trial.stimulus).prediction for trial in trials]
+    baseline = [regression(trial) for trial in trials]
+    return {
+        "episode_part": (("episode_part",), np.arange(N_PARTS)),
+        "episode_error": (("episode_part",), episode_errors(trials, answers)),
+        "regression_error": (("episode_part",), episode_errors(trials, baseline)),
+    }
+
+
 def _poisson(network: Network, _: sections.PoissonProbe) -> Arrays:
     learner = network.balanced
     scores = [
@@ -117,6 +130,7 @@ def balance_arrays(learner: Learner, probe: Probe | None, when: str) -> Arrays:
 LEARNER_PROBES: dict[str, Callable[[Network, Any], Arrays]] = {
     "damage": _damage,
     "noise": _noise,
+    "episode": _episode,
     "system": _system,
     "poisson": _poisson,
     "balance": _balance,

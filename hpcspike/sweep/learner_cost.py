@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.learners import AlemiLearner, BalancedNetwork, BourdoukanLearner, GradientLearner
 from hpcspike.spec.targets import DelayedXorTargets, DrivenTargets, StoreRecallTargets
+from hpcspike.spec.task_targets import AutoencoderTargets, DigitsTargets, FunctionsTargets
 
 # Measured on one core of a server CPU (2025); a prediction is meant to be right within a factor of two.
 SECONDS_PER_STEP = 1.0e-7
@@ -35,6 +36,12 @@ STORE_RECALL = (100, 2)
 
 DELAYED_XOR = (2, 3)
 """Inputs and outputs of delayed XOR."""
+
+FUNCTIONS = (3, 1)
+"""Inputs and outputs of learning functions."""
+
+N_DIGITS = 10
+"""Outputs for digits."""
 
 _MIB = 2.0**20
 
@@ -119,6 +126,12 @@ def _channels(experiment: Experiment, section: GradientLearner, n: int) -> tuple
         return STORE_RECALL
     if isinstance(experiment.targets, DelayedXorTargets):
         return DELAYED_XOR
+    if isinstance(experiment.targets, DigitsTargets):
+        return 2 * experiment.targets.n_levels + 1, N_DIGITS
+    if isinstance(experiment.targets, AutoencoderTargets):
+        return experiment.targets.n_channels, experiment.targets.n_channels
+    if isinstance(experiment.targets, FunctionsTargets):
+        return FUNCTIONS
     return 1, n if section.variable == "drive" else section.n_readouts or n
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hpcspike.intervals import Interval, median_interval
-from hpcspike.studies.claim_tables import Tables
+from hpcspike.studies.claim_tables import Tables, values_of
 from hpcspike.studies.claims import Row, below
 
 Verdict = Callable[[Interval], str]
@@ -40,3 +40,9 @@ def median_below(claim: int, measure: str, study: str, bound: float, values: np.
         return []
     found = median_interval(values)
     return [row(claim, measure, study, f"median below {bound:g}", found, lambda one: below(one, bound), why)]
+
+
+def wrong_of(tables: Tables, study: str, variant: str) -> np.ndarray:
+    """(networks,) the share of wrong answers in tests of one variant, 1 where training diverged; none if not there."""
+    found = values_of(tables, study, "test_wrong", variant)
+    return np.where(np.isnan(found), 1.0, found)

@@ -11,7 +11,7 @@ import pytest
 
 from hpcspike.errors import DataError
 from hpcspike.learners.lsnn import LsnnLearner
-from hpcspike.learners.sequential_mnist import sequential_mnist
+from hpcspike.learners.sequential_digits import read_digits, sequential_digits
 
 
 def _write_images(folder: Path, prefix: str, images: np.ndarray, labels: np.ndarray, *, compressed: bool) -> None:
@@ -32,7 +32,7 @@ def test_images_become_threshold_crossings_pixel_by_pixel(tmp_path: Path) -> Non
     labels = np.arange(6, dtype=np.uint8)
     _write_images(tmp_path, "train", images, labels, compressed=True)
     _write_images(tmp_path, "t10k", images[:2], labels[:2], compressed=False)
-    task = sequential_mnist(tmp_path, seed=1, n_levels=5)
+    task = sequential_digits(read_digits(str(tmp_path)), seed=1, n_levels=5)
     assert (task.n_inputs, task.n_outputs, task.n_samples) == (11, 10, 16 + 8)
     trial = task.sample("test", 1)
     pixels = images[1].ravel() / 255.0
@@ -55,7 +55,7 @@ def test_every_twelfth_training_image_is_kept_for_tuning_and_never_trained(tmp_p
     images = np.zeros((24, 2, 2), dtype=np.uint8)
     for prefix in ("train", "t10k"):
         _write_images(tmp_path, prefix, images, labels, compressed=False)
-    task = sequential_mnist(tmp_path, seed=1, n_levels=2)
+    task = sequential_digits(read_digits(str(tmp_path)), seed=1, n_levels=2)
     seen = {
         phase: {int(task.sample(phase, index).target[-1].argmax()) for index in range(120)}
         for phase in ("train", "tune")
@@ -69,7 +69,7 @@ def test_a_network_can_be_trained_on_images(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (6, 4, 4), dtype=np.uint8)
     for prefix in ("train", "t10k"):
         _write_images(tmp_path, prefix, images, np.arange(6, dtype=np.uint8), compressed=False)
-    task = sequential_mnist(tmp_path, seed=1, n_levels=5)
+    task = sequential_digits(read_digits(str(tmp_path)), seed=1, n_levels=5)
     settings = {"kind": "lsnn", "input_gain": 1.0, "batch": 4, "connectivity": 0.2}
     learner = LsnnLearner(settings).build(task, n_neurons=10, seed=1)
     assert np.isfinite(learner.advance(0)["score_alone"])
@@ -77,22 +77,22 @@ def test_a_network_can_be_trained_on_images(tmp_path: Path) -> None:
 
 def test_missing_or_damaged_image_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="train-images-idx3-ubyte"):
-        sequential_mnist(tmp_path, seed=1)
+        sequential_digits(read_digits(str(tmp_path)), seed=1)
     images, labels = np.zeros((2, 4, 4), np.uint8), np.zeros(2, np.uint8)
     for prefix in ("train", "t10k"):
         _write_images(tmp_path, prefix, images, labels, compressed=False)
     (tmp_path / "train-images-idx3-ubyte").write_bytes(b"\0\0\0\0" * 5)
     with pytest.raises(DataError, match="not an IDX file"):
-        sequential_mnist(tmp_path, seed=1)
+        sequential_digits(read_digits(str(tmp_path)), seed=1)
     (tmp_path / "train-images-idx3-ubyte").unlink()
     # a header as it should be, and then what is no compressed data
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(b"")[:10] + b"\xff" * 20)
     with pytest.raises(DataError, match="cannot be read"):
-        sequential_mnist(tmp_path, seed=1)
+        sequential_digits(read_digits(str(tmp_path)), seed=1)
 
 
 def test_labels_of_other_data_sets_are_refused(tmp_path: Path) -> None:
     for prefix in ("train", "t10k"):
         _write_images(tmp_path, prefix, np.zeros((2, 4, 4), np.uint8), np.array([3, 26], np.uint8), compressed=False)
     with pytest.raises(DataError, match="labels up to 26"):
-        sequential_mnist(tmp_path, seed=1)
+        sequential_digits(read_digits(str(tmp_path)), seed=1)
