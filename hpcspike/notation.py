@@ -29,6 +29,9 @@ NAMES = {
     "n_test_trials": Name("test trials"),
     "static_tau_syn_ms": Name("decay time of fixed synapses"),
     "ridge": Name("ridge", "lambda"),
+    "row_sum_penalty": Name("penalty on row sums", "mu"),
+    "feed_forward_ridge": Name("feed-forward ridge", "lambda_FF"),
+    "plastic_in_degree": Name("plastic inputs per population", "L"),
     "update_interval_ms": Name("interval between updates", "Delta_t"),
     "smoothing": Name("smoothing of the transfer function", "c"),
     "probability": Name("connection probability", "p"),
@@ -128,6 +131,7 @@ def tex(symbol: str) -> str:
     """
     head, _, low = symbol.partition("_")
     head = f"\\{head}" if head in _GREEK else head
+    low = f"{{{low}}}" if len(low) > 1 else low
     return f"${head} {low}$" if symbol.startswith("Delta") else f"${head}_{low}$" if low else f"${head}$"
 
 

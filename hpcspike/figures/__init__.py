@@ -2,6 +2,7 @@
 
 from hpcspike.figures.available import figures_for
 from hpcspike.figures.comparison import comparison_panels
+from hpcspike.figures.effects import parameter_effects
 from hpcspike.figures.error_panels import error_kinds
 from hpcspike.figures.limits import capacity_panels
 from hpcspike.figures.loops import learning_curves, training_curves
@@ -43,6 +44,7 @@ __all__ = [
     "map_of",
     "noise_curves",
     "networks_side_by_side",
+    "parameter_effects",
     "performance_by_variant",
     "performance_map",
     "phase_deviation",

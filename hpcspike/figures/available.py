@@ -17,6 +17,7 @@ from hpcspike.analysis.learners import kind_of, learner_axis
 from hpcspike.analysis.neurons import experiment_of
 from hpcspike.analysis.recorded import over_recorded
 from hpcspike.errors import DataError
+from hpcspike.figures.effects import effects_of, parameter_effects
 from hpcspike.figures.error_panels import error_kinds
 from hpcspike.figures.learners import learner_comparison
 from hpcspike.figures.limits import capacity_panels
@@ -143,6 +144,8 @@ def _of_one_learner(sweep: xr.Dataset, *, judged: bool) -> Figures:
         figures["map_best"] = partial(map_of, trained, "correlation", *plane, reduce="max")
         if _asks_quasi_static(sweep):
             figures["map_quasi_static"] = partial(map_of, untrained, "quasi_static_correlation", *plane)
+    if judged and effects_of(with_loops(sweep, "most")):
+        figures["effects"] = partial(parameter_effects, with_loops(sweep, "most"))
     if judged and tau_syn >= 3:
         figures["inverted_u"] = partial(inverted_u_curves, sweep)
     if judged and any(allows_collapse(sweep, regime) for regime in ("tracking", "sampling")):

@@ -20,6 +20,7 @@ INPUT = {
     "theta": "synaptic drive and external input, u + I",
     "lif": "synaptic drive and external input, u + I / gain",
     "izhikevich": "synaptic drive and external input, u + I / gain",
+    "glif": "synaptic drive and external input, u + I / gain",
     "user": "synaptic drive u",
 }
 """What the curves are over, by the neuron model."""

@@ -15,7 +15,13 @@ from hpcspike.variables import TESTED_RESULTS, TRAINED, Variable
 Evoke = Callable[[int, int], Response]
 """(target set, number of the trial) -> what one trial evoked."""
 
-_STATE_NAMES = {"theta": ("theta",), "lif": ("v", "refractory"), "izhikevich": ("v", "w"), "tanh": ("r",)}
+_STATE_NAMES = {
+    "theta": ("theta",),
+    "lif": ("v", "refractory"),
+    "izhikevich": ("v", "w"),
+    "tanh": ("r",),
+    "glif": ("v", "refractory", "theta_s", "theta_v", "i_1", "i_2", "i_3"),
+}
 
 
 def variables_of(trained: Trained) -> dict[str, Variable]:

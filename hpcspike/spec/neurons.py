@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field, Strict, field_validator, model_validator
 
-from hpcspike.spec.fields import Section, is_multiple, n_steps, quantity
+from hpcspike.spec.fields import Section, is_multiple, n_steps, quantity, whole_number
 
 CellType = Literal["RS", "IB", "CH", "FS", "LTS"]
 CELL_TYPES: tuple[CellType, ...] = ("RS", "IB", "CH", "FS", "LTS")
@@ -118,6 +118,104 @@ class IzhikevichNeuron(Section):
     )
 
 
+_Currents = Annotated[tuple[float, ...], Strict(False)]
+_LEVELS = {
+    "reset": (1, 3),
+    "voltage_factor": (2, 4, 5),
+    "voltage_jump": (2, 4, 5),
+    "spike_threshold_decay": (2, 4, 5),
+    "spike_threshold_jump": (2, 4, 5),
+    "current_tau_ms": (3, 4, 5),
+    "current_factors": (3, 4, 5),
+    "current_jumps": (3, 4, 5),
+    "voltage_threshold_gain": (5,),
+    "voltage_threshold_decay": (5,),
+}
+"""Keys of a GLIF neuron that not all levels have."""
+
+
+class GlifNeuron(Section):
+    """Generalised leaky integrate-and-fire neuron, C dV/dt = I + gain u + sum_j I_j - (V - E_L) / R, forward Euler.
+
+    Levels of Teeter et al. 2018: 1: V is set to a value after a spike; 2: V keeps a part of its distance to rest, and
+    the threshold jumps; 3: as 1 with after-spike currents; 4: as 2 with them; 5: as 4, and the threshold follows V.
+    A neuron spikes when V passes Theta = threshold + Theta_s + Theta_v, with dTheta_s/dt = -b_s Theta_s and
+    dTheta_v/dt = a_v (V - E_L) - b_v Theta_v.
+    """
+
+    facts: ClassVar[ModelFacts] = ModelFacts(
+        n_states=7, seconds_per_step=8.0e-9, seconds_with_delivery=1.0e-8, unit_of_time="ms"
+    )
+
+    model: Literal["glif"]
+    level: int = whole_number(1, ge=1, le=5, doc="Level of the model.")
+    tau_ms: float = quantity(10.0, unit="ms", gt=0, doc="Unit of time of r; the model's own is C R.")
+    step_ms: float = quantity(1.0, unit="ms", gt=0, doc="Integration step dt.")
+    bias: float = quantity(0.0, doc="Constant external input I of every neuron.")
+    drive_gain: float = quantity(1.0, gt=0, doc="Factor of the synaptic drive u in the membrane equation.")
+    capacitance: float = quantity(10.0, gt=0, doc="C; C R is the membrane time constant in ms.")
+    resistance: float = quantity(1.0, gt=0, doc="R.")
+    resting_potential: float = quantity(0.0, doc="E_L.")
+    threshold: float = quantity(1.0, doc="Threshold without spikes, Theta_inf.")
+    refractory_ms: float = quantity(0.0, unit="ms", ge=0, doc="Time after a spike in which nothing of a neuron moves.")
+    reset: float = quantity(0.0, doc="V after a spike, levels 1 and 3.")
+    voltage_factor: float = quantity(0.0, doc="f_v of V = E_L + f_v (V - E_L) - dV after a spike, levels 2, 4, 5.")
+    voltage_jump: float = quantity(0.0, doc="dV of the same.")
+    spike_threshold_decay: float = quantity(0.0, unit="1/ms", ge=0, doc="b_s, levels 2, 4, 5.")
+    spike_threshold_jump: float = quantity(0.0, doc="What a spike adds to Theta_s, levels 2, 4, 5.")
+    current_tau_ms: _Currents = quantity((), unit="ms", max_length=3, doc="Decay times tau_j, levels 3, 4, 5.")
+    current_factors: _Currents = quantity((), max_length=3, doc="f_j of I_j = f_j I_j + dI_j after a spike.")
+    current_jumps: _Currents = quantity((), max_length=3, doc="dI_j of the same.")
+    voltage_threshold_gain: float = quantity(0.0, unit="1/ms", doc="a_v, level 5.")
+    voltage_threshold_decay: float = quantity(0.0, unit="1/ms", ge=0, doc="b_v, level 5.")
+
+    @property
+    def refractory_steps(self) -> int:
+        """Refractory time in steps."""
+        return n_steps(self.refractory_ms, self.step_ms)
+
+    @model_validator(mode="after")
+    def _only_keys_of_the_level(self) -> GlifNeuron:
+        for key, levels in _LEVELS.items():
+            if self.level not in levels and getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(
+                    f"neuron.{key} has no effect at neuron.level = {self.level}; leave it out, or choose level "
+                    f"{' or '.join(map(str, levels))}"
+                )
+        lengths = [len(getattr(self, key)) for key in ("current_tau_ms", "current_factors", "current_jumps")]
+        if len(set(lengths)) > 1:
+            raise ValueError(
+                f"neuron.current_tau_ms, current_factors and current_jumps have {lengths[0]}, {lengths[1]} and "
+                f"{lengths[2]} numbers: must be one of each for every after-spike current"
+            )
+        if any(tau < self.step_ms for tau in self.current_tau_ms):
+            raise ValueError(
+                f"neuron.current_tau_ms = {list(self.current_tau_ms)}: must be at least neuron.step_ms = "
+                f"{self.step_ms:g} ms each"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _steps_fit(self) -> GlifNeuron:
+        constant = self.capacitance * self.resistance
+        if self.step_ms > constant:
+            raise ValueError(
+                f"neuron.step_ms = {self.step_ms:g} ms is larger than capacitance x resistance = {constant:g} ms, "
+                "where forward Euler overshoots; choose a smaller step"
+            )
+        if not is_multiple(self.refractory_ms, self.step_ms):
+            raise ValueError(
+                f"neuron.refractory_ms = {self.refractory_ms:g} ms is not a multiple of neuron.step_ms = "
+                f"{self.step_ms:g} ms; choose a multiple of it"
+            )
+        for key in ("resting_potential", "reset") if self.level in _LEVELS["reset"] else ("resting_potential",):
+            if getattr(self, key) >= self.threshold:
+                raise ValueError(
+                    f"neuron.{key} = {getattr(self, key):g} must be below neuron.threshold = {self.threshold:g}"
+                )
+        return self
+
+
 class TanhNeuron(Section):
     """Rate unit, tau dx/dt = -x + W r + I with r = tanh(x), exponential Euler (paper, Fig 1 supplement 1).
 
@@ -165,7 +263,9 @@ class UserNeuron(Section):
         return source
 
 
-Neuron = Annotated[ThetaNeuron | LifNeuron | IzhikevichNeuron | TanhNeuron | UserNeuron, Field(discriminator="model")]
+Neuron = Annotated[
+    ThetaNeuron | LifNeuron | IzhikevichNeuron | GlifNeuron | TanhNeuron | UserNeuron, Field(discriminator="model")
+]
 NEURONS: tuple[type[Section], ...] = get_args(get_args(Neuron)[0])
 """The sections of all models."""
 

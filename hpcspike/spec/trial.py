@@ -119,7 +119,7 @@ class Protocol(GrownSection):
 
 def why_not_shaken(noise: TrialNoise, model: str, n_neurons: int | None) -> str | None:
     """What forbids noise of trials (noise) in a network of N neurons (None: not known yet) of a model, or None."""
-    if noise.where == "voltage" and noise.standard_deviation > 0 and model in ("user", "tanh"):
+    if noise.where == "voltage" and noise.standard_deviation > 0 and model in ("user", "tanh", "glif"):
         return (
             f"trial_noise.where = voltage: what is the voltage of neuron.model = {model} is not known; choose "
             "where: input"
