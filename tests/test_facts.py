@@ -108,7 +108,7 @@ def test_a_recording_that_changes_is_read_again(folder: Path, tmp_path: Path) ->
         ),
         ({"targets": {**RATES, "path": "absent.csv"}}, "absent.csv"),
         ({"targets": {**RATES, "path": "wrong.csv"}}, "negative"),
-        ({"targets": {**RATES, "min_rate_hz": 90.0}}, "not one can be used"),
+        ({"targets": {**RATES, "min_rate_hz": 90.0}}, "none of its 3 units have a mean rate above 90 Hz"),
         ({"targets": {**RATES, "n_units": 4}}, "targets.n_units = 4 were asked for"),
         ({"targets": {**RATES, "duration_ms": 220.0}}, "covers 200 ms"),
         ({"targets": RATES, "training": {"variable": "rate", "update_interval_ms": 300.0}}, "lasts 200 ms, less than"),

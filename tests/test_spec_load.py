@@ -59,7 +59,7 @@ def document(tiny_document: dict[str, Any]) -> dict[str, Any]:
             "store_recall, delayed_xor, digits, autoencoder, functions, recorded",
         ),
         ({"targets": {"duration_ms": 100}}, "targets.kind is missing: must be one of sine,"),
-        ({"neuron__model": "hh"}, "neuron.model = 'hh': must be one of theta, lif, izhikevich, tanh, user"),
+        ({"neuron__model": "hh"}, "neuron.model = 'hh': must be one of theta, lif, izhikevich, glif, tanh, user"),
         ({"targets": 7}, "targets = 7: must be a section, that is a mapping of keys to values"),
         ({"network": [1]}, "network = [1]: must be a section"),
         ({"training__n_loops": 2.5}, "training.n_loops = 2.5: must be a whole number"),
