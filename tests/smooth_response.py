@@ -42,7 +42,7 @@ def smooth_point(experiment: Experiment, **_: Any) -> SimpleNamespace:
     value = correlation(tau_s, tau_c) + NOISE * random.standard_normal()
     index = spectral_index(tau_s, tau_c) + NOISE * random.standard_normal()
     scalars: dict[str, Any] = {"status": 0 if value >= 0.7 else 1 if index > 0 else 2, "diverged_loop": -1}
-    scalars |= {"n_recorded": 0, "correlation": value, "spectral_index": index}
+    scalars |= {"n_recorded": 0, "correlation": value, "correlation_taught": value, "spectral_index": index}
     for name, variable in POINT_RESULTS.items():
         if variable.dims == ("point",) and name not in scalars:
             scalars[name] = float(random.uniform())

@@ -35,6 +35,7 @@ SMALL = {
     "snakemake --cores all fig3 --config size=laptop": "--dry-run",
     "snakemake --cores all figures claims --config size=laptop": "--dry-run",
     "snakemake --cores all headlines --config size=laptop": "--dry-run",
+    "snakemake --config sweep=cluster/config/kim2023_sweep.yaml size=smoke -c 2": "--dry-run",
     "snakemake --workflow-profile cluster/profiles/slurm "
     "--config sweep=cluster/config/fig7.yaml size=paper": "--dry-run",
 }
@@ -57,6 +58,8 @@ ELSEWHERE = {
     "python net_brian2.py --check",
     # of LIF neurons: tests/test_nir.py runs it
     "hpcspike export net.zarr net.nir",
+    # tests/test_balance.py computes it
+    "hpcspike study cluster/config/kim2023_spread.yaml --size smoke --out spread",
 }
 AT_LENGTH = {
     # minutes to hours, cluster/guide/lab_network.md: what they ask of hpcspike is held against its parser below

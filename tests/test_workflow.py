@@ -231,7 +231,10 @@ def test_the_report_holds_every_page_and_figure_and_needs_nothing_from_outside(f
     assert not re.search(r"<(script|link|img|iframe)[^>]+(src|href)=[\"']?https?:", text)
     items = json.loads(re.search(r"var results = (\{.*?\});\n", text)[1])  # type: ignore[index]
     pages = {"results/little/little.html", "results/single/single.html"}
-    figures = {str(path.relative_to(finished)) for path in (finished / "results").glob("*/figures/*.png")}
+    # which of these a network has hangs on its spikes, so that the workflow cannot promise them: they are in its page
+    unforeseen = {"variability.png"}
+    drawn = {path for path in (finished / "results").glob("*/figures/*.png") if path.name not in unforeseen}
+    figures = {str(path.relative_to(finished)) for path in drawn}
     assert set(items) == pages | figures
     for path, item in items.items():
         kind, _, content = item["data_uri"].partition(";base64,")
