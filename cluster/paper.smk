@@ -11,7 +11,7 @@ from hpcspike.workflow.studies import plan_study
 STUDIES = [
     "fig1", "fig1s1", "fig1s2", "fig2", "fig3", "fig3_heterogeneity", "fig3s1", "fig3s2", "fig3s3", "fig4", "fig5"
 ]  # fmt: skip
-LEARNER_STUDIES = ["learners_driven", "learners_damage", "learners_memory", "learners_xor"]  # not of the paper: no claims are measured in them
+LEARNER_STUDIES = ["learners_driven", "learners_damage", "learners_memory", "learners_xor"]  # not of the paper
 ALL_STUDIES = [*STUDIES, *LEARNER_STUDIES, *HEADLINES]
 SWEEPS = ["fig4_maps", "fig6", "fig6_size", "fig7", "capacity_amplitude", "capacity_degree", "map_rate", "map_lif", "map_dale"]
 

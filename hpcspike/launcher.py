@@ -20,6 +20,12 @@ _RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "PMIX_RANK"
 _TO_SPEAK_SECONDS = 2.0
 
 
+def own_cores() -> set[int]:
+    """The cores that the launcher or the scheduler leaves to this process."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return affinity(0) if affinity else set(range(os.cpu_count() or 1))
+
+
 def launched_ranks() -> int:
     """How many ranks a launcher says it started; 1 if none did, or if this process is told to work alone."""
     if _alone():

@@ -97,6 +97,7 @@ def fig1_table(drive: float, rate: float) -> xr.Dataset:
     return xr.Dataset(
         {
             "correlation": (dims, values),
+            "correlation_trial_mean": (dims, values),
             "curve_correlation": ((*dims, "loop"), curves),
             "curve_weight_change": ((*dims, "loop"), np.ones_like(curves)),
             "wall_seconds": (dims, np.ones((2, 3))),

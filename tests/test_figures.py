@@ -27,7 +27,7 @@ FULL = {
     "duration_ms": (500.0, 1000.0, 2000.0),
     "n_neurons": (100, 300),
 }
-SWEEP_FIGURES = ["map", "inverted_u", "collapse", "capacity", "errors", "training"]
+SWEEP_FIGURES = ["map", "effects", "inverted_u", "collapse", "capacity", "errors", "training"]
 
 
 @pytest.fixture(autouse=True)

@@ -40,7 +40,7 @@ def test_shuffles_report_the_trial_mean_and_the_rate_of_the_drive(monkeypatch: p
 def test_lesions_report_single_trials(monkeypatch: pytest.MonkeyPatch) -> None:
     def measure(trained: Any, **asked: Any) -> SimpleNamespace:
         assert trained is TRAINED
-        assert asked == {"fractions": [0.0, 0.4], "draws": 3}
+        assert asked == {"fractions": [0.0, 0.4], "draws": 3, "among": "all"}
         return SimpleNamespace(
             response=numbers(2, 3), trial_mean=numbers(2, 3, first=50.0), worst_decile=numbers(2, 3, first=7.0),
             share_followed=numbers(2, 3, first=9.0),

@@ -56,7 +56,7 @@ def test_stretches_on_several_threads_have_the_bits_of_one() -> None:
 
 
 @needs_two
-@pytest.mark.parametrize(("attribute", "value"), [("local_size", 10_000), ("any_thread", False)])
+@pytest.mark.parametrize(("attribute", "value"), [("cores_per_rank", 1), ("any_thread", False)])
 def test_where_threads_have_no_room_steps_have_one(attribute: str, value: object) -> None:
     world = World()
     setattr(world, attribute, value)

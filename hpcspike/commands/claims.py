@@ -81,7 +81,7 @@ def _source(table: xr.Dataset) -> str:
     else:
         what = f"sweep, {table.sizes['point']} points"
     minutes = float(table["wall_seconds"].sum()) / 60.0
-    revisions = sorted({str(text)[:10] for text in table[_revision(table)].values.ravel()})
+    revisions = sorted({str(text)[:10] for text in table[_revision(table)].values.ravel() if str(text)})
     if "stand_in" in table.attrs:
         what += ", of a generated STAND-IN for recordings"
     return f"{what}, {minutes:.1f} min of computation, revision {', '.join(revisions)}"

@@ -16,7 +16,7 @@ import numpy as np
 from hpcspike.engine.agreement import agree_on, same_program
 from hpcspike.engine.communication import World, connect
 from hpcspike.errors import HpcspikeError
-from hpcspike.launcher import launched_rank, launched_ranks, let_first_speak
+from hpcspike.launcher import launched_rank, launched_ranks, let_first_speak, own_cores
 
 _PATIENCE_SECONDS = 1.0
 _MOST_CORES = 4096
@@ -84,7 +84,7 @@ def too_few_cores(world: World, threads: int) -> str | None:
     if world.size == 1:
         return None
     own = np.zeros((1, _MOST_CORES), dtype=np.uint8)
-    own[0, [core for core in _cores() if core < _MOST_CORES]] = 1
+    own[0, [core for core in own_cores() if core < _MOST_CORES]] = 1
     machine = world.concatenate(np.array([int(sha256(os.uname().nodename.encode()).hexdigest()[:15], 16)]))
     here = world.concatenate(own)[machine == machine[0]]
     ranks, cores = len(here), int(here.any(axis=0).sum())
@@ -96,12 +96,6 @@ def too_few_cores(world: World, threads: int) -> str | None:
         f"and keep these from working, which can take ten times as long; start at most {max(cores // threads, 1)} "
         "here"
     )
-
-
-def _cores() -> set[int]:
-    # those that the launcher or the scheduler leaves to this process
-    affinity = getattr(os, "sched_getaffinity", None)
-    return affinity(0) if affinity else set(range(os.cpu_count() or 1))
 
 
 def _told(error: BaseException) -> tuple[int, str]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from hpcspike.engine.phases import Phases
 from hpcspike.errors import HpcspikeError, ResourceError
-from hpcspike.launcher import ALONE, WAIT_SECONDS, launched_rank, launched_ranks, leftover, seconds_to_wait
+from hpcspike.launcher import ALONE, WAIT_SECONDS, launched_rank, launched_ranks, leftover, own_cores, seconds_to_wait
 
 SPIKE_BUFFER = 63
 """Spikes per rank and step that travel in the first message (256 bytes with their count)."""
@@ -46,6 +46,8 @@ class World:
         Name and version of the MPI library; empty where none is used.
     phases
         Where this rank's time goes.
+    cores_per_rank
+        How many cores a rank has at least, of those that are left to the ranks of its machine; the same on all ranks.
     any_thread
         Whether spikes may be exchanged from whichever thread of this rank comes to it, one at a time.
     """
@@ -58,13 +60,14 @@ class World:
 
     def __init__(self) -> None:
         self.phases = Phases()
+        self.cores_per_rank = len(own_cores())
 
     def has_room_for(self, threads: int) -> bool:
-        """Whether so many threads of every rank of this machine have a core each, and may all exchange spikes.
+        """Whether so many threads of every rank have a core each, and may all exchange spikes; the same on all ranks.
 
         Threads that meet in every step would else wait for the turns that the system gives them.
         """
-        return self.any_thread and threads * self.local_size <= (os.cpu_count() or 1)
+        return self.any_thread and threads <= self.cores_per_rank
 
     def exchange(self, steps: int = 1) -> Exchange:
         """Buffers and handles for the spike exchange inside the step loop, of the spikes of so many steps at once."""
@@ -129,7 +132,9 @@ class MpiWorld(World):
         self.library = " ".join(MPI.Get_library_version().splitlines()[0].split(",")[0].split())
         neighbours = self._world.Split_type(MPI.COMM_TYPE_SHARED)
         self.local_size = neighbours.Get_size()
+        cores = len(set().union(*neighbours.allgather(own_cores())))
         neighbours.Free()
+        self.cores_per_rank = self._world.allreduce(cores // self.local_size, op=MPI.MIN)
         # for `arrive` and `meet`: what happens there cannot be taken for a part of anything else
         self._aside, self._door = self._world.Dup(), self._world.Dup()
 

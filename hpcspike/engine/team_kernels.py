@@ -26,6 +26,8 @@ _JOINED, _SIZE, _ARRIVED, _MEETINGS, _PATIENCE, TOLD, RESULT, COUNTS = (COUNT_ST
 _CLOSED = 1 << 32
 _LONGEST_WAIT = 5_000_000
 """Nanoseconds that the first member waits for the others."""
+_SHORTEST_WAIT = 200_000
+"""Nanoseconds that it waits at least, however often they did not come: threads that slept need some to wake."""
 _SPINS = 1 << 12
 """Looks at a number that shall change before other processes of the core get their turn."""
 
@@ -123,7 +125,7 @@ def join(team, wanted):  # type: ignore[no-untyped-def]
     while present < wanted:
         found = _swap(team, _JOINED, present, _CLOSED)
         if found == present:
-            team[_PATIENCE] //= 2
+            team[_PATIENCE] = max(team[_PATIENCE] // 2, _SHORTEST_WAIT)
             _put(team, _SIZE, 1)
             return 0, 1
         present = found

@@ -57,8 +57,6 @@ def transit_of(problem: Problem) -> Transit:
     """A place for the spikes of a problem in flight: it begins empty."""
     plastic, static, _ = problem.synapse.delay_steps(problem.neuron.step_ms)
     longest, shortest = max(plastic, static), min(plastic, static)
-    if not len(problem.static.weight):
-        longest = shortest = plastic
     size = problem.n_neurons
     slots = longest if longest > 1 else 0
     together = max(1, min(shortest, _LARGEST // size)) if slots else 0

@@ -41,7 +41,8 @@ def sayable_experiment(trained: xr.Dataset, place: str, *, models: Collection[st
         document.get(section, {}).get(key, default)
         for section, key, default in (("neuron", "model", "theta"), ("learner", "kind", "rls"))
     )
-    refuse(model not in models, place, f"neuron.model = {model}", f"neurons of the models {' and '.join(models)}")
+    others = f"neurons of the model{'s' * (len(models) > 1)} {' and '.join(models)}"
+    refuse(model not in models, place, f"neuron.model = {model}", others)
     refuse(learner != "rls", place, f"learner.kind = {learner}", "networks of learner rls")
     experiment = experiment_in(trained)
     for key, section in (("frozen_noise", experiment.frozen_noise), ("trial_noise", experiment.trial_noise)):

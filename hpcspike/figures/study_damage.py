@@ -52,7 +52,7 @@ def lesion_curves(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
         Those shown; default: all.
     """
     panels = {"lesion_correlation": CORRELATION}
-    among = (document_of(tree)["probes"].get("lesion") or {}).get("among", "all")
+    among = ((document_of(tree).get("probes") or {}).get("lesion") or {}).get("among", "all")
     who = "neurons" if among == "all" else f"{among.replace('_', ' ')} neurons"
     return _altered(tree, "lesion_fraction", panels, f"share of {who} lost", variants)
 

@@ -12,6 +12,7 @@ from hpcspike.engine.simulation import Spikes
 from hpcspike.learners.ebn import EbnLearner
 from hpcspike.learners.interface import Rollout
 from hpcspike.learners.trials import Stimulus
+from hpcspike.measures.rates import binned_counts
 from hpcspike.measures.variability import fano_factor, irregularity
 
 
@@ -111,17 +112,10 @@ def measure_balance(
     options = {"step_ms": learner.step_ms, "duration_ms": duration}
     irregular = irregularity(spikes, range(n), least_intervals=LEAST_INTERVALS, **options)
     fano = fano_factor(spikes, range(n), bin_ms=bin_ms, **options)
-    counts = _mean_counts(spikes, n, round(bin_ms / learner.step_ms), fano.shape[1])
+    counts = binned_counts(spikes, range(n), bin_ms=bin_ms, **options).mean(axis=0)
     return Balance(
         _mean(correlation), _mean(irregular.cv), _mean(irregular.cv2), _mean(fano[counts >= LEAST_COUNT])
     ), currents  # fmt: skip
-
-
-def _mean_counts(spikes: list[Spikes], n: int, width: int, bins: int) -> np.ndarray:
-    counts = np.zeros((n, bins))
-    for one in spikes:
-        np.add.at(counts, (one.neuron, one.step // width), 1.0)
-    return counts / len(spikes)
 
 
 def _steps(learner: EbnLearner, rollout: Rollout) -> np.ndarray:

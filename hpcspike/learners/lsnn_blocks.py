@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hpcspike.launcher import own_cores
 from hpcspike.learners.lsnn_kernels import LANES, adjoint_block, run_block
 from hpcspike.learners.lsnn_model import Cell
 
@@ -42,8 +43,10 @@ def _synapses(weights: np.ndarray, offsets: np.ndarray) -> _Synapses:
 
 @lru_cache(maxsize=1)
 def _threads() -> ThreadPoolExecutor:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return ThreadPoolExecutor(cores)
+    return ThreadPoolExecutor(len(own_cores()))
+
+
+os.register_at_fork(after_in_child=_threads.cache_clear)
 
 
 def _numbers(cell: Cell) -> np.ndarray:

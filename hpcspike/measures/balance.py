@@ -142,6 +142,7 @@ def measure_spread(trained: Trained, *, target_set: int = 0, trials: int = 10) -
             continue
         components, share = _components(drive[members])
         alike = np.abs(pearson(components, reference))
+        alike[~(components.any(axis=1) & reference.any(axis=1))] = np.nan  # there is no such component
         column[:] = rate[members].mean(), alike[0], alike[1], share
     return Spread(*found)
 

@@ -85,7 +85,7 @@ def measure_lesions(
     Raises
     ------
     SpecError
-        If there are no such neurons, or nobody with a target would be left.
+        If there are no such neurons, or nobody would be left. Where no survivor has a target, results are NaN.
     """
     instance("trained", trained, Trained, made_by="give what hpcspike.train returns")
     trained.check_set("target_set", target_set)
@@ -143,8 +143,9 @@ def lost_count(n_neurons: int, fraction: float, *, among: np.ndarray | None = No
         If the share is none, or nobody would survive.
     """
     fraction = number("fraction", fraction)
-    count = round(fraction * (n_neurons if among is None else int(among.sum()))) if fraction >= 0 else -1
-    if not 0 <= count < n_neurons:
+    candidates = n_neurons if among is None else int(among.sum())
+    count = round(fraction * candidates) if fraction >= 0 else -1
+    if not 0 <= count < n_neurons or count > candidates:
         raise SpecError(f"fraction = {fraction:g} of neurons lost: must be at least 0, and leave one of {n_neurons}")
     return count
 

@@ -29,7 +29,7 @@ class InputTargets(TargetsSection):
             return given
         try:  # whatever is wrong with the other keys is said of them
             found = cls.model_construct(**given).length_ms()
-        except TypeError:
+        except (TypeError, ValueError, OverflowError):
             return given
         return given if found is None or not found > 0 else {**given, "duration_ms": float(found)}
 

@@ -131,7 +131,7 @@ def drive_and_rate(tables: Tables) -> Iterator[Row]:
 def loss(tables: Tables) -> Iterator[Row]:
     """Claim 8; where there are networks with random starts, those of the same targets are judged instead.
 
-    Loops of fig3 run on, and recall fails by itself in some of its networks: their correlation may rise after a loss.
+    Loops of fig3 run on: targets whose recall fails by itself are left out; their correlation may rise after a loss.
     """
     for variant in variants_of(tables, "fig3"):
         if variant in variants_of(tables, "lesion"):
@@ -142,6 +142,8 @@ def loss(tables: Tables) -> Iterator[Row]:
         if 0.0 not in fractions:
             return
         whole = values_of(tables, "fig3", "lesion_correlation", variant, lesion_fraction=0.0)
+        if not np.nanmean(whole) > LEARNED:  # nothing is recalled that could be lost
+            continue
         for fraction, criterion, judge in (
             (0.05, "below 0.05", lambda found: below(found, 0.05)),
             (0.1, "below 0.15", lambda found: below(found, 0.15)),
@@ -234,9 +236,12 @@ def _flux_tube(tables: Tables, study: str) -> Iterator[Row]:
             continue
         starts = "loops from random states" if random_starts else "loops that run on"
         for which, words in (("outside", "that 0.5 s and more after it"), ("untrained", "untrained")):
-            ratios = np.stack([one["inside"] / one[which] for one in chosen.values()])
-            each = ", ".join(f"{name} {np.nanmean(row):.2f}" for name, row in zip(chosen, ratios, strict=True))
-            found = mean_interval(ratios.mean(axis=0))
+            ratios = {name: one["inside"] / one[which] for name, one in chosen.items()}
+            ratios = {name: ratio for name, ratio in ratios.items() if np.isfinite(ratio).any()}
+            if not ratios:  # no deviation was followed that far
+                continue
+            each = ", ".join(f"{name} {np.nanmean(ratio):.2f}" for name, ratio in ratios.items())
+            found = mean_interval(np.mean(list(ratios.values()), axis=0))
             measure = f"phase deviation in the second half of the window over {words}, {starts} ({each})"
             yield Row(11, measure, study, "below 0.5", found, below(found, 0.5))
     if readings:

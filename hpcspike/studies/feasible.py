@@ -115,7 +115,7 @@ def why_not_taken(probe: Probe, experiment: Experiment, facts: Facts) -> str | N
             return f".among = {probe.among}: without training.subset all neurons are trained"
         if n_excitatory(experiment.connectivity, facts.n_neurons) is None:
             return f".among = {probe.among}: connectivity.kind = {experiment.connectivity.kind} has no populations"
-    if isinstance(probe, LesionProbe):
+    if isinstance(probe, LesionProbe) and probe.among == "all":
         lost = max(probe.fractions)
         if round(lost * facts.n_neurons) >= facts.n_neurons:
             return f".fractions: {lost:g} leaves none of {facts.n_neurons} neurons"

@@ -34,10 +34,7 @@ def _few_neurons(tables: Tables, sizes: list[int]) -> Iterator[Row]:
     slope = slope_interval(np.log(numbers), np.where(np.isfinite(rms), rms, np.nan))[0]
     least, most = min(known), max(known)
     measure = f"exponent of N in the rms error, two stable states, N = {least} to {most}"
-    why = (
-        "Beyond some size the error is that of what was learned, which more neurons do not lower: from N = 8 to 32 it "
-        "falls faster."
-    )
+    why = "Beyond some size the error is that of what was learned, which more neurons do not lower."
     yield row(21, measure, STUDY, "below -0.5 (Poisson spikes)", slope, lambda one: below(one, -0.5), why)
     for n in (least, most):
         poisson = scores_of(tables, STUDY, "poisson_score", f"{SIZE}{n}")

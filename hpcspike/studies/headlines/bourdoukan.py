@@ -53,7 +53,7 @@ OF_THE_INPUT = (
     "The rate of a neuron follows the state, so that its intervals vary with the input as well: those of neighbouring "
     "intervals (CV2) stand beside this row."
 )
-NOT_YET = "Before learning a network has no balance: few neurons fire, and the input alone decides when."
+NOT_YET = "Before learning a network need not be balanced; the rows after learning stand beside this one."
 
 
 def _statistics(tables: Tables) -> Iterator[Row]:
