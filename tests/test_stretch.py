@@ -114,6 +114,23 @@ def test_pieces_of_any_length_give_the_same_bits(most_steps: int) -> None:
     assert_equal_bits(one, trainer)
 
 
+def test_a_piece_ends_where_it_was_to_end_though_a_row_starts_anew_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    # on the rank of that row alone: what all ranks decide together stands after the same updates
+    trainer = Trainer(problem(N), Training(**TWO_MS))
+    while not (trainer.in_window and trainer.cursor.step == 0):
+        trainer.advance(CHUNK_STEPS)
+    asked: list[int] = []
+
+    def cut(which: Trainer, n_updates: int) -> int:
+        asked.append(n_updates)
+        return stretch.take_intervals(which, min(2, n_updates))
+
+    monkeypatch.setattr("hpcspike.engine.trainer.take_intervals", cut)
+    first = trainer.cursor.update
+    assert trainer.advance_far(5 * trainer.steps_per_update) == 5 * trainer.steps_per_update
+    assert (trainer.cursor.update - first, asked) == (5, [5, 3, 1])
+
+
 def test_what_python_has_a_part_in_goes_by_single_intervals() -> None:
     seen: list[int] = []
     trained = hpcspike.train(

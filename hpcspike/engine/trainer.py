@@ -162,13 +162,14 @@ class Trainer:
             return self.advance(most_steps)
         self._began = working_seconds()
         cursor = self.cursor
-        made = take_intervals(self, n_updates)
-        cursor.update += made
+        end = cursor.update + n_updates
+        while cursor.update < end:  # a row that starts anew ends a piece early, on its rank alone
+            cursor.update += take_intervals(self, end - cursor.update)
         if cursor.update == self.goals.shape[1]:
             self._end_loop()
         if self.cursor is cursor:
             self.loop_seconds += working_seconds() - self._began
-        return made * self.steps_per_update
+        return n_updates * self.steps_per_update
 
     def _start_loop(self) -> None:
         # when the loop begins and not when the one before ends, whose state is that of the end of training, too
