@@ -111,11 +111,11 @@ def noise_curves(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
         for variant in names:
             level = next(one["noise_level"].values for one in networks(tree, variant) if "noise_level" in one)
             found = over_trials(collected(tree, variant, "noise_score"), error)
-            every.append(found.ravel())
             places = np.arange(len(level))  # levels are few and 0 is one of them: evenly spaced
             axes.plot(places, found.T, color=colours[variant], lw=0.5, alpha=0.4)
             between = [(geometric_interval if error else mean_interval)(column) for column in found.T]
             middle, low, high = np.array([one[:3] for one in between]).T
+            every.extend([found.ravel(), low, high])
             bars = np.nan_to_num([middle - low, high - middle])
             marker = MARKERS[shown.index(variant) % len(MARKERS)]
             axes.errorbar(places, middle, yerr=bars, color=colours[variant], marker=marker, ms=5, elinewidth=1.0)

@@ -93,8 +93,8 @@ def _altered(tree: xr.DataTree, abscissa: str, panels: dict[str, str], words: st
         say_if_empty(axes)
         axes.set_xlabel(words if len(there) == 1 else words.replace(" among", "\namong"))
         axes.set_ylabel(text)
-        axes.set_ylim(top=1.03)
-        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+        low = axes.get_ylim()[0]
+        axes.set_ylim(low - 0.03 if low < 0 else 0.0, 1.03)  # whole markers
         axes.tick_params(labelleft=True)
         few_ticks(axes, "x", 6)
     handles = [Line2D([], [], color=colours[v], marker=MARKERS[k % len(MARKERS)], label=v) for k, v in enumerate(shown)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LONGEST_BIN_MS = 50.0
+OPAQUE: dict[str, Any] = {"frameon": True, "facecolor": "white", "edgecolor": "none", "framealpha": 1.0}
+"""Of a legend that lies on the line of Poisson processes."""
 
 
 @styled
@@ -71,7 +73,7 @@ def _draw_intervals(axes: Axes, found: xr.Dataset) -> None:
     axes.set_xlabel("CV, CV2 of intervals between spikes")
     axes.set_ylabel("neurons")
     axes.set_title(f"{len(columns['cv_isi'])} of {found['cv_isi'].size} with enough intervals", fontsize=8)
-    axes.legend(loc="upper right")
+    axes.legend(loc="upper right", **OPAQUE)
 
 
 def _draw_counts(axes: Axes, found: xr.Dataset) -> None:
@@ -88,7 +90,7 @@ def _draw_counts(axes: Axes, found: xr.Dataset) -> None:
     axes.axhline(float(np.median(fano[known])), color=VERMILION, lw=1.0, label=f"median {np.median(fano[known]):.2f}")
     axes.set_ylim(bottom=0)
     axes.set_xlim(left=0)
-    axes.legend(loc="upper right")
+    axes.legend(loc="center right", **OPAQUE)
 
 
 def _draw_pairs(axes: Axes, found: xr.Dataset, bin_ms: float) -> None:
