@@ -106,7 +106,7 @@ class Ranks(World):
 
 
 def test_too_few_cores_for_the_ranks_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ranks, "_cores", lambda: {0, 3})
+    monkeypatch.setattr(ranks, "own_cores", lambda: {0, 3})
     assert ranks.too_few_cores(World(), 8) is None
     assert ranks.too_few_cores(Ranks(2), 1) is None
     assert str(ranks.too_few_cores(Ranks(3), 1)).startswith("3 ranks share 2 cores of this machine: ")
