@@ -458,7 +458,8 @@ def _export(commands: _Commands) -> None:
         description="Write the finished points of a sweep with a data dictionary: as netCDF, or as a zip file of\n"
         "netCDF and CSV with the sweep and the provenance of every point; a name that ends in crate.zip makes that\n"
         "an RO-Crate. Of one network that 'hpcspike train' or 'hpcspike show --dataset' wrote: its spikes and trials\n"
-        "as NWB, which Neo reads too; or as a program that runs its test trials in Brian2 (.py, and .npz beside it).",
+        "as NWB, which Neo reads too; or as a program that runs its test trials in Brian2 (.py, and .npz beside it);\n"
+        "or as a folder of SONATA (a name without a suffix) with a program that runs them in NEST.",
         formatter_class=_Raw,
     )
     parser.set_defaults(module="export")
@@ -466,7 +467,8 @@ def _export(commands: _Commands) -> None:
     parser.add_argument(
         "out",
         metavar="OUT",
-        help="file to write: .nc or .zip of a sweep; of a network .nwb, .py for Brian2, .nir, .csv of recorded units",
+        help="file to write: .nc or .zip of a sweep; of a network .nwb, .py for Brian2, .nir, .csv of recorded units, "
+        "or a new folder for SONATA",
     )
 
 

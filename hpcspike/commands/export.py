@@ -42,9 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Write one file."""
     path, of_sweep = Path(arguments.out), is_sweep(Path(arguments.store))
     if of_sweep and path.suffix not in (".nc", ".zip"):
-        instead = (
-            "; spikes are those of one network: see 'hpcspike show'" if path.suffix in (".nwb", ".py", ".nir") else ""
-        )
+        of_network = path.suffix in ("", ".nwb", ".py", ".nir")
+        instead = "; spikes are those of one network: see 'hpcspike show'" if of_network else ""
         raise StoreError(f"{path}: must end in .nc (netCDF) or .zip (netCDF, CSV and a data dictionary){instead}")
     if path.is_dir():
         raise StoreError(f"{path} is a folder; choose another path")
@@ -64,10 +63,13 @@ def _export_network(store: str, path: Path) -> int:
         return _export_brian2(network, store, path)
     if path.suffix == ".nir":
         return _export_nir(network, store, path)
+    if not path.suffix:
+        return _export_sonata(network, store, path)
     if path.suffix != ".nwb":
         raise StoreError(
             f"{path}: must end in .nwb (spikes and trials), .py (program for Brian2), .nir (graph for neuromorphic "
-            f"simulators) or .csv (recorded units); {store} itself is what xarray opens"
+            "simulators) or .csv (recorded units), or be a new folder, whose name has no suffix (SONATA, for NEST); "
+            f"{store} itself is what xarray opens"
         )
     with reading(Path(store)):
         write_nwb(network, path)
@@ -96,6 +98,17 @@ def _export_nir(network: xr.Dataset, store: str, path: Path) -> int:
         write_nir(network, path)
     begins = counted(network.sizes["trial"], "test trial")
     print(f"{path}: {network.sizes['neuron']:,} CubaLIF neurons, their weights, and how {begins} begin")
+    return 0
+
+
+def _export_sonata(network: xr.Dataset, store: str, path: Path) -> int:
+    """The network as a folder of SONATA, with a program for NEST."""
+    from hpcspike.exchange import write_sonata
+
+    with reading(Path(store)):
+        write_sonata(network, path)
+    n_trials = network.sizes["target_set"] * network.sizes["trial"]
+    print(f"{path}: SONATA of {network.sizes['neuron']:,} neurons, and {counted(n_trials, 'trial')} to run with NEST")
     return 0
 
 

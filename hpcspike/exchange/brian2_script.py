@@ -9,17 +9,16 @@ from __future__ import annotations
 import hashlib
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpcspike.engine.simulation import decay_per_step
 from hpcspike.engine.trained import Trained
 from hpcspike.errors import StoreError
 from hpcspike.exchange.brian2_template import BEGINS, FIRST_LINE, MODELS, SCRIPT, SYNAPSES
-from hpcspike.exchange.sayable import SPIKES, refuse, sayable_experiment
+from hpcspike.exchange.sayable import SPIKES, refuse_single_precision, sayable_experiment
+from hpcspike.exchange.synapse_groups import SynapseGroup, synapse_groups
 from hpcspike.files import remove, whole
-from hpcspike.model.connectivity import Rows
 from hpcspike.runs.restore import trained_in
 from hpcspike.takes_results import takes_results
 
@@ -29,21 +28,8 @@ if TYPE_CHECKING:
     from hpcspike.spec.experiment import Experiment
 
 PLACE = "the program for Brian2"
-
-
-class _Group(NamedTuple):
-    """Synapses of one decay time: pre, post, weight (synapses,), in the order in which spikes are delivered.
-
-    late: steps that spikes take beyond the first.
-    """
-
-    name: str
-    drive: str
-    tau_ms: float
-    late: int
-    pre: np.ndarray
-    post: np.ndarray
-    weight: np.ndarray
+DRIVES = {"plastic": "u", "fixed": "u_fixed", "inhibitory": "u_inhibitory"}
+"""What the program calls the drive of each group of synapses."""
 
 
 @takes_results
@@ -74,11 +60,9 @@ def write_brian2(trained: xr.Dataset, path: str | Path) -> None:
         raise StoreError(f"{script}: a program for Brian2 must end in .py")
     _refuse_foreign(script, arrays)
     experiment = sayable_experiment(trained, PLACE, models=MODELS)
-    dtype = experiment.training.dtype
-    half = experiment.neuron.model == "lif" and dtype != "float64"
-    refuse(half, PLACE, f"training.dtype = {dtype}", "LIF neurons whose state is float64")
+    refuse_single_precision(experiment, PLACE)
     network = trained_in(trained, experiment)
-    groups = _groups(network)
+    groups = synapse_groups(network)
     content = io.BytesIO()
     np.savez_compressed(content, **_arrays(trained, network, groups))
     text = _program(experiment, network, groups, hashlib.sha256(content.getvalue()).hexdigest())
@@ -94,35 +78,7 @@ def _refuse_foreign(script: Path, arrays: Path) -> None:
         raise StoreError(f"{arrays} exists, where the arrays of {script} would go; choose another path")
 
 
-def _groups(network: Trained) -> list[_Group]:
-    problem, weight = network.problem, network.simulation.weight
-    synapse, fixed = problem.synapse, problem.static
-    fixed_tau = synapse.static_tau_syn_ms or synapse.tau_syn_ms
-    delays = synapse.delay_steps(problem.neuron.step_ms)
-    found = [_group("plastic", "u", (synapse.tau_syn_ms, delays.plastic - 1), problem.plastic, weight)]
-    if not len(fixed.presynaptic):
-        return found
-    inhibitory_tau = synapse.static_tau_inhibitory_ms
-    border = problem.n_neurons if inhibitory_tau is None else problem.first_inhibitory
-    whole_group = _group("fixed", "u_fixed", (fixed_tau, delays.static - 1), fixed, fixed.weight.astype(weight.dtype))
-    found.append(_part(whole_group, whole_group.pre < border))
-    if inhibitory_tau is not None:
-        renamed = whole_group._replace(name="inhibitory", drive="u_inhibitory", tau_ms=inhibitory_tau)
-        found.append(_part(renamed, whole_group.pre >= border))
-    return [group for group in found if len(group.pre) or group.name == "plastic"]
-
-
-def _group(name: str, drive: str, times: tuple[float, int], rows: Rows, weight: np.ndarray) -> _Group:
-    post = np.repeat(np.arange(len(rows.start) - 1, dtype=np.int32), np.diff(rows.start))
-    order = np.lexsort((post, rows.presynaptic))
-    return _Group(name, drive, *times, rows.presynaptic[order], post[order], weight[order].astype(np.float64))
-
-
-def _part(group: _Group, which: np.ndarray) -> _Group:
-    return group._replace(pre=group.pre[which], post=group.post[which], weight=group.weight[which])
-
-
-def _arrays(trained: xr.Dataset, network: Trained, groups: list[_Group]) -> dict[str, Any]:
+def _arrays(trained: xr.Dataset, network: Trained, groups: list[SynapseGroup]) -> dict[str, Any]:
     problem = network.problem
     time, neuron, trial, target_set = (trained[name].values for name in SPIKES)
     return {
@@ -138,7 +94,7 @@ def _arrays(trained: xr.Dataset, network: Trained, groups: list[_Group]) -> dict
     }
 
 
-def _program(experiment: Experiment, network: Trained, groups: list[_Group], digest: str) -> str:
+def _program(experiment: Experiment, network: Trained, groups: list[SynapseGroup], digest: str) -> str:
     problem, neuron = network.problem, network.problem.neuron
     constants: list[tuple[str, Any, str]] = []
     if neuron.model == "lif":
@@ -149,13 +105,13 @@ def _program(experiment: Experiment, network: Trained, groups: list[_Group], dig
             ("refractory", float(neuron.refractory_steps), "steps in which v then stays there"),
             ("gain", neuron.drive_gain, "factor of the synaptic drive"),
         ]
+    drives = [DRIVES[group.name] for group in groups]
     for group in groups:
-        decay = decay_per_step(neuron.step_ms, group.tau_ms, problem.synapse.decay)
+        about = f"factor of {DRIVES[group.name]} in a step, tau_s = {group.tau_ms:g} ms"
         constants += [
-            (f"decay_{group.name}", decay, f"factor of {group.drive} in a step, tau_s = {group.tau_ms:g} ms"),
-            (f"jump_{group.name}", neuron.tau_ms / group.tau_ms, "tau / tau_s: a spike adds this times w"),
+            (f"decay_{group.name}", group.decay, about),
+            (f"jump_{group.name}", group.jump, "tau / tau_s: a spike adds this times w"),
         ]
-    drives = [group.drive for group in groups]
     drive = drives[0] if len(drives) == 1 else f"({' + '.join(drives)})"
     return SCRIPT.format(
         first_line=FIRST_LINE,
@@ -171,8 +127,10 @@ def _program(experiment: Experiment, network: Trained, groups: list[_Group], dig
         declared="\n".join(f"    {name} : 1" for name in drives),
         begin=BEGINS[neuron.model],
         neurons=MODELS[neuron.model].format(drive=drive),
-        decays="\n".join(f"    {group.drive} *= decay_{group.name}" for group in groups),
-        synapses="".join(SYNAPSES.format(name=group.name, drive=group.drive, late=group.late) for group in groups),
+        decays="\n".join(f"    {DRIVES[group.name]} *= decay_{group.name}" for group in groups),
+        synapses="".join(
+            SYNAPSES.format(name=group.name, drive=DRIVES[group.name], late=group.late) for group in groups
+        ),
         parts=", ".join(group.name for group in groups),
     )
 

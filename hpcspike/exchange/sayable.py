@@ -59,6 +59,13 @@ def sayable_experiment(trained: xr.Dataset, place: str, *, models: Collection[st
     return experiment
 
 
+def refuse_single_precision(experiment: Experiment, place: str) -> None:
+    """A DataError if the neurons have a state in float32, which others do not have."""
+    dtype = experiment.training.dtype
+    rounded = experiment.neuron.facts.state_as_weights and dtype != "float64"
+    refuse(rounded, place, f"training.dtype = {dtype}", "LIF neurons whose state is float64")
+
+
 def refuse(refused: bool, place: str, what: str, allowed: str) -> None:
     """A DataError that says what is in the way and what would be allowed, if ``refused``."""
     if refused:
