@@ -54,7 +54,8 @@ def parts(reference: Path, configs: Path) -> list[Part]:
         plan = load(config, size=size)
         if isinstance(plan, Study):
             costs = {variant: predict(plan.experiment_of(StudyRun(variant, 0))).seconds for variant in plan.variants}
-            seconds, networks = plan.replicates * (sum(costs.values()) + SECONDS_TO_START * len(costs)), len(plan.runs)
+            seconds = sum(plan.repetitions(variant) * (cost + SECONDS_TO_START) for variant, cost in costs.items())
+            networks = len(plan.runs)
         else:
             assert isinstance(plan, Sweep)
             grid = build_grid(plan)

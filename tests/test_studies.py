@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from hpcspike.errors import SpecError, StoreError
 from hpcspike.spec.load import load, validate_study
 from hpcspike.spec.study import Study, StudyRun
 from hpcspike.studies.identity import run_hash
-from hpcspike.studies.results import collect, network, open_run, open_study, run_path, table_of
+from hpcspike.studies.results import collect, network, open_run, open_study, run_path, table_of, tree_of_table
 from hpcspike.studies.run import run_of_study
 from hpcspike.variables import POINT_RESULTS, SHOWN_DIMENSIONS, STUDY
 from hpcspike.workflow.studies import plan_study
@@ -87,6 +88,8 @@ def test_a_variant_is_laid_over_the_experiment_and_a_new_kind_replaces_the_secti
         ({"probes": {"lesions": {}}}, "did you mean 'lesion'"),
         ({"probes": {"lesion": {"fractions": [1.5]}}}, "less than or equal to 1"),
         ({"replicates": 0}, "replicates = 0"),
+        ({"replicates_of": {"drive": 0}}, "replicates_of.drive = 0"),
+        ({"replicates_of": {"drives": 3}}, "replicates_of: 'drives' is none of drive, rate"),
     ],
 )
 def test_a_wrong_study_is_refused_with_the_key(changes: dict[str, Any], message: str) -> None:
@@ -172,7 +175,7 @@ def test_one_network_by_name_and_a_wrong_name(folder: Path, tmp_path: Path, caps
     assert main(["study", config, "--out", str(tmp_path), "--only", "rate_1"]) == 0
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["rate_1.nc"]
     assert main(["study", config, "--out", str(tmp_path), "--only", "rate_7"]) == 2
-    assert "a replicate of 0 to 1" in capsys.readouterr().err
+    assert "there are 2 of drive, 2 of rate" in capsys.readouterr().err
 
 
 def test_a_study_is_planned_and_other_commands_send_it_away(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -184,6 +187,28 @@ def test_a_study_is_planned_and_other_commands_send_it_away(folder: Path, capsys
     jobs = plan_study(config)
     assert list(jobs.identities) == ["drive_0", "drive_1", "rate_0", "rate_1"]
     assert min(jobs.memory_mb.values()) > 200
+
+
+def test_a_variant_has_more_networks_than_others_and_its_first_ones_stay(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = document(replicates_of={"rate": 4})
+    config = tmp_path / "more.yaml"
+    config.write_text(yaml.safe_dump(more))
+    shutil.copytree(folder / "out", tmp_path / "out")
+    assert main(["plan", str(config)]) == 0
+    assert "6 = 2 variants x 2 to 4 replicates" in capsys.readouterr().out
+    assert main(["study", str(config), "--out", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out.count("is there already") == 4
+    table = xr.load_dataset(tmp_path / "out" / "table.nc", engine="h5netcdf")
+    assert table["correlation"].count("replicate").values.tolist() == [2, 4]
+    before = xr.load_dataset(folder / "out" / "table.nc", engine="h5netcdf")
+    both = table.sel(replicate=[0, 1])
+    np.testing.assert_array_equal(both["correlation"], before["correlation"])
+    np.testing.assert_array_equal(both["curve_correlation"], before["curve_correlation"])
+    assert len(validate_study(more).runs) == len(list(tree_of_table(table).leaves)) == 6
+    with pytest.raises(SpecError, match="replicate 2 of drive does not exist; choose 0 to 1"):
+        validate_study(more).experiment_of(StudyRun("drive", 2))
 
 
 PROBED = {

@@ -181,10 +181,13 @@ def _print_experiment(experiment: Experiment, available: float, ranks: int) -> N
 def _print_study(study: Study, available: float) -> None:
     check_study(study)
     costs = {variant: predict(study.experiment_of(StudyRun(variant, 0))) for variant in study.variants}
-    total = study.replicates * sum(cost.seconds + SECONDS_TO_START for cost in costs.values())
+    total = sum(study.repetitions(variant) * (cost.seconds + SECONDS_TO_START) for variant, cost in costs.items())
     print(f"study      {study.name}")
     say_what_is_recorded(study.experiment_of(study.runs[0]), label="recorded   ")
-    print(f"networks   {len(study.runs)} = {counted(len(costs), 'variant')} x {counted(study.replicates, 'replicate')}")
+    counts = [study.repetitions(variant) for variant in study.variants]
+    fewest = f"{min(counts)} to " if min(counts) < max(counts) else ""
+    each = f"{fewest}{counted(max(counts), 'replicate')}"
+    print(f"networks   {len(study.runs)} = {counted(len(costs), 'variant')} x {each}")
     print(f"time       about {shown_seconds(total)} on one core, and what the probes take")
     for variant, cost in costs.items():
         print(f"           {variant}: {shown_seconds(cost.seconds)} per network")

@@ -36,8 +36,8 @@ def _run_named(study: Study, label: str) -> StudyRun:
     known = {one.label: one for one in study.runs}
     if label not in known:
         raise SpecError(
-            f"--only {label}: must be VARIANT_REPLICATE with a variant of {', '.join(study.variants)} and a replicate "
-            f"of 0 to {study.replicates - 1}"
+            f"--only {label}: must be VARIANT_REPLICATE with a variant and one of its replicates, counted from 0; "
+            f"there are {', '.join(f'{study.repetitions(variant)} of {variant}' for variant in study.variants)}"
         )
     return known[label]
 

@@ -125,10 +125,9 @@ def page_of_study(tree: xr.DataTree, numbers: xr.Dataset, pictures: Sequence[Pic
     """
     document = json.loads(tree.attrs["document"])
     variants = [str(name) for name in numbers["variant"].values]
-    replicates = numbers.sizes["replicate"]
     lead = [
-        f"{len(variants)} variants of a network, each trained in {replicates} independent repetitions and probed "
-        "afterwards: " + ", ".join(variants) + ".",
+        f"{len(variants)} variants of a network, {int(numbers['wall_seconds'].count())} networks in all, the "
+        "repetitions of a variant independent of each other, probed after training: " + ", ".join(variants) + ".",
         *_stand_in(tree),
     ]
     records = [json.loads(node.attrs["provenance"]) for node in tree.leaves if "provenance" in node.attrs]

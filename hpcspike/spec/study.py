@@ -15,6 +15,7 @@ from hpcspike.spec.validation import validate_experiment
 
 Share = Annotated[float, Field(ge=0, le=1)]
 NAME = r"^[A-Za-z0-9][A-Za-z0-9.-]*$"
+Repetitions = Annotated[int, Field(ge=1, le=10_000), AS_WHOLE]
 
 
 class Probe(Section):
@@ -188,7 +189,7 @@ class StudyRun(NamedTuple):
 
 
 class Study(Section):
-    """Trained networks of several variants, each repeated ``replicates`` times, probed and kept for figures."""
+    """Trained networks of several variants, each repeated several times, probed and kept for figures."""
 
     name: str = quantity("study", doc="Name used in files and figures.", **FILE_NAME)
     experiment: dict[str, Any] = quantity(doc="What the variants have in common.")
@@ -196,6 +197,9 @@ class Study(Section):
         min_length=1, doc="Name -> sections laid over the experiment."
     )
     replicates: int = whole_number(1, ge=1, le=10_000, doc="Independent repetitions of every variant.")
+    replicates_of: dict[str, Repetitions] = quantity(
+        {}, doc="Variant -> its repetitions in place of replicates, as where networks differ much."
+    )
     probes: Probes = quantity(Probes(), doc="What is measured beside the performance.")
     shown: Shown = quantity(Shown(), doc="Time courses kept for figures.")
 
@@ -216,17 +220,29 @@ class Study(Section):
                     raise ValueError(f"probes.{name}.variants: {variant!r} is none of {', '.join(self.variants)}")
         return self
 
+    @model_validator(mode="after")
+    def _repetitions_are_of_variants(self) -> Study:
+        for variant in self.replicates_of:
+            if variant not in self.variants:
+                raise ValueError(f"replicates_of: {variant!r} is none of {', '.join(self.variants)}")
+        return self
+
+    def repetitions(self, variant: str) -> int:
+        """How many networks of a variant there are."""
+        return self.replicates_of.get(variant, self.replicates)
+
     @property
     def runs(self) -> list[StudyRun]:
         """All networks, variant by variant."""
-        return [StudyRun(variant, replicate) for variant in self.variants for replicate in range(self.replicates)]
+        return [StudyRun(one, replicate) for one in self.variants for replicate in range(self.repetitions(one))]
 
     def experiment_of(self, run: StudyRun) -> Experiment:
         """The validated experiment of one network."""
         if run.variant not in self.variants:
             raise SpecError(f"variant {run.variant!r} is unknown; choose one of {', '.join(self.variants)}")
-        if not 0 <= run.replicate < self.replicates:
-            raise SpecError(f"replicate {run.replicate} does not exist; choose 0 to {self.replicates - 1}")
+        if not 0 <= run.replicate < self.repetitions(run.variant):
+            last = self.repetitions(run.variant) - 1
+            raise SpecError(f"replicate {run.replicate} of {run.variant} does not exist; choose 0 to {last}")
         base = copy.deepcopy(self.experiment)
         overlay = self.variants[run.variant]
         for section in ("neuron", "connectivity", "targets"):
