@@ -203,6 +203,57 @@ def test_ranks_give_the_same_files(tmp_path: Path) -> None:
     assert whole["row_start"][-1] == whole.sizes["synapse"] == 60 * 6
 
 
+def test_joint_p_is_least_squares_over_both_conditions() -> None:
+    """Inputs of each condition of their own, so that the recursion is the batch solution over all updates."""
+    made = build_problem(fed(feed_forward={"covariance": "joint"}, training={"n_loops": 2, "ridge": 4.0}))
+    trainer = Trainer(made, made.training)
+    live, n, row = trainer.simulation, made.n_neurons, 3
+    low, high = made.plastic.start[row], made.plastic.start[row + 1]
+    sources = made.plastic.presynaptic[low:high]
+    assert (sources >= n).sum() == 2 * F
+    regressors, goals = [], []
+
+    def note(watched: Trainer) -> None:
+        fixed = live.static_drive + live.inhibitory_drive
+        regressors.append(live.filtered[sources].copy())
+        goals.append(trainer.goals[watched.target_set, watched.cursor.update, row] - fixed[row])
+
+    trainer.on_update = note
+    while not trainer.finished:
+        trainer.advance(1000)
+    q, f = np.array(regressors), np.array(goals)
+    first = (sources >= n) & (sources < n + F)
+    assert not q[3:6, first].any()
+    assert not q[:3, sources >= n + F].any()
+    group = np.where(sources >= n, 2, sources >= made.first_inhibitory)
+    price = np.diag(np.where(group == 2, 100.0, 4.0)) + 800.0 * ((group[:, None] == group) & (group < 2))
+    start = made.plastic.weight[low:high]
+    change = np.linalg.solve(price + q.T @ q, q.T @ (f - q @ start))
+    np.testing.assert_allclose(live.weight[low:high], start + change, atol=1e-9)
+    assert live.feed_forward_weights().shape == (1, n * 2 * F)
+
+
+def test_joint_p_gives_the_same_bits_in_stretches_and_from_a_file() -> None:
+    experiment = fed(feed_forward={"covariance": "joint"}, protocol={"start": "running"}, training={"keep": "last"})
+    made = build_problem(experiment)
+    far, near = Trainer(made, made.training), Trainer(made, made.training)
+    while not far.finished:
+        far.advance_far(400)
+    while not near.finished:
+        near.advance(7)
+    assert state_of(near) == state_of(far)
+    network = hpcspike.run(experiment)
+    tested = hpcspike.live_network(network).test(trials=1)
+    np.testing.assert_array_equal(tested["response"].values, network["response"].values[:, :1])
+
+
+def test_joint_p_of_shared_weights_is_refused() -> None:
+    document = fed().model_dump(mode="json")
+    document["feed_forward"] |= {"covariance": "joint", "weights": "shared"}
+    with pytest.raises(SpecError, match=r"feed_forward\.weights = shared; choose weights: per_condition"):
+        validate_experiment(document)
+
+
 def test_weights_per_condition_need_a_fresh_start() -> None:
     document = fed().model_dump(mode="json")
     document["protocol"]["start"] = "running"

@@ -41,6 +41,8 @@ GIVEN_ONCE = {
     "transfer_noise": 51,
     "taught_phase": 57,
     "taught_noise": 58,
+    "cue_path": 59,
+    "neuron_value": 60,
     "learner_weights": 40,
     "learner_start": 41,
     "learner_noise": 42,

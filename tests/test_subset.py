@@ -20,7 +20,7 @@ from hpcspike.engine.trial import copy_of, smoothed_drive
 from hpcspike.errors import HpcspikeError, Interrupted
 from hpcspike.figures.available import figures_for
 from hpcspike.measures.verdict import remarks_of, verdict, verdict_of
-from hpcspike.model.build import recording_of
+from hpcspike.model.build import build_problem, recording_of
 from hpcspike.model.ricciardi import drive_of_rates
 from hpcspike.model.subset import matched_by_rate
 from hpcspike.spec.experiment import Experiment
@@ -88,6 +88,22 @@ def test_targets_are_the_inputs_of_the_rates_less_the_external_input() -> None:
         for unit, neuron in zip(problem.subset.unit[:5], problem.subset.neuron[:5], strict=True):
             expected = np.interp(times, condition.times_ms, total[unit]) - 1.5
             np.testing.assert_allclose(problem.targets[target_set, neuron], expected, atol=1e-12)
+
+
+def test_targets_are_the_inputs_of_the_rates_where_all_are_trained_too() -> None:
+    """In any block; the constant input of neurons is taken off."""
+    config = ROOT / "cluster" / "config" / "tsn_neuropixels.yaml"
+    experiment = load(config, size="smoke").changed({"connectivity.input_excitatory": 0.25})
+    recording = recording_of(experiment)
+    assert recording is not None
+    settings = experiment.targets.input_of_rate
+    total = drive_of_rates(100.0 * recording.values, settings, experiment.neuron, path="x")
+    times = 20.0 * np.arange(1, 11)
+    whole, part = build_problem(experiment), build_problem(experiment, block=(15, 30))
+    for unit in range(40):
+        expected = np.interp(times, recording.times_ms, total[unit]) - (0.25 if unit < 20 else 0.0)
+        np.testing.assert_allclose(whole.targets[0, unit], expected, atol=1e-12)
+    np.testing.assert_array_equal(part.targets, whole.targets[:, 15:30])
 
 
 def test_the_curve_is_of_the_trained_neurons_alone() -> None:

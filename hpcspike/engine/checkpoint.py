@@ -329,7 +329,7 @@ def _trained_share(experiment: Experiment, n: int) -> float:
 def _in_degree_moments(experiment: Experiment, n: int) -> tuple[float, float]:
     # mean of K and of K^2
     mean, square = _recurrent_moments(experiment, n)
-    fed = experiment.feed_forward.n_neurons
+    fed = experiment.feed_forward.n_inputs(experiment.targets.n_sets)
     return mean + fed, square + 2.0 * fed * mean + fed * fed
 
 

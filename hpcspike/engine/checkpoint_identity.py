@@ -48,6 +48,7 @@ def identify(trainer: Trainer, experiment: dict[str, Any] | None) -> dict[str, A
         "phase": of(problem.phase),
         "input": of(problem.input),
         **({} if problem.noise is None else {"noise": of(problem.noise.T)}),
+        **({} if problem.cue is None else {"cue": of(problem.cue.transpose(2, 0, 1))}),
         "filtered": hashlib.sha256(problem.filtered.tobytes()).hexdigest(),
     }
     neuron = problem.neuron

@@ -39,7 +39,7 @@ def _share_of_in_degrees(experiment: Experiment, world: World) -> np.ndarray:
     even = np.linspace(0, size, world.size + 1).astype(int)
     share = range(even[world.rank], even[world.rank + 1])
     degrees = in_degrees(experiment.connectivity, size, share, seed=experiment.seed, replicate=experiment.replicate)
-    return degrees + experiment.feed_forward.n_neurons * (degrees > 0)
+    return degrees + experiment.feed_forward.n_inputs(experiment.targets.n_sets) * (degrees > 0)
 
 
 def build_block(experiment: Experiment, world: World) -> Problem:

@@ -55,13 +55,14 @@ def innate_drives(
     simulation = make_simulation(problem, dtype=dtype, world=world)
     for number, drive in enumerate(drives):
         simulation.start_at_random("innate_phase", number)
-        stages = [(transient, bias)]
+        stages: list[tuple[int, np.ndarray, np.ndarray | None]] = [(transient, bias, None)]
         if family.cue != "none":
-            cue = (problem.stimulus_steps, bias + problem.stimuli[number])
+            path = None if problem.cue is None else problem.cue[number]
+            cue = (problem.stimulus_steps, bias + problem.stimuli[number], path)
             stages.insert(0 if family.cue == "at_start" else 1, cue)
-        for length, external in stages:
+        for length, external, noise in stages:
             if length:
-                simulation.run_interval(length, external)
+                simulation.run_interval(length, external, noise=noise)
         record = np.empty(drive.shape[::-1])
         simulation.run_interval(problem.steps_per_sample * len(record), bias, record=record)
         drive[:] = record.T

@@ -189,7 +189,7 @@ class Trainer:
         if cursor.stage == FREE_RUN:
             return None
         in_window = self.problem.stimulus_steps if cursor.stage == WINDOW else 0
-        return self.problem.noise_of(in_window + cursor.update * self.steps_per_update, length)
+        return self.problem.noise_of(in_window + cursor.update * self.steps_per_update, length, self.target_set)
 
     @property
     def in_window(self) -> bool:

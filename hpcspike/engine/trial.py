@@ -95,7 +95,7 @@ def run_trial(
     ):
         if not length:
             continue
-        noise = None if begin < free else _noise(simulation, begin - free, length, conditions)
+        noise = None if begin < free else _noise(simulation, begin - free, length, stimulus, conditions)
         if begin >= free and conditions.step_by_step:
             part = _single_steps(simulation, begin - free, length, external, noise, target, conditions)
         else:
@@ -132,7 +132,7 @@ def smoothed_drive(simulation: Simulation, purpose: str, trial: int, stimulus: i
     fine = next(step for step in range(max(fine, 1), 0, -1) if every % step == 0)
     for begin, length, external in ((0, free, problem.input), (free, cue, problem.input + problem.stimuli[stimulus])):
         if length:
-            noise = None if begin < free else problem.noise_of(begin - free, length)
+            noise = None if begin < free else problem.noise_of(begin - free, length, stimulus)
             simulation.run_interval(length, external, noise=noise)
     per_sample = every // fine
     window = np.empty((problem.n_samples * per_sample, problem.n_rows))
@@ -147,9 +147,9 @@ def smoothed_drive(simulation: Simulation, purpose: str, trial: int, stimulus: i
     return np.stack([window[a:b].mean(axis=0) for a, b in zip(low, high, strict=True)], axis=1)
 
 
-def _noise(simulation: Simulation, first: int, length: int, conditions: Conditions) -> np.ndarray | None:
+def _noise(simulation: Simulation, first: int, length: int, stimulus: int, conditions: Conditions) -> np.ndarray | None:
     """External input beside the constant one, of steps from the start of the cue on."""
-    frozen = simulation.problem.noise_of(first, length)
+    frozen = simulation.problem.noise_of(first, length, stimulus if conditions.cue is None else None)
     if conditions.external is None:
         return frozen
     own = conditions.external[first : first + length]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hpcspike.analysis.neurons import experiment_of
 from hpcspike.errors import DataError
 from hpcspike.runs.restore import experiment_in
+from hpcspike.spec.neurons import LifNeuron
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -48,6 +49,10 @@ def sayable_experiment(trained: xr.Dataset, place: str, *, models: Collection[st
     for key, section in (("frozen_noise", experiment.frozen_noise), ("trial_noise", experiment.trial_noise)):
         noise = section.standard_deviation
         refuse(noise > 0, place, f"{key}.standard_deviation = {noise:g}", "networks without noise")
+    differ = isinstance(experiment.neuron, LifNeuron) and experiment.neuron.neurons_differ
+    refuse(differ, place, "neuron.by_neuron", "neurons that are all alike")
+    path = experiment.stimulus.noise
+    refuse(path > 0, place, f"stimulus.noise = {path:g}", "networks whose cue is constant")
     fed = experiment.feed_forward.n_neurons
     refuse(fed > 0, place, f"feed_forward.n_neurons = {fed}", "networks without feed-forward neurons")
     missing = [name for name in (*SPIKES, "initial_state") if name not in trained]

@@ -207,7 +207,7 @@ class RlsLearner(Learner):
         def run(length: int, first: int, external: np.ndarray, record: np.ndarray | None = None) -> None:
             if length == 0:
                 return
-            shaken = problem.noise_of(first + cue, length) if first >= -cue else None
+            shaken = problem.noise_of(first + cue, length, 0) if first >= -cue else None
             if noise > 0:
                 size = noise * problem.neuron.tau_ms / 1000.0 / np.sqrt(h / 1000.0)
                 extra = size * rng.standard_normal((length, problem.n_neurons))

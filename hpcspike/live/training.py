@@ -24,6 +24,7 @@ from hpcspike.errors import SpecError, StoreError
 from hpcspike.identity import canonical
 from hpcspike.learners.assignment import learner_of
 from hpcspike.measures.altered import with_problem, with_weights
+from hpcspike.model.cue import cue_paths
 from hpcspike.model.problem import Problem
 from hpcspike.model.random_streams import uniform_by_neuron
 from hpcspike.runs.trials import scale_of
@@ -106,9 +107,11 @@ def taught(
     whole = copy.copy(problem)
     whole.targets = np.concatenate([problem.targets, goal[None]])
     whole.stimuli = np.concatenate([problem.stimuli, _cue(network, stimulus)[None]])
+    whole.cue = _with_path(network, constant=stimulus is not None)
     whole._check()
     alone = copy.copy(problem)
     alone.targets, alone.stimuli = whole.targets[-1:], whole.stimuli[-1:]
+    alone.cue = None if whole.cue is None else whole.cue[-1:]
     trainer, words = _trainer(network, alone, loops, threads)
     tested = with_problem(network.trained, whole)
     curve = [_scores(tested, test_trials)]
@@ -182,6 +185,15 @@ def _cue(network: EngineNetwork, stimulus: Any) -> np.ndarray:
         return array("stimulus", given, shape=(problem.n_rows,), axes=f"(neuron,) = {(problem.n_rows,)}")
     a, key = network.experiment.stimulus.amplitude, (problem.seed, problem.replicate)
     return uniform_by_neuron(*key, "stimulus", problem.neurons, problem.n_sets, -a, a)
+
+
+def _with_path(network: EngineNetwork, *, constant: bool) -> np.ndarray | None:
+    """Paths of the cues, with that of a further target set; ``constant``: whose cue has none."""
+    problem = network.trained.problem
+    new = cue_paths(network.experiment, problem.neurons, [problem.n_sets])
+    if problem.cue is None or new is None:
+        return problem.cue
+    return np.concatenate([problem.cue, np.zeros_like(new) if constant else new])
 
 
 def _scores(trained: Trained, trials: int) -> list[float]:

@@ -180,7 +180,7 @@ def begin_trial(trained: Trained, simulation: Simulation, stimulus: int, trial: 
     simulation.begin_test_feed("test_phase", trial, stimulus)
     if problem.test_free_run_steps:
         simulation.run_interval(problem.test_free_run_steps, problem.input)
-    _run(simulation, -problem.stimulus_steps, 0, problem.input + problem.stimuli[stimulus])
+    _run(simulation, -problem.stimulus_steps, 0, problem.input + problem.stimuli[stimulus], cue_of=stimulus)
 
 
 def copy_state(source: Simulation, target: Simulation) -> None:
@@ -206,11 +206,13 @@ def _next_spike(simulation: Simulation, neuron: int | None, steps: range, trial:
     return -1, steps.stop
 
 
-def _run(simulation: Simulation, begin: int, end: int, external: np.ndarray | None = None) -> None:
+def _run(
+    simulation: Simulation, begin: int, end: int, external: np.ndarray | None = None, *, cue_of: int | None = None
+) -> None:
     """Run as one interval from step ``begin`` to ``end``, counted from the end of the cue."""
     problem = simulation.problem
     if end > begin:
-        noise = problem.noise_of(problem.stimulus_steps + begin, end - begin)
+        noise = problem.noise_of(problem.stimulus_steps + begin, end - begin, cue_of)
         simulation.run_interval(end - begin, problem.input if external is None else external, noise=noise)
 
 

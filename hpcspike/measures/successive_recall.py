@@ -71,7 +71,7 @@ def _second_response(trained: Trained, simulation: Simulation, target_sets: tupl
             (problem.stimulus_steps, window, problem.input, record),
         ):
             if length:
-                noise = problem.noise_of(begin, length)
+                noise = problem.noise_of(begin, length, target_set)
                 spikes = simulation.run_interval(length, external, record=into, noise=noise)
                 step.append(spikes.step + passed)
                 neuron.append(spikes.neuron)

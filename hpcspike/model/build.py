@@ -13,6 +13,7 @@ from hpcspike.model.connectivity import (
     n_excitatory,
     rows_from_lists,
 )
+from hpcspike.model.cue import cue_paths
 from hpcspike.model.feed_forward import feed_forward_population, with_feed_forward
 from hpcspike.model.problem import Problem
 from hpcspike.model.random_streams import uniform_by_neuron
@@ -99,7 +100,9 @@ def build_problem(
         fed = None
     if chosen is None:
         plastic = build_rows(experiment.connectivity, size, neurons, seed=key[0], replicate=key[1])
-        targets = build_targets(experiment, neurons, n_neurons=size, duration_ms=duration, recording=recording)
+        targets = build_targets(
+            experiment, neurons, n_neurons=size, duration_ms=duration, recording=recording, external=external
+        )
     elif subset is None:
         plastic = rows_from_lists([np.zeros(0, np.int32)] * len(neurons), [np.zeros(0)] * len(neurons))
         targets = np.zeros((n_sets, len(neurons), n_steps(duration, experiment.targets.grid_ms)))
@@ -114,7 +117,7 @@ def build_problem(
             experiment, neurons, subset, external, n_neurons=size, duration_ms=duration, recording=recording
         )
     if fed is not None:
-        plastic = with_feed_forward(plastic, size, fed.n_neurons, experiment.feed_forward.initial_weight)
+        plastic = with_feed_forward(plastic, size, fed.n_sources, experiment.feed_forward.initial_weight)
     return Problem.from_rows(
         n_neurons=size,
         first=neurons.start,
@@ -136,6 +139,7 @@ def build_problem(
         stimulus_ms=experiment.stimulus.duration_ms,
         grid_ms=experiment.targets.grid_ms,
         noise=frozen_noise(experiment, neurons, duration),
+        cue=cue_paths(experiment, neurons, range(n_sets)),
         trial_noise=experiment.trial_noise,
         seed=experiment.seed,
         replicate=experiment.replicate,

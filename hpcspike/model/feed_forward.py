@@ -19,22 +19,28 @@ FEED_OF = {"test_phase": "test_feed", "training_test_phase": "training_test_feed
 
 @dataclass(frozen=True, repr=False)
 class FeedForwardPopulation:
-    """Sources N to N + F - 1 of plastic synapses, silent but in the window.
+    """Sources of plastic synapses from N on, silent but in the window.
 
     chance (n_sets, F, steps): probability of a spike in each step of the window; per_condition: whether every target
-    set has weights of its own.
+    set has weights of its own for the same sources N to N + F - 1; joint: whether it has sources of its own instead,
+    those of set s from N + s F on.
     """
 
     chance: np.ndarray
     per_condition: bool
+    joint: bool = False
 
     def __repr__(self) -> str:
         return short_repr(self)
 
     @property
-    def n_neurons(self) -> int:
-        """Number of feed-forward neurons F."""
-        return int(self.chance.shape[1])
+    def n_sources(self) -> int:
+        """Number of sources: F, or n_sets F if every target set has its own."""
+        return int(self.chance.shape[1]) * (len(self.chance) if self.joint else 1)
+
+    def first_source(self, target_set: int) -> int:
+        """The first source of a target set, counted from N."""
+        return int(self.chance.shape[1]) * target_set if self.joint else 0
 
 
 def feed_forward_population(
@@ -48,7 +54,7 @@ def feed_forward_population(
         for neuron in range(section.n_neurons):
             rng = stream(*key, "feed_forward_rate", neuron, target_set)
             chance[target_set, neuron] = rate_path(section, n_steps, step_ms, rng) * (step_ms / 1000.0)
-    return FeedForwardPopulation(chance, section.weights == "per_condition")
+    return FeedForwardPopulation(chance, section.sets_share_inputs, section.covariance == "joint")
 
 
 def rate_path(section: FeedForward, n_steps: int, step_ms: float, rng: np.random.Generator) -> np.ndarray:
@@ -57,15 +63,25 @@ def rate_path(section: FeedForward, n_steps: int, step_ms: float, rng: np.random
     y(n + 1) = y(n) + (mean - y(n)) dt / tau_corr + noise sqrt(dt) xi, dt in ms; then the mean over all steps not more
     than ``smoothing_ms`` away, cut at the ends of the window.
     """
-    from scipy.signal import lfilter
-
-    kicks = section.noise * math.sqrt(step_ms) * rng.standard_normal(n_steps)
-    kicks[0] = 0.0
-    path = section.mean_hz + lfilter([1.0], [1.0, step_ms / section.tau_corr_ms - 1.0], kicks)
+    path = section.mean_hz + path_from_rest(section.noise, section.tau_corr_ms, n_steps, step_ms, rng)
     reach, place = round(section.smoothing_ms / step_ms), np.arange(n_steps)
     sums = np.concatenate([[0.0], np.cumsum(path)])
     low, high = np.maximum(place - reach, 0), np.minimum(place + reach + 1, n_steps)
     return np.asarray(np.maximum((sums[high] - sums[low]) / (high - low), 0.0))
+
+
+def path_from_rest(
+    noise: float, tau_corr_ms: float, n_steps: int, step_ms: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Ornstein-Uhlenbeck path by forward Euler, (n_steps,), from y(1) = 0.
+
+    y(n + 1) = y(n) - y(n) dt / tau_corr + noise sqrt(dt) xi, dt in ms.
+    """
+    from scipy.signal import lfilter
+
+    kicks = noise * math.sqrt(step_ms) * rng.standard_normal(n_steps)
+    kicks[0] = 0.0
+    return np.asarray(lfilter([1.0], [1.0, step_ms / tau_corr_ms - 1.0], kicks))
 
 
 def with_feed_forward(rows: Rows, n_neurons: int, n_sources: int, weight: float) -> Rows:
@@ -119,7 +135,8 @@ class FeedPath:
         for neuron, row in enumerate(chance):
             found = np.flatnonzero(stream(*key, purpose, neuron, trial).random(len(row)) < row)
             steps.append(found)
-            neurons.append(np.full(len(found), n_neurons + neuron, dtype=np.int32))
+            source = n_neurons + population.first_source(target_set) + neuron
+            neurons.append(np.full(len(found), source, dtype=np.int32))
         when, who = np.concatenate(steps), np.concatenate(neurons)
         order = np.argsort(when, kind="stable")  # neurons of a step stay ascending
         self._when, self._who = when[order] + silent, who[order]

@@ -13,6 +13,7 @@ import numpy as np
 from hpcspike.errors import SpecError
 from hpcspike.model.neuron_kernels import MODELS, advance_user
 from hpcspike.model.neuron_models import MODELS as FILES
+from hpcspike.model.own_values import values_of
 from hpcspike.neurons import find_model
 from hpcspike.spec.neurons import Neuron, UserNeuron
 
@@ -25,6 +26,14 @@ def model_code(neuron: Neuron) -> int:
 def step_size(neuron: Neuron) -> float:
     """Integration step in the unit of time of the model's equations: tau, or ms where they have no tau."""
     return neuron.step_ms if neuron.facts.unit_of_time == "ms" else neuron.step_ms / neuron.tau_ms
+
+
+def faster(neuron: Neuron, neurons: range) -> np.ndarray | float:
+    """The section's tau over that of each of ``neurons``, (n,); 1 where none has its own."""
+    own = getattr(neuron, "by_neuron", None)
+    if own is None or own.tau_ms is None:
+        return 1.0
+    return neuron.tau_ms / values_of(own.tau_ms, neuron.tau_ms, neurons)
 
 
 def state_dtype(neuron: Neuron, weight_dtype: np.dtype) -> np.dtype:

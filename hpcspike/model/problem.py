@@ -9,6 +9,7 @@ import numpy as np
 from hpcspike.checks import instance, number, shown, whole_number
 from hpcspike.errors import DataError, SpecError
 from hpcspike.model.connectivity import Rows, rows_from_dense
+from hpcspike.model.own_values import with_numbers
 from hpcspike.model.set_order import set_of_loop
 from hpcspike.neurons import find_model
 from hpcspike.shown import Shown
@@ -56,6 +57,8 @@ class Problem(Shown):
     noise
         (steps, N): further external input in every step of cue and window, the same in every loop and trial; default:
         none.
+    cue
+        (n_sets, steps, N): further external input in every step of the cue of each target set; default: none.
     trial_noise
         Section of an experiment: further external input that is new in every loop and trial; default: none.
     seed, replicate
@@ -92,6 +95,7 @@ class Problem(Shown):
         stimulus_ms: float = 100.0,
         grid_ms: float = 1.0,
         noise: Any = None,
+        cue: Any = None,
         trial_noise: TrialNoise | None = None,
         seed: int = 1,
         replicate: int = 0,
@@ -134,6 +138,7 @@ class Problem(Shown):
             stimulus_ms=number("stimulus_ms", stimulus_ms, unit="ms"),
             grid_ms=number("grid_ms", grid_ms, unit="ms"),
             noise=None if noise is None else np.ascontiguousarray(_numbers("noise", noise)),
+            cue=None if cue is None else np.ascontiguousarray(_numbers("cue", cue)),
             trial_noise=trial_noise,
             seed=whole_number("seed", seed),
             replicate=whole_number("replicate", replicate),
@@ -168,6 +173,7 @@ class Problem(Shown):
         replicate: int,
         input: np.ndarray | None = None,
         noise: np.ndarray | None = None,
+        cue: np.ndarray | None = None,
         trial_noise: TrialNoise | None = None,
         recording: Recording | None = None,
         training: Training | None = None,
@@ -185,7 +191,7 @@ class Problem(Shown):
         self.neuron, self.synapse, self.protocol = neuron, synapse, protocol
         self.stimulus_ms, self.grid_ms = stimulus_ms, grid_ms
         self.seed, self.replicate = seed, replicate
-        self.noise, self.trial_noise = noise, trial_noise or TrialNoise()
+        self.noise, self.cue, self.trial_noise = noise, cue, trial_noise or TrialNoise()
         self.subset = subset
         self.recording, self.n_excitatory, self.feed_forward = recording, n_excitatory, feed_forward
         if isinstance(neuron, UserNeuron):
@@ -195,6 +201,10 @@ class Problem(Shown):
     def _check(self) -> None:
         rows = len(self.plastic.start) - 1
         self.n_rows = rows
+        self.neuron = with_numbers(
+            self.neuron, "neuron", n_neurons=self.n_neurons, n_excitatory=self.n_excitatory,
+            key=(self.seed, self.replicate),
+        )  # fmt: skip
         if self.targets.ndim != 3 or self.targets.shape[1] != rows or self.targets.shape[2] == 0:
             raise DataError(f"targets has shape {self.targets.shape}: must be (n_sets, {rows}, n_samples)")
         expected = {
@@ -238,13 +248,15 @@ class Problem(Shown):
         reason = why_not_shaken(self.trial_noise, self.neuron.model, self.n_neurons)
         if reason is not None:
             raise SpecError(reason)
-        if self.noise is None:
-            return
-        shape = (self.stimulus_steps + self.n_samples * self.steps_per_sample, self.n_rows)
-        if self.noise.shape != shape:
-            raise DataError(f"noise has shape {self.noise.shape}: must be (steps of cue and window, n) = {shape}")
-        if not np.isfinite(self.noise).all():
-            raise DataError("noise holds NaN or infinite values: every entry must be a finite number")
+        window, n = self.n_samples * self.steps_per_sample, self.n_rows
+        for name, array, axes, shape in (
+            ("noise", self.noise, "steps of cue and window, n", (self.stimulus_steps + window, n)),
+            ("cue", self.cue, "n_sets, steps of the cue, n", (self.n_sets, self.stimulus_steps, n)),
+        ):
+            if array is not None and array.shape != shape:
+                raise DataError(f"{name} has shape {array.shape}: must be ({axes}) = {shape}")
+            if array is not None and not np.isfinite(array).all():
+                raise DataError(f"{name} holds NaN or infinite values: every entry must be a finite number")
 
     def _check_times(self) -> None:
         step, synapse = self.neuron.step_ms, self.synapse
@@ -268,17 +280,17 @@ class Problem(Shown):
             if not (value >= 0 and is_multiple(value, step)):
                 raise DataError(f"{key} = {value:g} ms is not a multiple of the step of {step:g} ms")
 
-    def noise_of(self, first: int, n_steps: int) -> np.ndarray | None:
+    def noise_of(self, first: int, n_steps: int, cue_of: int | None = None) -> np.ndarray | None:
         """Frozen noise of ``n_steps`` steps from step ``first`` on, counted from the start of the cue: (n_steps, n).
 
-        It is zero after the window; None if there is no noise at all.
+        It is zero after the window. The path of the cue of target set ``cue_of`` is part of it. None if there is
+        nothing of both.
         """
-        if self.noise is None:
-            return None
-        part = self.noise[first : first + n_steps]
-        if len(part) == n_steps:
-            return part
-        return np.concatenate([part, np.zeros((n_steps - len(part), self.n_rows))])
+        noise = None if self.noise is None else _lengthened(self.noise[first : first + n_steps], n_steps)
+        if self.cue is None or cue_of is None or first >= self.stimulus_steps:
+            return noise
+        path = _lengthened(self.cue[cue_of, first : first + n_steps], n_steps)
+        return path if noise is None else noise + path
 
     def input_at_samples(self) -> np.ndarray:
         """External input of the step that leads to each sample of the window, (n, n_samples)."""
@@ -290,7 +302,7 @@ class Problem(Shown):
     @property
     def n_sources(self) -> int:
         """Number of presynaptic neurons: N, and those of a feed-forward population behind them."""
-        return self.n_neurons + (0 if self.feed_forward is None else self.feed_forward.n_neurons)
+        return self.n_neurons + (0 if self.feed_forward is None else self.feed_forward.n_sources)
 
     @property
     def first_inhibitory(self) -> int:
@@ -381,6 +393,12 @@ class Problem(Shown):
     def steps_per_sample(self) -> int:
         """Integration steps between two samples of the targets."""
         return n_steps(self.grid_ms, self.neuron.step_ms)
+
+
+def _lengthened(part: np.ndarray, n_steps: int) -> np.ndarray:
+    """Steps of an input (steps, n), and zeros up to ``n_steps``."""
+    missing = n_steps - len(part)
+    return part if missing == 0 else np.concatenate([part, np.zeros((missing, part.shape[1]), part.dtype)])
 
 
 def _matrix(name: str, values: Any, size: int | None = None) -> np.ndarray:

@@ -44,6 +44,8 @@ PURPOSES = {
     "training_test_feed": 56,
     "taught_phase": 57,
     "taught_noise": 58,
+    "cue_path": 59,
+    "neuron_value": 60,
 }
 """Registry of purposes; a number once given is never reused, so that old results stay reproducible."""
 

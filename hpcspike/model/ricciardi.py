@@ -12,12 +12,14 @@ Dawson's function D, J = exp(max(b, 0)^2) j has a j that is of ordinary size, an
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpcspike.errors import DataError
+from hpcspike.model.own_values import values_of
 from hpcspike.spec.neurons import LifNeuron
 from hpcspike.spec.recorded import InputOfRate
 
@@ -109,8 +111,12 @@ def _integral(z: Array) -> Array:
     return 0.5 * end * total
 
 
-def drive_of_rates(rate_hz: Array, settings: InputOfRate, neuron: LifNeuron, *, path: str) -> Array:
+def drive_of_rates(
+    rate_hz: Array, settings: InputOfRate, neuron: LifNeuron, *, path: str, neurons: Sequence[int] | None = None
+) -> Array:
     """Total input at which neurons have these rates (units, samples), in units of v.
+
+    neurons (units,): who has which rates, where neurons differ; N numbers say how, see `with_numbers`.
 
     Raises
     ------
@@ -125,6 +131,13 @@ def drive_of_rates(rate_hz: Array, settings: InputOfRate, neuron: LifNeuron, *, 
         )
     lowest = settings.lowest_rate_hz
     rates = np.where(rate_hz == 0.0, lowest, rate_hz) if settings.floor == "only_zero" else np.maximum(rate_hz, lowest)
-    shift = STEP_SHIFT * settings.sigma * math.sqrt(neuron.step_ms / neuron.tau_ms) if settings.step_correction else 0.0
-    cell = NoisyLif(neuron.tau_ms, neuron.threshold + shift, neuron.reset, neuron.refractory_ms, settings.sigma)
-    return cell.input_of(rates)
+    who, own = range(len(rates)) if neurons is None else neurons, neuron.by_neuron
+    columns = ((own.tau_ms, neuron.tau_ms), (own.threshold, neuron.threshold), (own.reset, neuron.reset))
+    cells, which = np.unique(np.stack([values_of(*column, who) for column in columns]), axis=1, return_inverse=True)
+    drives = np.empty(rates.shape)
+    for number, (tau_ms, threshold, reset) in enumerate(cells.T.tolist()):
+        shift = STEP_SHIFT * settings.sigma * math.sqrt(neuron.step_ms / tau_ms) if settings.step_correction else 0.0
+        cell = NoisyLif(tau_ms, threshold + shift, reset, neuron.refractory_ms, settings.sigma)
+        rows = which.reshape(-1) == number
+        drives[rows] = cell.input_of(rates[rows])
+    return drives

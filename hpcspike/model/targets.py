@@ -9,6 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from hpcspike.errors import DataError
+from hpcspike.model.connectivity import n_excitatory
+from hpcspike.model.own_values import with_numbers
 from hpcspike.model.random_streams import stream
 from hpcspike.model.recordings import Recording, auxiliary_rates, interpolated
 from hpcspike.model.ricciardi import drive_of_rates
@@ -27,12 +29,19 @@ from hpcspike.spec.targets import (
 
 
 def build_targets(
-    experiment: Experiment, neurons: range, *, n_neurons: int, duration_ms: float, recording: Recording | None = None
+    experiment: Experiment,
+    neurons: range,
+    *,
+    n_neurons: int,
+    duration_ms: float,
+    recording: Recording | None = None,
+    external: np.ndarray | None = None,
 ) -> np.ndarray:
     """Targets of ``neurons``, shape (n_sets, len(neurons), n_samples), sample m at time (m + 1) grid_ms.
 
     Drives are dimensionless; rates are in spikes per tau. Families that are defined as drives become rates by
-    phi_1 (paper Eq 13) when the rate is trained.
+    phi_1 (paper Eq 13) when the rate is trained. external (len(neurons),): constant input, which is taken off where
+    recorded drives, or those of recorded rates, are total inputs.
     """
     family = experiment.targets
     n_samples = n_steps(duration_ms, family.grid_ms)
@@ -46,7 +55,7 @@ def build_targets(
         assert recording is not None
         return np.stack(
             [
-                _recorded(experiment, family, condition, neurons, times, target_set)
+                _recorded(experiment, family, condition, neurons, n_neurons, times, target_set, external)
                 for target_set, condition in enumerate(recording.conditions)
             ]
         )
@@ -95,17 +104,34 @@ def subset_targets(
     assert isinstance(family, RecordedTargets)
     times = family.grid_ms * np.arange(1, result.shape[2] + 1)
     for target_set, condition in enumerate(recording.conditions):
-        values = condition.values
-        if family.input_of_rate is not None:
-            assert isinstance(experiment.neuron, LifNeuron)
-            rates_hz = 1000.0 / experiment.neuron.tau_ms * values
-            values = drive_of_rates(rates_hz, family.input_of_rate, experiment.neuron, path=family.path)
-        drives = interpolated(
-            replace(condition, values=values), np.asarray(condition.begin_ms + times, dtype=np.float64)
-        )
-        total = family.includes_input or family.input_of_rate is not None
-        result[target_set, place] = drives[subset.unit[own]] - (external[place, None] if total else 0.0)
+        followed = _followed(experiment, family, condition, times, n_neurons, subset.neuron_of_unit)
+        taken_off = external[place, None] if family.holds_total_input else 0.0
+        result[target_set, place] = followed[subset.unit[own]] - taken_off
     return result
+
+
+def _followed(
+    experiment: Experiment,
+    family: RecordedTargets,
+    condition: Recording,
+    times: np.ndarray,
+    n_neurons: int,
+    neuron_of_unit: np.ndarray,
+) -> np.ndarray:
+    """What recorded units are followed in, (units, samples): as recorded, or the total input that their rates need."""
+    values = condition.values
+    if family.input_of_rate is not None:
+        assert isinstance(experiment.neuron, LifNeuron)
+        excitatory = n_excitatory(experiment.connectivity, n_neurons)
+        neuron = with_numbers(
+            experiment.neuron, "neuron", n_neurons=n_neurons, n_excitatory=excitatory,
+            key=(experiment.seed, experiment.replicate),
+        )  # fmt: skip
+        rates_hz = 1000.0 / neuron.tau_ms * values
+        values = drive_of_rates(
+            rates_hz, family.input_of_rate, neuron, path=family.path, neurons=neuron_of_unit.tolist()
+        )
+    return interpolated(replace(condition, values=values), np.asarray(condition.begin_ms + times, dtype=np.float64))
 
 
 def _owners_of_targets(
@@ -204,8 +230,10 @@ def _recorded(
     family: RecordedTargets,
     recording: Recording,
     neurons: range,
+    n_neurons: int,
     times: np.ndarray,
     target_set: int,
+    external: np.ndarray | None,
 ) -> np.ndarray:
     """Targets of one condition, (neurons, samples): of the recorded units, and of auxiliary neurons of its own."""
     n_recorded = recording.values.shape[0]
@@ -213,13 +241,17 @@ def _recorded(
     auxiliary = range(max(neurons.start, n_recorded), neurons.stop)
     parts = []
     if len(recorded):
-        parts.append(interpolated(recording, recording.begin_ms + times)[recorded.start : recorded.stop])
+        followed = _followed(experiment, family, recording, times, n_neurons, np.arange(n_recorded))
+        taken_off: np.ndarray | float = 0.0
+        if family.holds_total_input and external is not None:
+            taken_off = external[: len(recorded), None]
+        parts.append(followed[recorded.start : recorded.stop] - taken_off)
     if len(auxiliary):
         paths = ou_paths(
             family.auxiliary_tau_corr_ms, family.auxiliary_standard_deviation, family.grid_ms, len(times), auxiliary,
             "auxiliary_targets", target_set, (experiment.seed, experiment.replicate),
         )  # fmt: skip
-        if family.holds == "rate":
+        if experiment.training.variable == "rate":
             paths = auxiliary_rates(paths, grid_ms=family.grid_ms, tau_syn_ms=experiment.synapse.tau_syn_ms)
         parts.append(paths)
     return np.concatenate(parts)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hpcspike.model.neurons import step_size
+from hpcspike.model.neurons import faster, step_size
 from hpcspike.model.random_streams import stream
 from hpcspike.spec.neurons import Neuron
 from hpcspike.spec.trial import TrialNoise
@@ -57,7 +57,7 @@ class NoisePath:
         own = 1.0 if factors is None else np.array(factors[neurons.start : neurons.stop], dtype=np.float64)
         self._size = noise.standard_deviation * own
         # dv = I dt in the unit of time of the model
-        self._per_voltage = 1.0 / step_size(neuron)
+        self._per_voltage = 1.0 / (step_size(neuron) * faster(neuron, neurons))
         self._last = np.zeros(len(neurons))
         self._blocks: dict[int, np.ndarray] = {}
         self._carried = np.zeros((len(neurons), 1))

@@ -19,6 +19,7 @@ from hpcspike.learners.assignment import learner_of
 from hpcspike.learners.interface import Learner
 from hpcspike.model.build import frozen_noise
 from hpcspike.model.connectivity import Rows, build_static_rows, constant_input, n_excitatory
+from hpcspike.model.cue import cue_paths
 from hpcspike.model.feed_forward import feed_forward_population, with_feed_forward
 from hpcspike.model.problem import Problem
 from hpcspike.model.random_streams import uniform_by_neuron
@@ -96,7 +97,7 @@ def problem_in(network: xr.Dataset, experiment: Experiment) -> Problem:
         n_steps=n_steps(targets.shape[2] * experiment.targets.grid_ms, experiment.neuron.step_ms),
     )  # fmt: skip
     if fed is not None:
-        plastic = with_feed_forward(plastic, n, fed.n_neurons, experiment.feed_forward.initial_weight)
+        plastic = with_feed_forward(plastic, n, fed.n_sources, experiment.feed_forward.initial_weight)
     subset = _subset(network)
     return Problem.from_rows(
         n_neurons=n,
@@ -114,6 +115,7 @@ def problem_in(network: xr.Dataset, experiment: Experiment) -> Problem:
         stimulus_ms=experiment.stimulus.duration_ms,
         grid_ms=experiment.targets.grid_ms,
         noise=frozen_noise(experiment, neurons, targets.shape[2] * experiment.targets.grid_ms),
+        cue=cue_paths(experiment, neurons, range(len(targets))),
         trial_noise=experiment.trial_noise,
         seed=experiment.seed,
         replicate=experiment.replicate,

@@ -6,7 +6,14 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import field_validator, model_validator
 
-from hpcspike.spec.connectivity import BalancedConnectivity, Connectivity, ZeroConnectivity, why_undrawable
+from hpcspike.spec.by_neuron import why_not_of_each
+from hpcspike.spec.connectivity import (
+    BalancedConnectivity,
+    Connectivity,
+    DaleConnectivity,
+    ZeroConnectivity,
+    why_undrawable,
+)
 from hpcspike.spec.fields import GrownSection, Section, quantity, whole_number, why_out_of_range
 from hpcspike.spec.fields import is_multiple as is_multiple
 from hpcspike.spec.fields import n_steps as n_steps
@@ -172,12 +179,13 @@ class Experiment(GrownSection):
             why_untrainable(self.neuron, self.training, self.trial_noise),
             why_no_matrices_of_their_own(self.training),
             why_unmeasurable(self),
+            why_neurons_do_not_differ(self),
             why_unconnectable(self.neuron, self.synapse),
             why_undelayed(self),
             why_late(self.synapse, self.neuron.step_ms, self.training.variable),
             why_unlearnable(self.learner, self.targets, self.network.n_neurons, self.stimulus.duration_ms),
             why_not_shaken(self.trial_noise, self.neuron.model, self.network.n_neurons),
-            why_trials_are_others(self.protocol, self.trial_noise, self.learner),
+            why_trials_are_others(self.protocol, self.trial_noise, self.stimulus, self.learner),
             why_no_subset(self),
             why_no_input_of_rate(self),
             why_unpenalised(self.training, self.feed_forward, self.learner),
@@ -332,6 +340,26 @@ class Experiment(GrownSection):
                 f"measures.quasi_static = true needs neuron.model = theta, not {self.neuron.model}: phi is the "
                 "transfer function of theta neurons; choose quasi_static: false"
             )
+
+
+def why_neurons_do_not_differ(experiment: Experiment) -> str | None:
+    """What forbids the values that single neurons are given (neuron.by_neuron), or None."""
+    neuron = experiment.neuron
+    if not isinstance(neuron, LifNeuron) or not neuron.neurons_differ:
+        return None
+    if experiment.learner.kind != "rls":
+        return (
+            f"neuron.by_neuron has no effect with learner.kind = {experiment.learner.kind}; leave it out, or choose "
+            "learner.kind: rls"
+        )
+    if experiment.training.transfer == "measured":
+        return (
+            "training.transfer = measured: the curve of equal neurons is measured, but neuron.by_neuron makes them "
+            "differ; leave it out, or choose training.variable: drive"
+        )
+    populations = isinstance(experiment.connectivity, BalancedConnectivity | DaleConnectivity)
+    size = experiment.network.n_neurons
+    return why_not_of_each(neuron.by_neuron, "neuron.by_neuron", size, populations=populations)
 
 
 def why_untrainable(neuron: Neuron, training: Training, noise: TrialNoise) -> str | None:

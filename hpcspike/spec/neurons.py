@@ -10,7 +10,8 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field, Strict, field_validator, model_validator
 
-from hpcspike.spec.fields import Section, is_multiple, n_steps, quantity, whole_number
+from hpcspike.spec.by_neuron import LifByNeuron, extremes
+from hpcspike.spec.fields import GrownSection, Section, is_multiple, n_steps, quantity, whole_number
 
 CellType = Literal["RS", "IB", "CH", "FS", "LTS"]
 CELL_TYPES: tuple[CellType, ...] = ("RS", "IB", "CH", "FS", "LTS")
@@ -56,7 +57,7 @@ class ThetaNeuron(Section):
     bias: float = quantity(0.0, doc="Constant external input I of every neuron.")
 
 
-class LifNeuron(Section):
+class LifNeuron(GrownSection):
     """Leaky integrate-and-fire neuron, tau dv/dt = -v + I + gain u, forward Euler (paper, Fig 3 supplement 2).
 
     The paper's dv/dt = -(v - I) / tau + u in mV is threshold: -50, reset: -65 and drive_gain: 10 (tau_ms in ms).
@@ -65,6 +66,7 @@ class LifNeuron(Section):
     facts: ClassVar[ModelFacts] = ModelFacts(
         n_states=2, seconds_per_step=0.8e-9, seconds_with_delivery=1.5e-9, state_as_weights=True
     )
+    later_keys: ClassVar[tuple[str, ...]] = ("by_neuron",)
 
     model: Literal["lif"]
     tau_ms: float = quantity(10.0, unit="ms", gt=0, paper="1.6", doc="Membrane time constant; the unit of time of r.")
@@ -74,21 +76,40 @@ class LifNeuron(Section):
     reset: float = quantity(0.0, doc="v after a spike.")
     refractory_ms: float = quantity(0.0, unit="ms", ge=0, doc="Time after a spike in which v stays at reset.")
     drive_gain: float = quantity(1.0, gt=0, doc="Factor of the synaptic drive u in the membrane equation.")
+    by_neuron: LifByNeuron = quantity(LifByNeuron(), doc="What differs between neurons, in place of the keys above.")
 
     @property
     def refractory_steps(self) -> int:
         """Refractory time in steps."""
         return n_steps(self.refractory_ms, self.step_ms)
 
+    @property
+    def neurons_differ(self) -> bool:
+        """Whether neurons have values of their own."""
+        return self.by_neuron != LifByNeuron()
+
     @model_validator(mode="after")
     def _reset_below_threshold(self) -> LifNeuron:
         if self.reset >= self.threshold:
             raise ValueError(f"neuron.reset = {self.reset:g} must be below neuron.threshold = {self.threshold:g}")
+        own = self.by_neuron
+        highest, lowest = extremes(own.reset, self.reset)[1], extremes(own.threshold, self.threshold)[0]
+        if highest >= lowest:
+            raise ValueError(
+                f"neuron.by_neuron: the highest reset of a neuron is {highest:g}, the lowest threshold {lowest:g}; "
+                "every reset must be below every threshold"
+            )
         return self
 
     @model_validator(mode="after")
     def _steps_fit(self) -> LifNeuron:
         _euler_is_stable(self.step_ms, self.tau_ms)
+        shortest = extremes(self.by_neuron.tau_ms, self.tau_ms)[0]
+        if shortest < self.step_ms:
+            raise ValueError(
+                f"neuron.by_neuron.tau_ms: the shortest of a neuron is {shortest:g} ms; must be at least "
+                f"neuron.step_ms = {self.step_ms:g} ms, or forward Euler overshoots"
+            )
         if not is_multiple(self.refractory_ms, self.step_ms):
             raise ValueError(
                 f"neuron.refractory_ms = {self.refractory_ms:g} ms is not a multiple of neuron.step_ms = "

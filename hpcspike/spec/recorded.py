@@ -181,6 +181,11 @@ class RecordedTargets(GrownSection, TargetsSection):
     )
 
     @property
+    def holds_total_input(self) -> bool:
+        """Whether what is followed is a total input, from which the constant external one is to be taken off."""
+        return bool(self.includes_input) or self.input_of_rate is not None
+
+    @property
     def is_stand_in(self) -> bool:
         """Whether the rates are made up."""
         return self.path == GENERATED

@@ -98,7 +98,7 @@ Row = tuple[str, str, str, str, str]
 def _rows(model: type[BaseModel], prefix: str) -> Iterator[Row]:
     for name, field in model.model_fields.items():
         models = _models(field.annotation)
-        if not models:
+        if not models or (len(models) > 1 and not _told_apart(models[0])):
             yield f"{prefix}{name}", _unit(field), _default(field), _range(field), _meaning(field)
         elif len(models) == 1:
             yield from _rows(models[0], f"{prefix}{name}.")
@@ -123,6 +123,11 @@ def _rows_of_union(kinds: dict[str, type[BaseModel]], prefix: str, key: str) -> 
 
 def _kind(model: type[BaseModel]) -> str:
     return str(get_args(model.model_fields[_discriminator(model)].annotation)[0])
+
+
+def _told_apart(model: type[BaseModel]) -> bool:
+    """Whether a key says which form of a section it is; others are forms of one value."""
+    return any(key in DISCRIMINATORS for key in model.model_fields)
 
 
 def _discriminator(model: type[BaseModel]) -> str:

@@ -14,11 +14,21 @@ if TYPE_CHECKING:
     from hpcspike.spec.experiment import Training
 
 
-class Stimulus(Section):
-    """Cue before the window: one constant amplitude per neuron, uniform on [-a, a] (paper, Methods)."""
+class Stimulus(GrownSection):
+    """Cue before the window: one constant amplitude per neuron, uniform on [-a, a] (paper, Methods), and a path.
+
+    The path is Ornstein-Uhlenbeck, starts from 0, and is drawn once for each neuron and target set: the same in every
+    loop and trial.
+    """
+
+    later_keys: ClassVar[tuple[str, ...]] = ("noise", "tau_corr_ms")
 
     amplitude: float = quantity(1.0, ge=0, paper="Methods", doc="Largest amplitude a.")
     duration_ms: float = quantity(100.0, unit="ms", ge=0, paper="Methods", doc="Length of the cue.")
+    noise: float = quantity(
+        0.0, unit="1/sqrt(ms)", ge=0, doc="Noise strength of the path; its s.d. grows to noise sqrt(tau_corr_ms / 2)."
+    )
+    tau_corr_ms: float = quantity(20.0, unit="ms", gt=0, doc="Correlation time of the path.")
 
 
 class FrozenNoise(Section):
@@ -74,12 +84,14 @@ class TrialNoise(GrownSection):
         return self.changed({"standard_deviation": own, "neuron_factors": None})
 
 
-class FeedForward(Section):
+class FeedForward(GrownSection):
     """Poisson neurons outside of the network with plastic synapses onto every trained neuron.
 
     Their rates are Ornstein-Uhlenbeck paths, the same in every loop and trial; their spikes are new in each. They are
     silent before the trained window.
     """
+
+    later_keys: ClassVar[tuple[str, ...]] = ("covariance",)
 
     n_neurons: int = whole_number(0, ge=0, le=1_000_000, doc="Number of feed-forward neurons F; 0: there are none.")
     mean_hz: float = quantity(5.0, unit="Hz", ge=0, doc="Mean rate, and the rate at the start of the window.")
@@ -92,6 +104,20 @@ class FeedForward(Section):
     weights: Literal["per_condition", "shared"] = quantity(
         "per_condition", doc="Whether every target set has feed-forward weights of its own, or all share one set."
     )
+    covariance: Literal["shared", "joint"] = quantity(
+        "shared",
+        doc="P of feed-forward weights per condition. 'shared': all target sets have the same F rows of it, as "
+        "published; 'joint': each has rows of its own: least squares over all sets, with n_sets F inputs for F.",
+    )
+
+    @property
+    def sets_share_inputs(self) -> bool:
+        """Whether every target set has weights of its own for the same inputs of a neuron."""
+        return self.n_neurons > 0 and self.weights == "per_condition" and self.covariance == "shared"
+
+    def n_inputs(self, n_sets: int) -> int:
+        """Plastic inputs that a trained neuron has from the population in all target sets together."""
+        return self.n_neurons * (n_sets if self.covariance == "joint" else 1)
 
 
 class Protocol(GrownSection):
@@ -132,8 +158,15 @@ def why_not_shaken(noise: TrialNoise, model: str, n_neurons: int | None) -> str 
     return None
 
 
-def why_trials_are_others(protocol: Protocol, noise: TrialNoise, learner: LearnerSection) -> str | None:
-    """What makes starts of loops (protocol) or noise in trials (noise) meaningless to a learner, or None."""
+def why_trials_are_others(
+    protocol: Protocol, noise: TrialNoise, stimulus: Stimulus, learner: LearnerSection
+) -> str | None:
+    """What makes starts of loops (protocol), noise in trials or the path of a cue meaningless to a learner, or None."""
+    if stimulus.noise > 0 and not isinstance(learner, RlsLearner):
+        return (
+            f"stimulus.noise = {stimulus.noise:g} has no effect with learner.kind = {learner.kind}, whose cue is "
+            "constant; leave it out, or choose learner.kind: rls"
+        )
     if noise.standard_deviation > 0 and not isinstance(learner, RlsLearner):
         return (
             f"trial_noise.standard_deviation = {noise.standard_deviation:g} has no effect with learner.kind = "
@@ -171,10 +204,10 @@ def why_unpenalised(training: Training, feed: FeedForward, learner: LearnerSecti
     ):
         if value != none and not isinstance(learner, RlsLearner):
             return f"{key} = {value:g} has no effect with learner.kind = {learner.kind}; leave it out"
-    if training.keep == "best" and feed.n_neurons and feed.weights == "per_condition":
+    if training.keep == "best" and feed.sets_share_inputs:
         return (
             "training.keep = best keeps one set of weights, but feed_forward.weights = per_condition has several: "
-            "choose keep: last, or weights: shared"
+            "choose keep: last, weights: shared, or covariance: joint"
         )
     return None
 
@@ -186,9 +219,14 @@ def why_unfed(feed: FeedForward, neuron: Neuron, protocol: Protocol, n_sets: int
             f"feed_forward.n_neurons = {feed.n_neurons}: units of neuron.model = {neuron.model} do not take spikes; "
             "leave it out"
         )
-    if feed.n_neurons and feed.weights == "per_condition" and n_sets > 1 and protocol.start != "random":
+    if feed.covariance == "joint" and feed.weights == "shared":
+        return (
+            "feed_forward.covariance = joint is about weights of each target set, but feed_forward.weights = shared; "
+            "choose weights: per_condition, or leave covariance out"
+        )
+    if feed.sets_share_inputs and n_sets > 1 and protocol.start != "random":
         return (
             "feed_forward.weights = per_condition exchanges weights between loops, where r must be 0: choose "
-            "protocol.start: random, or weights: shared"
+            "protocol.start: random, weights: shared, or covariance: joint"
         )
     return None

@@ -97,10 +97,12 @@ def predict(experiment: Experiment) -> Cost:
     samples = n * duration / targets.grid_ms * targets.n_sets * BYTES_PER_SAMPLE
     noise = n * BYTES_OF_TRIAL_NOISE if experiment.trial_noise.standard_deviation > 0 else 0
     chances = 4 * experiment.feed_forward.n_neurons * targets.n_sets * duration / experiment.neuron.step_ms
+    cue = experiment.stimulus
+    paths = 4 * n * targets.n_sets * cue.duration_ms / experiment.neuron.step_ms if cue.noise > 0 else 0
     delays = experiment.synapse.delay_steps(experiment.neuron.step_ms)
     in_flight = 4 * n * (max(delays) + min(delays)) if max(delays) > 1 else 0
     matrices = _matrix_bytes(experiment, trained, k, training.precision_of_matrices)
-    needed = matrices + synapses + samples + noise + chances + in_flight
+    needed = matrices + synapses + samples + noise + chances + paths + in_flight
     return Cost(seconds, BASE_MIB + needed / _MIB)
 
 
@@ -172,7 +174,7 @@ def _matrix_bytes(experiment: Experiment, n: int, k: float, precision: str) -> f
 
 def in_degrees(experiment: Experiment, n: int) -> tuple[float, float]:
     """Plastic and fixed synapses of a neuron in a network of ``n``, on average."""
-    connectivity, fed = experiment.connectivity, experiment.feed_forward.n_neurons
+    connectivity, fed = experiment.connectivity, experiment.feed_forward.n_inputs(experiment.targets.n_sets)
     if isinstance(connectivity, BalancedConnectivity):
         return 2.0 * connectivity.plastic_in_degree + fed, 2.0 * connectivity.static_in_degree
     if isinstance(connectivity, DaleConnectivity):
