@@ -519,6 +519,12 @@ STUDY = {
     "regression_error": Variable(
         ("episode_part",), "float64", "1", "the same of linear regression on the examples before each"
     ),
+    "current_cancellation": Variable(
+        (), "float64", "1", "correlation in time of fast recurrent and external current, low-passed, mean of neurons"
+    ),
+    "weight_cancellation": Variable(
+        (), "float64", "1", "correlation over pairs of neurons of fast weights and those that feed readouts back"
+    ),
     "poisson_score": Variable(
         ("test_trial",), "float64", "1", "squared error over power of Poisson spikes of the same rates, same decoder"
     ),

@@ -60,6 +60,15 @@ def test_accuracies_of_digits_are_compared_network_by_network(wrong: dict[str, f
     assert {claim for claim, _ in found} == {23}
 
 
+@pytest.mark.parametrize(("currents", "weights", "wanted"), [(-0.9, 0.9, HOLDS), (-0.3, 0.06, FAILS)])
+def test_what_fast_synapses_do_is_held_against_its_bounds(currents: float, weights: float, wanted: str) -> None:
+    table = _table(huh.CODE, "test_score", {"fast": 0.01})
+    narrow = 1.0 + 0.1 * (SPREAD - 1.0)
+    table["current_cancellation"] = (("variant", "replicate"), currents * narrow[None])
+    table["weight_cancellation"] = (("variant", "replicate"), weights * narrow[None])
+    assert _verdicts(table) == [(17, HOLDS), (17, wanted), (17, wanted)]
+
+
 def test_an_lstm_that_is_never_right_has_no_ratio() -> None:
     table = _table(digits.STUDY, "test_wrong", {"lsnn": 0.5, "lif": 0.9, "lstm": 0.1})
     table["test_wrong"][2] = 1.0

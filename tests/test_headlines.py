@@ -176,6 +176,7 @@ def test_the_workflow_plans_all_headlines(tmp_path: Path) -> None:
 
 @pytest.mark.workflow
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_the_workflow_runs_all_headlines(tmp_path: Path) -> None:
     pytest.importorskip("jax")
     ran = subprocess.run([*COMMAND, "headlines", *SMOKE], cwd=tmp_path, capture_output=True, text=True, timeout=1200)

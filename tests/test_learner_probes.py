@@ -89,6 +89,8 @@ def test_the_error_of_poisson_spikes_is_the_one_they_have() -> None:
             "system",
             "is for targets.kind = driven, not for ou",
         ),
+        ({"learner": {"kind": "huh"}}, "cancellation", "is for learner.kind = huh with fast synapses"),
+        ({"learner": {"kind": "huh", "tau_fast_ms": 1.0}}, "cancellation", "is for targets.kind = autoencoder"),
         ({"targets": {**DRIVEN["targets"], "system": "pendulum"}}, "system", "is for systems with a matrix"),
         (
             {"targets": {"kind": "store_recall"}, "learner": {"kind": "lsnn"}},

@@ -17,6 +17,7 @@ import jax.numpy as jnp  # noqa: E402
 from hpcspike.engine.checkpoint import Checkpoints  # noqa: E402
 from hpcspike.errors import Interrupted  # noqa: E402
 from hpcspike.learners import tasks  # noqa: E402
+from hpcspike.learners.cancellation import measure_cancellation  # noqa: E402
 from hpcspike.learners.gradient_tasks import autoencoder  # noqa: E402
 from hpcspike.learners.huh import HuhLearner  # noqa: E402
 from hpcspike.learners.huh_model import RESET, Cell, State, advance, released, simulate  # noqa: E402
@@ -241,3 +242,45 @@ def test_thirty_neurons_learn_to_code_their_input_and_fail_without_fast_synapses
 
     assert sum(error(seed) <= 0.02 for seed in (1, 2, 3)) >= 2
     assert error(1, tau_fast_ms=None) >= 0.3
+
+
+# ---- what fast synapses do -------------------------------------------------------------------------------------------
+
+
+def _coding(fast: float) -> HuhLearner:
+    """An untrained network whose readouts are along its inputs, and sent back ``fast`` times as strong."""
+    learner = HuhLearner({**AUTOENCODER, "step_ms": 0.5})
+    learner.task = autoencoder(seed=3, duration_ms=100.0, tau_ms=10.0)
+    learner.build(learner.task, n_neurons=10, seed=3)
+    state = learner.state()
+    state["weights.w_out"] = 0.04 * state["weights.w_in"].T
+    state["weights.w_fast"] = -fast * state["weights.w_out"] @ state["weights.w_in"]
+    learner.restore(state)
+    return learner
+
+
+def test_currents_are_those_of_the_network_as_it_runs() -> None:
+    learner = _coding(1.0)
+    trial = learner.task.sample("test", 1)
+    external, fast = learner.currents(trial.stimulus)
+    weights = {name: np.asarray(value, np.float64) for name, value in learner.weights().items()}
+    np.testing.assert_allclose(external, np.repeat(trial.stimulus.input, 2, axis=0) @ weights["w_in"], atol=1e-4)
+    v, trace = learner.rollout(trial.stimulus).start, np.zeros(10)
+    assert v is not None
+    left = np.exp(-0.5 / 1.0)
+    for given, found in zip(external[:60], fast[:60], strict=True):
+        before, v = v, v + 0.5 / 10.0 * (given + trace @ weights["w_fast"])
+        charge = np.clip((v - 0.5) / 0.5, 0, 1) - np.clip((before - 0.5) / 0.5, 0, 1)
+        v = np.where(v >= 1.0, v - 2.0, v)
+        trace = left * trace + charge * (1.0 - left) / 0.5
+        np.testing.assert_allclose(found, trace @ weights["w_fast"], atol=1e-3)
+    assert np.ptp(fast[:60]) > 0.1
+
+
+def test_fast_synapses_that_feed_the_readouts_back_cancel_the_input_and_others_do_not() -> None:
+    with_them, without, opposite = (measure_cancellation(_coding(fast), trials=2) for fast in (3.0, 0.0, -0.3))
+    assert with_them.weights == pytest.approx(1.0)
+    assert with_them.currents < -0.5
+    assert (without.currents, without.weights) == (0.0, 0.0)
+    assert opposite.weights == pytest.approx(-1.0)
+    assert opposite.currents > 0.5

@@ -9,9 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpcspike.errors import DataError
+from hpcspike.engine.checkpoint import Checkpoints
+from hpcspike.errors import DataError, Interrupted
+from hpcspike.learners.assignment import learner_of
 from hpcspike.learners.lsnn import LsnnLearner
 from hpcspike.learners.sequential_digits import read_digits, sequential_digits
+from hpcspike.spec.experiment import Experiment
+from hpcspike.spec.load import load
+
+MNIST = Path(__file__).resolve().parent.parent / "cluster" / "config" / "mnist.yaml"
 
 
 def _write_images(folder: Path, prefix: str, images: np.ndarray, labels: np.ndarray, *, compressed: bool) -> None:
@@ -73,6 +79,30 @@ def test_a_network_can_be_trained_on_images(tmp_path: Path) -> None:
     settings = {"kind": "lsnn", "input_gain": 1.0, "batch": 4, "connectivity": 0.2}
     learner = LsnnLearner(settings).build(task, n_neurons=10, seed=1)
     assert np.isfinite(learner.advance(0)["score_alone"])
+
+
+@pytest.mark.slow  # compiles three networks
+def test_mnist_as_configured_is_resumed_with_the_same_bits(tmp_path: Path) -> None:
+    for package in ("jax", "optax"):
+        pytest.importorskip(package, reason="needs the extra gradient")
+    images = np.random.default_rng(0).integers(0, 256, (20, 4, 4), dtype=np.uint8)
+    arrays = {"train": images, "test": images[:4]}
+    labels = {name: np.arange(len(array), dtype=np.uint8) % 10 for name, array in arrays.items()}
+    named = {f"x_{name}": array for name, array in arrays.items()} | {f"y_{name}": of for name, of in labels.items()}
+    np.savez(tmp_path / "images.npz", **named)  # type: ignore[arg-type]
+    small = {"network.n_neurons": 12, "targets.rows": 4, "learner.passes": 4, "learner.batch": 4}
+    changes = {"targets.path": str(tmp_path / "images.npz"), "learner.steps_per_pass": 1, **small}
+    experiment = load(MNIST, changes=changes)
+    assert isinstance(experiment, Experiment)
+    whole, stopped, resumed = (learner_of(experiment) for _ in range(3))
+    whole.train()
+    with pytest.raises(Interrupted):
+        stopped.train(checkpoints=Checkpoints(tmp_path / "saved", stop_after_steps=2))
+    resumed.train(checkpoints=Checkpoints(tmp_path / "saved"))
+    assert not np.array_equal(whole.state()["weights.w_rec"], stopped.state()["weights.w_rec"])
+    for name, value in whole.state().items():
+        np.testing.assert_array_equal(value, resumed.state()[name], err_msg=name)
+    np.testing.assert_array_equal(whole.curve()["score"], resumed.curve()["score"])
 
 
 def test_missing_or_damaged_image_files_are_named(tmp_path: Path) -> None:

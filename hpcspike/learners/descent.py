@@ -212,8 +212,7 @@ class Descent:
     ) -> Rollout:
         """Run on a stimulus; see `hpcspike.learners.interface.Learner.rollout`."""
         index = (PHASES[stimulus.phase], stimulus.index)
-        inputs = _whole(stimulus)[:, None, :]
-        key_start = key_of(self._seed, self._replicate, "learner_start", *index)
+        inputs, key_start = _whole(stimulus)[:, None, :], self._key_of_start(stimulus)
         keys = key_start, key_of(self._seed, self._replicate, "learner_noise", *index, 1) if noise > 0 else None
         alive = None if kill is None else jnp.asarray(~np.asarray(kill, dtype=bool), jnp.float32)
         run = partial(self._run, self.network_weights, inputs, keys, jnp.float32(noise), alive)
@@ -231,6 +230,14 @@ class Descent:
         drive = prediction if self._task.kind == "drive" else None
         start = np.asarray(self._network.random_start(key_start, 1).v[0], dtype=np.float64)
         return Rollout(prediction, times, neurons, self._n_neurons, drive, start)
+
+    def _key_of_start(self, stimulus: Stimulus) -> jax.Array:
+        return key_of(self._seed, self._replicate, "learner_start", PHASES[stimulus.phase], stimulus.index)
+
+    def given(self, stimulus: Stimulus) -> tuple[jax.Array, Any]:
+        """What a run on a stimulus begins with: input (steps, 1, n_inputs) and state of a batch of one."""
+        start = self._network.random_start(self._key_of_start(stimulus), 1)
+        return self._fine(jnp.asarray(_whole(stimulus)[:, None, :])), start
 
     def _one_run(
         self, weights: Weights, inputs: Any, keys: Any, noise: jax.Array, alive: Any, sent: Any

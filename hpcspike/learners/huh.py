@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from hpcspike.learners.gradient import GradientLearner
-from hpcspike.learners.trials import Task
+from hpcspike.learners.interface import refuse_targets
+from hpcspike.learners.trials import Stimulus, Task
 
 if TYPE_CHECKING:
     from hpcspike.learners.huh_network import HuhNetwork
@@ -22,6 +25,7 @@ class HuhLearner(GradientLearner):
 
     name: ClassVar[str] = "huh"
     for_free: ClassVar[tuple[str, ...]] = ("error of all neurons at all times, propagated back through the trial",)
+    _built: HuhNetwork
 
     def __init__(self, settings: Any = None) -> None:
         """settings: fields of `hpcspike.spec.learners.HuhLearner`; None means its defaults."""
@@ -32,4 +36,15 @@ class HuhLearner(GradientLearner):
     def _network(self, task: Task, n_neurons: int, seed: int, replicate: int) -> HuhNetwork:
         from hpcspike.learners.huh_network import HuhNetwork
 
-        return HuhNetwork(task, self.settings, n_neurons=n_neurons, seed=seed, replicate=replicate)
+        self._built = HuhNetwork(task, self.settings, n_neurons=n_neurons, seed=seed, replicate=replicate)
+        return self._built
+
+    def currents(self, stimulus: Stimulus) -> tuple[np.ndarray, np.ndarray]:
+        """External and fast recurrent current of every neuron, (steps, N) each, in a run on its own.
+
+        Only of networks with fast synapses. The constant current is in neither.
+        """
+        refuse_targets(stimulus)
+        both = self._built.currents(self._descent.network_weights, *self._descent.given(stimulus))
+        external, fast = (np.asarray(one[:, 0], dtype=np.float64) for one in both)
+        return external, fast

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import jax
@@ -68,20 +69,28 @@ class HuhNetwork:
         sent: jax.Array | None = None,
     ) -> Activity:
         """Run on inputs (steps, B, n_inputs)."""
-        settings = self._settings
-        constant = settings.bias + weights.get("bias", jnp.float32(0.0))
-
-        def current(x: jax.Array, state: State) -> jax.Array:
-            total = x @ weights["w_in"] + state.slow @ weights["w_rec"] + constant
-            return total if "w_fast" not in weights else total + state.fast @ weights["w_fast"]
-
+        current = self._current(weights)
         states, crossed, charge = simulate(self._cell, current, inputs, start, noise=noise, alive=alive, sent=sent)
         if self._task.kind == "drive":
             output = states.slow @ weights["w_rec"]
         else:
             output = states.slow @ weights["w_out"] + weights["b_out"]
-        cost = settings.activity_cost * (states.slow**2).mean()
+        cost = self._settings.activity_cost * (states.slow**2).mean()
         return Activity(crossed.astype(jnp.float32), output, charge, cost)
+
+    def _current(self, weights: Weights) -> Callable[[jax.Array, State], jax.Array]:
+        constant = self._settings.bias + weights.get("bias", jnp.float32(0.0))
+
+        def current(x: jax.Array, state: State) -> jax.Array:
+            total = x @ weights["w_in"] + state.slow @ weights["w_rec"] + constant
+            return total if "w_fast" not in weights else total + state.fast @ weights["w_fast"]
+
+        return current
+
+    def currents(self, weights: Weights, inputs: jax.Array, start: State) -> tuple[jax.Array, jax.Array]:
+        """External and fast recurrent current of every neuron after each step, (steps, B, N) each."""
+        states, _, _ = simulate(self._cell, self._current(weights), inputs, start)
+        return inputs @ weights["w_in"], states.fast @ weights["w_fast"]
 
     def settle(self, before: Weights, stepped: Weights, key: jax.Array, rate: jax.Array) -> Weights:
         """Every weight is allowed."""

@@ -124,6 +124,12 @@ class SystemProbe(Probe):
     trials: int = whole_number(5, ge=1, le=1000, doc="Test trials from which it is decoded.")
 
 
+class CancellationProbe(Probe):
+    """How far fast currents cancel external ones, and fast weights are those that would; for huh with fast synapses."""
+
+    trials: int = whole_number(5, ge=1, le=1000, doc="Test trials in which currents are compared.")
+
+
 class PoissonProbe(Probe):
     """Error of independent Poisson spikes of the same rates through the decoder of an efficient balanced network."""
 
@@ -152,6 +158,7 @@ class Probes(Section):
     damage: DamageProbe | None = None
     noise: NoiseProbe | None = None
     episode: EpisodeProbe | None = None
+    cancellation: CancellationProbe | None = None
     system: SystemProbe | None = None
     poisson: PoissonProbe | None = None
     balance: BalanceProbe | None = None

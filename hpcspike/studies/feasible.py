@@ -6,9 +6,10 @@ from hpcspike.errors import SpecError
 from hpcspike.model.connectivity import n_excitatory
 from hpcspike.runs.facts import Facts, facts_of
 from hpcspike.spec.experiment import Experiment, is_multiple
-from hpcspike.spec.learners import BalancedNetwork
+from hpcspike.spec.learners import BalancedNetwork, HuhLearner
 from hpcspike.spec.study import (
     BalanceProbe,
+    CancellationProbe,
     DamageProbe,
     EpisodeProbe,
     HeterogeneityProbe,
@@ -25,6 +26,7 @@ from hpcspike.spec.study import (
     SystemProbe,
 )
 from hpcspike.spec.targets import ANSWERED, DrivenTargets, FunctionsTargets
+from hpcspike.spec.task_targets import AutoencoderTargets
 
 _OF_THETA_NEURONS = (QuasiStaticProbe, PerturbationProbe, HeterogeneityProbe)
 _OF_EVERY_LEARNER = (DamageProbe, NoiseProbe)
@@ -73,18 +75,22 @@ def refuse_probes(asked: dict[str, Probe], variant: str, experiment: Experiment)
 
 
 def _why_not_asked(probe: Probe, experiment: Experiment) -> str | None:
-    learner, targets = experiment.learner, experiment.targets
+    learner, targets, kind = experiment.learner, experiment.targets, experiment.targets.kind
     if isinstance(probe, _OF_EVERY_LEARNER):
         if isinstance(targets, ANSWERED):
             return "measures correlations and squared errors, but answers of this variant are right or wrong"
         return None
     if isinstance(probe, EpisodeProbe):
-        return None if isinstance(targets, FunctionsTargets) else f"is for targets.kind = functions, not {targets.kind}"
+        return None if isinstance(targets, FunctionsTargets) else f"is for targets.kind = functions, not {kind}"
+    if isinstance(probe, CancellationProbe):
+        if not isinstance(learner, HuhLearner) or learner.tau_fast_ms is None:
+            return "is for learner.kind = huh with fast synapses (learner.tau_fast_ms)"
+        return None if isinstance(targets, AutoencoderTargets) else f"is for targets.kind = autoencoder, not {kind}"
     if isinstance(probe, _OF_BALANCED_NETWORKS):
         if not isinstance(learner, BalancedNetwork):
             return f"is for efficient balanced networks (ebn_bourdoukan, ebn_alemi), not for {learner.kind}"
         if not isinstance(targets, DrivenTargets):
-            return f"is for targets.kind = driven, not for {targets.kind}"
+            return f"is for targets.kind = driven, not for {kind}"
         if isinstance(probe, SystemProbe) and targets.system not in _LINEAR:
             return f"is for systems with a matrix ({', '.join(_LINEAR)}), not for targets.system = {targets.system}"
         if isinstance(probe, BalanceProbe) and not is_multiple(targets.duration_ms, probe.bin_ms):

@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hpcspike.learners.balance import measure_balance
+from hpcspike.learners.cancellation import measure_cancellation
 from hpcspike.learners.ebn import EbnLearner
 from hpcspike.learners.functions import N_PARTS, episode_errors, regression
+from hpcspike.learners.huh import HuhLearner
 from hpcspike.learners.interface import Learner
 from hpcspike.learners.rate_code import poisson_error
 from hpcspike.learners.tasks import Tested, assess, robustness
@@ -85,6 +87,12 @@ def _episode(network: Network, probe: sections.EpisodeProbe) -> Arrays:
     }
 
 
+def _cancellation(network: Network, probe: sections.CancellationProbe) -> Arrays:
+    assert isinstance(network.learner, HuhLearner)
+    found = measure_cancellation(network.learner, trials=probe.trials)
+    return {"current_cancellation": ((), found.currents), "weight_cancellation": ((), found.weights)}
+
+
 def _poisson(network: Network, _: sections.PoissonProbe) -> Arrays:
     learner = network.balanced
     scores = [
@@ -131,6 +139,7 @@ LEARNER_PROBES: dict[str, Callable[[Network, Any], Arrays]] = {
     "damage": _damage,
     "noise": _noise,
     "episode": _episode,
+    "cancellation": _cancellation,
     "system": _system,
     "poisson": _poisson,
     "balance": _balance,

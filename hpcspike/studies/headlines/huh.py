@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hpcspike.intervals import median_interval
-from hpcspike.studies.claim_tables import Tables
-from hpcspike.studies.claims import Row, above
+from hpcspike.intervals import correlation_interval, median_interval
+from hpcspike.studies.claim_tables import Tables, values_of
+from hpcspike.studies.claims import Row, above, below
 from hpcspike.studies.headlines.judging import median_below, row, scores_of, wrong_of
 
 CODE, XOR, SHORT = "headlines_code", "headlines_xor", "learners_xor"
+NOT_ASKED = "Training asks for a small error of the code alone, not for this."
 
 
 def code(tables: Tables) -> Iterator[Row]:
@@ -21,6 +22,14 @@ def code(tables: Tables) -> Iterator[Row]:
     if len(without):
         measure = f"{what}, without them"
         yield row(17, measure, CODE, "median above 0.3", median_interval(without), lambda one: above(one, 0.3))
+    currents, weights = (values_of(tables, CODE, f"{name}_cancellation", "fast") for name in ("current", "weight"))
+    if len(currents):
+        measure = "correlation in time of fast recurrent and external current, both low-passed with 10 ms"
+        found = correlation_interval(currents)
+        yield row(17, measure, CODE, "below -0.8", found, lambda one: below(one, -0.8), NOT_ASKED)
+        measure = "correlation over pairs of neurons of fast weights and those that feed the readouts back"
+        found = correlation_interval(weights)
+        yield row(17, measure, CODE, "above 0.8", found, lambda one: above(one, 0.8), NOT_ASKED)
 
 
 def delayed_xor(tables: Tables) -> Iterator[Row]:
