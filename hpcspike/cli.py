@@ -101,7 +101,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=Version, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     sweeps = (_plan, _run_batch, _finalize, _status, _analyse, _show, _test, _compare, _export, _verify, _upgrade)
-    for add in (_init, _train, *sweeps, _study, _claims, _plot, _report, _recordings, _bench, _schema):
+    for add in (_init, _train, *sweeps, _study, _claims, _plot, _report, _recordings, _import, _bench, _schema):
         add(commands)
     return parser
 
@@ -375,6 +375,25 @@ def _recordings(commands: _Commands) -> None:
         dest="keys",
         help="a key of 'targets', for example unit=Hz or 'condition={side: left}'; may be given several times",
     )
+
+
+def _import(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "import",
+        help="make a network that TrainSpikingNet.jl trained one that runs here",
+        description="Read a folder in which TrainSpikingNet.jl, or a program before it, keeps a trained network, run\n"
+        "its test trials, and write it like what 'hpcspike train' writes. What is not as it was there is listed.",
+        formatter_class=_Raw,
+    )
+    parser.set_defaults(module="import_network")
+    parser.add_argument("folder", metavar="FOLDER", help="folder of .jld or .jld2 files")
+    parser.add_argument("--out", required=True, metavar="PATH", help="network to write, ending in .zarr or .nc")
+    parser.add_argument(
+        "--targets", choices=("total", "drive"),
+        help="whether targets are the total input, constant input included (older programs), or not; needed where "
+        "neurons have constant input",
+    )  # fmt: skip
+    parser.add_argument("--trials", type=positive, default=3, metavar="K", help="test trials to run (default: 3)")
 
 
 def _bench(commands: _Commands) -> None:

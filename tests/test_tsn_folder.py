@@ -86,15 +86,39 @@ def test_what_is_not_carried_over_is_listed(folder: Path) -> None:
         ("wpWeightIn", np.zeros((4, 3)), "wpIndexIn and wpWeightIn do not have the same size"),
         ("wpIndexIn", np.zeros(4), "must be \\(neuron, input\\)"),
         ("matchedCells", np.array([1, 9]), "must name one of 4 neurons"),
+        ("matchedCells", np.zeros(0), "it holds 0"),
+        ("matchedCells", np.array([1, 1]), "none of them twice"),
         ("p", np.zeros(3), "no record of parameters"),
+        ("stim", [np.zeros(4)] * 3, "3 condition\\(s\\), but the targets have 2"),
+        ("stim", [np.zeros(4), np.zeros(5)], "cues have the sizes \\(4,\\), \\(5,\\): must be equal"),
+        ("stim", np.zeros((4, 6)), "must be \\(4 neurons\\), \\(time, 4 neurons\\)"),
+        ("xtarg", [np.zeros((5, 2)), np.zeros((6, 2))], "of equal size"),
+        ("xtarg", np.zeros(5), "must be \\(time, unit\\)"),
+        ("ns_200", np.zeros(3), "must be one for each of 4 neurons"),
     ],
 )
-def test_files_that_do_not_fit_are_refused_by_name(folder: Path, name: str, content: np.ndarray, words: str) -> None:
+def test_files_that_do_not_fit_are_refused_by_name(folder: Path, name: str, content: Any, words: str) -> None:
     (path,) = folder.glob(f"{name}.*")
     path.unlink()
-    put(path, name, content)
+    put(path, name.partition("_")[0], content)
     with pytest.raises(DataError, match=words):
         read_tsn(folder)
+
+
+def test_of_a_cue_over_time_the_mean_is_taken_and_that_is_said(folder: Path) -> None:
+    (path,) = folder.glob("stim.*")
+    path.unlink()
+    put(path, "stim", np.stack([np.arange(12.0).reshape(3, 4), np.zeros((3, 4))], axis=-1))
+    found = read_tsn(folder)
+    np.testing.assert_array_equal(found["stimulus"], [[4, 5, 6, 7], [0, 0, 0, 0]])
+    assert f"time course of the cues: their means over it ({path.name})" in found.attrs["not_carried_over"]
+
+
+def test_targets_may_have_other_rows_than_the_last_test_has(folder: Path) -> None:
+    kind = next(folder.iterdir()).suffix
+    put(folder / f"xtotal_200{kind}", "xtotal", np.arange(12.0).reshape(3, 4))
+    found = read_tsn(folder)
+    assert (found["target"].sizes["sample"], found["total_input"].sizes["test_sample"]) == (5, 3)
 
 
 def test_a_synapse_from_a_neuron_that_is_not_there_is_refused(folder: Path) -> None:

@@ -103,3 +103,20 @@ def is_sweep(path: Path) -> bool:
         return "hpcspike_schema" in json.loads((path / "zarr.json").read_text())["attributes"]
     except (OSError, ValueError, KeyError, TypeError):  # whatever it is, it is not ours
         return False
+
+
+def free_network_path(text: str) -> Path:
+    """Where ``--out`` says that a network goes, if it can.
+
+    Raises
+    ------
+    StoreError
+        If the suffix is none of a network, something is there, or it cannot be written.
+    """
+    path = Path(text)
+    if path.suffix not in (".zarr", ".nc"):
+        raise StoreError(f"--out {path}: must end in .zarr (a zarr store) or .nc (a netCDF file)")
+    if path.exists() or path.is_symlink():
+        raise StoreError(f"--out {path} exists; choose another path or move it away")
+    refuse_unwritable(path)
+    return path

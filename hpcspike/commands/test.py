@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpcspike.commands.common import keys_and_values, refuse_unwritable
+from hpcspike.commands.common import free_network_path, keys_and_values
 from hpcspike.commands.show import DIFFERENT
-from hpcspike.errors import DataError, SpecError, StoreError
+from hpcspike.errors import DataError, SpecError
 from hpcspike.launcher import refuse_ranks
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     from hpcspike.live.opening import live_network
     from hpcspike.sweep.reading import open_network
 
-    path = None if arguments.out is None else _free(arguments.out)
+    path = None if arguments.out is None else free_network_path(arguments.out)
     stored = open_network(arguments.store)
     network = live_network(stored, run_user_code=arguments.run_user_code)
     conditions: dict[str, Any] = {"silence": _silent(arguments.silence), "stimulus": _stimulus(arguments.stimulus)}
@@ -85,7 +84,7 @@ def go_on(arguments: argparse.Namespace) -> int:
         raise SpecError("--from needs --loops K, the number of further training loops")
     if arguments.checkpoint is not None or arguments.time_limit is not None or arguments.size is not None:
         raise SpecError("--from takes --set, --loops and --states; leave checkpoints, --time-limit and --size out")
-    path = _free(arguments.out)
+    path = free_network_path(arguments.out)
     network = live_network(arguments.source, run_user_code=arguments.run_user_code)
     settings = keys_and_values(arguments.changes, option="--set")
     longer = network.train(
@@ -95,16 +94,6 @@ def go_on(arguments: argparse.Namespace) -> int:
     write_network(found, path)
     print(f"{path}: {longer.changes[-1]}; correlation {float(found['correlation']):.3f} in test trials, plasticity off")
     return 0
-
-
-def _free(text: str) -> Path:
-    path = Path(text)
-    if path.suffix not in (".zarr", ".nc"):
-        raise StoreError(f"--out {path}: must end in .zarr (a zarr store) or .nc (a netCDF file)")
-    if path.exists() or path.is_symlink():
-        raise StoreError(f"--out {path} exists; choose another path or move it away")
-    refuse_unwritable(path)
-    return path
 
 
 def _silent(text: str | None) -> Any:

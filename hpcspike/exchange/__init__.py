@@ -10,11 +10,13 @@ from hpcspike.exchange.nir_graph import nir_input, write_nir
 from hpcspike.exchange.nwb_file import write_nwb
 from hpcspike.exchange.sonata_folder import write_sonata
 from hpcspike.exchange.tsn_folder import read_tsn
+from hpcspike.exchange.tsn_network import network_of_tsn
 from hpcspike.exchange.weights import weight_matrix, weights_csr
 
 __all__ = [
     "MlflowLog",
     "TensorBoardLog",
+    "network_of_tsn",
     "nir_input",
     "read_tsn",
     "to_neo",
