@@ -14,6 +14,9 @@ import numpy as np
 
 from hpcspike.errors import DataError, ResourceError
 
+INTERVAL = 1.6448536
+"""Standard errors on each side of an interval of 90 %."""
+
 LEAST_POINTS = 4
 """A surface through fewer points says nothing."""
 
@@ -23,12 +26,19 @@ MOST_FITTED = 200
 MOST_HELD = 1500
 """Places a surface goes through; more points than these are averaged over small neighbourhoods."""
 
+DEGREES = 4.0
+"""Degrees of freedom of the noise between networks, Student's t: a network that fails by itself counts little."""
+
 MOST_CORRELATION = 0.9999
 """Values beyond it are no correlations of noisy responses: no Fisher transform is taken."""
 
 _SHORTEST, _LONGEST = 0.08, 8.0
 _LEAST_NOISE, _MOST_NOISE = 1e-5, 1.0
+_SIZES = (0.05, 100.0)
 _DIGITS = 3
+_RELEARNED, _REWEIGHTED = 2, 12
+_INFORMATION = (DEGREES + 1.0) / (DEGREES + 3.0)
+"""Of Student's t beside a normal distribution of the same scale: Fisher information of the location."""
 
 
 class Surface:
@@ -39,6 +49,12 @@ class Surface:
     there are two scales: `expected` speaks of values, all else of the scaled values, which are the values
     themselves where no transform is taken; `scaled` and `unscaled` go from one to the other.
 
+    It goes through the median network. Some networks fail although others with the same parameters learn, so noise has
+    heavier tails than a normal distribution: it is Student's t, a normal distribution whose variance differs from
+    network to network. The posterior is the variational one (Tipping and Lawrence 2005, Neurocomputing 69:123): every
+    network has a weight, smaller the further it is from what the others say, and counts as so many networks. Transforms
+    are monotone, so the median of scaled values stands for that of the values.
+
     Parameters
     ----------
     places
@@ -48,6 +64,9 @@ class Surface:
     scale
         ``"fisher"`` of correlations, ``"log"`` of positive values; where one value is beyond it (reaches 1 or -1; is
         not positive), none is transformed.
+    heavy_tails
+        Whether noise has heavy tails. Otherwise it is normal, all points count alike, and the surface goes through the
+        mean: of shares of networks, whose values are 0 or 1.
 
     Raises
     ------
@@ -57,7 +76,7 @@ class Surface:
         If scikit-learn is not installed.
     """
 
-    def __init__(self, places: np.ndarray, values: np.ndarray, *, scale: str = "") -> None:
+    def __init__(self, places: np.ndarray, values: np.ndarray, *, scale: str = "", heavy_tails: bool = True) -> None:
         known = np.isfinite(values)
         places, values = np.asarray(places, dtype=np.float64)[known], np.asarray(values, dtype=np.float64)[known]
         if len(values) < LEAST_POINTS:
@@ -70,10 +89,13 @@ class Surface:
         self._centre, spread = float(values.mean()), float(values.std())
         self._scale = spread if spread > 1e-9 * max(1.0, abs(self._centre)) else 1.0
         standard = (values - self._centre) / self._scale
-        self._kernel, self._noise = _learned(places, standard)
-        merged, means, counts = _merged(places, standard)
+        self._kernel, noise = _learned(places, standard, heavy_tails)
+        merged, cell = _merged(places)
+        counts = _reweighted(self._kernel, merged, cell, standard, noise)[0] if heavy_tails else np.ones(len(cell))
+        self._noise = noise / _INFORMATION if heavy_tails else noise
+        means, weights = _averaged(standard, cell, counts)
         gp = _library().GaussianProcessRegressor
-        self._fit = gp(self._kernel, alpha=self._noise / counts, optimizer=None).fit(merged, means)
+        self._fit = gp(self._kernel, alpha=self._noise / weights, optimizer=None).fit(merged, means)
         self._reach = Reach(self._kernel, self._fit.X_train_, self._fit.L_, self._scale)
 
     def scaled(self, values: np.ndarray) -> np.ndarray:
@@ -96,7 +118,7 @@ class Surface:
 
     @property
     def noise(self) -> float:
-        """Variance of a single scaled value about the surface: what differs between replicates."""
+        """Variance of a single scaled value about the surface, as a surface takes it: what differs between networks."""
         return self._noise * self._scale**2
 
     def expected(self, places: np.ndarray) -> np.ndarray:
@@ -190,40 +212,82 @@ def _library() -> Any:
     return gaussian_process
 
 
-def _learned(places: np.ndarray, standard: np.ndarray) -> tuple[Any, float]:
-    """Kernel and noise variance of values with mean 0 and variance 1: the likeliest from several starts.
+def _learned(places: np.ndarray, standard: np.ndarray, heavy_tails: bool) -> tuple[Any, float]:
+    """Kernel and squared scale of the noise of values with mean 0 and variance 1.
 
+    The likeliest with normal noise from several starts; from there, with heavy tails, weights and kernel in turn.
     Rounded to some digits: a last bit that differs between machines shall not choose other points.
     """
-    gaussian_process = _library()
-    from sklearn.exceptions import ConvergenceWarning
-
-    kernels = gaussian_process.kernels
+    kernels = _library().kernels
     some = np.unique(np.linspace(0, len(standard) - 1, MOST_FITTED).astype(int))
+    places, standard = places[some], standard[some]
     best: Any = None
-    for length, noise in ((0.3, 0.01), (1.0, 0.1)):
-        kernel = kernels.ConstantKernel(1.0, (0.05, 100.0)) * kernels.Matern(
+    for length, level in ((0.3, 0.01), (1.0, 0.1)):
+        kernel = kernels.ConstantKernel(1.0, _SIZES) * kernels.Matern(
             [length] * places.shape[1], (_SHORTEST, _LONGEST), nu=2.5
-        ) + kernels.WhiteKernel(noise, (_LEAST_NOISE, _MOST_NOISE))
-        with warnings.catch_warnings():
-            # a length scale at its bound says that a parameter does not matter
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            fit = gaussian_process.GaussianProcessRegressor(kernel).fit(places[some], standard[some])
+        ) + kernels.WhiteKernel(level, (_LEAST_NOISE, _MOST_NOISE))
+        fit = _likeliest(kernel, places, standard)
         if best is None or fit.log_marginal_likelihood_value_ > best.log_marginal_likelihood_value_ + 1e-3:
             best = fit
-    found = best.kernel_
-    kernel = kernels.ConstantKernel(_rounded(found.k1.k1.constant_value), "fixed") * kernels.Matern(
-        [_rounded(length) for length in np.atleast_1d(found.k1.k2.length_scale)], "fixed", nu=2.5
+    kernel, noise = best.kernel_.k1, best.kernel_.k2.noise_level
+    for _ in range(_RELEARNED if heavy_tails else 0):
+        weights, noise = _reweighted(kernel, places, np.arange(len(places)), standard, noise, rescale=True)
+        kernel = _likeliest(kernel, places, standard, noise / weights).kernel_
+    fixed = kernels.ConstantKernel(_rounded(kernel.k1.constant_value), "fixed") * kernels.Matern(
+        [_rounded(length) for length in np.atleast_1d(kernel.k2.length_scale)], "fixed", nu=2.5
     )
-    return kernel, _rounded(found.k2.noise_level)
+    return fixed, _rounded(noise)
+
+
+def _likeliest(kernel: Any, places: np.ndarray, standard: np.ndarray, noise: np.ndarray | float = 1e-10) -> Any:
+    """The regression whose kernel makes values likeliest; noise: further variance of each value."""
+    regression = _library().GaussianProcessRegressor
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        # a length scale at its bound says that a parameter does not matter
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return regression(kernel, alpha=noise).fit(places, standard)
+
+
+def _reweighted(
+    kernel: Any, merged: np.ndarray, cell: np.ndarray, standard: np.ndarray, noise: float, *, rescale: bool = False
+) -> tuple[np.ndarray, float]:
+    """How much every value counts where noise is Student's t, and the squared scale of the noise, learned if asked.
+
+    Values y have weights (DEGREES + 1) / (DEGREES + E (y - f)^2 / noise), the expectation over the surfaces f that the
+    weighted values allow; in turn until they stay.
+
+    Parameters
+    ----------
+    merged, cell
+        (m, axes) places and (points,) which of these a value belongs to.
+    """
+    from scipy.linalg import lapack
+
+    prior, weights = kernel(merged), np.ones(len(standard))
+    for _ in range(_REWEIGHTED):
+        means, totals = _averaged(standard, cell, weights)
+        spread = noise / totals
+        root, _ = lapack.dpotrf(prior + np.diag(spread), lower=True)
+        inverse, _ = lapack.dpotri(root, lower=True)
+        inverse = np.tril(inverse) + np.tril(inverse, -1).T
+        expected, variance = means - spread * (inverse @ means), spread - spread**2 * np.diag(inverse)
+        squares = (standard - expected[cell]) ** 2 + variance[cell]
+        before, weights = weights, (DEGREES + 1.0) / (DEGREES + squares / noise)
+        if rescale:
+            noise = float(np.clip(np.mean(weights * squares), _LEAST_NOISE, _MOST_NOISE))
+        if np.abs(weights - before).max() < 10.0**-_DIGITS:
+            break
+    return np.maximum(np.round(weights, _DIGITS), 10.0**-_DIGITS), noise
 
 
 def _rounded(value: float) -> float:
     return float(f"{value:.{_DIGITS}g}")
 
 
-def _merged(places: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Distinct places with the mean of their values and how many these are; (m, axes), (m,), (m,)."""
+def _merged(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(m, axes) distinct places, at most `MOST_HELD`, and (points,) to which of them each point belongs."""
     # twelve digits: the same place, whatever way its coordinates were computed
     cells = np.round(places, 12)
     across = 2.0 * math.ceil(MOST_HELD ** (1.0 / places.shape[1]))
@@ -234,5 +298,19 @@ def _merged(places: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndar
         if len(counts) <= MOST_HELD:
             break
         cells, across = np.floor(places * across), across / 1.25
-    where = np.stack([np.bincount(cell, column) / counts for column in places.T], axis=1)
-    return where, np.bincount(cell, values) / counts, counts
+    return np.stack([np.bincount(cell, column) / counts for column in places.T], axis=1), cell
+
+
+def _averaged(values: np.ndarray, cell: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(m,) weighted means of the values of every place, and (m,) the sums of their weights."""
+    totals = np.bincount(cell, weights)
+    return np.bincount(cell, weights * values) / totals, totals
+
+
+def evenly(count: int, n_axes: int, first: int = 0) -> np.ndarray:
+    """(count, axes) places that fill the unit cube ever more evenly: multiples of powers of the golden ratio's kin."""
+    ratio = 2.0
+    for _ in range(64):  # the root of x^(axes + 1) = x + 1
+        ratio = (1.0 + ratio) ** (1.0 / (n_axes + 1))
+    steps = ratio ** -np.arange(1.0, n_axes + 1)
+    return (0.5 + np.arange(first + 1, first + count + 1)[:, None] * steps) % 1.0

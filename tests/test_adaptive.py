@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,18 @@ import yaml
 from smooth_response import NOISE, adaptive_document, balance, correlation, smooth_point
 from sweep_runs import ROOT, finish, run, start, write_sweep
 
-from hpcspike.analysis import capacity, crossings, error_types, inverted_u, level_line, optimum, performance
+from hpcspike.analysis import (
+    analyses_for,
+    capacity,
+    crossings,
+    error_types,
+    inverted_u,
+    level_line,
+    optimum,
+    performance,
+)
 from hpcspike.cli import main
+from hpcspike.commands.analyse import tables_of
 from hpcspike.errors import DataError, SpecError, StoreError
 from hpcspike.figures import figures_for
 from hpcspike.spec import Sweep, validate_sweep
@@ -28,11 +39,13 @@ from hpcspike.variables import POINT_PROVENANCE
 pytest.importorskip("sklearn")
 
 from hpcspike.adaptive.choice import Sampled, choose
-from hpcspike.adaptive.lattice import Lattice, evenly, lattice_of
+from hpcspike.adaptive.lattice import Lattice, lattice_of
 from hpcspike.adaptive.questions import targets_of
 from hpcspike.adaptive.rounds import ensure_round, n_rounds
-from hpcspike.spec.adaptive import Question
-from hpcspike.surface import Surface
+from hpcspike.spec.adaptive import Adaptive, Budget, Question
+from hpcspike.surface import Surface, evenly
+
+LEVELS = ("correlation_0.7", "spectral_index_0")
 
 
 def adaptive(**changes: Any) -> Sweep:
@@ -93,6 +106,11 @@ def test_ranges_are_divided_evenly_and_hold_their_ends() -> None:
         ({"resolve": [{"variable": "corelation"}]}, "is no result of a point; choose from"),
         ({"resolve": [{"variable": "correlation", "level": 1.0, "maximum_over": "synapse.tau_syn_ms"}]}, "exclude"),
         ({"resolve": [{"variable": "correlation", "maximum_over": "seed"}]}, "must be one of the axes synapse"),
+        ({"resolve": [{"variable": "correlation", "maximum_over": ["seed"]}]}, "must be one of the axes synapse"),
+        (
+            {"resolve": [{"variable": "correlation", "maximum_over": []}]},
+            "names an axis, or several, each of them once",
+        ),
         ({"resolve": [{"variable": "correlation"}, {"variable": "correlation"}]}, "names 'correlation' twice"),
         ({"resolve": []}, "names nothing"),
         ({"resolve": [{"variable": "status", "level": 0.5}]}, "is resolved where it changes"),
@@ -163,7 +181,7 @@ def test_points_gather_at_the_level() -> None:
     chosen = choose(
         targets,
         lattice,
-        Sampled(cells, np.zeros(40, dtype=bool)),
+        Sampled(cells, np.zeros_like(cells), np.zeros(40, dtype=bool)),
         count=10,
         replicates=1,
         seconds=lambda at: np.ones(len(at)),
@@ -178,7 +196,7 @@ def test_cheap_points_are_preferred() -> None:
     lattice = lattice_of(adaptive())
     cells = lattice.spread(30)
     targets = sampled(lattice.places(cells).sum(axis=1), lattice, cells)
-    everything = Sampled(cells, np.zeros(30, dtype=bool))
+    everything = Sampled(cells, np.zeros_like(cells), np.zeros(30, dtype=bool))
 
     def mean_height(price: float) -> float:
         chosen = choose(
@@ -204,7 +222,7 @@ def test_replicates_are_added_only_where_the_interval_holds_the_level() -> None:
     chosen = choose(
         targets,
         lattice,
-        Sampled(cells, np.zeros(12, dtype=bool)),
+        Sampled(cells, np.tile([0, 1], 6), np.zeros(12, dtype=bool)),
         count=20,
         replicates=4,
         seconds=lambda at: np.ones(len(at)),
@@ -217,6 +235,21 @@ def test_replicates_are_added_only_where_the_interval_holds_the_level() -> None:
     assert sorted(chosen) == sorted((cell, replicate) for cell in straddles for replicate in (2, 3))
 
 
+def test_networks_of_all_numbers_are_taken_alike() -> None:
+    """Networks of one number share their seed: with the first ones alone a sweep would ask about these."""
+    lattice = lattice_of(adaptive())
+    nothing = Sampled(*np.zeros((2, 0), dtype=np.int64), np.zeros(0, dtype=bool))
+    first = choose([], lattice, nothing, count=12, replicates=3, seconds=lambda at: np.ones(len(at)), number=0)
+    cells, numbers = np.array(first).T
+    assert len(set(cells.tolist())) == 12
+    assert np.bincount(numbers).tolist() == [4, 4, 4]
+    targets = sampled(lattice.places(cells)[:, 0], lattice, cells, level=0.3)
+    there = Sampled(cells, numbers, np.zeros(12, dtype=bool))
+    more = choose(targets, lattice, there, count=9, replicates=3, seconds=lambda at: np.ones(len(at)), number=1)
+    assert np.bincount([number for _, number in more]).tolist() == [3, 3, 3]
+    assert len({*first, *more}) == 21
+
+
 def test_maxima_and_borders_of_status_are_resolved_too() -> None:
     sweep = adaptive()
     lattice = lattice_of(sweep)
@@ -226,6 +259,11 @@ def test_maxima_and_borders_of_status_are_resolved_too() -> None:
     weighed = np.average(top[0].references[:, 0], weights=top[0].weights)
     assert abs(weighed - 0.6) < 0.1
     assert top[0].reached < 0.3
+    both = ["synapse.tau_syn_ms", "targets.tau_corr_ms"]
+    hill = -((places[:, 0] - 0.6) ** 2) - (places[:, 1] - 0.3) ** 2
+    (peak,) = sampled(hill, lattice, cells, maximum_over=both)
+    assert peak.words == "maximum of correlation over synapse.tau_syn_ms and targets.tau_corr_ms"
+    np.testing.assert_allclose(np.average(peak.references, weights=peak.weights, axis=0), [0.6, 0.3], atol=0.05)
     status = {"status": (places[:, 0] > 0.5).astype(float)}
     borders = targets_of(Question(variable="status"), lattice, places, status)
     assert [target.words for target in borders] == ["border of learned", "border of sampling"]
@@ -407,7 +445,72 @@ def test_plan_and_status_say_what_it_costs_and_how_far_it_is(
     assert "has no section 'adaptive'" in capsys.readouterr().err
 
 
-# ---- the workflow ----------------------------------------------------------------------------------------------------
+def test_the_best_setting_for_given_values_of_others(explored: Path) -> None:
+    sweep = open_sweep(explored)
+    one = optimum(sweep, along="tau_syn_ms", at={"tau_corr_ms": 80.0})
+    assert one.position.ndim == 0
+    assert one.tau_corr_ms == 80.0
+    assert one.position_low <= one.position <= one.position_high
+    tau_s = np.geomspace(1.0, 500.0, 400)
+    assert abs(np.log10(one.position / tau_s[correlation(tau_s, 80.0).argmax()])) < 0.25
+    assert one.at_edge == 0.0
+    both = optimum(sweep, along=["tau_syn_ms", "tau_corr_ms"])
+    assert both.position_tau_corr_ms > 300.0  # the longer tau_c, the better, to the end of the range
+    assert both.position_low_tau_syn_ms <= both.position_tau_syn_ms <= both.position_high_tau_syn_ms
+    line = level_line(sweep, measure="spectral_index", level=0.0, at={"tau_corr_ms": 80.0}).isel(crossing=0)
+    assert abs(np.log10(line.position / balance(80.0))) < 0.1
+    with pytest.raises(DataError, match=r"at: tau_corr_ms = 900: must lie in the range that was swept, 1 to 500"):
+        optimum(sweep, at={"tau_corr_ms": 900.0})
+    with pytest.raises(DataError, match="at: 'n_neurons' is no other parameter that varies; these are tau_corr_ms"):
+        optimum(sweep, at={"n_neurons": 20.0})
+    with pytest.raises(DataError, match="along names no parameter"):
+        optimum(sweep, along=[])
+
+
+def test_what_was_resolved_is_among_the_tables(explored: Path) -> None:
+    tables = analyses_for(open_sweep(explored))
+    lines = [f"line_{what}_along_{axis}" for what in LEVELS for axis in ("tau_syn_ms", "tau_corr_ms")]
+    assert set(lines) == {name for name in tables if name.startswith("line_")}
+    table = tables["line_spectral_index_0_along_tau_syn_ms"]()
+    assert table.attrs["over"].startswith("median network")
+    assert set(tables_of(table)[""].columns) >= {"crossing", "tau_corr_ms", "position (ms)", "position_low (ms)"}
+
+
+def test_status_says_the_best_setting(tmp_path: Path, smooth: None, capsys: pytest.CaptureFixture[str]) -> None:
+    axis = "synapse.tau_syn_ms"
+    one = {axis: adaptive_document()["axes"][axis]}
+    asked = {"resolve": [{"variable": "correlation", "maximum_over": axis, "accuracy": 0.2}], "budget": {"points": 24}}
+    document = adaptive_document(axes=one, adaptive=asked)
+    document["experiment"]["targets"]["tau_corr_ms"] = 80.0
+    explore(tmp_path / "found.zarr", validate_sweep(document))
+    assert main(["status", str(tmp_path / "found.zarr")]) == 0
+    printed = capsys.readouterr().out
+    at, low, high = map(float, re.search(r"largest at tau_syn_ms = (\S+) \((\S+) to (\S+)\)", printed).groups())  # type: ignore[union-attr]
+    tau_s = np.geomspace(1.0, 500.0, 400)
+    assert low <= at <= high
+    assert abs(np.log10(at / tau_s[correlation(tau_s, 80.0).argmax()])) < 0.25
+    assert "optimum_correlation_along_tau_syn_ms" in analyses_for(open_sweep(tmp_path / "found.zarr"))
+
+
+def test_figures_of_scattered_points_say_that_they_are_estimated(explored: Path) -> None:
+    figures = figures_for(open_sweep(explored))
+    assert "median network, by the surface through 40 networks" in figures["inverted_u"]().get_suptitle()
+
+
+# ---- the guide and the workflow --------------------------------------------------------------------------------------
+
+
+def test_the_guide_has_every_key() -> None:
+    page = (ROOT / "cluster" / "guide" / "adaptive.md").read_text()
+    for section in (Adaptive, Question, Budget):
+        for key in section.model_fields:
+            assert f"`{key}" in page, key
+
+
+def test_the_best_setting_of_the_guide_is_a_sweep() -> None:
+    page = (ROOT / "cluster" / "guide" / "adaptive.md").read_text()
+    document = yaml.safe_load(page.split("```yaml\n")[2].partition("```")[0])
+    assert validate_sweep(document).adaptive is not None
 
 
 def small_guide() -> dict[str, Any]:

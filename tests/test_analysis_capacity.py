@@ -27,8 +27,8 @@ def falling(slope: Callable[[np.ndarray], np.ndarray], steepness: float = 1e-4) 
     return correlation
 
 
-def planted(slope: float | Callable[[np.ndarray], np.ndarray], **options) -> xr.Dataset:
-    law = falling(slope if callable(slope) else lambda n: slope + 0 * n)
+def planted(slope: float | Callable[[np.ndarray], np.ndarray], *, steepness: float = 1e-4, **options) -> xr.Dataset:
+    law = falling(slope if callable(slope) else lambda n: slope + 0 * n, steepness)
     axes = {"tau_corr_ms": TAU_CORR, "duration_ms": DURATION, "replicates": 1, "n_loops": 1}
     return synthetic_sweep(**{**axes, "correlation": law, **options})
 
@@ -238,3 +238,17 @@ def test_a_correlation_at_the_threshold_is_learned() -> None:
     assert censoring.tolist() == [0, 0]
     between = longest_learned(mean, np.array([1.0, 3.0, 4.0]), 0.65, non_monotone="largest", interpolate=True)[0]
     np.testing.assert_allclose(between, [3.0 + 0.05 / 0.2, 1.0 + 2.0 * 0.5])
+
+
+def test_a_grid_read_off_its_surface_has_the_capacity_of_the_median_network() -> None:
+    """One network of six that fails pulls the mean of its cell below the threshold, but not the median."""
+    pytest.importorskip("sklearn")
+    axes = {"tau_corr_ms": (100.0,), "duration_ms": DURATION[:12], "replicates": 6}
+    sweep = planted(12.3, steepness=4e-4, **axes).load()
+    at = (sweep["duration_ms"].values == 1000.0) & (sweep["replicate"].values == 3)
+    spoilt = sweep.assign(correlation=("point", np.where(at, 0.0, sweep["correlation"].values)))
+    means, medians = (capacity(spoilt, surface=surface, interpolate=True).squeeze() for surface in (False, True))
+    assert medians["longest_learned"].item() == pytest.approx(1230.0, rel=0.02)
+    assert means["longest_learned"].item() < 1000.0
+    assert "median over networks" in medians["performance"].attrs["long_name"]
+    assert "mean over networks" in means["performance"].attrs["long_name"]

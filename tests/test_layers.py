@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "hpcspike"
 LAYERS = (
     ("errors", "variables", "version", "machine", "wording", "state", "shown"),
     ("launcher", "notation", "checks", "locks", "partition", "intervals", "correlation", "surface", "shipped"),
-    ("files", "paths", "seals", "printing", "environment", "takes_results", "kernel_cache"),
+    ("files", "maxima", "paths", "seals", "printing", "environment", "takes_results", "kernel_cache"),
     ("hdf5_files", "zarr_files", "accelerate", "compiling"),
     ("progress", "provenance", "plugins"),
     ("spec",),

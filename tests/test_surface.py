@@ -9,10 +9,11 @@ from smooth_response import SPAN, correlation, spectral_index
 pytest.importorskip("sklearn")
 
 from hpcspike.adaptive.choice import Sampled, _Field, choose
-from hpcspike.adaptive.lattice import Lattice, evenly
+from hpcspike.adaptive.lattice import Lattice
 from hpcspike.adaptive.questions import Target, targets_of
+from hpcspike.maxima import maximum
 from hpcspike.spec.adaptive import Question
-from hpcspike.surface import Surface
+from hpcspike.surface import Surface, evenly
 from hpcspike.variables import SURFACE_SCALES
 
 VALUES = 14
@@ -43,7 +44,7 @@ def adaptively(values: dict[str, np.ndarray], budget: int) -> np.ndarray:
         count = min(max(len(cells) // 5, 6), budget - len(cells))
         if count <= 0:
             return cells
-        there = Sampled(cells, np.zeros(len(cells), dtype=bool))
+        there = Sampled(cells, np.zeros_like(cells), np.zeros(len(cells), dtype=bool))
         found = choose(
             asked(values, cells),
             LATTICE,
@@ -172,3 +173,68 @@ def test_a_line_is_asked_for_along_every_axis() -> None:
     at_the_turn = np.abs(target.references[:, 1] - 0.5) < 0.05
     further = np.abs(np.abs(target.references[:, 1] - 0.5) - 0.25) < 0.05
     assert target.weights[at_the_turn].max() > 2.0 * target.weights[further].max()
+
+
+def test_one_network_that_fails_does_not_move_the_line() -> None:
+    """Beside the place, the mean of four networks would be pulled below the level; the median is not."""
+    random = np.random.default_rng(6)
+    along = np.repeat(np.linspace(0.0, 1.0, 12), 4)
+    z = 2.0 - 2.0 * along + 0.05 * random.standard_normal(48)
+    values = np.tanh(z)
+    values[22] = 0.05  # of the four at 5 / 11, whose z is 1.09
+    fine = np.linspace(0.0, 1.0, 201)[:, None]
+    truth = 0.5 * (2.0 - np.arctanh(0.7))
+
+    def crossing(**options: bool) -> tuple[float, Surface]:
+        surface = Surface(along[:, None], values, scale="fisher", **options)
+        below = np.flatnonzero(surface.expected(fine) < 0.7)
+        return float(fine[below[0], 0]), surface
+
+    ours, surface = crossing()
+    assert abs(ours - truth) < 0.02
+    pulled, normal = crossing(heavy_tails=False)
+    assert abs(pulled - truth) > 2.0 * abs(ours - truth)
+    assert surface.noise < 0.25 * normal.noise
+    spoilt = surface.mean_and_sd(along[[22]][:, None])[1][0]
+    beside = surface.mean_and_sd(along[[26]][:, None])[1][0]
+    assert spoilt > beside  # three networks, where the others are four
+
+
+def test_where_most_networks_fail_the_surface_falls() -> None:
+    """Heavy tails leave the majority its say: networks that learn at a place where most fail are the exceptions."""
+    random = np.random.default_rng(7)
+    along = np.repeat(np.linspace(0.0, 1.0, 12), 5)
+    learns = np.arange(60) % 5 < np.where(along < 0.5, 4, 1)
+    z = np.where(learns, 1.5, 0.2) + 0.05 * random.standard_normal(60)
+    surface = Surface(along[:, None], np.tanh(z), scale="fisher")
+    ends = surface.expected(np.array([[0.1], [0.9]]))
+    assert ends[0] > 0.85
+    assert ends[1] < 0.3
+
+
+def test_normal_noise_is_taken_as_by_a_normal_distribution() -> None:
+    values, cells = networks(8)["spectral_index"], LATTICE.spread(80)
+    ours, normal = (Surface(LATTICE.places(cells), values[cells], heavy_tails=heavy) for heavy in (True, False))
+    (mean, sd), (other, its_sd) = (surface.mean_and_sd(evenly(100, 2)) for surface in (ours, normal))
+    assert np.sqrt(np.mean((mean - other) ** 2)) < 0.05
+    assert 0.7 < np.median(sd / its_sd) < 1.3
+
+
+@pytest.mark.parametrize("n_axes", [1, 2])
+def test_the_largest_of_two_maxima_is_found_with_its_interval(n_axes: int) -> None:
+    random = np.random.default_rng(9)
+    places = random.random((40 * n_axes**2, 2))
+
+    def hills(at: np.ndarray) -> np.ndarray:
+        far = (at[:, 1] - 0.3) ** 2 if n_axes == 2 else 0.0
+        return 0.6 * np.exp(-((at[:, 0] - 0.2) ** 2 + far) / 0.02) + np.exp(-((at[:, 0] - 0.75) ** 2 + far) / 0.02)
+
+    surface = Surface(places, hills(places) + 0.02 * random.standard_normal(len(places)))
+    found = maximum(surface, np.full(2, 0.5), list(range(n_axes)), n_draws=200, seed=1)
+    low, high = np.quantile(found.tops, [0.05, 0.95], axis=0)
+    truth = np.array([0.75, 0.3])[:n_axes]
+    assert (np.abs(found.best - truth) < 0.05).all()
+    assert (low <= found.best).all()
+    assert (found.best <= high).all()
+    assert (high - low < 0.2).all()
+    assert found.share.sum() == pytest.approx(1.0)

@@ -6,6 +6,7 @@ process allows without its value: how uncertain a surface is depends on where it
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -29,14 +30,46 @@ class Sampled:
 
     Attributes
     ----------
-    cells
-        (points,) cell of every point, replicates of a place beside each other or not.
+    cells, replicates
+        (points,) cell of every point, and which of the networks of its cell it is.
     pending
         (points,) bool: whose values are not known yet.
     """
 
     cells: np.ndarray
+    replicates: np.ndarray
     pending: np.ndarray
+
+
+class _Taken:
+    """Which networks of which cells are taken.
+
+    Networks of one number share their seed, so those of neighbouring places may fail together, or learn alike. So a
+    place takes the number that fewest places have: as in a grid, all count alike.
+    """
+
+    def __init__(self, sampled: Sampled, replicates: int) -> None:
+        self._numbers: dict[int, set[int]] = defaultdict(set)
+        self._times = [0] * replicates
+        for cell, number in zip(sampled.cells.tolist(), sampled.replicates.tolist(), strict=True):
+            self._numbers[cell].add(number)
+            self._times[number] += 1
+
+    def times(self, cell: int) -> int:
+        """Networks of a cell."""
+        return len(self._numbers[cell]) if cell in self._numbers else 0
+
+    def is_full(self, cell: int) -> bool:
+        """Whether all networks of a cell are taken."""
+        return self.times(cell) == len(self._times)
+
+    def take(self, cell: int) -> tuple[int, int]:
+        """The cell and the number of a further network of it."""
+        free = [number for number in range(len(self._times)) if number not in self._numbers[cell]]
+        number = min(free, key=self._times.__getitem__)
+        self._numbers[cell].add(number)
+        self._times[number] += 1
+        return cell, number
 
 
 def choose(
@@ -62,20 +95,19 @@ def choose(
     count
         How many to choose; fewer if no more places are left.
     replicates
-        Most replicates of a place.
+        Most networks of a place.
     seconds
         Predicted time of a point at each of (n, axes) places.
     number
         Of the round, by which rounds look at different places.
     """
-    cells, taken = np.unique(sampled.cells, return_counts=True)
-    times = dict(zip(cells.tolist(), taken.tolist(), strict=True))
+    taken = _Taken(sampled, replicates)
     if not targets:
-        return _spread(lattice, times, count, replicates)
+        return _spread(lattice, taken, len(sampled.cells), count, replicates)
     candidates = lattice.spread(MOST_CANDIDATES, number * MOST_CANDIDATES)
     near = lattice.nearest(np.concatenate([target.references for target in targets]))
-    candidates = np.unique(np.concatenate([candidates, near, cells]))
-    candidates = candidates[_allowed(candidates, times, targets, lattice, replicates)]
+    candidates = np.unique(np.concatenate([candidates, near, sampled.cells]))
+    candidates = candidates[_allowed(candidates, taken, targets, lattice)]
     if not len(candidates):
         return []
     pending = lattice.places(np.sort(sampled.cells[sampled.pending]))
@@ -89,36 +121,32 @@ def choose(
     while len(found) < count and allowed.any():
         at = _first_of_best(np.where(allowed, field.gain() / cost, -1.0))
         cell = int(candidates[at])
-        found.append((cell, times.get(cell, 0)))
-        times[cell] = times.get(cell, 0) + 1
-        allowed[at] = times[cell] < replicates
+        found.append(taken.take(cell))
+        allowed[at] = not taken.is_full(cell)
         field.take(at)
     return found
 
 
-def _allowed(
-    candidates: np.ndarray, times: dict[int, int], targets: Sequence[Target], lattice: Lattice, replicates: int
-) -> np.ndarray:
+def _allowed(candidates: np.ndarray, taken: _Taken, targets: Sequence[Target], lattice: Lattice) -> np.ndarray:
     """Which candidates may be computed: new places, and those where a further replicate could decide something."""
-    taken = np.array([times.get(cell, 0) for cell in candidates.tolist()])
-    allowed = taken == 0
-    again = np.flatnonzero((taken > 0) & (taken < replicates))
+    allowed = np.array([taken.times(cell) == 0 for cell in candidates.tolist()], dtype=bool)
+    full = np.array([taken.is_full(cell) for cell in candidates.tolist()], dtype=bool)
+    again = np.flatnonzero(~allowed & ~full)
     if len(again):
         places = lattice.places(candidates[again])
         allowed[again] = np.any([target.is_open(places) for target in targets], axis=0)
     return allowed
 
 
-def _spread(lattice: Lattice, times: dict[int, int], count: int, replicates: int) -> list[tuple[int, int]]:
+def _spread(lattice: Lattice, taken: _Taken, n_taken: int, count: int, replicates: int) -> list[tuple[int, int]]:
     """Places that fill the cube evenly; when all are taken, further replicates."""
     found: list[tuple[int, int]] = []
-    for replicate in range(replicates):
-        for cell in lattice.spread(2 * (count + sum(times.values())) + 16).tolist():
+    for times in range(replicates):
+        for cell in lattice.spread(2 * (count + n_taken + len(found)) + 16).tolist():
             if len(found) == count:
                 return found
-            if times.get(cell, 0) == replicate:
-                found.append((cell, replicate))
-                times[cell] = replicate + 1
+            if taken.times(cell) == times:
+                found.append(taken.take(cell))
     return found
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpcspike.spec.sweep import Sweep
+from hpcspike.surface import evenly
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,3 @@ def lattice_of(sweep: Sweep) -> Lattice:
         units.append((scaled - scaled[0]) / length)
         spans.append(length if logarithmic else 1.0)
     return Lattice(tuple(sweep.axes), tuple(units), np.array(spans))
-
-
-def evenly(count: int, n_axes: int, first: int = 0) -> np.ndarray:
-    """(count, axes) places that fill the unit cube ever more evenly: multiples of powers of the golden ratio's kin."""
-    ratio = 2.0
-    for _ in range(64):  # the root of x^(axes + 1) = x + 1
-        ratio = (1.0 + ratio) ** (1.0 / (n_axes + 1))
-    steps = ratio ** -np.arange(1.0, n_axes + 1)
-    return (0.5 + np.arange(first + 1, first + count + 1)[:, None] * steps) % 1.0

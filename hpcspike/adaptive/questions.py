@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpcspike.adaptive.lattice import Lattice, evenly
+from hpcspike.adaptive.lattice import Lattice
+from hpcspike.maxima import maximum
 from hpcspike.spec.adaptive import Question
-from hpcspike.surface import LEAST_POINTS, Surface
+from hpcspike.surface import INTERVAL, LEAST_POINTS, Surface, evenly
 from hpcspike.variables import STATUS, SURFACE_SCALES
-
-INTERVAL = 1.6448536
-"""Standard errors on each side of an interval of 90 %."""
 
 MOST_LOOKED_AT = 2000
 """Places at which a question's surface is looked at."""
@@ -21,7 +19,7 @@ MOST_LOOKED_AT = 2000
 MOST_REFERENCES = 500
 """Places whose uncertainty is weighed when points are chosen: those that matter most."""
 
-_LINES, _ALONG, _DRAWS = 24, 48, 200
+_LINES, _DRAWS, _LEAST_SHARE = 24, 200, 1e-4
 _FLAT = 0.03
 """Slopes below this share of the values' spread over the whole range count as this: a plateau has no clear line."""
 
@@ -92,7 +90,7 @@ def targets_of(
         level = float(surface.scaled(np.array(question.level)))
         return [_of_level(question.words, question.accuracy, surface, level, lattice)]
     if question.maximum_over is not None:
-        return [_of_maximum(question, surface, lattice.names.index(question.maximum_over), lattice)]
+        return [_of_maximum(question, surface, lattice)]
     looked_at = evenly(MOST_REFERENCES, len(lattice.shape))
     mean, sd = surface.mean_and_sd(looked_at)
     worth = surface.per_scaled(mean) ** 2
@@ -108,7 +106,7 @@ def _of_status(question: Question, lattice: Lattice, places: np.ndarray, status:
         has = np.where(known, status == code, np.nan).astype(np.float64)
         if 0.0 < np.nanmean(has) < 1.0:
             words = f"border of {STATUS[code]}"
-            found.append(_of_level(words, question.accuracy, Surface(places, has), 0.5, lattice))
+            found.append(_of_level(words, question.accuracy, Surface(places, has, heavy_tails=False), 0.5, lattice))
     return found
 
 
@@ -164,20 +162,14 @@ def line_error(mean: np.ndarray, sd: np.ndarray, slope: np.ndarray, level: float
     return float(INTERVAL * np.sqrt(np.average((sd / slope) ** 2, weights=on_line)))
 
 
-def _of_maximum(question: Question, surface: Surface, axis: int, lattice: Lattice) -> Target:
-    """Where along an axis a surface is largest, on lines at many values of the other axes."""
-    others = [other for other in range(len(lattice.shape)) if other != axis]
-    rows = evenly(_LINES, len(others)) if others else np.zeros((1, 0))
-    along = np.linspace(0.0, 1.0, _ALONG)
-    looked_at = np.empty((len(rows) * _ALONG, len(lattice.shape)))
-    looked_at[:, others] = np.repeat(rows, _ALONG, axis=0)
-    looked_at[:, axis] = np.tile(along, len(rows))
-    share, error = np.empty(len(looked_at)), np.empty(len(rows))
-    for row in range(len(rows)):
-        part = slice(row * _ALONG, (row + 1) * _ALONG)
-        top = surface.draws(looked_at[part], _DRAWS, seed=row).argmax(axis=1)
-        share[part] = np.bincount(top, minlength=_ALONG) / _DRAWS
-        error[row] = along[top].std() * lattice.spans[axis]
-    weights = np.convolve(share, [0.25, 0.5, 0.25], mode="same") + 1e-6
-    reached = float(INTERVAL * np.sqrt(np.mean(error**2)))
-    return _target(question.words, surface, looked_at, weights, reached, question.accuracy)
+def _of_maximum(question: Question, surface: Surface, lattice: Lattice) -> Target:
+    """Where along some axes a surface is largest, for many values of the others; the least certain axis counts."""
+    along = [lattice.names.index(name) for name in question.maximum_axes]
+    others = [axis for axis in range(len(lattice.shape)) if axis not in along]
+    rows = np.zeros((_LINES if others else 1, len(lattice.shape)))
+    rows[:, others] = evenly(len(rows), len(others)) if others else 0.0
+    found = [maximum(surface, row, along, n_draws=_DRAWS, seed=number) for number, row in enumerate(rows)]
+    errors = np.array([one.tops.std(axis=0) for one in found]) * lattice.spans[along]
+    looked_at, share = (np.concatenate(parts) for parts in zip(*((o.looked_at, o.share) for o in found), strict=True))
+    reached = float(INTERVAL * np.sqrt(np.mean(errors**2, axis=0)).max())
+    return _target(question.words, surface, looked_at, share + _LEAST_SHARE, reached, question.accuracy)

@@ -59,8 +59,8 @@ class Known:
     ----------
     lattice
         Places that points are chosen from.
-    cells
-        (points,) cells of all points.
+    cells, replicates
+        (points,) cells of all points, and which of the networks of its cell each is.
     pending
         (points,) bool: points of later rounds, whose values do not count.
     values
@@ -71,6 +71,7 @@ class Known:
 
     lattice: Lattice
     cells: np.ndarray
+    replicates: np.ndarray
     pending: np.ndarray
     values: dict[str, np.ndarray]
     seconds: float
@@ -159,7 +160,7 @@ def next_points(store: SweepStore, sweep: Sweep) -> tuple[list[int], str]:
     chosen = choose(
         targets,
         known.lattice,
-        Sampled(known.cells, known.pending),
+        Sampled(known.cells, known.replicates, known.pending),
         count=wanted,
         replicates=sweep.replicates,
         seconds=seconds,
@@ -196,7 +197,8 @@ def known_of(store: SweepStore, sweep: Sweep, *, complete: int | None = None) ->
         if name == "correlation":
             column[used] = np.where(status == _DIVERGED, 0.0, column[used])  # it learned nothing
     seconds = float(store.read("predicted_seconds", rows).sum())
-    return Known(lattice_of(sweep), store.read("grid_index", rows) // sweep.replicates, ~used, values, seconds)
+    cells, replicates = np.divmod(store.read("grid_index", rows), sweep.replicates)
+    return Known(lattice_of(sweep), cells, replicates, ~used, values, seconds)
 
 
 def seconds_at(sweep: Sweep, lattice: Lattice) -> Callable[[np.ndarray], np.ndarray]:
@@ -231,7 +233,7 @@ def _found(store: SweepStore, number: int) -> Round:
 def _first(sweep: Sweep, lattice: Lattice) -> list[int]:
     assert sweep.adaptive is not None
     first = sweep.adaptive.first_round(len(sweep.axes))
-    nothing = Sampled(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool))
+    nothing = Sampled(*np.zeros((2, 0), dtype=np.int64), np.zeros(0, dtype=bool))
     chosen = choose(
         [],
         lattice,

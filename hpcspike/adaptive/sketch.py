@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from hpcspike.adaptive.questions import INTERVAL, Target
+from hpcspike.adaptive.questions import Target
 from hpcspike.adaptive.rounds import Known
 from hpcspike.spec.adaptive import Question
+from hpcspike.surface import INTERVAL
 
 WIDE, HIGH = 56, 16
 """Characters of a map."""

@@ -11,10 +11,14 @@ import xarray as xr
 from hpcspike.analysis.cells import parameters
 from hpcspike.analysis.error_map import error_types
 from hpcspike.analysis.limits import capacity
+from hpcspike.analysis.lines import level_line, optimum
 from hpcspike.analysis.mapping import performance
 from hpcspike.analysis.recorded import over_recorded
 from hpcspike.analysis.scaling import REGIMES, collapse
+from hpcspike.analysis.scattered import plan_of
 from hpcspike.analysis.tuning import inverted_u
+from hpcspike.surface import LEAST_POINTS
+from hpcspike.sweep.grid import coordinate_names
 from hpcspike.takes_results import takes_results
 
 THRESHOLDS = (0.6, 0.65, 0.7, 0.75, 0.8)
@@ -42,9 +46,30 @@ def analyses_for(sweep: xr.Dataset) -> dict[str, Callable[[], xr.Dataset]]:
             available[f"collapse_{regime}"] = partial(collapse, sweep, regime=regime)
     if allows_capacity(sweep):
         available["capacity"] = partial(capacity, sweep, threshold=THRESHOLDS)
+    available |= _answers(sweep)
     if "judged" not in sweep.attrs:
         return available
     return {name: partial(_judged, make, sweep.attrs["judged"]) for name, make in available.items()}
+
+
+def _answers(sweep: xr.Dataset) -> dict[str, Callable[[], xr.Dataset]]:
+    """Of an adaptive sweep: what it was to resolve, every level along each of the axes."""
+    plan = plan_of(sweep)
+    if plan is None or plan.adaptive is None:
+        return {}
+    names, found = coordinate_names(list(plan.axes)), {}
+    for question in plan.adaptive.resolve:
+        measure, over = question.variable, [names[key] for key in question.maximum_axes]
+        if measure not in sweep or int(sweep[measure].notnull().sum()) < LEAST_POINTS:
+            continue
+        for axis in [names[key] for key in plan.axes] if question.level is not None else []:
+            line = partial(level_line, sweep, level=question.level, measure=measure, along=axis)
+            found[f"line_{measure}_{question.level:g}_along_{axis}"] = line
+        if over:
+            found[f"optimum_{measure}_along_{'_and_'.join(over)}"] = partial(
+                optimum, sweep, measure=measure, along=over
+            )
+    return found
 
 
 def _judged(make: Callable[[], xr.Dataset], over: str) -> xr.Dataset:

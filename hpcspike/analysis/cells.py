@@ -247,11 +247,15 @@ def axis_attrs(name: str, sweep: xr.Dataset) -> dict[str, Any]:
 
 
 def of_measure(sweep: xr.Dataset, measure: str) -> dict[str, dict[str, Any]]:
-    """Attributes of the mean and s.d. of a measure, in the measure's own unit."""
+    """Attributes of a measure's value and s.d. over networks, in the measure's own unit.
+
+    The value is the mean; where points are scattered the median, which the surface through all networks estimates.
+    """
     entry = POINT_RESULTS.get(measure)
     units = entry.units if entry is not None else sweep[measure].attrs.get("units", "1")
     meaning = entry.long_name if entry is not None else sweep[measure].attrs.get("long_name", measure)
+    typical = "median over networks, by a surface" if "estimated" in sweep.attrs else "mean over networks"
     return {
-        "performance": {"units": units, "long_name": f"{meaning}, mean over networks"},
+        "performance": {"units": units, "long_name": f"{meaning}, {typical}"},
         "performance_sd": {"units": units, "long_name": f"{meaning}, s.d. over networks (n - 1)"},
     }

@@ -42,7 +42,8 @@ def capacity(
     threshold: float | Sequence[float] = 0.7,
     measure: str = "correlation",
     non_monotone: Literal["largest", "contiguous"] = "largest",
-    interpolate: bool = False,
+    interpolate: bool | None = None,
+    surface: bool = False,
     interval: Literal["auto", "replicates", "cells"] = "auto",
     level: float = 0.9,
     n_bootstrap: int = 500,
@@ -52,7 +53,8 @@ def capacity(
 ) -> xr.Dataset:
     """T_max of every (N, tau_c) and the capacity T_max / tau_c of every N (paper section 4.8, Fig 7).
 
-    A window T counts as learned if the mean performance over replicates reaches the threshold. The capacity is the
+    A window T counts as learned if the mean performance over replicates, or that of the median network by a surface,
+    reaches the threshold. The capacity is the
     slope of the least-squares line T_max = slope * tau_c through the origin over the tau_c whose T_max lies inside the
     grid of T. The paper states neither a threshold nor what it did with the other cells, so both are explicit here.
 
@@ -69,7 +71,11 @@ def capacity(
         ``"contiguous"`` run of learned ones that begins with the shortest. Such cells are flagged either way.
     interpolate
         Move T_max from the grid to where the straight line from it to the next tested T crosses the threshold. Without
-        it T_max is low by up to one step of the grid, on average half a step.
+        it T_max is low by up to one step of the grid, on average half a step. Default: where a surface is read off.
+    surface
+        Read performance off the surface through all networks, which goes through their median, instead of taking the
+        mean over replicates; always so where points are scattered. So both kinds of sweep can be compared;
+        `hpcspike.analysis.level_line` along ``duration_ms`` reads T_max off the same surface, with its interval.
     interval
         ``"replicates"``: bootstrap the replicates of every cell; ``"cells"``: bootstrap the tau_c; ``"auto"``:
         replicates if the typical cell has three or more. No interval where there is one replicate, or one tau_c.
@@ -101,7 +107,8 @@ def capacity(
     """
     _check(non_monotone, interval, level)
     thresholds = np.atleast_1d(np.asarray(threshold, dtype=np.float64))
-    sweep = on_grid(sweep, [measure])
+    sweep = on_grid(sweep, [measure], always=surface)
+    interpolate = "estimated" in sweep.attrs if interpolate is None else interpolate
     grid = make_grid(sweep, over=("n_neurons", "tau_corr_ms", "duration_ms"), pool=pool)
     if len(grid.axes["duration_ms"]) < 2:
         raise DataError(

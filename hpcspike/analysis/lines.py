@@ -6,13 +6,19 @@ or anywhere, so that lines of both kinds of sweep can be compared.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import xarray as xr
 
-from hpcspike.analysis.cells import axis_attrs
-from hpcspike.analysis.scattered import Axis, axes_of, surface_of
+from hpcspike.analysis.cells import axis_attrs, of_measure
+from hpcspike.analysis.scattered import GRID_VALUES, Axis, axes_of, surface_of
 from hpcspike.errors import DataError
-from hpcspike.surface import Surface
+from hpcspike.maxima import maximum
+from hpcspike.surface import INTERVAL, Surface
 from hpcspike.takes_results import takes_results
 
 FINE = 241
@@ -21,15 +27,27 @@ FINE = 241
 MOST_LINES = 2
 """Crossings that are kept of every line along the parameter: an inverted U has two."""
 
-INTERVAL = 1.6448536
-"""Standard errors on each side of an interval of 90 %."""
+MOST_PLACES = 625
+"""About the most combinations of values of the other parameters, where there are several."""
 
 _DRAWS = 400
+_ENDS = {"_low": "lower end of the 90 % interval of the ", "_high": "upper end of the 90 % interval of the "}
+_WORDS = {
+    "rising": "whether the result grows through the level",
+    "value": "value that is expected at the maximum",
+    "value_error": "standard error of that value",
+    "at_edge": "whether the maximum lies at an end of a range",
+}
 
 
 @takes_results
 def level_line(
-    sweep: xr.Dataset, *, level: float = 0.7, measure: str = "correlation", along: str = "tau_syn_ms"
+    sweep: xr.Dataset,
+    *,
+    level: float = 0.7,
+    measure: str = "correlation",
+    along: str = "tau_syn_ms",
+    at: Mapping[str, float] | None = None,
 ) -> xr.Dataset:
     """Where a result crosses a level along one parameter, for values of the others.
 
@@ -42,7 +60,9 @@ def level_line(
     measure
         Name of a result along ``point``.
     along
-        Parameter along which crossings are looked for.
+        Parameter along which crossings are looked for; ``duration_ms`` gives T_max.
+    at
+        Values of other parameters, as of `optimum`.
 
     Returns
     -------
@@ -57,12 +77,13 @@ def level_line(
     DataError
         If the parameter does not vary, or too few networks have a value.
     """
-    axis, others, surface, columns = _prepared(sweep, measure, along)
-    position = np.full((MOST_LINES, columns.shape[0]), np.nan)
+    lines = _prepared(sweep, measure, [along], at)
+    (axis,), (number_of_axis,), surface = lines.axes, lines.places, lines.surface
+    position = np.full((MOST_LINES, len(lines.columns)), np.nan)
     half, rising = np.full_like(position, np.nan), np.full_like(position, np.nan)
     unit, at = np.linspace(0.0, 1.0, FINE), float(surface.scaled(np.array(level)))
-    for row, place in enumerate(columns):
-        mean, sd = surface.mean_and_sd(_line(place, axis[0], unit))
+    for row, place in enumerate(lines.columns):
+        mean, sd = surface.mean_and_sd(_line(place, number_of_axis, unit))
         signs = mean >= at
         for number, k in enumerate(np.flatnonzero(signs[1:] != signs[:-1])[:MOST_LINES]):
             share = (at - mean[k]) / (mean[k + 1] - mean[k])
@@ -70,19 +91,25 @@ def level_line(
             slope = abs(mean[k + 1] - mean[k]) / (unit[k + 1] - unit[k])
             half[number, row] = INTERVAL * (sd[k] + share * (sd[k + 1] - sd[k])) / slope
             rising[number, row] = float(mean[k + 1] > mean[k])
+    ends = {"position": position, "position_low": position - half, "position_high": position + half}
     return _table(
         sweep,
-        axis[1],
-        others,
-        {"position": position, "position_low": position - half, "position_high": position + half},
+        lines,
+        {name: (axis, column) for name, column in ends.items()},
         {"rising": rising},
         {"level": level, "measure": measure, "along": along},
     )
 
 
 @takes_results
-def optimum(sweep: xr.Dataset, *, measure: str = "correlation", along: str = "tau_syn_ms") -> xr.Dataset:
-    """Where along one parameter a result is largest, for values of the others: the best setting with its interval.
+def optimum(
+    sweep: xr.Dataset,
+    *,
+    measure: str = "correlation",
+    along: str | Sequence[str] = "tau_syn_ms",
+    at: Mapping[str, float] | None = None,
+) -> xr.Dataset:
+    """Where a result is largest along one parameter or several, for values of the others: the best setting.
 
     Parameters
     ----------
@@ -91,50 +118,91 @@ def optimum(sweep: xr.Dataset, *, measure: str = "correlation", along: str = "ta
     measure
         Name of a result along ``point``; larger is better.
     along
-        Parameter whose best value is looked for.
+        Parameter, or parameters, whose best values are looked for: everywhere in their ranges at once.
+    at
+        Values of other parameters, such as ``{"tau_corr_ms": 80.0}``; of those left out, some of the swept ones.
 
     Returns
     -------
     Dataset
         Over the other parameters: ``position`` of the maximum of the expected values, ``position_low`` and
         ``position_high``: 5 and 95 % quantiles of the maxima of 400 surfaces that the networks allow; ``value`` there
-        and its standard error ``value_error``.
+        and its standard error ``value_error``. Along several parameters, each has its own: ``position_tau_syn_ms``.
+        ``at_edge``: 1 where the maximum lies at an end of a range, beyond which it may be larger.
 
     Raises
     ------
     DataError
-        If the parameter does not vary, or too few networks have a value.
+        If a parameter does not vary, a value is outside of its range, or too few networks have a value.
     """
-    axis, others, surface, columns = _prepared(sweep, measure, along)
-    unit = np.linspace(0.0, 1.0, FINE)
-    rows = np.empty((5, len(columns)))
-    for row, place in enumerate(columns):
-        line = _line(place, axis[0], unit)
-        mean, sd = surface.mean_and_sd(line)
-        best = int(mean.argmax())
-        tops = unit[surface.draws(line, _DRAWS, seed=row).argmax(axis=1)]
-        ends = np.quantile(tops, [0.05, 0.95])
-        rows[:, row] = unit[best], *ends, surface.unscaled(mean[best]), sd[best] * surface.per_scaled(mean[best])
-    places = dict(zip(("position", "position_low", "position_high"), rows[:3], strict=True))
-    values = {"value": rows[3], "value_error": rows[4]}
-    return _table(sweep, axis[1], others, places, values, {"measure": measure, "along": along})
+    names = [along] if isinstance(along, str) else list(along)
+    lines = _prepared(sweep, measure, names, at)
+    found = [
+        maximum(lines.surface, place, lines.places, n_draws=_DRAWS, seed=row) for row, place in enumerate(lines.columns)
+    ]
+    positions = {}
+    for k, axis in enumerate(lines.axes):
+        ends = np.quantile([one.tops[:, k] for one in found], [0.05, 0.95], axis=1)
+        ending = "" if isinstance(along, str) else f"_{axis.name}"
+        parts = zip(("", "_low", "_high"), (np.array([one.best[k] for one in found]), *ends), strict=True)
+        positions |= {f"position{end}{ending}": (axis, column) for end, column in parts}
+    scaled = np.array([one.value for one in found])
+    values = {
+        "value": lines.surface.unscaled(scaled),
+        "value_error": np.array([one.error for one in found]) * lines.surface.per_scaled(scaled),
+        "at_edge": np.array([float(bool(((one.best <= 0.0) | (one.best >= 1.0)).any())) for one in found]),
+    }
+    return _table(sweep, lines, positions, values, {"measure": measure, "along": " ".join(names)})
 
 
-def _prepared(
-    sweep: xr.Dataset, measure: str, along: str
-) -> tuple[tuple[int, Axis], dict[str, np.ndarray], Surface, np.ndarray]:
-    """The parameter with its place among the axes, values of the others, the surface, and (lines, axes) places."""
+@dataclass(frozen=True)
+class _Lines:
+    """The axes that something is looked for along, their places among all, and where the lines along them lie.
+
+    others: values of the other parameters, by name; fixed: of those that have one value only; columns: (lines, axes).
+    """
+
+    axes: list[Axis]
+    places: list[int]
+    others: dict[str, np.ndarray]
+    fixed: dict[str, float]
+    surface: Surface
+    columns: np.ndarray
+
+
+def _prepared(sweep: xr.Dataset, measure: str, along: Sequence[str], at: Mapping[str, float] | None) -> _Lines:
     axes = axes_of(sweep)
     names = [axis.name for axis in axes]
-    if along not in names:
-        raise DataError(f"along = {along!r}: must be a parameter that varies, one of {', '.join(names)}")
-    place = names.index(along)
-    others = {axis.name: axis.few() for axis in axes if axis.name != along}
+    for name in along:
+        if name not in names or list(along).count(name) > 1:
+            raise DataError(f"along = {name!r}: must be a parameter that varies, one of {', '.join(names)}, named once")
+    if not along:
+        raise DataError(f"along names no parameter; give at least one of {', '.join(names)}")
+    rest = [axis for axis in axes if axis.name not in along]
+    fixed = _fixed(at or {}, rest)
+    free = [axis for axis in rest if axis.name not in fixed]
+    count = min(GRID_VALUES, round(MOST_PLACES ** (1.0 / max(len(free), 1))))
+    others = {axis.name: axis.few(count) for axis in free}
     mesh = np.meshgrid(*others.values(), indexing="ij")
-    columns = np.zeros((int(np.prod([len(values) for values in others.values()])), len(axes)))
+    columns = np.zeros((math.prod(map(len, others.values())), len(axes)))
     for name, grid in zip(others, mesh, strict=True):
         columns[:, names.index(name)] = axes[names.index(name)].unit(grid.ravel())
-    return (place, axes[place]), others, surface_of(sweep, measure, axes), columns
+    for name, value in fixed.items():
+        columns[:, names.index(name)] = axes[names.index(name)].unit(np.array(value))
+    places = [names.index(name) for name in along]
+    return _Lines([axes[k] for k in places], places, others, fixed, surface_of(sweep, measure, axes), columns)
+
+
+def _fixed(at: Mapping[str, float], axes: Sequence[Axis]) -> dict[str, float]:
+    """The values that are given of some axes, which must be among these, within their ranges."""
+    known = {axis.name: axis for axis in axes}
+    for name, value in at.items():
+        if name not in known:
+            raise DataError(f"at: {name!r} is no other parameter that varies; these are {', '.join(known) or 'none'}")
+        first, last = known[name].values[[0, -1]]
+        if not first <= value <= last:
+            raise DataError(f"at: {name} = {value:g}: must lie in the range that was swept, {first:g} to {last:g}")
+    return {name: float(value) for name, value in at.items()}
 
 
 def _line(place: np.ndarray, axis: int, unit: np.ndarray) -> np.ndarray:
@@ -145,24 +213,29 @@ def _line(place: np.ndarray, axis: int, unit: np.ndarray) -> np.ndarray:
 
 def _table(
     sweep: xr.Dataset,
-    axis: Axis,
-    others: dict[str, np.ndarray],
-    places: dict[str, np.ndarray],
+    lines: _Lines,
+    positions: dict[str, tuple[Axis, np.ndarray]],
     values: dict[str, np.ndarray],
     attrs: dict[str, object],
 ) -> xr.Dataset:
-    """Places in the parameter's unit and values, over the other parameters and, where there are several, crossings."""
-    shape = tuple(len(column) for column in others.values())
-    words = {
-        "position": f"{axis.name} of the line or maximum",
-        "position_low": "lower end of its 90 % interval",
-        "position_high": "upper end of its 90 % interval",
-    }
-    units = axis_attrs(axis.name, sweep).get("units", "1")
+    """Places in the parameters' units and values, over the other parameters and, where there are several, crossings."""
+    shape = tuple(len(column) for column in lines.others.values())
     variables = {}
-    for name, column in {**{name: axis.at(place) for name, place in places.items()}, **values}.items():
-        dims = (("crossing",) if column.ndim == 2 else ()) + tuple(others)
-        described = {"units": units, "long_name": words[name]} if name in words else {"units": "1"}
-        variables[name] = (dims, column.reshape(*column.shape[:-1], *shape), described)
-    coordinates = {name: (name, column, axis_attrs(name, sweep)) for name, column in others.items()}
-    return xr.Dataset(variables, coordinates, {**attrs, "networks": sweep.sizes["point"]})
+
+    def add(name: str, column: np.ndarray, described: dict[str, Any]) -> None:
+        dims = (("crossing",) if column.ndim == 2 else ()) + tuple(lines.others)
+        variables[name] = (dims, column.reshape((*column.shape[:-1], *shape)), described)
+
+    for name, (axis, place) in positions.items():
+        units = axis_attrs(axis.name, sweep).get("units", "1")
+        kind = next((words for end, words in _ENDS.items() if f"position{end}" in name), "")
+        add(name, axis.at(place), {"units": units, "long_name": f"{kind}{axis.name} of the line or maximum"})
+    unit = of_measure(sweep, str(attrs["measure"]))["performance"]["units"]
+    for name, column in values.items():
+        add(name, column, {"units": unit if name.startswith("value") else "1", "long_name": _WORDS[name]})
+    coordinates: dict[str, Any] = {
+        name: (name, column, axis_attrs(name, sweep)) for name, column in lines.others.items()
+    }
+    coordinates |= {name: ((), value, axis_attrs(name, sweep)) for name, value in lines.fixed.items()}
+    network = "median network, by the surface through all networks"
+    return xr.Dataset(variables, coordinates, {**attrs, "over": network, "networks": sweep.sizes["point"]})

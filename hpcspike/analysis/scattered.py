@@ -62,7 +62,7 @@ class Axis:
 
 def is_scattered(sweep: xr.Dataset) -> bool:
     """Whether the points of a sweep lie anywhere, by what was planned; False if its attributes do not say."""
-    plan = _plan(sweep)
+    plan = plan_of(sweep)
     return plan is not None and plan.is_scattered
 
 
@@ -74,7 +74,7 @@ def axes_of(sweep: xr.Dataset) -> list[Axis]:
     DataError
         If none does, or one is not a number, or there are more than a surface can be drawn over.
     """
-    plan = _plan(sweep)
+    plan = plan_of(sweep)
     if plan is not None and plan.is_scattered:
         names = coordinate_names(list(plan.axes))
         columns = {names[key]: np.array(values) for key, values in plan.columns().items() if key in names}
@@ -122,15 +122,17 @@ def surface_of(sweep: xr.Dataset, measure: str, axes: list[Axis] | None = None) 
     return Surface(places, values, scale=SURFACE_SCALES.get(measure, ""))
 
 
-def on_grid(sweep: xr.Dataset, measures: Sequence[str] | None = None) -> xr.Dataset:
+def on_grid(sweep: xr.Dataset, measures: Sequence[str] | None = None, *, always: bool = False) -> xr.Dataset:
     """The sweep itself if its points lie on a grid; otherwise one of a grid, with the values expected there.
+
+    ``always`` takes a grid's points as scattered ones, too.
 
     Every result that has a value at four points or more, or of these the measures that are named, becomes its surface
     at the grid's places. The status is that of the expected correlation and spectral index, by the thresholds of the
     experiment, where these are among them, with that of responses that a teacher has started a failure of recall, too;
     diverged and silent where the nearest network is. The attribute ``estimated`` says from how many networks.
     """
-    if "estimated" in sweep.attrs or not is_scattered(sweep):
+    if "estimated" in sweep.attrs or not (always or is_scattered(sweep)):
         return sweep
     axes = axes_of(sweep)
     columns = _mesh({axis.name: axis.few() for axis in axes})
@@ -183,11 +185,12 @@ def _status(sweep: xr.Dataset, results: Mapping[str, tuple], there: np.ndarray, 
 
 
 def _measures(sweep: xr.Dataset) -> Measures:
-    plan = _plan(sweep)
+    plan = plan_of(sweep)
     return Measures() if plan is None else plan.point(plan.parameters_at(0)).measures
 
 
-def _plan(sweep: xr.Dataset) -> Sweep | None:
+def plan_of(sweep: xr.Dataset) -> Sweep | None:
+    """What was asked for when a sweep was planned; None if its attributes do not say so."""
     try:
         return Sweep.model_validate(json.loads(sweep.attrs["sweep"]))
     except (KeyError, ValueError):  # made by hand

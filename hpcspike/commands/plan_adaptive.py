@@ -13,13 +13,15 @@ from hpcspike.adaptive.sketch import LEGEND, sketch
 from hpcspike.commands.common import counted, refuse_unwritable
 from hpcspike.commands.recordings import say_what_is_recorded
 from hpcspike.errors import StoreError
+from hpcspike.spec.adaptive import Question
 from hpcspike.spec.sweep import Sweep
 from hpcspike.sweep.calibration import calibration
 from hpcspike.sweep.cost import SECONDS_TO_START, check_memory, shown_mib, shown_seconds
 from hpcspike.sweep.durable import write_receipt
-from hpcspike.sweep.grid import Grid
+from hpcspike.sweep.grid import Grid, coordinate_names
 from hpcspike.sweep.growth import planned
 from hpcspike.sweep.plan import plan_batches
+from hpcspike.sweep.reading import open_sweep
 from hpcspike.sweep.store import SweepStore, open_store
 
 ANYWHERE = 10.0
@@ -161,6 +163,8 @@ def print_map(store: SweepStore) -> None:
         targets = targets_of(question, known.lattice, known.places, known.values)
         for target in targets:
             _print_reached(target)
+        for words in _best(store, question) if targets else []:
+            print(f"           {words}")
         if targets and first:
             lines, first = sketch(known, targets[0], question), False
             has_level = question.level is not None or question.variable == "status"
@@ -171,6 +175,23 @@ def print_map(store: SweepStore) -> None:
             words = f"{keys[0]} to the right" + (f", {keys[1]} upwards" if len(keys) > 1 else "")
             middle = ", in the middle of the other axes" if len(keys) > 2 else ""
             print(f"           {words}, from the first to the last value{middle}")
+
+
+def _best(store: SweepStore, question: Question) -> list[str]:
+    """The best value of every axis with its interval, where there is one best place."""
+    if set(question.maximum_axes) != set(store.sweep.axes):
+        return []
+    from hpcspike.analysis import optimum
+
+    names = coordinate_names(list(store.sweep.axes))
+    over = [names[key] for key in question.maximum_axes]
+    best = optimum(open_sweep(store.path), measure=question.variable, along=over)
+    edge = ", at an end of the ranges" if best["at_edge"].item() else ""
+    values = []
+    for name in over:
+        at, low, high = (best[f"position{end}_{name}"].item() for end in ("", "_low", "_high"))
+        values.append(f"{name} = {at:.4g} ({low:.4g} to {high:.4g})")
+    return [f"largest at {', '.join(values)}{edge}"]
 
 
 def _print_round(store: SweepStore, chosen: Round) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from functools import partial
@@ -16,6 +15,7 @@ from hpcspike.analysis.available import allows_capacity, allows_collapse, n_valu
 from hpcspike.analysis.learners import kind_of, learner_axis
 from hpcspike.analysis.neurons import experiment_of
 from hpcspike.analysis.recorded import over_recorded
+from hpcspike.analysis.scattered import is_scattered, plan_of
 from hpcspike.errors import DataError
 from hpcspike.figures.effects import effects_of, parameter_effects
 from hpcspike.figures.error_panels import error_kinds
@@ -33,8 +33,10 @@ from hpcspike.figures.tuning import collapse_panels, inverted_u_curves
 from hpcspike.figures.variability import spike_variability
 from hpcspike.spec.axes import axis_values
 from hpcspike.spec.experiment import Measures
-from hpcspike.spec.sweep import Sweep
 from hpcspike.takes_results import refuse_other_results
+
+ESTIMATED = ("inverted_u", "collapse", "capacity", "errors")
+"""Figures that show, where points are scattered, a surface and not the networks."""
 
 
 class Figures(dict[str, Callable[..., Figure]]):
@@ -85,6 +87,9 @@ def figures_for(dataset: xr.Dataset | xr.DataTree) -> Figures:
             remarks.append(f"correlations and rates over {shown.attrs['judged']}, learning curves over all neurons")
         if planned is not None and planned.adaptive is None and dataset.sizes["point"] < planned.n_points:
             remarks.append(f"{dataset.sizes['point']} of {planned.n_points} networks")
+        if is_scattered(shown):
+            words = f"median network, by the surface through {shown.sizes['point']} networks"
+            figures |= {name: partial(_with_remark, figures[name], words) for name in ESTIMATED if name in figures}
         if remarks:
             figures = Figures({name: partial(_with_remark, draw, "; ".join(remarks)) for name, draw in figures.items()})
         return figures
@@ -94,14 +99,6 @@ def figures_for(dataset: xr.Dataset | xr.DataTree) -> Figures:
         f"no figure for a Dataset with the dimensions {', '.join(map(str, dataset.dims)) or 'none'}; give that of a "
         "sweep (hpcspike.open_sweep) or of one trained network (hpcspike train), or the tree of a study"
     )
-
-
-def plan_of(sweep: xr.Dataset) -> Sweep | None:
-    """What was asked for when a sweep was planned; None if its attributes do not say so."""
-    try:
-        return Sweep.model_validate(json.loads(sweep.attrs["sweep"]))
-    except (KeyError, ValueError):  # made by hand
-        return None
 
 
 def _with_remark(draw: Callable[..., Figure], words: str, **options: Any) -> Figure:

@@ -26,7 +26,7 @@ from hpcspike.figures.style import (
     new_figure,
     valued,
 )
-from hpcspike.surface import LEAST_POINTS, Surface
+from hpcspike.surface import INTERVAL, LEAST_POINTS, Surface
 from hpcspike.variables import STATUS
 
 if TYPE_CHECKING:
@@ -41,9 +41,6 @@ BESIDE = ("spectral_index", "correlation_taught")
 
 NEARBY = 0.1
 """Points within this share of a further axis's length around the fixed value are drawn."""
-
-INTERVAL = 1.6448536
-"""Standard errors on each side of a line's band: 90 %."""
 
 
 def scattered_map(

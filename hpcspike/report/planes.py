@@ -14,7 +14,7 @@ from matplotlib.colors import to_hex
 
 from hpcspike.analysis.cells import varying
 from hpcspike.analysis.error_map import error_types
-from hpcspike.figures.available import plan_of
+from hpcspike.analysis.scattered import plan_of
 from hpcspike.figures.style import SEQUENTIAL, STATUS_MARKERS
 from hpcspike.report.networks import MOST_ROWS, SECTION, TABLE, chosen_columns
 from hpcspike.report.page import number, paragraph, part

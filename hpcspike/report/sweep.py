@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from hpcspike.analysis.cells import parameters, varying
 from hpcspike.analysis.recorded import over_recorded
-from hpcspike.figures.available import plan_of
+from hpcspike.analysis.scattered import plan_of
 from hpcspike.figures.loops import exemplary_curves
 from hpcspike.notation import NAMES
 from hpcspike.report.drawing import as_png

@@ -20,8 +20,9 @@ class Question(Section):
 
     variable: str = quantity(doc="Result of every point, such as correlation; 'status': where it changes.")
     level: float | None = quantity(None, doc="Resolve where the variable has this value.")
-    maximum_over: str | None = quantity(
-        None, doc="Axis along which the variable's maximum is resolved, for every value of the other axes."
+    maximum_over: str | list[str] | None = quantity(
+        None,
+        doc="Axis, or axes, along which the place of the variable's maximum is resolved, for all values of the others.",
     )
     accuracy: float = quantity(
         0.05,
@@ -42,9 +43,16 @@ class Question(Section):
     def _one_way(self) -> Question:
         if self.level is not None and self.maximum_over is not None:
             raise ValueError("level and maximum_over exclude each other; write two entries")
+        if self.maximum_over == [] or len(set(self.maximum_axes)) < len(self.maximum_axes):
+            raise ValueError("maximum_over names an axis, or several, each of them once")
         if self.variable == "status" and (self.level is not None or self.maximum_over is not None):
             raise ValueError("variable = status is resolved where it changes; leave level and maximum_over out")
         return self
+
+    @property
+    def maximum_axes(self) -> list[str]:
+        """The axes along which a maximum is resolved; none if something else is."""
+        return [self.maximum_over] if isinstance(self.maximum_over, str) else list(self.maximum_over or [])
 
     @property
     def words(self) -> str:
@@ -54,7 +62,7 @@ class Question(Section):
         if self.level is not None:
             return f"{self.variable} = {self.level:g}"
         if self.maximum_over is not None:
-            return f"maximum of {self.variable} over {self.maximum_over}"
+            return f"maximum of {self.variable} over {' and '.join(self.maximum_axes)}"
         return self.variable
 
 

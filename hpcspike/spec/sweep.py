@@ -95,13 +95,16 @@ class Sweep(GrownSection):
                     "{log: [1, 500], resolution: 0.02}"
                 )
         for question in adaptive.resolve:
-            if question.maximum_over is not None and question.maximum_over not in self.axes:
-                raise ValueError(
-                    f"adaptive.resolve: maximum_over = {shown(question.maximum_over)}: must be one of the axes "
-                    f"{', '.join(self.axes)}"
-                )
+            for key in question.maximum_axes:
+                if key not in self.axes:
+                    raise ValueError(
+                        f"adaptive.resolve: maximum_over = {shown(key)}: must be one of the axes {', '.join(self.axes)}"
+                    )
         if self.batching.mpi_minutes is not None:
-            raise ValueError("batching.mpi_minutes: points of an adaptive sweep are computed by one process each")
+            raise ValueError(
+                "batching.mpi_minutes: points of an adaptive sweep are computed by one process each; leave it out, or "
+                "compute those that need MPI ranks in a sweep over a list of values"
+            )
         if self.n_points > _MOST_PLACES:
             raise ValueError(f"the ranges have {self.n_points:,} combinations; give coarser resolutions")
 
