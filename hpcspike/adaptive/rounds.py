@@ -233,7 +233,8 @@ def _found(store: SweepStore, number: int) -> Round:
 def _first(sweep: Sweep, lattice: Lattice) -> list[int]:
     assert sweep.adaptive is not None
     first = sweep.adaptive.first_round(len(sweep.axes))
-    nothing = Sampled(*np.zeros((2, 0), dtype=np.int64), np.zeros(0, dtype=bool))
+    none = np.zeros(0, dtype=np.int64)
+    nothing = Sampled(none, none, np.zeros(0, dtype=bool))
     chosen = choose(
         [],
         lattice,

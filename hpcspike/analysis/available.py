@@ -57,14 +57,16 @@ def _answers(sweep: xr.Dataset) -> dict[str, Callable[[], xr.Dataset]]:
     plan = plan_of(sweep)
     if plan is None or plan.adaptive is None:
         return {}
-    names, found = coordinate_names(list(plan.axes)), {}
+    names = coordinate_names(list(plan.axes))
+    found: dict[str, Callable[[], xr.Dataset]] = {}
     for question in plan.adaptive.resolve:
         measure, over = question.variable, [names[key] for key in question.maximum_axes]
         if measure not in sweep or int(sweep[measure].notnull().sum()) < LEAST_POINTS:
             continue
-        for axis in [names[key] for key in plan.axes] if question.level is not None else []:
-            line = partial(level_line, sweep, level=question.level, measure=measure, along=axis)
-            found[f"line_{measure}_{question.level:g}_along_{axis}"] = line
+        if question.level is not None:
+            for axis in [names[key] for key in plan.axes]:
+                line = partial(level_line, sweep, level=question.level, measure=measure, along=axis)
+                found[f"line_{measure}_{question.level:g}_along_{axis}"] = line
         if over:
             found[f"optimum_{measure}_along_{'_and_'.join(over)}"] = partial(
                 optimum, sweep, measure=measure, along=over

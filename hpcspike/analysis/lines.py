@@ -81,12 +81,12 @@ def level_line(
     (axis,), (number_of_axis,), surface = lines.axes, lines.places, lines.surface
     position = np.full((MOST_LINES, len(lines.columns)), np.nan)
     half, rising = np.full_like(position, np.nan), np.full_like(position, np.nan)
-    unit, at = np.linspace(0.0, 1.0, FINE), float(surface.scaled(np.array(level)))
+    unit, crossed = np.linspace(0.0, 1.0, FINE), float(surface.scaled(np.array(level)))
     for row, place in enumerate(lines.columns):
         mean, sd = surface.mean_and_sd(_line(place, number_of_axis, unit))
-        signs = mean >= at
+        signs = mean >= crossed
         for number, k in enumerate(np.flatnonzero(signs[1:] != signs[:-1])[:MOST_LINES]):
-            share = (at - mean[k]) / (mean[k + 1] - mean[k])
+            share = (crossed - mean[k]) / (mean[k + 1] - mean[k])
             position[number, row] = unit[k] + share * (unit[k + 1] - unit[k])
             slope = abs(mean[k + 1] - mean[k]) / (unit[k + 1] - unit[k])
             half[number, row] = INTERVAL * (sd[k] + share * (sd[k + 1] - sd[k])) / slope
@@ -140,7 +140,7 @@ def optimum(
     found = [
         maximum(lines.surface, place, lines.places, n_draws=_DRAWS, seed=row) for row, place in enumerate(lines.columns)
     ]
-    positions = {}
+    positions: dict[str, tuple[Axis, np.ndarray]] = {}
     for k, axis in enumerate(lines.axes):
         ends = np.quantile([one.tops[:, k] for one in found], [0.05, 0.95], axis=1)
         ending = "" if isinstance(along, str) else f"_{axis.name}"
