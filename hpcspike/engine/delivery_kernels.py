@@ -59,8 +59,13 @@ def deliver_fixed(everyone, low, total, begin, end, row, weight, size, drive):  
 
 
 @inline_kernel
-def deliver_plastic(everyone, total, begin, end, row, synapse, weight, size, drive, readout):  # type: ignore[no-untyped-def]
-    """drive[row] += size * weight[synapse], and the same for readout unless it is empty."""
+def deliver_plastic(  # type: ignore[no-untyped-def]
+    everyone, total, begin, end, row, synapse, weight, size, sizes, drive, readout
+):  # fmt: skip
+    """drive[row] += size * weight[synapse], and the same for readout unless it is empty.
+
+    sizes (n,): that of each row in place of the one of all; empty: there are none.
+    """
     size = drive.dtype.type(size)
     for s in range(total):
         for q in range(begin[everyone[s]], end[everyone[s]], _LINE // 2):
@@ -69,7 +74,14 @@ def deliver_plastic(everyone, total, begin, end, row, synapse, weight, size, dri
     for s in range(total):
         for q in range(begin[everyone[s]], end[everyone[s]]):
             prefetch(weight, synapse[q])
-    if readout.shape[0] > 0:
+    if sizes.shape[0] > 0:
+        for s in range(total):
+            for q in range(begin[everyone[s]], end[everyone[s]]):
+                change = sizes[row[q]] * weight[synapse[q]]
+                drive[row[q]] += change
+                if readout.shape[0] > 0:
+                    readout[row[q]] += change
+    elif readout.shape[0] > 0:
         for s in range(total):
             for q in range(begin[everyone[s]], end[everyone[s]]):
                 change = size * weight[synapse[q]]

@@ -16,6 +16,7 @@ from hpcspike.engine.training_kernels import end_interval
 from hpcspike.engine.transit import transit_of
 from hpcspike.errors import ResourceError
 from hpcspike.model.connectivity import Rows
+from hpcspike.model.decay_classes import decay_classes
 from hpcspike.model.feed_forward import FEED_OF, FeedPath
 from hpcspike.model.neurons import initial_state, model_code, parameters, state_dtype, step_size, user_advance
 from hpcspike.model.problem import Problem
@@ -52,8 +53,9 @@ class Live(NamedTuple):
     first: int
     model: int
     step: float
-    decay: float
+    decays: np.ndarray
     jumps: np.ndarray
+    sizes: np.ndarray
     static_decay: float
     static_jump: float
     border: int
@@ -192,7 +194,8 @@ class Simulation:
         act on later spikes only.
     filtered
         (N + F,) filtered spike trains r in spikes per tau, at the end of the last interval; behind the neurons those
-        of the F sources of a feed-forward population.
+        of the F sources of a feed-forward population. Where single neurons have decay times of their own, the same
+        follows with each of these (`hpcspike.model.decay_classes`), in trace, too.
     weight
         (synapses,) plastic weights, row by row.
     events, n_events
@@ -203,16 +206,28 @@ class Simulation:
     trace
         (N + F,) what the interval's spikes add to r by its end.
     interval_decay
-        Factor by which r decayed over the last interval.
+        Factor by which r decayed over the last interval; an array of one for each decay time where there are several.
     transit
         Spikes in flight: empty but for synapses with delays. r is that of spikes that have arrived.
     """
 
     REBUILT: ClassVar[frozenset[str]] = frozenset(
-        {"problem", "plastic", "static", "static_weight", "step", "model", "parameters", "decay", "jump_now", "jumps"}
+        {
+            "problem",
+            "plastic",
+            "static",
+            "static_weight",
+            "step",
+            "model",
+            "parameters",
+            "decay",
+            "decays",
+            "jumps_now",
+            "jumps",
+        }
         | {"static_decay", "static_jump", "separate", "real", "no_clamp", "no_readout", "no_record", "run_steps"}
         | {"border", "inhibitory_decay", "inhibitory_jump", "no_drive", "no_feed", "fed", "fed_start", "bounds"}
-        | {"late_feed"}
+        | {"late_feed", "classes", "row_decays", "row_jumps"}
     )
     """Attributes that are no state: equal whenever they are made for the same problem."""
     SCRATCH: ClassVar[frozenset[str]] = frozenset(
@@ -253,8 +268,14 @@ class Simulation:
         self._real = state_dtype(neuron, np.dtype(dtype))
         self._model, self._parameters = model_code(neuron), parameters(neuron, problem.neurons).astype(self._real)
         self.decay = decay_per_step(neuron.step_ms, synapse.tau_syn_ms, synapse.decay)
-        self._jump_now = neuron.tau_ms / synapse.tau_syn_ms
-        self._jumps = np.array([self._jump_now])
+        self._classes = decay_classes(problem)
+        taus, of_row = self._classes.taus_ms.tolist(), self._classes.of_row
+        self._decays = [decay_per_step(neuron.step_ms, tau, synapse.decay) for tau in taus]
+        self._jumps_now = [neuron.tau_ms / tau for tau in taus]
+        self._jumps = np.array([self._jumps_now])
+        several = len(taus) > 1
+        self._row_decays = np.array(self._decays)[of_row if several else slice(1)]
+        self._row_jumps = self.rounded(np.array(self._jumps_now)[of_row if several else slice(0)])
         static_tau = synapse.static_tau_syn_ms or synapse.tau_syn_ms
         self._static_decay = decay_per_step(neuron.step_ms, static_tau, synapse.decay)
         self._static_jump = neuron.tau_ms / static_tau
@@ -271,8 +292,8 @@ class Simulation:
         self._exchange = world.exchange(max(1, self.transit.together))
         self.events = np.zeros(len(problem.plastic.presynaptic), dtype=np.int32)
         self.n_events = np.zeros(rows, dtype=np.int32)
-        self.trace = np.zeros(problem.n_sources)
-        self.interval_decay = 1.0
+        self.trace = np.zeros(len(taus) * problem.n_sources)
+        self.interval_decay: float | np.ndarray = np.ones(len(taus)) if several else 1.0
         self._no_clamp, self._no_readout = np.empty((0, rows), self._real), np.empty(0, self._real)
         self._no_record, self._no_drive = np.empty((0, rows)), np.empty(0, self._real)
         self._no_feed = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int32)
@@ -282,7 +303,7 @@ class Simulation:
         """Start from phases (n,) in radians and filtered spike trains (N,), with the current weights."""
         problem = self.problem
         self.state = self.rounded(initial_state(problem.neuron, phase, problem.neurons))
-        self.filtered = np.zeros(problem.n_sources)
+        self.filtered = np.zeros(len(self._decays) * problem.n_sources)
         self.filtered[: problem.n_neurons] = filtered
         self.held: np.ndarray | None = None
         self.noise: NoisePath | None = None
@@ -384,15 +405,17 @@ class Simulation:
         if self.problem.feed_forward is not None:
             # r of what is no neuron of the network is the same on every rank
             size, path = self.problem.n_neurons, None if self.feed is None else self.feed.numbers()
-            feed = {"path": path, "filtered": self.filtered[size:].tolist(), "trace": self.trace[size:].tolist()}
+            both = {name: self._by_class(name)[:, size:].ravel().tolist() for name in ("filtered", "trace")}
+            feed = {"path": path, **both}
         return {
-            "interval_decay": self.interval_decay, "held": self.held is not None, "noise": noise, "feed": feed,
-            "set_in_use": self.set_in_use, "transit": self.transit.in_flight(),
+            "interval_decay": np.asarray(self.interval_decay).tolist(), "held": self.held is not None, "noise": noise,
+            "feed": feed, "set_in_use": self.set_in_use, "transit": self.transit.in_flight(),
         }  # fmt: skip
 
     def load_numbers(self, numbers: dict[str, Any]) -> None:
         """Take over `state_numbers`; before `state_arrays`, which depend on them."""
-        self.interval_decay = numbers["interval_decay"]
+        decay = numbers["interval_decay"]
+        self.interval_decay = np.array(decay) if isinstance(decay, list) else decay
         self.held = np.empty(self.problem.n_rows, self._real) if numbers["held"] else None
         self.noise, noise = None, numbers.get("noise")  # earlier versions had none
         if noise is not None:
@@ -402,7 +425,9 @@ class Simulation:
             path, size = feed["path"], self.problem.n_neurons
             if path is not None:
                 self.begin_feed(*(path[name] for name in FeedPath.KEY), step=path["step"])
-            self.filtered[size:], self.trace[size:] = feed["filtered"], feed["trace"]
+            for name in ("filtered", "trace"):
+                own = self._by_class(name)[:, size:]
+                own[:] = np.reshape(feed[name], own.shape)
         self.set_in_use = numbers.get("set_in_use", 0)
         self.transit.put_in_flight(numbers.get("transit", []))
 
@@ -418,15 +443,27 @@ class Simulation:
             by_neuron("plastic_drive", self.plastic_drive),
             by_neuron("static_drive", self.static_drive),
             *([by_neuron("inhibitory_drive", self.inhibitory_drive)] if len(self.inhibitory_drive) else []),
-            by_neuron("filtered", self.filtered[own]),
-            by_neuron("trace", self.trace[own]),
+            *(by_neuron(name, self._by_class(name)[0, own]) for name in ("filtered", "trace")),
         ]
+        for number in range(1, len(self._decays)):
+            names = ("filtered", "trace")
+            arrays += [by_neuron(f"{name}.{number}", self._by_class(name)[number, own]) for name in names]
         arrays += [ragged(f"weight_sets.{i}", part, self._fed_start) for i, part in enumerate(self.weight_sets)]
         if self._separate:
             arrays.append(by_neuron("readout", self.readout))
         if self.held is not None:
             arrays.append(by_neuron("held", self.held))
         return arrays
+
+    def _by_class(self, name: str) -> np.ndarray:
+        """A view (decay times, sources) of ``filtered`` or ``trace``."""
+        whole: np.ndarray = getattr(self, name)
+        return whole.reshape(len(self._decays), -1)
+
+    def replicated(self) -> list[np.ndarray]:
+        """Views (N,) of what every rank has whole of the neurons: r and trace, of each decay time."""
+        size = self.problem.n_neurons
+        return [part[:size] for name in ("filtered", "trace") for part in self._by_class(name)]
 
     @property
     def drive(self) -> np.ndarray:
@@ -507,9 +544,10 @@ class Simulation:
 
     def _provide_jumps(self, n_steps: int) -> None:
         if len(self._jumps) < n_steps:
-            jumps = self._jump_now * self.decay ** np.arange(n_steps)
+            steps = np.arange(n_steps)
+            jumps = [jump * decay**steps for jump, decay in zip(self._jumps_now, self._decays, strict=True)]
             # never zero: the step loop sees from the trace which neurons spiked before
-            self._jumps = np.maximum(jumps, np.finfo(np.float64).tiny)
+            self._jumps = np.maximum(np.stack(jumps, axis=1), np.finfo(np.float64).tiny)
 
     @property
     def threads(self) -> int:
@@ -526,8 +564,8 @@ class Simulation:
         self._provide_jumps(n_steps)
         in_flight: Any = self.transit
         return Live(
-            self._bounds, self.problem.first, self._model, self._step, self.decay, self._jumps, self._static_decay,
-            self._static_jump, self._border, self._inhibitory_decay, self._inhibitory_jump,
+            self._bounds, self.problem.first, self._model, self._step, self._row_decays, self._jumps, self._row_jumps,
+            self._static_decay, self._static_jump, self._border, self._inhibitory_decay, self._inhibitory_jump,
             self.state, self._parameters, self.plastic_drive, self.static_drive, self.inhibitory_drive, self.readout,
             self.readout if self._separate else self._no_readout, self.filtered, self.trace, self._no_clamp,
             self._no_record, self._increment, self._received, self._forced, self._spikes, self._everyone,
@@ -536,9 +574,29 @@ class Simulation:
             self.n_events, *in_flight,
         )  # fmt: skip
 
+    def decay_over(self, n_steps: int) -> float | np.ndarray:
+        """Factor by which r decays in so many steps; an array where there are several decay times."""
+        factors = [decay**n_steps for decay in self._decays]
+        return factors[0] if len(factors) == 1 else np.array(factors)
+
     def _end_interval(self, n_steps: int) -> None:
-        self.interval_decay = self.decay**n_steps
-        end_interval(self.filtered, self.trace, self.interval_decay)
+        self.interval_decay = self.decay_over(n_steps)
+        end_interval(self.filtered, self.trace, np.atleast_1d(self.interval_decay))
+
+    def jumps_at(self, rows: np.ndarray) -> np.ndarray | float:
+        """What a spike adds to the plastic drive of some rows, over the weight."""
+        return self._jumps_now[0] if len(self._decays) == 1 else np.array(self._jumps_now)[self._classes.of_row[rows]]
+
+    def change_r(self, neuron: int, *, there: bool) -> None:
+        """Add to r and trace what a spike at the end of the last interval, of one step, does, or take it back."""
+        for jump, r, trace in zip(self._jumps_now, self._by_class("filtered"), self._by_class("trace"), strict=True):
+            if there:
+                r[neuron] += jump
+                trace[neuron] += jump
+            else:
+                assert trace[neuron] > 0
+                r[neuron] -= trace[neuron]
+                trace[neuron] = 0.0
 
     def _run(
         self,
@@ -560,12 +618,12 @@ class Simulation:
         self.held = None
         step, neuron = np.empty(capacity, dtype=np.int32), np.empty(capacity, dtype=np.int32)
         arguments = (
-            self.team, self._bounds, length, n_steps - begin, self.problem.first, self._model, self._step, self.decay,
-            self._jumps, self._static_decay, self._static_jump, self._border, self._inhibitory_decay,
-            self._inhibitory_jump, self.state, self._parameters, entering, self.plastic_drive, self.static_drive,
-            self.inhibitory_drive, self.readout if self._separate else self._no_readout, external, noise, clamp,
-            self.trace, self._increment, self._received, self._forced, self._spikes, *feed, self._everyone,
-            *self._exchange, self._plastic.begin, self._plastic.row, self._plastic.synapse, self.weight,
+            self.team, self._bounds, length, n_steps - begin, self.problem.first, self._model, self._step,
+            self._row_decays, self._jumps, self._row_jumps, self._static_decay, self._static_jump, self._border,
+            self._inhibitory_decay, self._inhibitory_jump, self.state, self._parameters, entering, self.plastic_drive,
+            self.static_drive, self.inhibitory_drive, self.readout if self._separate else self._no_readout, external,
+            noise, clamp, self.trace, self._increment, self._received, self._forced, self._spikes, *feed,
+            self._everyone, *self._exchange, self._plastic.begin, self._plastic.row, self._plastic.synapse, self.weight,
             self._static.begin, self._static.row, self._static_weight,
             collect, self.problem.plastic.start, self.events, self.n_events,
             every, record, step, neuron, *self.transit,

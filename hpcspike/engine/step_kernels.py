@@ -22,16 +22,29 @@ def fade(drive, factor):  # type: ignore[no-untyped-def]
 
 
 @inline_kernel
-def keep_trace(trace, everyone, total, amount):  # type: ignore[no-untyped-def]
-    """trace (N,) += amount at the ``total`` neurons of everyone."""
-    for s in range(total):
-        trace[everyone[s]] += amount
+def fade_rows(drive, factors, low, high):  # type: ignore[no-untyped-def]
+    """drive (n,) of rows low to high - 1 *= factors, one (1,) for all or one for each of all rows."""
+    if factors.shape[0] == 1:
+        fade(drive, factors[0])
+    else:
+        for i in range(low, high):
+            drive[i - low] *= drive.dtype.type(factors[i])
+
+
+@inline_kernel
+def keep_trace(trace, everyone, total, amounts):  # type: ignore[no-untyped-def]
+    """trace (classes * N,) += amounts (classes,) at the ``total`` neurons of everyone."""
+    size = trace.shape[0] // amounts.shape[0]
+    for one in range(amounts.shape[0]):
+        amount = amounts[one]
+        for s in range(total):
+            trace[one * size + everyone[s]] += amount
 
 
 @kernel
 def run_own_steps(  # type: ignore[no-untyped-def]
-    member, members, team, bounds, n_steps, steps_left, first, model, step, decay, jump, static_decay, static_jump,
-    border, inhibitory_decay, inhibitory_jump,
+    member, members, team, bounds, n_steps, steps_left, first, model, step, decays, jump, sizes,
+    static_decay, static_jump, border, inhibitory_decay, inhibitory_jump,
     state, parameters, entering, drive, static_drive, inhibitory_drive, readout, external, noise, clamp, trace,
     increment, received, forced, spikes, feed_start, feed,
     everyone, address, kind, world, send, receive, seconds,
@@ -48,14 +61,15 @@ def run_own_steps(  # type: ignore[no-untyped-def]
 
     member, members, team: which of how many threads, see `hpcspike.engine.team_kernels`; bounds (threads + 1,): rows of
     each. All arrays are those of the whole block.
-    first: first neuron of the block; step: dt / tau; decay: factor of r and u per step; jump (m,): tau / tau_s times
-    decay^m, what a spike adds to r when m more steps of the interval follow; static_decay, static_jump: the same of the
-    fixed synapses. inhibitory_drive (n,): u of the fixed synapses from neuron ``border`` on, which has a decay and a
-    jump of its own; empty: they are no exception.
+    first: first neuron of the block; step: dt / tau; decays: factor of r and u per step, (1,) or one for each row (n,);
+    jump (m, classes): tau / tau_s times decay^m, what a spike adds to r of each decay time when m more steps of the
+    interval follow; sizes: tau / tau_s of each row (n,), empty if all have one; static_decay, static_jump: the same of
+    the fixed synapses. inhibitory_drive (n,): u of the fixed synapses from neuron ``border`` on, which has a decay and
+    a jump of its own; empty: they are no exception.
     model, state (v, n), parameters: see `hpcspike.model.neuron_kernels.advance`.
     drive, static_drive (n,): u of the plastic and of the fixed synapses; readout (n,): w.r with the weights of the
     moment where that is not the drive, else empty. external (n,): constant input I; noise (n_steps, n): added to it
-    step by step; empty: nothing. trace (N,): what the spikes of this interval add to r by its end.
+    step by step; empty: nothing. trace (classes * N,): what the spikes of this interval add to r by its end.
     entering (n,): the drive that moves the neurons in the first step (after a weight update still the one before it).
     clamp (n_steps, n): what the neurons receive in place of the drives, step by step; empty: the drives themselves.
     feed_start (n_steps + 1,), feed (spikes,): sources beside the neurons that spike in each step, ascending and from N
@@ -74,7 +88,7 @@ def run_own_steps(  # type: ignore[no-untyped-def]
     """
     low, high, part, next_part = part_of(bounds, member, members)
     n = high - low
-    size = jump[0]
+    size = jump[0, 0]
     recorded = 0
     clamped = clamp.shape[0] > 0
     noisy = noise.shape[0] > 0
@@ -148,7 +162,7 @@ def run_own_steps(  # type: ignore[no-untyped-def]
         if total < 0:
             return -1
         n_fed = feed_start[t + 1] - feed_start[t] if fed else 0
-        fade(own_drive, decay)  # Eq 6: u decays
+        fade_rows(own_drive, decays, low, high)  # Eq 6: u decays
         if static:
             fade(own_static, static_decay)
             heard, above = everyone, total - n_fed
@@ -168,9 +182,9 @@ def run_own_steps(  # type: ignore[no-untyped-def]
                 heard, 0, below, fixed, fixed_end, static_row, static_weight, static_jump, static_drive
             )  # fmt: skip
         if separate:
-            fade(readout[low:high], decay)
+            fade_rows(readout[low:high], decays, low, high)
         deliver_plastic(
-            everyone, total, plastic, plastic_end, plastic_row, plastic_synapse, weight, size, drive, readout
+            everyone, total, plastic, plastic_end, plastic_row, plastic_synapse, weight, size, sizes, drive, readout
         )  # fmt: skip
         if collect:
             list_events(

@@ -47,11 +47,12 @@ def take_intervals(trainer: Trainer, n_updates: int) -> int:
     entering = live.plastic_drive.copy() if simulation.held is None else simulation.held
     steps, neurons = np.empty((2, n_steps * problem.n_rows), dtype=np.int32)
     seconds = np.zeros(2)
-    interval_decay = simulation.decay**n_steps
+    interval_decay = simulation.decay_over(n_steps)
     exchanged = float(world.phases.exchanging[0])
     run, place = (train_own_intervals, (0, 1)) if rls.threads == 1 else (train_intervals_together, ())
     arguments = (
-        live, rls.matrices(), trainer.law, *place, simulation.team, n_updates, n_steps, interval_decay, *rls.position,
+        live, rls.matrices(), trainer.law, *place, simulation.team, n_updates, n_steps,
+        np.atleast_1d(interval_decay), rls.decay_by_row(interval_decay), *rls.position,
         trainer.training.variable == "rate", entering, simulation.rounded(problem.input),
         live.no_clamp if noise is None else simulation.rounded(noise), np.ascontiguousarray(current),
         *simulation.feed_of_steps(n_updates * n_steps),

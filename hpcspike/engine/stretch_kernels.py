@@ -15,13 +15,14 @@ from hpcspike.rls.blocked_kernels import update_part
 
 @kernel
 def train_own_intervals(  # type: ignore[no-untyped-def]
-    live, rls, law, member, members, team, n_updates, n_steps, interval_decay, kept, fresh, rate, entering, external,
-    noise, current, feed_start, feed, goals, moments, error, gain, value, spike_step, spike_neuron, seconds,
+    live, rls, law, member, members, team, n_updates, n_steps, interval_decays, row_decays, kept, fresh, rate, entering,
+    external, noise, current, feed_start, feed, goals, moments, error, gain, value, spike_step, spike_neuron, seconds,
 ):  # fmt: skip
     """Updates with the steps between them, on the rows of one thread.
 
     live, rls: `hpcspike.engine.simulation.Live` and `hpcspike.rls.blocked.Matrices`; kept, fresh: where the latter
-    stands, see `hpcspike.rls.blocked_kernels`. rate: whether rates are trained, through law, a
+    stands, see `hpcspike.rls.blocked_kernels`. interval_decays (classes,), row_decays (n,): factor of r over an
+    interval, of each decay time and of each row. rate: whether rates are trained, through law, a
     `hpcspike.model.rate_law.RateLaw`. member, members, team: see `hpcspike.engine.team_kernels`.
     entering (n,): the drive that moves the neurons in the first step after an update; external (n,) and noise
     (steps, n), empty if there is none: input in the precision of the neurons; current (updates, n): the input at each
@@ -45,8 +46,9 @@ def train_own_intervals(  # type: ignore[no-untyped-def]
             live.n_events[:] = 0
         meet(team, members)
         found = run_own_steps(
-            member, members, team, live.bounds, n_steps, n_steps, live.first, live.model, live.step, live.decay,
-            live.jumps, live.static_decay, live.static_jump, live.border, live.inhibitory_decay, live.inhibitory_jump,
+            member, members, team, live.bounds, n_steps, n_steps, live.first, live.model, live.step, live.decays,
+            live.jumps, live.sizes, live.static_decay, live.static_jump, live.border, live.inhibitory_decay,
+            live.inhibitory_jump,
             live.state, live.parameters, entering, live.plastic_drive, live.static_drive, live.inhibitory_drive,
             live.separate, external, noise[update * n_steps : (update + 1) * n_steps], live.no_clamp,
             live.trace, live.increment, live.received, live.forced, live.spikes,
@@ -62,7 +64,7 @@ def train_own_intervals(  # type: ignore[no-untyped-def]
             return update, -1
         n_spikes += found
         if member == 0:
-            end_interval(live.filtered, live.trace, interval_decay)
+            end_interval(live.filtered, live.trace, interval_decays)
             stepped = clock()
             for i in range(n):
                 drive[i] = live.plastic_drive[i] + live.static_drive[i]
@@ -85,9 +87,9 @@ def train_own_intervals(  # type: ignore[no-untyped-def]
         for part in range(member, rls.bounds.shape[0] - 1, members):
             update_part(
                 part, rls.bounds, rls.start, rls.widths, rls.p_start, rls.v_start, kept, rls.capacity, fresh, flush,
-                rls.streaming, rls.lanes, interval_decay, rls.presynaptic, live.weight, rls.covariance,
+                rls.streaming, rls.lanes, row_decays, rls.presynaptic, live.weight, rls.covariance,
                 rls.vectors, rls.shrinks, rls.scalars, live.filtered, live.trace, live.events, live.n_events, error,
-                gain, live.readout, rls.sources, rls.factors, rls.values, rls.packed,
+                gain, live.readout, rls.sources, rls.factors, rls.values, rls.packed, rls.prior,
             )  # fmt: skip
         meet(team, members)
         kept = 0 if flush else kept + 1

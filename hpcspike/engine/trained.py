@@ -101,7 +101,11 @@ class Trained(Shown):
         Of other than theta neurons, what stands for the phase is the first variable of their state.
         """
         live = self.simulation
-        return {"phase": live.state[0].copy(), "drive": live.drive, "filtered": live.filtered.copy()}
+        return {
+            "phase": live.state[0].copy(),
+            "drive": live.drive,
+            "filtered": live.filtered[: self.problem.n_sources].copy(),
+        }
 
     def evoke(
         self,

@@ -22,6 +22,7 @@ from hpcspike.errors import SpecError
 from hpcspike.model.problem import Problem
 from hpcspike.model.rate_law_kinds import MEASURED
 from hpcspike.rls import make_rls
+from hpcspike.spec.by_neuron import why_no_decays_of_each
 from hpcspike.spec.experiment import (
     Measures,
     Training,
@@ -361,9 +362,8 @@ class Trainer:
     def restored(self) -> None:
         """Bring r and the trace, of which each rank has set those of its neurons, together on all ranks."""
         own = slice(self.problem.first, self.problem.first + self.problem.n_rows)
-        size = self.problem.n_neurons
-        for replicated in (self.simulation.filtered, self.simulation.trace):
-            replicated[:size] = self.world.concatenate(replicated[own])
+        for replicated in self.simulation.replicated():
+            replicated[:] = self.world.concatenate(replicated[own])
 
 
 def _check(problem: Problem, training: Training, measures: Measures | None, threads: int) -> int:
@@ -374,6 +374,7 @@ def _check(problem: Problem, training: Training, measures: Measures | None, thre
         or why_unconnectable(problem.neuron, problem.synapse)
         or why_late(problem.synapse, problem.neuron.step_ms, training.variable)
         or why_untested(training, measures)
+        or why_no_decays_of_each(problem.synapse.by_neuron, problem.neuron.step_ms, training.variable)
     )
     if reason is not None:
         raise SpecError(reason)

@@ -48,10 +48,16 @@ def rate_error(drive, external, target, law, error, gain):  # type: ignore[no-un
 
 
 @kernel
-def end_interval(filtered, trace, decay):  # type: ignore[no-untyped-def]
-    """r at the end of an interval: what it was at its start, decayed, and what the spikes add; filtered, trace (N,)."""
-    for j in range(filtered.shape[0]):
-        filtered[j] = decay * filtered[j] + trace[j]  # Eq 7
+def end_interval(filtered, trace, decays):  # type: ignore[no-untyped-def]
+    """r at the end of an interval: what it was at its start, decayed, and what the spikes add.
+
+    decays (classes,): factor of each decay time; filtered, trace (classes * N,).
+    """
+    size = filtered.shape[0] // decays.shape[0]
+    for one in range(decays.shape[0]):
+        decay = decays[one]
+        for j in range(one * size, (one + 1) * size):
+            filtered[j] = decay * filtered[j] + trace[j]  # Eq 7
 
 
 @kernel

@@ -203,9 +203,7 @@ def take_spike_back(simulation: Simulation, neuron: int) -> None:
     if simulation.transit.together:
         simulation.transit.change_last(neuron, there=False)
     if simulation.transit.late_plastic == 0:
-        assert simulation.trace[neuron] > 0
-        simulation.filtered[neuron] -= simulation.trace[neuron]
-        simulation.trace[neuron] = 0.0
+        simulation.change_r(neuron, there=False)
     _change_drives(simulation, neuron, -1.0)
 
 
@@ -214,9 +212,7 @@ def give_spike(simulation: Simulation, neuron: int) -> None:
     if simulation.transit.together:
         simulation.transit.change_last(neuron, there=True)
     if simulation.transit.late_plastic == 0:
-        size = simulation.problem.neuron.tau_ms / simulation.problem.synapse.tau_syn_ms
-        simulation.filtered[neuron] += size
-        simulation.trace[neuron] += size
+        simulation.change_r(neuron, there=True)
     _change_drives(simulation, neuron, 1.0)
 
 
@@ -226,7 +222,7 @@ def _change_drives(simulation: Simulation, neuron: int, sign: float) -> None:
     synapse, tau_ms = problem.synapse, problem.neuron.tau_ms
     if transit.late_plastic == 0:
         rows, weight = _outgoing(problem.plastic, simulation.weight, neuron)
-        change = sign * tau_ms / synapse.tau_syn_ms * weight
+        change = sign * simulation.jumps_at(rows) * weight
         simulation.plastic_drive[rows] += change
         if simulation.readout is not simulation.plastic_drive:
             simulation.readout[rows] += change

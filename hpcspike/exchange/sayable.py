@@ -51,6 +51,7 @@ def sayable_experiment(trained: xr.Dataset, place: str, *, models: Collection[st
         refuse(noise > 0, place, f"{key}.standard_deviation = {noise:g}", "networks without noise")
     differ = isinstance(experiment.neuron, LifNeuron) and experiment.neuron.neurons_differ
     refuse(differ, place, "neuron.by_neuron", "neurons that are all alike")
+    refuse(experiment.synapse.decays_differ, place, "synapse.by_neuron", "synapses of one decay time")
     path = experiment.stimulus.noise
     refuse(path > 0, place, f"stimulus.noise = {path:g}", "networks whose cue is constant")
     fed = experiment.feed_forward.n_neurons

@@ -129,7 +129,7 @@ def can_be_clamped(trained: Trained) -> bool:
         return False
     synapse = problem.synapse
     decays = (synapse.static_tau_syn_ms, synapse.static_tau_inhibitory_ms)
-    same_decay = all(tau in (None, synapse.tau_syn_ms) for tau in decays)
+    same_decay = all(tau in (None, synapse.tau_syn_ms) for tau in decays) and not synapse.decays_differ
     at_once = max(synapse.delay_steps(problem.neuron.step_ms)) == 1
     return trained.training.variable == "drive" and problem.neuron.model == "theta" and same_decay and at_once
 

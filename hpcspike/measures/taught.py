@@ -8,6 +8,7 @@ from hpcspike.checks import instance, whole_number
 from hpcspike.correlation import pearson
 from hpcspike.engine.trained import Trained
 from hpcspike.errors import SpecError
+from hpcspike.model.decay_classes import decay_classes
 
 LEAD_TAU_SYN = 5.0
 """The teacher drives the network for at least so many synaptic decay times before the window."""
@@ -49,7 +50,8 @@ def taught_correlation(trained: Trained, *, target_set: int = 0, trials: int = 3
         )
     problem = trained.problem
     target = problem.targets[target_set]
-    slowest = max(problem.synapse.tau_syn_ms, problem.synapse.static_tau_syn_ms or 0.0)
+    plastic = float(decay_classes(problem).taus_ms.max())
+    slowest = max(plastic, problem.synapse.static_tau_syn_ms or 0.0)
     lead = max(problem.stimulus_steps, int(np.ceil(LEAD_TAU_SYN * slowest / problem.neuron.step_ms)))
     window = problem.steps_per_sample * problem.n_samples
     clamp = np.ascontiguousarray(np.broadcast_to(target[:, 0], (lead, problem.n_rows)))

@@ -13,6 +13,7 @@ from hpcspike.model.own_values import with_numbers
 from hpcspike.model.set_order import set_of_loop
 from hpcspike.neurons import find_model
 from hpcspike.shown import Shown
+from hpcspike.spec.by_neuron import why_no_decays_of_each
 from hpcspike.spec.experiment import Measures, Protocol, Synapse, Training, TrialNoise, is_multiple, n_steps
 from hpcspike.spec.neurons import NEURONS, Neuron, ThetaNeuron, UserNeuron
 from hpcspike.spec.synapse import why_no_such_delay
@@ -205,6 +206,10 @@ class Problem(Shown):
             self.neuron, "neuron", n_neurons=self.n_neurons, n_excitatory=self.n_excitatory,
             key=(self.seed, self.replicate),
         )  # fmt: skip
+        self.synapse = with_numbers(
+            self.synapse, "synapse", n_neurons=self.n_neurons, n_excitatory=self.n_excitatory,
+            key=(self.seed, self.replicate),
+        )  # fmt: skip
         if self.targets.ndim != 3 or self.targets.shape[1] != rows or self.targets.shape[2] == 0:
             raise DataError(f"targets has shape {self.targets.shape}: must be (n_sets, {rows}, n_samples)")
         expected = {
@@ -264,9 +269,13 @@ class Problem(Shown):
             tau = getattr(synapse, key)
             if tau is not None and step > tau:
                 raise DataError(f"the step of {step:g} ms is larger than {key} = {tau:g} ms: choose a smaller step")
-        wrong = why_no_such_delay(synapse, step)
+        wrong = why_no_such_delay(synapse, step) or why_no_decays_of_each(synapse.by_neuron, step, "drive")
         if wrong is not None:
             raise DataError(wrong)
+        if synapse.decays_differ and self.filtered.any():
+            raise DataError(
+                "filtered must be 0 with synapse.by_neuron.tau_syn_ms: r differs between the decay times; leave it out"
+            )
         if synapse.static_tau_inhibitory_ms is not None and self.n_excitatory is None:
             raise DataError(
                 f"static_tau_inhibitory_ms = {synapse.static_tau_inhibitory_ms:g} ms: it is not said which neurons are "

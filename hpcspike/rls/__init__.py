@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpcspike.model.decay_classes import decay_classes, regressors
 from hpcspike.rls.interface import RlsEngine
 from hpcspike.rls.penalties import Penalties
 
@@ -25,14 +26,16 @@ def make_rls(problem: Problem, training: Training, *, threads: int = 1, mean_in_
     from hpcspike.rls.sign_rule import SignedRls
     from hpcspike.rls.textbook import TextbookBlasRls, TextbookRls
 
-    arrays = (problem.plastic.start, problem.plastic.presynaptic)
+    classes = decay_classes(problem)
+    arrays = (problem.plastic.start, regressors(problem, classes))
     options: dict[str, Any] = {
         "ridge": training.ridge, "dtype": np.dtype(training.precision_of_matrices), "threads": threads,
-        "penalties": penalties_of(problem, training),
+        "penalties": penalties_of(problem, training), "prior": training.gain == "prior",
     }  # fmt: skip
     engine: BlockedRls | TextbookRls
     if training.algorithm == "blocked":
-        engine = BlockedRls(*arrays, **options, capacity=best_capacity(mean_in_degree))
+        decay_of_row = classes.of_row if len(classes.taus_ms) > 1 else None
+        engine = BlockedRls(*arrays, **options, capacity=best_capacity(mean_in_degree), decay_of_row=decay_of_row)
     else:
         engine = (TextbookRls if training.algorithm == "textbook" else TextbookBlasRls)(*arrays, **options)
     if training.forgetting < 1.0:

@@ -55,6 +55,7 @@ class Matrices(NamedTuple):
     factors: np.ndarray
     values: np.ndarray
     packed: np.ndarray
+    prior: bool
 
 
 class BlockedRls:
@@ -62,7 +63,7 @@ class BlockedRls:
 
     P of a row is a (K, K) square, padded to whole vectors in both directions. ``capacity`` is the number of updates
     that are kept back before P takes them in (M in the derivation), see `hpcspike.rls.capacity`; it must be the same on
-    all ranks.
+    all ranks. ``decay_of_row`` (n,): which of several decay times of r each row has; None: there is one.
     """
 
     needs_events = True
@@ -80,6 +81,8 @@ class BlockedRls:
             "bounds",
             "kernel",
             "threads",
+            "prior",
+            "decay_of_row",
         }
     )
     """Attributes that are no state: equal whenever they are made for the same rows."""
@@ -96,7 +99,10 @@ class BlockedRls:
         threads: int = 1,
         capacity: int,
         penalties: Penalties | None = None,
+        prior: bool = False,
+        decay_of_row: np.ndarray | None = None,
     ) -> None:
+        self._prior, self._decay_of_row = prior, decay_of_row
         in_degree = np.diff(start)
         dtype = np.dtype(dtype)
         self._lanes = VECTOR_BYTES // dtype.itemsize
@@ -140,10 +146,10 @@ class BlockedRls:
         flush = self._kept + 1 == self.capacity
         arguments = (
             self._bounds, self._start, self._widths, self._p_start, self._v_start, self._kept, self.capacity,
-            self._fresh, flush, self._streaming, self._lanes, simulation.interval_decay, self._presynaptic,
-            simulation.weight, self._covariance, self._vectors, self._shrinks, self._scalars, simulation.filtered,
-            simulation.trace, simulation.events, simulation.n_events, error, gain, simulation.readout, self._sources,
-            self._factors, self._values, self._packed,
+            self._fresh, flush, self._streaming, self._lanes, self.decay_by_row(simulation.interval_decay),
+            self._presynaptic, simulation.weight, self._covariance, self._vectors, self._shrinks, self._scalars,
+            simulation.filtered, simulation.trace, simulation.events, simulation.n_events, error, gain,
+            simulation.readout, self._sources, self._factors, self._values, self._packed, self._prior,
         )  # fmt: skip
         with only_threads(self.threads):
             self._kernel(*arguments)
@@ -154,8 +160,14 @@ class BlockedRls:
         return Matrices(
             self._bounds, self._start, self._widths, self._p_start, self._v_start, self.capacity, self._streaming,
             self._lanes, self._presynaptic, self._covariance, self._vectors, self._shrinks, self._scalars,
-            self._sources, self._factors, self._values, self._packed,
+            self._sources, self._factors, self._values, self._packed, self._prior,
         )  # fmt: skip
+
+    def decay_by_row(self, interval_decay: float | np.ndarray) -> np.ndarray:
+        """Decay of r between updates of each row, (n,)."""
+        if self._decay_of_row is None:
+            return np.full(len(self._in_degree), interval_decay, dtype=np.float64)
+        return np.asarray(interval_decay)[self._decay_of_row]
 
     @property
     def position(self) -> tuple[int, bool]:
@@ -188,6 +200,7 @@ class BlockedRls:
         vectors = self._vectors[self._v_start[row] : self._v_start[row + 1]].reshape(self.capacity, width)
         last = vectors[self._kept - 1]  # the last of all if P has just taken them in
         beta, product = self._scalars[row]
+        beta = 1.0 if self._prior else beta
         simulation.weight[first : first + k] -= step * beta * last[:k]
         simulation.readout[row] -= step * beta * product
 

@@ -26,16 +26,16 @@ _AHEAD = 2
 
 @kernel
 def update_part(  # type: ignore[no-untyped-def]
-    t, bounds, start, widths, p_start, v_start, kept, capacity, fresh, flush, streaming, lanes, decay, presynaptic,
+    t, bounds, start, widths, p_start, v_start, kept, capacity, fresh, flush, streaming, lanes, decays, presynaptic,
     weight, covariance, vectors, shrinks, scalars, filtered, trace, events, n_events, error, gain, drive, sources,
-    factors, values, packed,
+    factors, values, packed, prior,
 ):  # fmt: skip
     # One function without calls or slices: at a microsecond per row, handing arrays around would be half of it.
     # Thread t has rows bounds[t]:bounds[t + 1] and line t of the work arrays sources, factors, values and packed.
     # k plastic inputs of a row, width: k padded; p_at, v_at: where P and the kept vectors of the row start.
     # kept vectors wait, the new one goes to slot kept. fresh: r is known only as a whole (start of a window).
     # shrinks[i, j]: den of kept vector j; scalars[i]: beta and q.k of the last update. lanes: numbers in a vector.
-    # streaming: see subtract_square.
+    # decays (n,): decay of r between updates. streaming: see subtract_square. prior: weights change by the P before.
     line, packed_line = sources.shape[0] // (bounds.shape[0] - 1), packed.shape[0] // (bounds.shape[0] - 1)
     own = t * line
     for i in range(bounds[t], bounds[t + 1]):
@@ -72,7 +72,7 @@ def update_part(  # type: ignore[no-untyped-def]
                 product += vectors[slot + a] * filtered[presynaptic[first + a]]
         else:
             last = v_at + (kept - 1 if kept > 0 else capacity - 1) * width
-            beta = scalars[i, 0]
+            decay, beta = decays[i], scalars[i, 0]
             carry = decay * beta
             along = 0.0
             for e in range(n):
@@ -101,7 +101,7 @@ def update_part(  # type: ignore[no-untyped-def]
         shrinks[i, kept] = c * c * beta  # Eq 16: c r in place of r
         scalars[i, 0] = beta
         scalars[i, 1] = product
-        change = error[i] * c * beta
+        change = error[i] * c * (1.0 if prior else beta)
         for a in range(k):
             weight[first + a] += change * vectors[slot + a]  # Eq 12, Eq 19
         drive[i] += change * product  # Eq 8: u = w.r of the new w

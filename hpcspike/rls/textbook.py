@@ -32,12 +32,14 @@ class TextbookRls:
         Threads over neurons; the result does not depend on it.
     penalties
         P(0) of every row; ridge is that of its group 0.
+    prior
+        Whether weights change by P before the update (``training.gain``).
     """
 
     needs_events = False
     restarted: ClassVar[tuple[int, ...]] = ()
     """Rows that the last update started anew: none."""
-    REBUILT: ClassVar[frozenset[str]] = frozenset({"start", "presynaptic", "block_start", "bounds", "kernel"})
+    REBUILT: ClassVar[frozenset[str]] = frozenset({"start", "presynaptic", "block_start", "bounds", "kernel", "prior"})
     """Attributes that are no state: equal whenever they are made for the same rows."""
     SCRATCH: ClassVar[frozenset[str]] = frozenset({"work"})
     """Attributes that are no state: written before they are read."""
@@ -51,9 +53,10 @@ class TextbookRls:
         dtype: np.dtype,
         threads: int = 1,
         penalties: Penalties | None = None,
+        prior: bool = False,
     ) -> None:
         in_degree = np.diff(start)
-        self._start, self._presynaptic = start, presynaptic
+        self._start, self._presynaptic, self._prior = start, presynaptic, prior
         self._block_start = np.zeros(len(start), dtype=np.int64)
         np.cumsum(in_degree**2, out=self._block_start[1:])
         self._covariance = np.zeros(int(self._block_start[-1]), dtype=dtype)
@@ -76,7 +79,7 @@ class TextbookRls:
         with only_threads(len(self._work)):
             self._kernel(
                 self._bounds, self._start, self._presynaptic, simulation.weight, self._block_start, self._covariance,
-                simulation.filtered, error, gain, simulation.readout, self._work,
+                simulation.filtered, error, gain, simulation.readout, self._work, self._prior,
             )  # fmt: skip
 
     def multiply(self, factor: float) -> None:
@@ -121,10 +124,11 @@ class TextbookBlasRls(TextbookRls):
         dtype: np.dtype,
         threads: int = 1,
         penalties: Penalties | None = None,
+        prior: bool = False,
     ) -> None:
         from hpcspike.rls import textbook_blas_kernels
 
-        super().__init__(start, presynaptic, ridge=ridge, dtype=dtype, threads=1, penalties=penalties)
+        super().__init__(start, presynaptic, ridge=ridge, dtype=dtype, threads=1, penalties=penalties, prior=prior)
         self._blas_kernel = textbook_blas_kernels.update_rows
         self._scalars = textbook_blas_kernels.scalar_arguments(np.dtype(dtype))
 
@@ -132,7 +136,7 @@ class TextbookBlasRls(TextbookRls):
         """As `TextbookRls.update`; BLAS must be limited to one thread."""
         self._blas_kernel(
             self._start, self._presynaptic, simulation.weight, self._block_start, self._covariance,
-            simulation.filtered, error, gain, simulation.readout, self._work[0], *self._scalars,
+            simulation.filtered, error, gain, simulation.readout, self._work[0], self._prior, *self._scalars,
         )  # fmt: skip
 
     def remove_inputs(self, row: int, inputs: np.ndarray, filtered: np.ndarray, *, condition: bool) -> None:

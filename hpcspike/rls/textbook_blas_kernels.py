@@ -27,7 +27,8 @@ _dsyr, _ssyr = _external("dsyr", 7), _external("ssyr", 7)
 
 @kernel
 def update_rows(  # type: ignore[no-untyped-def]
-    start, presynaptic, weight, block_start, covariance, filtered, error, gain, drive, work, numbers, sizes, triangle
+    start, presynaptic, weight, block_start, covariance, filtered, error, gain, drive, work, prior, numbers, sizes,
+    triangle,
 ):  # fmt: skip
     """One update of all rows, arguments as `hpcspike.rls.textbook_kernels`.
 
@@ -55,7 +56,7 @@ def update_rows(  # type: ignore[no-untyped-def]
         product = 0.0
         for a in range(k):
             product += h[a] * q[a]
-        change = error[i] * c / (1.0 + c * c * product)
+        change = error[i] * c if prior else error[i] * c / (1.0 + c * c * product)
         numbers[2] = -c * c / (1.0 + c * c * product)  # Eq 16: c r in place of r
         scale = numbers[2:].ctypes
         if single:

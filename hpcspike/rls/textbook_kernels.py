@@ -8,10 +8,10 @@ from hpcspike.accelerate import kernel, parallel_kernel
 
 
 def _update_rows(  # type: ignore[no-untyped-def]
-    bounds, start, presynaptic, weight, block_start, covariance, filtered, error, gain, drive, work
+    bounds, start, presynaptic, weight, block_start, covariance, filtered, error, gain, drive, work, prior
 ):
     # thread t has rows bounds[t]:bounds[t + 1] and work[t]; k plastic inputs of a row;
-    # P of row i is covariance[block_start[i]:block_start[i + 1]] as (k, k)
+    # P of row i is covariance[block_start[i]:block_start[i + 1]] as (k, k); prior: weights change by the P before
     for t in numba.prange(bounds.shape[0] - 1):
         for i in range(bounds[t], bounds[t + 1]):
             first = start[i]
@@ -34,7 +34,7 @@ def _update_rows(  # type: ignore[no-untyped-def]
             for a in range(k):
                 product += h[a] * q[a]
             shrink = c * c / (1.0 + c * c * product)  # Eq 16: c r in place of r
-            change = error[i] * c / (1.0 + c * c * product)
+            change = error[i] * c if prior else error[i] * c / (1.0 + c * c * product)
             for a in range(k):
                 scaled[a] = shrink * h[a]
                 weight[first + a] += change * h[a]  # Eq 12, Eq 19

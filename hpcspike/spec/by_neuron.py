@@ -60,6 +60,44 @@ class LifByNeuron(Section):
     )
 
 
+MOST_DECAYS = 16
+"""So many decay times there may be: r is kept once for each."""
+
+
+class SynapseByNeuron(Section):
+    """Decay times of the plastic synapses onto single neurons."""
+
+    tau_syn_ms: OwnValues = quantity(
+        None, unit="ms", doc=f"N numbers, at most {MOST_DECAYS} different ones, or one for each population."
+    )
+
+
+def why_no_decays_of_each(section: SynapseByNeuron, step_ms: float, variable: str) -> str | None:
+    """What forbids decay times of single neurons (section), for steps of step_ms (ms) and what is trained, or None."""
+    own, key = section.tau_syn_ms, "synapse.by_neuron.tau_syn_ms"
+    if own is None:
+        return None
+    if isinstance(own, NormalValues):
+        return (
+            f"{key} is normally distributed, but r is kept once for each decay time; give a value for each population, "
+            "or N numbers"
+        )
+    if isinstance(own, tuple) and len(set(own)) > MOST_DECAYS:
+        return (
+            f"{key} has {len(set(own))} different numbers: r is kept once for each decay time; must be at most "
+            f"{MOST_DECAYS} different ones"
+        )
+    shortest = extremes(own, step_ms)[0]
+    if shortest < step_ms:
+        return f"{key}: the shortest is {shortest:g} ms; must be at least neuron.step_ms = {step_ms:g} ms"
+    if variable == "rate":
+        return (
+            f"{key}: training.variable = rate trains r, of which there is one for each decay time; choose "
+            "training.variable: drive, or leave it out"
+        )
+    return None
+
+
 def extremes(values: OwnValues, shared: float) -> tuple[float, float]:
     """The least and the largest value that a neuron may have; ``shared``: that of all, where there are no own ones."""
     if values is None:

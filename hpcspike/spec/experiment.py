@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import field_validator, model_validator
 
-from hpcspike.spec.by_neuron import why_not_of_each
+from hpcspike.spec.by_neuron import why_no_decays_of_each, why_not_of_each
 from hpcspike.spec.connectivity import (
     BalancedConnectivity,
     Connectivity,
@@ -52,7 +52,7 @@ class Training(GrownSection):
 
     later_keys: ClassVar[tuple[str, ...]] = (
         "keep", "patience", "transfer", "row_sum_penalty", "feed_forward_ridge", "forgetting",
-        "subset", "matrix_dtype",
+        "subset", "matrix_dtype", "gain",
     )  # fmt: skip
 
     variable: Literal["drive", "rate"] = quantity(
@@ -117,6 +117,13 @@ class Training(GrownSection):
     subset: Subset | None = quantity(None, doc="Train some excitatory neurons alone; default: all neurons.")
     forgetting: float = quantity(
         1.0, gt=0, le=1, doc="Forgetting factor: an error of n updates ago weighs this to the power n; 1: none."
+    )
+
+    gain: Literal["recursive", "prior"] = quantity(
+        "recursive",
+        doc="P that an error is multiplied by. 'recursive': the P after the update, which is least squares; 'prior': "
+        "the P before it, as in TrainSpikingNet.jl since March 2024, which overshoots by r P r and diverges where this "
+        "stays above 2.",
     )
 
     @property
@@ -343,22 +350,27 @@ class Experiment(GrownSection):
 
 
 def why_neurons_do_not_differ(experiment: Experiment) -> str | None:
-    """What forbids the values that single neurons are given (neuron.by_neuron), or None."""
-    neuron = experiment.neuron
-    if not isinstance(neuron, LifNeuron) or not neuron.neurons_differ:
-        return None
-    if experiment.learner.kind != "rls":
-        return (
-            f"neuron.by_neuron has no effect with learner.kind = {experiment.learner.kind}; leave it out, or choose "
-            "learner.kind: rls"
-        )
+    """What forbids the values that single neurons are given (by_neuron of neuron and synapse), or None."""
+    neuron, synapse = experiment.neuron, experiment.synapse
+    populations = isinstance(experiment.connectivity, BalancedConnectivity | DaleConnectivity)
+    size = experiment.network.n_neurons
+    different = isinstance(neuron, LifNeuron) and neuron.neurons_differ
+    for section, there in (("neuron", different), ("synapse", synapse.decays_differ)):
+        if there and experiment.learner.kind != "rls":
+            return (
+                f"{section}.by_neuron has no effect with learner.kind = {experiment.learner.kind}; leave it out, or "
+                "choose learner.kind: rls"
+            )
+    reason = why_no_decays_of_each(synapse.by_neuron, neuron.step_ms, experiment.training.variable) or why_not_of_each(
+        synapse.by_neuron, "synapse.by_neuron", size, populations=populations
+    )
+    if reason is not None or not isinstance(neuron, LifNeuron) or not different:
+        return reason
     if experiment.training.transfer == "measured":
         return (
             "training.transfer = measured: the curve of equal neurons is measured, but neuron.by_neuron makes them "
             "differ; leave it out, or choose training.variable: drive"
         )
-    populations = isinstance(experiment.connectivity, BalancedConnectivity | DaleConnectivity)
-    size = experiment.network.n_neurons
     return why_not_of_each(neuron.by_neuron, "neuron.by_neuron", size, populations=populations)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
+from hpcspike.spec.by_neuron import SynapseByNeuron
 from hpcspike.spec.fields import GrownSection, is_multiple, n_steps, quantity
 from hpcspike.spec.neurons import Neuron
 
@@ -26,7 +27,7 @@ class DelaySteps(NamedTuple):
 class Synapse(GrownSection):
     """Exponential synapses (paper Eqs 6-8)."""
 
-    later_keys: ClassVar[tuple[str, ...]] = ("static_tau_inhibitory_ms", "decay", *DELAYS)
+    later_keys: ClassVar[tuple[str, ...]] = ("static_tau_inhibitory_ms", "decay", *DELAYS, "by_neuron")
 
     tau_syn_ms: float = quantity(20.0, unit="ms", gt=0, paper="Eq 7", doc="Decay time tau_s of plastic synapses.")
     static_tau_syn_ms: float | None = quantity(
@@ -55,6 +56,13 @@ class Synapse(GrownSection):
     feed_forward_delay_ms: float | None = quantity(
         None, unit="ms", gt=0, doc="The same of synapses from a feed-forward population; default: as the plastic ones."
     )
+
+    by_neuron: SynapseByNeuron = quantity(SynapseByNeuron(), doc="What differs between neurons, of plastic synapses.")
+
+    @property
+    def decays_differ(self) -> bool:
+        """Whether plastic synapses of single neurons have decay times of their own."""
+        return self.by_neuron.tau_syn_ms is not None
 
     def delay_steps(self, step_ms: float) -> DelaySteps:
         """The delays in steps of step_ms (ms)."""
@@ -135,6 +143,11 @@ def why_unconnectable(neuron: Neuron, synapse: Synapse) -> str | None:
                 f"synapse.{key} = {getattr(synapse, key):g} ms: units of neuron.model = {neuron.model} do not spike; "
                 "leave it out"
             )
+    if synapse.decays_differ:
+        return (
+            f"synapse.by_neuron.tau_syn_ms has no effect: units of neuron.model = {neuron.model} have no synaptic "
+            "filter; leave it out"
+        )
     if synapse.decay != "rk4":
         return (
             f"synapse.decay = {synapse.decay} has no effect: units of neuron.model = {neuron.model} have no synaptic "
