@@ -11,12 +11,36 @@ import hpcspike
 from hpcspike import live_network
 from hpcspike.errors import SpecError
 from tests.test_live_network import same
-from tests.test_one_road import LEARNERS, asked, needs_jax
+from tests.test_one_road import LEARNERS as TO_MEMORY
+from tests.test_one_road import asked, needs_jax
+
+LEARNERS = {
+    **{name: settings for name, settings in TO_MEMORY.items() if name != "rls"},
+    "eprop": {"kind": "eprop", "passes": 3, "batch": 2, "steps_per_pass": 1, "n_readouts": 5},
+    "lstm": {"kind": "lstm", "passes": 3, "batch": 2, "steps_per_pass": 1, "n_readouts": 5},
+}
+"""Every learner but rls and users' own."""
+
+
+def test_these_are_all_learners() -> None:
+    from hpcspike.spec.learners import LEARNERS as SECTIONS
+
+    assert {str(settings["kind"]) for settings in LEARNERS.values()} | {"rls", "user"} == set(SECTIONS)
+
+
+@needs_jax
+@pytest.mark.parametrize("name", ["eprop", "lstm"])
+def test_trials_of_learners_like_lsnn_are_the_stored_ones(name: str) -> None:
+    network = hpcspike.run(asked("rls", learner=LEARNERS[name]))
+    live = live_network(network)
+    same(live.test(2), network)
+    with pytest.raises(SpecError, match="clamp, add_spike: a network that learner"):
+        live.test(1, clamp={0: 1.0}, add_spike=(0, 50.0))
 
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=needs_jax if name in ("lsnn", "huh") else ()) for name in LEARNERS if name != "rls"],
+    [pytest.param(name, marks=needs_jax if name in ("lsnn", "huh") else ()) for name in TO_MEMORY if name != "rls"],
 )
 def test_a_network_of_another_learner_runs_again_and_goes_on_as_if_it_had_not_ended(name: str, tmp_path: Path) -> None:
     experiment = asked(name)

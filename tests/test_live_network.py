@@ -33,6 +33,15 @@ NETWORKS: dict[str, dict[str, Any]] = {
         "neuron": {"model": "lif", "step_ms": 0.5}, "connectivity": BALANCED,
         "training": {"n_loops": 2, "update_interval_ms": 2.0, "dtype": "float32"},
     },
+    "lif with delays": {
+        "neuron": {"model": "lif", "step_ms": 0.5, "bias": 1.2}, "synapse": {"tau_syn_ms": 20.0, "delay_ms": 1.5},
+    },
+    "glif": {
+        "neuron": {
+            "model": "glif", "level": 4, "bias": 1.5, "spike_threshold_jump": 0.1, "spike_threshold_decay": 0.05,
+            "current_tau_ms": [20.0], "current_factors": [1.0], "current_jumps": [-0.1],
+        },
+    },
     "izhikevich": {"neuron": {"model": "izhikevich", "bias": 10.0}},
     "tanh": {"neuron": {"model": "tanh"}},
     "noise and two sets": {

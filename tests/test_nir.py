@@ -159,6 +159,7 @@ def test_the_command_writes_it(network: xr.Dataset, tmp_path: Path, capsys: pyte
     [
         ({"neuron": {**LIF, "refractory_ms": 2.0}}, "neuron.refractory_ms = 2 ms"),
         ({"neuron": {"model": "theta"}}, "neuron.model = theta"),
+        ({"synapse": {"tau_syn_ms": 20.0, "delay_ms": 0.2}}, "synapse.delay_ms = 0.2 ms"),
         ({"trial_noise": {"standard_deviation": 0.2}}, "trial_noise.standard_deviation = 0.2"),
         ({"feed_forward": {"n_neurons": 3, "weights": "shared"}}, "feed_forward.n_neurons = 3"),
     ],

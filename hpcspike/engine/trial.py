@@ -35,7 +35,7 @@ class Conditions:
         outgoing weights; see `hpcspike.measures.without_neurons`.
     deleted, added
         Spikes that reach nobody, and spikes that are received although nobody had them: of either the neuron itself
-        keeps its state.
+        keeps its state. An added spike of a neuron that spikes in that step anyway is that spike.
     """
 
     cue: np.ndarray | None = None
@@ -182,6 +182,8 @@ def _single_steps(
             take_spike_back(simulation, who)
             fired = fired[fired != who]
         for _, who in (event for event in conditions.added if event[0] == at_window + t):
+            if who in fired:  # of its own: others receive one spike
+                continue
             give_spike(simulation, who)
             fired = np.append(fired, np.int32(who))
         step.append(np.full(len(fired), t, dtype=np.int32))

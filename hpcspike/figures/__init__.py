@@ -2,6 +2,7 @@
 
 from hpcspike.figures.available import figures_for
 from hpcspike.figures.comparison import comparison_panels
+from hpcspike.figures.currents import balance_of_currents, perturbation_map
 from hpcspike.figures.effects import parameter_effects
 from hpcspike.figures.error_panels import error_kinds
 from hpcspike.figures.limits import capacity_panels
@@ -28,6 +29,7 @@ from hpcspike.figures.variability import spike_variability
 
 __all__ = [
     "balance",
+    "balance_of_currents",
     "capacity_panels",
     "collapse_panels",
     "comparison_panels",
@@ -47,6 +49,7 @@ __all__ = [
     "parameter_effects",
     "performance_by_variant",
     "performance_map",
+    "perturbation_map",
     "phase_deviation",
     "point_overview",
     "quasi_static_rates",

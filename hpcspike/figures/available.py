@@ -17,6 +17,7 @@ from hpcspike.analysis.neurons import experiment_of
 from hpcspike.analysis.recorded import over_recorded
 from hpcspike.analysis.scattered import is_scattered, plan_of
 from hpcspike.errors import DataError
+from hpcspike.figures.currents import balance_of_currents, perturbation_map
 from hpcspike.figures.effects import effects_of, parameter_effects
 from hpcspike.figures.error_panels import error_kinds
 from hpcspike.figures.learners import learner_comparison
@@ -69,7 +70,8 @@ def figures_for(dataset: xr.Dataset | xr.DataTree) -> Figures:
         ``training``; over learners ``learners`` and ``training``, and the others for each, as ``map_lsnn``; over
         two numeric parameters of which one is not among those of every sweep, ``map_mean``,
         ``map_best`` and ``map_quasi_static``. Of one trained network (along ``neuron``): any of ``samples``,
-        ``raster``, ``variability``, ``training``, ``error_split``, ``recorded``, ``psth``, ``transfer``.
+        ``raster``, ``variability``, ``training``, ``error_split``, ``recorded``, ``psth``, ``transfer``;
+        of what a live network tells, ``currents`` or ``perturbation_map``.
         Of a study: see `figures_of_study`.
 
     Raises
@@ -93,7 +95,7 @@ def figures_for(dataset: xr.Dataset | xr.DataTree) -> Figures:
         if remarks:
             figures = Figures({name: partial(_with_remark, draw, "; ".join(remarks)) for name, draw in figures.items()})
         return figures
-    if "neuron" in dataset.dims and "target" in dataset:
+    if "neuron" in dataset.dims and {"target", "current", "deviation"} & set(dataset.data_vars):
         return _of_network(dataset)
     raise DataError(
         f"no figure for a Dataset with the dimensions {', '.join(map(str, dataset.dims)) or 'none'}; give that of a "
@@ -184,6 +186,10 @@ def _of_network(trained: xr.Dataset) -> Figures:
             figures[name] = partial(data_beside_model, trained, target_set=number)
         if "neuron_correlation_100ms" in trained and "spike_time" in trained and trained.sizes.get("trial", 0) > 0:
             figures["psth"] = partial(unit_psths, trained)
+    if "current" in trained:
+        figures["currents"] = partial(balance_of_currents, trained)
+    if "deviation" in trained:
+        figures["perturbation_map"] = partial(perturbation_map, trained)
     if "transfer_input" in trained:
         figures["transfer"] = partial(transfer_curves, trained)
     return figures

@@ -8,14 +8,14 @@ import numpy as np
 import xarray as xr
 from matplotlib.lines import Line2D
 
-from hpcspike.figures.study_parts import Variants, collected, experiment_of, networks, required
-from hpcspike.figures.style import BLACK, BLUE, GREEN, GREY, TIME, VERMILION, few_ticks, new_figure, styled
+from hpcspike.figures.currents import COLOURS, draw_currents
+from hpcspike.figures.study_parts import Variants, collected, networks, required
+from hpcspike.figures.style import BLACK, BLUE, GREY, VERMILION, few_ticks, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = {"excitatory": VERMILION, "inhibitory": BLUE, "plastic": GREEN, "total": BLACK}
 _GROUPS = {"trained": "trained", "untrained_excitatory": "untrained\nexcitatory", "inhibitory": "inhibitory"}
 _MOST = 4
 
@@ -49,19 +49,8 @@ def spread_panels(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
 
 
 def _currents(axes: Axes, network: xr.Dataset) -> None:
-    one = network["input_part"].isel(example=0)
-    for kind, colour in COLOURS.items():
-        axes.plot(one["part_time"], one.sel(part=kind), color=colour, lw=0.7)
-    neuron = experiment_of(network).get("neuron", {})
-    if neuron.get("model") == "lif":
-        axes.axhline(neuron.get("threshold", 1.0), color=GREY, lw=0.8, ls=":")
-    axes.set_xlim(0, float(one["part_time"][-1]))
-    axes.set_xlabel(TIME)
-    axes.set_ylabel("input, units of the threshold" if neuron.get("model") == "lif" else "input")
-    mean = one.mean("part_time")
-    words = ", ".join(f"{kind} {float(mean.sel(part=kind)):.2f}" for kind in COLOURS)
+    words = draw_currents(axes, network["input_part"].isel(example=0), "part_time", network)
     axes.set_title(f"trained neuron {int(network['example'][0])}: means {words}", fontsize=7, loc="left")
-    few_ticks(axes, "y", 4)
 
 
 def _bars(axes: Axes, tree: xr.DataTree, variant: str, names: tuple[str, str], groups: list[str], shift: float) -> None:

@@ -137,7 +137,10 @@ def _of_arrays(path: Path) -> Digits:
                 raise DataError(f"{path} has no array {absent[0]}; it must hold {', '.join(_ARRAYS)}")
             parts = [found[name] for name in _ARRAYS]
     except FileNotFoundError:
-        raise DataError(f"targets.path = {path}: no such file; nothing is downloaded") from None
+        raise DataError(
+            f"targets.path = {path}: no such file; give an .npz with {', '.join(_ARRAYS)}, a folder with the "
+            "four files of MNIST, or leave targets.path out for the digits of scikit-learn (nothing is downloaded)"
+        ) from None
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} cannot be read as .npz ({error}); write it anew with numpy.savez") from None
     for name, array, n_dims in zip(_ARRAYS, parts, (3, 1, 3, 1), strict=True):
@@ -172,8 +175,8 @@ def _idx(folder: Path, name: str, n_dims: int) -> np.ndarray:
         content = plain.read_bytes() if plain.exists() else gzip.decompress(compressed.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         raise DataError(
-            f"{folder} holds neither {name} nor {name}.gz; put the four files of the data set there (nothing is "
-            "downloaded)"
+            f"{folder} holds neither {name} nor {name}.gz; put the four files of MNIST there, give an .npz with "
+            f"{', '.join(_ARRAYS)}, or leave targets.path out for the digits of scikit-learn (nothing is downloaded)"
         ) from None
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{folder / name} cannot be read ({error}); copy it anew") from None

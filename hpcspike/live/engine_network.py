@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +27,11 @@ from hpcspike.model.connectivity import Rows, constant_input
 from hpcspike.runs.restore import trained_in
 from hpcspike.runs.run import describe_trained
 from hpcspike.spec.experiment import Experiment
-from hpcspike.variables import ABOUT_UNITS, ALTERED
+from hpcspike.variables import ABOUT_UNITS, ALTERED, TRAINED
 
 if TYPE_CHECKING:
     from hpcspike.engine.training import OnLoop
+    from hpcspike.live.probing import Perturbation
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -41,6 +42,8 @@ class EngineNetwork(Network):
     ----------
     trained
         The arrays: `hpcspike.measures` take it.
+    conditions
+        Names of the recorded conditions that the first target sets follow; none where they have no names.
     set_curve
         (loops, sets) correlation with every set in tests after each loop, where sets were added; else None.
     """
@@ -52,6 +55,7 @@ class EngineNetwork(Network):
     changes: tuple[str, ...] = ()
     set_curve: np.ndarray | None = None
     other_fixed: bool = False
+    conditions: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, network: xr.Dataset, experiment: Experiment) -> EngineNetwork:
@@ -64,7 +68,7 @@ class EngineNetwork(Network):
         curve = network["curve_set_correlation"].values if "curve_set_correlation" in network else None
         return cls(
             experiment, trained_in(network, experiment), labels, origin_of(network), changes_in(network), curve,
-            "fixed_weight" in network,
+            "fixed_weight" in network, tuple(map(str, network["condition"].values)) if "condition" in network else (),
         )  # fmt: skip
 
     @property
@@ -76,6 +80,80 @@ class EngineNetwork(Network):
 
     def _tested(self, asked: Asked) -> xr.Dataset:
         return run_tests(self, asked)
+
+    def currents(self, neurons: Selection, *, trials: int = 1, first_trial: int = 0, target_set: int = 0) -> xr.Dataset:
+        """Currents that some neurons receive in test trials: where they balance, the total is smaller than its parts.
+
+        Parameters
+        ----------
+        neurons
+            Whose; see `hpcspike.live.selection.chosen`.
+        trials, first_trial, target_set
+            As for `test`; trials round otherwise where excitatory and inhibitory synapses share one decay.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``current`` (part, trial, neuron, time) in units of the neurons' input, about every ms of the window;
+            parts: of fixed excitatory synapses with the external input, of fixed inhibitory ones, of plastic ones,
+            and the total. `hpcspike.figures.balance_of_currents` draws it.
+
+        Raises
+        ------
+        SpecError
+            If the network has no populations, or does not spike.
+        """
+        from hpcspike.live.probing import currents_of
+
+        return currents_of(self, neurons, trials=trials, first_trial=first_trial, target_set=target_set)
+
+    def perturbation_map(
+        self,
+        kind: Perturbation = "add_spike",
+        *,
+        neurons: Selection = "all",
+        at_ms: float = 0.0,
+        strength: float = 1.0,
+        duration_ms: float = 10.0,
+        target_set: int = 0,
+        trial: int = 0,
+        beyond_ms: float = 0.0,
+    ) -> xr.Dataset:
+        """What a perturbation of each neuron does: as many trials as neurons, each beside the same unperturbed one.
+
+        Parameters
+        ----------
+        kind
+            ``add_spike`` in the first step after ``at_ms`` in which the neuron has none; ``delete_spike``, its first
+            one after ``at_ms``; ``stimulate``, further input ``strength`` from ``at_ms`` on for ``duration_ms``.
+        neurons
+            Which are perturbed, one at a time.
+        at_ms
+            Time after the end of the cue.
+        strength, duration_ms
+            Of a stimulus, in units of the external input.
+        target_set, trial, beyond_ms
+            Of the trial, as for `test`.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``deviation`` (neuron, time), rms difference of the drive over all neurons, exactly 0 before the
+            perturbation; ``recall_change`` (neuron,), by how much the mean correlation with the targets changes;
+            ``perturbed_ms`` (neuron,). NaN of a neuron without a spike to delete.
+            `hpcspike.figures.perturbation_map` draws it.
+
+        Raises
+        ------
+        SpecError
+            If an argument is none that it can be.
+        """
+        from hpcspike.live.probing import perturbation_map_of
+
+        return perturbation_map_of(
+            self, kind, neurons=neurons, at_ms=at_ms, strength=strength, duration_ms=duration_ms,
+            target_set=target_set, trial=trial, beyond_ms=beyond_ms,
+        )  # fmt: skip
 
     # ---- other networks ----------------------------------------------------------------------------------------------
 
@@ -275,7 +353,15 @@ class EngineNetwork(Network):
             found["curve_set_correlation"] = (curve.dims, self.set_curve, curve.attrs)
             loops = np.arange(len(self.set_curve))
             found = found.assign_coords(tested_loop=("tested_loop", loops, ALTERED["tested_loop"].attrs))
-        return found.assign_coords(self.labels)
+        return found.assign_coords(self.labels | self.named_conditions(range(self.trained.problem.n_sets)))
+
+    def named_conditions(self, sets: Sequence[int]) -> dict[str, xr.DataArray]:
+        """The coordinate ``condition`` of some target sets; none where conditions have no names."""
+        if not self.conditions:
+            return {}
+        about, known = TRAINED["condition"], len(self.conditions)
+        names = [self.conditions[one] if one < known else f"added {one - known + 1}" for one in sets]
+        return {"condition": xr.DataArray(names, dims=about.dims, attrs=about.attrs)}
 
     def identity(self) -> dict[str, str]:
         """Attributes of a Dataset about it."""

@@ -112,7 +112,8 @@ class Network(Shown):
         delete_spike
             Number of the spike of each trial's window, in order of time, that reaches nobody.
         add_spike
-            A neuron and a time in ms: a spike that others receive then, although the neuron has none.
+            A neuron and a time in ms: a spike that others receive then, although the neuron has none; if it has one
+            then, nothing is changed.
 
         Returns
         -------
@@ -230,7 +231,7 @@ class Network(Shown):
         -------
         xarray.Dataset
             ``neuron_correlation``, ``neuron_rate``, ``correlation``, ``population_rate`` and ``mean_response`` (over
-            trials) along ``condition``.
+            trials) along ``condition``; names of recorded conditions are ``recorded_condition`` there.
         """
         if not conditions:
             raise SpecError("conditions is empty: must map names to arguments of test, as {'intact': {}}")
@@ -239,7 +240,8 @@ class Network(Shown):
             found = self.test(trials, **{**common, **asked})
             mean = found["response"].mean("trial", keep_attrs=True)
             kept = found[["neuron_correlation", "neuron_rate", "correlation", "population_rate"]]
-            parts.append(kept.drop_vars(["silenced", "clamped"], errors="ignore").assign(mean_response=mean))
+            kept = kept.drop_vars(["silenced", "clamped"], errors="ignore").assign(mean_response=mean)
+            parts.append(kept.rename(condition="recorded_condition") if "condition" in kept.coords else kept)
         names = xr.DataArray(list(conditions), dims="condition", attrs={"units": "1", "long_name": "test condition"})
         joined = xr.concat(parts, dim="condition", join="outer", combine_attrs="drop_conflicts")
         return joined.assign_coords(condition=names)

@@ -154,6 +154,7 @@ def _judged(
     for name, mask in (("silenced", silent), ("clamped", held)):
         if mask is not None:
             found = found.assign_coords({name: ("neuron", mask, {"units": "1", "long_name": f"neuron is {name}"})})
+    found = found.assign_coords(network.named_conditions(sets.tolist()))
     return found.assign_coords(network.labels)
 
 
