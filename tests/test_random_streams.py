@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpcspike.model.random_streams import PURPOSES, stream, uniform_by_neuron
+from hpcspike.model.random_streams import PURPOSES, go_to, stream, uniform_by_neuron
 
 GIVEN_ONCE = {
     "initial_phase": 1,
@@ -65,6 +65,16 @@ def test_numbers_of_purposes_are_kept_and_never_shared() -> None:
 def test_replicate_and_purpose_have_half_a_word_of_the_key_each_and_indices_the_upper_words_of_the_counter() -> None:
     expected = np.random.Philox(key=[7, 3 * 2**32 + 6], counter=[0, 11, 2, 5]).random_raw(4)
     np.testing.assert_array_equal(stream(7, 3, "mask", 11, 2, 5).bit_generator.random_raw(4), expected)
+
+
+def test_a_stream_goes_to_other_indices_as_a_new_one_begins() -> None:
+    rng = stream(7, 3, "mask", 1)
+    rng.standard_normal(7)
+    rng.integers(5, dtype=np.int32)  # keeps half a word back
+    found = go_to(rng, 11, 2).standard_normal(9), rng.integers(2**31, size=3, dtype=np.int32)
+    new = stream(7, 3, "mask", 11, 2)
+    np.testing.assert_array_equal(found[0], new.standard_normal(9))
+    np.testing.assert_array_equal(found[1], new.integers(2**31, size=3, dtype=np.int32))
 
 
 def test_every_part_of_the_key_matters() -> None:

@@ -261,6 +261,16 @@ def test_an_experiment_without_it_is_the_one_it_was() -> None:
     assert build_problem(noisy).trial_noise == noisy.trial_noise
 
 
+def test_drawing_noise_is_in_the_predicted_time() -> None:
+    """In every loop, or in test trials alone."""
+    quiet = predict(experiment(training={"n_loops": 1000})).seconds
+    always, in_tests = (
+        predict(experiment(training={"n_loops": 1000}, trial_noise={"standard_deviation": 0.1, "phase": phase})).seconds
+        for phase in ("training_and_test", "test_only")
+    )
+    assert quiet < in_tests < 0.1 * (always - quiet) + quiet
+
+
 def test_the_blocks_of_noise_are_in_the_predicted_memory() -> None:
     quiet, noisy = (predict(experiment(trial_noise={"standard_deviation": sd})).memory_mib for sd in (0.0, 0.2))
     assert noisy - quiet == pytest.approx(20 * 3 * 8 * BLOCK_STEPS / 2**20)

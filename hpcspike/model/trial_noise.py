@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hpcspike.model.neurons import faster, step_size
-from hpcspike.model.random_streams import stream
+from hpcspike.model.random_streams import go_to, stream
 from hpcspike.spec.neurons import Neuron
 from hpcspike.spec.trial import TrialNoise
 
@@ -91,12 +91,13 @@ class NoisePath:
 
         neurons, a = self._neurons, self._decay
         draws = np.empty((len(neurons), BLOCK_STEPS))
+        rng = stream(*self._key, self.purpose)
         for row, neuron in enumerate(neurons):
-            draws[row] = stream(*self._key, self.purpose, neuron, self.trial, number).standard_normal(BLOCK_STEPS)
+            go_to(rng, neuron, self.trial, number).standard_normal(out=draws[row])
         if number == 0:
             self._carried = np.zeros((len(neurons), 1))
-        draws[:, int(number == 0) :] *= math.sqrt(1.0 - a * a)
-        if len(neurons):  # more ranks than neurons
+        if a and len(neurons):  # white noise is what was drawn; there may be more ranks than neurons
+            draws[:, int(number == 0) :] *= math.sqrt(1.0 - a * a)
             draws, self._carried = lfilter([1.0], [1.0, -a], draws, axis=1, zi=self._carried)
         found = np.ascontiguousarray(self._size * draws.T)
         if self._noise.where == "input":

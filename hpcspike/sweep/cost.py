@@ -34,6 +34,8 @@ BYTES_PER_SAMPLE = 88
 """A sample of a neuron's target: the target itself and the working copies of the measures of one trial."""
 BYTES_PER_KEPT_SAMPLE = 24
 """A sample of a neuron in every trial that is kept with its time courses (one network, not a point of a sweep)."""
+SECONDS_PER_NOISE = 5.0e-8
+"""Drawing a step of the noise of one neuron that is new in every trial."""
 BYTES_OF_TRIAL_NOISE = 3 * 8 * BLOCK_STEPS
 """A neuron's noise that is new in every trial: the blocks that are kept, and the one in work."""
 BASE_MIB = 225.0
@@ -84,13 +86,16 @@ def predict(experiment: Experiment) -> Cost:
     per_step = experiment.neuron.facts.seconds_with_delivery
     per_step += fixed * SECONDS_PER_DELIVERY * expected_rate_hz(experiment) * experiment.neuron.step_ms / 1000.0
     trial = trial_steps * n * per_step
+    shaken = trial_steps * n * SECONDS_PER_NOISE if experiment.trial_noise.standard_deviation > 0 else 0.0
+    shaken_loop = shaken if experiment.trial_noise.phase == "training_and_test" else 0.0
     measures = experiment.measures
     tests = targets.n_sets * (measures.n_test_trials + measures.n_clamped_trials)
     if measures.test_every_loops is not None:
         tests += targets.n_sets * measures.n_test_trials * -(-training.n_loops // measures.test_every_loops)
     subset = training.subset
     alone = 0.0 if subset is None or subset.match != "rate" else subset.spontaneous_run_ms / experiment.neuron.step_ms
-    seconds = SECONDS_PER_POINT + training.n_loops * targets.n_sets * (update + trial) + tests * trial
+    seconds = SECONDS_PER_POINT + training.n_loops * targets.n_sets * (update + trial + shaken_loop)
+    seconds += tests * (trial + shaken)
     seconds += alone * n * per_step
 
     synapses = (trained * k + n * fixed) * BYTES_PER_SYNAPSE
