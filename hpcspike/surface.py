@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,6 +37,10 @@ MOST_CORRELATION = 0.9999
 _SHORTEST, _LONGEST = 0.08, 8.0
 _LEAST_NOISE, _MOST_NOISE = 1e-5, 1.0
 _SIZES = (0.05, 100.0)
+_LENGTH, _FACTOR = 1.0, 2.0
+"""Length scales below the whole range are the less expected the shorter they are, by this factor as a deviation:
+of few points the likeliest are often too short, for networks that differ, and the surface too sure of its dents."""
+
 _DIGITS = 3
 _RELEARNED, _REWEIGHTED = 2, 12
 _INFORMATION = (DEGREES + 1.0) / (DEGREES + 3.0)
@@ -215,7 +221,7 @@ def _library() -> Any:
 def _learned(places: np.ndarray, standard: np.ndarray, heavy_tails: bool) -> tuple[Any, float]:
     """Kernel and squared scale of the noise of values with mean 0 and variance 1.
 
-    The likeliest with normal noise from several starts; from there, with heavy tails, weights and kernel in turn.
+    The most probable with normal noise from several starts; from there, with heavy tails, weights and kernel in turn.
     Rounded to some digits: a last bit that differs between machines shall not choose other points.
     """
     kernels = _library().kernels
@@ -226,28 +232,52 @@ def _learned(places: np.ndarray, standard: np.ndarray, heavy_tails: bool) -> tup
         kernel = kernels.ConstantKernel(1.0, _SIZES) * kernels.Matern(
             [length] * places.shape[1], (_SHORTEST, _LONGEST), nu=2.5
         ) + kernels.WhiteKernel(level, (_LEAST_NOISE, _MOST_NOISE))
-        fit = _likeliest(kernel, places, standard)
+        fit = _fitted(kernel, places, standard)
         if best is None or fit.log_marginal_likelihood_value_ > best.log_marginal_likelihood_value_ + 1e-3:
             best = fit
     kernel, noise = best.kernel_.k1, best.kernel_.k2.noise_level
     for _ in range(_RELEARNED if heavy_tails else 0):
         weights, noise = _reweighted(kernel, places, np.arange(len(places)), standard, noise, rescale=True)
-        kernel = _likeliest(kernel, places, standard, noise / weights).kernel_
+        kernel = _fitted(kernel, places, standard, noise / weights).kernel_
     fixed = kernels.ConstantKernel(_rounded(kernel.k1.constant_value), "fixed") * kernels.Matern(
         [_rounded(length) for length in np.atleast_1d(kernel.k2.length_scale)], "fixed", nu=2.5
     )
     return fixed, _rounded(noise)
 
 
-def _likeliest(kernel: Any, places: np.ndarray, standard: np.ndarray, noise: np.ndarray | float = 1e-10) -> Any:
-    """The regression whose kernel makes values likeliest; noise: further variance of each value."""
+def _fitted(kernel: Any, places: np.ndarray, standard: np.ndarray, noise: np.ndarray | float = 1e-10) -> Any:
+    """The regression with the kernel that values make most probable; noise: further variance of each value."""
     regression = _library().GaussianProcessRegressor
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
         # a length scale at its bound says that a parameter does not matter
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return regression(kernel, alpha=noise).fit(places, standard)
+        optimizer = partial(_most_probable, lengths=slice(1, 1 + places.shape[1]))
+        return regression(kernel, alpha=noise, optimizer=optimizer).fit(places, standard)
+
+
+def _most_probable(
+    unlikely: Callable[[np.ndarray], tuple[float, np.ndarray]], start: np.ndarray, bounds: np.ndarray, *, lengths: slice
+) -> tuple[np.ndarray, float]:
+    """Logarithms of a kernel's most probable parameters; lengths are less so below the range (log-normal prior there).
+
+    Parameters
+    ----------
+    unlikely
+        Negative logarithm of the likelihood and its gradient.
+    """
+    from scipy.optimize import minimize
+
+    def improbable(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient = unlikely(theta)
+        off = np.minimum(theta[lengths] - np.log(_LENGTH), 0.0) / np.log(_FACTOR)
+        gradient = gradient.copy()
+        gradient[lengths] += off / np.log(_FACTOR)
+        return value + 0.5 * float(off @ off), gradient
+
+    found = minimize(improbable, start, jac=True, bounds=bounds, method="L-BFGS-B")
+    return found.x, float(found.fun)
 
 
 def _reweighted(

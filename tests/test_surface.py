@@ -13,7 +13,7 @@ from hpcspike.adaptive.lattice import Lattice
 from hpcspike.adaptive.questions import Target, targets_of
 from hpcspike.maxima import maximum
 from hpcspike.spec.adaptive import Question
-from hpcspike.surface import Surface, evenly
+from hpcspike.surface import Surface, _most_probable, evenly
 from hpcspike.variables import SURFACE_SCALES
 
 VALUES = 14
@@ -218,6 +218,13 @@ def test_normal_noise_is_taken_as_by_a_normal_distribution() -> None:
     (mean, sd), (other, its_sd) = (surface.mean_and_sd(evenly(100, 2)) for surface in (ours, normal))
     assert np.sqrt(np.mean((mean - other) ** 2)) < 0.05
     assert 0.7 < np.median(sd / its_sd) < 1.3
+
+
+def test_short_length_scales_need_evidence() -> None:
+    """Where values say nothing, lengths below the whole range grow to it, and longer ones stay."""
+    start, bounds = np.log([1.0, 0.2, 3.0, 0.01]), np.log([[0.05, 100.0], [0.08, 8.0], [0.08, 8.0], [1e-5, 1.0]])
+    found, _ = _most_probable(lambda theta: (0.0, np.zeros(4)), start, bounds, lengths=slice(1, 3))
+    np.testing.assert_allclose(np.exp(found), [1.0, 1.0, 3.0, 0.01], rtol=1e-3)
 
 
 @pytest.mark.parametrize("n_axes", [1, 2])
