@@ -98,7 +98,11 @@ def scattered_map(
     axes.set_xlabel(label(sweep[x]))
     axes.set_ylabel(label(sweep[y]))
     figure.colorbar(mesh, ax=axes, pad=0.02, label=CORRELATION if variable == "correlation" else label(sweep[variable]))
-    axes.set_title(", ".join(part for part in (f"{sweep.sizes['point']} networks", plane.note) if part))
+    axes.set_title(
+        ", ".join(
+            part for part in (f"median by the surface through {sweep.sizes['point']} networks", plane.note) if part
+        )
+    )
     figure.legend(handles=handles, loc="outside lower center", ncols=3, handletextpad=0.5, columnspacing=1.4)
     return figure
 
