@@ -212,6 +212,9 @@ def test_kept_signs_and_shrinking_eigenvalues() -> None:
     assert (flips.found.value, flips.verdict) == (0.0, "holds")
     table["sign_flips"][1, 1] = 0.01
     assert the_row({"fig4": table}, 11, "whose sign changed").verdict == "does not hold"
+    table["sign_flips"][1] = [0.0, np.nan]  # of two networks one was probed
+    some = the_row({"fig4": table}, 11, "whose sign changed")
+    assert (some.verdict, some.found.n) == ("holds", 1)
     assert the_row({"fig4": table}, 11, "before training, signs").found.value == pytest.approx(-0.2)
 
 

@@ -58,6 +58,10 @@ ELSEWHERE = {
     "python net_brian2.py --check",
     # of LIF neurons: tests/test_nir.py runs it
     "hpcspike export net.zarr net.nir",
+    # of LIF neurons with delays: tests/test_sonata.py runs it, and what it makes where NEST is
+    "hpcspike export net.zarr sonata/",
+    # tests/test_tsn_network.py makes a folder of TrainSpikingNet.jl and runs it
+    "hpcspike import FOLDER --out net.zarr --targets total",
     # tests/test_balance.py computes it
     "hpcspike study cluster/config/kim2023_spread.yaml --size smoke --out spread",
 }

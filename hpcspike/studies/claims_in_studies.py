@@ -202,7 +202,8 @@ def dale(tables: Tables) -> Iterator[Row]:
         else:
             yield from _best(tables, study, variant, what)
         flips = values_of(tables, study, "sign_flips", variant)
-        if np.isfinite(flips).any() and variant != "unconstrained":
+        flips = flips[np.isfinite(flips)]  # of the networks that were probed
+        if flips.size and variant != "unconstrained":
             verdict = "holds" if not flips.any() else "does not hold"
             measure = f"share of the synapses whose sign changed, {variant}"
             yield Row(11, measure, study, "0", mean_interval(flips), verdict)
