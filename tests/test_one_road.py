@@ -29,7 +29,7 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "bourdoukan": {"kind": "ebn_bourdoukan", "passes": 3, "fast_passes": 2},
     "alemi": {"kind": "ebn_alemi", "passes": 4},
     "lsnn": {"kind": "lsnn", "passes": 3, "batch": 2, "steps_per_pass": 1, "n_readouts": 5},
-    "huh": {"kind": "huh", "passes": 3},
+    "huh": {"kind": "huh", "passes": 3, "adjoint_clip": 1.0},
 }
 needs_jax = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="needs the extra gradient")
 EVERY = pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def signed(harness: Harness, rule: Training, **options: Any) -> SignedRls:
     """The engine that a training asks for, of the rows of a harness."""
 
     class Given:
-        plastic, feed_forward = harness.rows, None
+        plastic, feed_forward, n_rows, synapse = harness.rows, None, len(harness.rows.start) - 1, Synapse()
 
     made = make_rls(Given(), rule, mean_in_degree=8, **options)  # type: ignore[arg-type]
     assert isinstance(made, SignedRls)

@@ -136,7 +136,7 @@ def test_a_wrong_sweep_is_refused(changes: dict[str, Any], message: str) -> None
     [
         ("n_neurons", "did you mean 'network.n_neurons' or 'feed_forward.n_neurons'?"),
         ("n_nuerons", "did you mean 'network.n_neurons' or 'feed_forward.n_neurons'?"),
-        ("tau_syn_ms", "did you mean 'synapse.tau_syn_ms' or 'learner.tau_syn_ms'?"),
+        ("tau_syn_ms", "did you mean 'synapse.tau_syn_ms' or 'synapse.by_neuron.tau_syn_ms' or 'learner.tau_syn_ms'?"),
         ("connectivity.n_neurons", "did you mean 'network.n_neurons' or 'feed_forward.n_neurons'?"),
         ("synapse.tau_ms", "did you mean 'tau_syn_ms' or 'neuron.tau_ms' or "),
         ("netwrok", "did you mean 'network'?"),
