@@ -12,6 +12,11 @@ from hpcspike.studies.claims import Row, below
 from hpcspike.studies.headlines.judging import row
 
 STUDY = "headlines_functions"
+STANDS_STILL = (
+    "After the first tenth of 600 steps the error in training falls by only 7 to 11 %, with leaky neurons alone as "
+    "well: these networks hardly use the examples. Larger ones were not tried."
+)
+"""Of the laptop size; the curves of the reference networks."""
 
 
 def statements(tables: Tables) -> Iterator[Row]:
@@ -29,7 +34,7 @@ def statements(tables: Tables) -> Iterator[Row]:
         measure = f"error in the last quarter of a trial over that in its first tenth, functions never seen, {name}"
         if name == "lsnn":
             found = geometric_interval(late[name] / errors[:, 0])
-            yield row(24, measure, STUDY, "below 0.5", found, lambda one: below(one, 0.5))
+            yield row(24, measure, STUDY, "below 0.5", found, lambda one: below(one, 0.5), STANDS_STILL)
     if len(late) == 2:
         found = geometric_interval(late["lsnn"] / late["lif"])
         measure = "error in the last quarter of a trial, lsnn over leaky neurons alone"
@@ -39,4 +44,4 @@ def statements(tables: Tables) -> Iterator[Row]:
         quarter = max(1, round(baseline.shape[1] / 4))
         found = geometric_interval(late["lsnn"] / baseline[:, -quarter:].mean(axis=1))
         measure = "error in the last quarter of a trial, lsnn over linear regression on the examples so far"
-        yield row(24, measure, STUDY, "below 1", found, lambda one: below(one, 1.0))
+        yield row(24, measure, STUDY, "below 1", found, lambda one: below(one, 1.0), STANDS_STILL)
