@@ -28,12 +28,13 @@ _LONGEST_WAIT = 5_000_000
 """Nanoseconds that the first member waits for the others."""
 _SHORTEST_WAIT = 200_000
 """Nanoseconds that it waits at least, however often they did not come: threads that slept need some to wake."""
-_SPINS = 1 << 16
-"""Looks at a number that shall change, some 0.1 ms, before the core is left to others."""
+_SPINS = 1 << 19
+"""Looks at a number that shall change, some ms, before the core is left to others: longer than an update of N = 500."""
 _NAP = 50
 """Microseconds that it is left to them. Who yields it instead gives away a whole time slice of some ms in every meeting
-where other processes want the core (N = 500 beside ten of lower priority: 4.8 s a loop by yielding, 1.1 s by sleeping,
-1.4 s on one thread).
+where other processes want the core (N = 500 beside three of lower priority: 10.5 s a loop by yielding, 1.2 s by
+sleeping, 1.3 s on one thread); who sleeps after a tenth of these looks is slow on a free machine (1.4 instead of 1.8
+times one thread).
 """
 
 
