@@ -498,6 +498,9 @@ STUDY = {
     "test_wrong": Variable(("test_trial",), "float64", "1", "share of wrong answers of a learner on its own"),
     "untrained_wrong": Variable(("test_trial",), "float64", "1", "share of wrong answers before training"),
     "curve_wrong": Variable(("loop",), "float64", "1", "share of wrong answers in the trials of each pass"),
+    "test_goals": Variable(("test_trial",), "float64", "1/s", "goals reached per second by a learner on its own"),
+    "untrained_goals": Variable(("test_trial",), "float64", "1/s", "goals reached per second before training"),
+    "curve_goals": Variable(("loop",), "float64", "1/s", "goals reached per second in the trials of each pass"),
     "cpu_seconds": Variable((), "float64", "s", "CPU time of training"),
     "damage_fraction": Variable(("damage_fraction",), "float64", "1", "share of the neurons silent in a test"),
     "damaged_trial": Variable(("damaged_trial",), "int64", "1", "test trial of a damaged network"),
@@ -519,6 +522,17 @@ STUDY = {
     "regression_error": Variable(
         ("episode_part",), "float64", "1", "the same of linear regression on the examples before each"
     ),
+    "goal_number": Variable(("goal_number",), "int64", "1", "goals of a trial in the order they were reached, from 1"),
+    **{
+        f"goal_time_{name}": Variable(
+            dims, "float64", "ms", f"time on the way to {what}, {name.split('_')[-1]} training"
+        )
+        for dims, prefix, what in (
+            (("goal_number",), "", "this goal over the trials in which it was reached"),
+            ((), "anew_", "the first goal, as for goal_number 1, of new trials with goals that were reached in others"),
+        )
+        for name in (f"{prefix}before", f"{prefix}after")
+    },
     "current_cancellation": Variable(
         (), "float64", "1", "correlation in time of fast recurrent and external current, low-passed, mean of neurons"
     ),

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 from hpcspike.figures.study_episode import errors_within_trials
-from hpcspike.studies.headlines import digits, functions, huh, memory
+from hpcspike.studies.headlines import digits, functions, huh, memory, navigation
 from hpcspike.studies.statements import rows
 from tests.test_figures import assert_inside_and_apart, drawn
 
@@ -86,6 +86,22 @@ def test_learning_within_a_trial_is_measured_on_its_last_quarter() -> None:
     assert _verdicts(table) == [(24, HOLDS)] * 3
     table["episode_error"] = table["episode_error"][::-1].drop_vars("variant").assign_coords(variant=["lsnn", "lif"])
     assert _verdicts(table) == [(24, FAILS)] * 3
+
+
+@pytest.mark.parametrize(("second_ms", "wanted"), [(100.0, HOLDS), (250.0, FAILS)])
+def test_the_first_goal_is_held_against_the_second(second_ms: float, wanted: str) -> None:
+    """Before training and in leaky networks the two take equally long (holds), or the second half as long (fails)."""
+    control_ms, before = (300.0, 3.0) if wanted == HOLDS else (150.0, 20.0)
+    table = _table(navigation.STUDY, "test_goals", {"lsnn": 8.0, "lif": 6.0})
+    table["untrained_goals"] = before * xr.ones_like(table["test_goals"])
+    dims = ("variant", "replicate", "goal_number")
+    after, untrained = np.full((2, 3, 5), 900.0), np.full((2, 3, 5), control_ms)
+    after[0, :, 1], after[1, :, 1] = second_ms, control_ms
+    table["goal_time_after"], table["goal_time_before"] = (dims, after), (dims, untrained)
+    table["goal_time_anew_after"] = table["goal_time_anew_before"] = (dims[:2], np.full((2, 3), 300.0))
+    assert _verdicts(table) == [(25, wanted), (25, HOLDS)] + [(25, wanted)] * 3
+    table["goal_time_after"][0, :, 1] = np.inf
+    assert _verdicts(table)[:2] == [(25, FAILS)] * 2
 
 
 def test_iterations_to_learn_are_counted_where_the_average_is_below_5_percent() -> None:

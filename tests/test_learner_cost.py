@@ -102,6 +102,15 @@ MEASURED: list[tuple[Experiment, float]] = [
         ),
         152.0,
     ),
+    (
+        experiment(
+            {"kind": "lsnn", "passes": 80, "steps_per_pass": 20, "batch": 64, "step_ms": 5.0},
+            n=60,
+            kind="navigation",
+            duration_ms=500.0,
+        ),
+        11.0 + 80 * 1.15,
+    ),
     # ten delays: CPU seconds per step of the optimiser, all connections at 70 Hz and 12 % of them at 20 Hz
     (delayed(passes=200), 5.0 + 200 * 0.73),
     (delayed(passes=200, connectivity=0.12), 5.0 + 200 * 0.28),

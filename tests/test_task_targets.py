@@ -41,6 +41,7 @@ def _arrays(path: Path, **changes: Any) -> Path:
         ({"kind": "digits", "rows": 28, "ms_per_pixel": 1}, 784.0 + 56.0),
         ({"kind": "functions", "n_examples": 20, "example_ms": 4}, 80.0),
         ({"kind": "autoencoder", "duration_ms": 90.0}, 90.0),
+        ({"kind": "navigation", "duration_ms": 90.0, "grid_ms": 2.0}, 90.0),
     ],
 )
 def test_the_length_of_a_trial_follows_from_its_parts(targets: dict[str, Any], length: float) -> None:
@@ -56,6 +57,8 @@ def test_the_length_of_a_trial_follows_from_its_parts(targets: dict[str, Any], l
         ({"kind": "digits", "duration_ms": 100.0}, "duration_ms = 100 ms: follows from targets.rows and .*160 ms"),
         ({"kind": "digits", "rows": "many"}, "targets.rows"),
         ({"kind": "functions", "grid_ms": 2.0}, "targets.grid_ms = 2"),
+        ({"kind": "navigation", "duration_ms": 47.0}, "must be whole steps of targets.grid_ms = 5 ms"),
+        ({"kind": "navigation", "radius": 0.6}, "targets.radius"),
         ({"kind": "autoencoder", "duration_ms": 40.0}, "longer than five times targets.tau_ms = 10 ms"),
     ],
 )
@@ -64,7 +67,7 @@ def test_what_cannot_be_is_refused(targets: dict[str, Any], message: str) -> Non
         experiment(targets)
 
 
-@pytest.mark.parametrize("kind", ["digits", "autoencoder", "functions"])
+@pytest.mark.parametrize("kind", ["digits", "autoencoder", "functions", "navigation"])
 def test_learners_without_input_are_refused(kind: str) -> None:
     with pytest.raises(SpecError, match=f"targets.kind = {kind} asks for answers to inputs, which learner.kind = rls"):
         experiment({"kind": kind}, "rls")
@@ -74,7 +77,7 @@ def test_the_channels_that_are_priced_are_those_of_the_task(tmp_path: Path) -> N
     path = str(_arrays(tmp_path / "images.npz"))
     for targets in (
         {"kind": "digits", "path": path, "rows": 3, "n_levels": 4}, {"kind": "autoencoder", "n_channels": 3},
-        {"kind": "functions"}, {"kind": "delayed_xor", "grid_ms": 2.0},
+        {"kind": "functions"}, {"kind": "delayed_xor", "grid_ms": 2.0}, {"kind": "navigation", "n_fields": 3},
     ):  # fmt: skip
         asked = experiment(targets)
         task = task_of(asked)

@@ -62,6 +62,8 @@ def _train_into(path: Path, study: Study, one: StudyRun, threads: int) -> None:
     found = f"correlation {float(dataset['correlation']):.3f}"
     if "test_wrong" in dataset:
         found = f"{100.0 * float(dataset['test_wrong'].mean()):.1f} % of the answers wrong"
+    if "test_goals" in dataset:
+        found = f"{float(dataset['test_goals'].mean()):.1f} goals per s"
     print(f"{path}: {found}, {float(dataset['population_rate']):.1f} Hz", flush=True)
 
 

@@ -17,6 +17,7 @@ from hpcspike.figures.study_balanced import balance, noise_curves, rate_code, sy
 from hpcspike.figures.study_curves import performance_by_variant, study_curves
 from hpcspike.figures.study_damage import lesion_curves, phase_deviation, shuffle_curves
 from hpcspike.figures.study_examples import example_traces
+from hpcspike.figures.study_goals import goals_found
 from hpcspike.figures.study_learners import damage_curves, scores_by_variant
 from hpcspike.figures.study_memory import wrong_answers
 from hpcspike.figures.study_quasi_static import quasi_static_rates
@@ -40,6 +41,7 @@ __all__ = [
     "error_split",
     "example_traces",
     "figures_for",
+    "goals_found",
     "inverted_u_curves",
     "learning_curves",
     "lesion_curves",

@@ -13,6 +13,7 @@ from hpcspike.figures.study_curves import performance_by_variant, study_curves
 from hpcspike.figures.study_damage import lesion_curves, perturbation_pages, phase_deviation, shuffle_curves
 from hpcspike.figures.study_episode import errors_within_trials
 from hpcspike.figures.study_examples import example_pages, example_traces
+from hpcspike.figures.study_goals import goals_found
 from hpcspike.figures.study_learners import damage_curves, scores_by_variant
 from hpcspike.figures.study_memory import wrong_answers
 from hpcspike.figures.study_parts import holding, networks
@@ -44,6 +45,7 @@ _FIGURES: dict[str, tuple[str, Draw, Paged | None]] = {
     "balance": ("ei_correlation_after", balance, None),
     "rate_code": ("poisson_score", rate_code, None),
     "episode": ("episode_error", errors_within_trials, None),
+    "goals": ("goal_time_after", goals_found, None),
     "memory": ("test_wrong", wrong_answers, None),
     "spread": ("input_part", spread_panels, None),
     "heterogeneity": ("rank", rank_by_variant, None),
@@ -70,6 +72,6 @@ def _drawable(tree: xr.DataTree, name: str, variable: str) -> bool:
         return any(one.sizes["raster_neuron"] > 0 for one in found)
     if name == "curves":
         return any(one.sizes["loop"] > 0 for one in found)
-    if name == "performance":  # where answers are right or wrong, there is none
-        return any("test_wrong" not in one for one in found)
+    if name == "performance":  # where answers are right or wrong, or goals are reached, there is none
+        return any("test_wrong" not in one and "test_goals" not in one for one in found)
     return bool(found)

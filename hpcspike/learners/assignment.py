@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from hpcspike.engine.communication import World
@@ -11,6 +12,7 @@ from hpcspike.learners.functions import learn_functions
 from hpcspike.learners.gradient_tasks import autoencoder, delayed_xor, store_recall
 from hpcspike.learners.interface import Learner
 from hpcspike.learners.linear_systems import linear_task
+from hpcspike.learners.navigation import Arena, navigation
 from hpcspike.learners.sequential_digits import read_digits, sequential_digits
 from hpcspike.learners.tasks import (
     bistable_task,
@@ -23,7 +25,13 @@ from hpcspike.learners.trials import Task
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.learners import AlemiLearner, BourdoukanLearner, RlsLearner, UserLearner
 from hpcspike.spec.targets import DelayedXorTargets, DrivenTargets, StoreRecallTargets
-from hpcspike.spec.task_targets import AutoencoderTargets, DigitsTargets, FunctionsTargets, InputTargets
+from hpcspike.spec.task_targets import (
+    AutoencoderTargets,
+    DigitsTargets,
+    FunctionsTargets,
+    InputTargets,
+    NavigationTargets,
+)
 
 SYSTEMS: dict[str, Callable[..., Task]] = {
     "oscillator": oscillator_task,
@@ -73,10 +81,20 @@ def _given_input(targets: InputTargets, experiment: Experiment) -> Task:
             duration_ms=targets.duration_ms, period_ms=targets.period_ms, n_harmonics=targets.n_harmonics,
             n_channels=targets.n_channels, tau_ms=targets.tau_ms, amplitude=targets.amplitude, **key,
         )  # fmt: skip
+    if isinstance(targets, NavigationTargets):
+        return _navigation(targets, **key)
     assert isinstance(targets, FunctionsTargets)
     return learn_functions(
         n_examples=targets.n_examples, example_ms=targets.example_ms, n_hidden=targets.n_hidden, **key
     )
+
+
+def _navigation(targets: NavigationTargets, **key: int) -> Task:
+    assert targets.duration_ms is not None
+    discount = math.exp(-targets.grid_ms / targets.horizon_ms)
+    arena = Arena(targets.radius, targets.stride, targets.n_fields, discount)
+    n_samples = round(targets.duration_ms / targets.grid_ms)
+    return navigation(arena, n_samples=n_samples, grid_ms=targets.grid_ms, n_places=targets.n_places, **key)
 
 
 def learner_of(experiment: Experiment, *, threads: int = 1, world: World | None = None) -> Learner:

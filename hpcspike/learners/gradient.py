@@ -32,6 +32,7 @@ def require_jax(name: str) -> None:
 class GradientLearner(Learner):
     """Back-propagation through time of the task's loss; a subclass says through which network.
 
+    Where a task asks for actions, the gradient is that of the policy (`hpcspike.learners.policy`).
     One pass is ``settings.steps_per_pass`` steps of Adam, each on a batch of trials from random initial states.
     """
 
@@ -54,9 +55,11 @@ class GradientLearner(Learner):
             )
         require_jax(self.name)
         from hpcspike.learners.descent import Descent
+        from hpcspike.learners.policy import PolicyDescent
 
+        steps = PolicyDescent if task.kind == "actions" else Descent
         network = self._network(task, n_neurons, seed, replicate)
-        self._descent = Descent(network, task, self.settings, seed=seed, replicate=replicate)
+        self._descent = steps(network, task, self.settings, seed=seed, replicate=replicate)
         return self
 
     def advance(self, number: int) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hpcspike.learners.gradient import GradientLearner
-from hpcspike.learners.trials import Task
+from hpcspike.learners.trials import Kind, Task
 
 if TYPE_CHECKING:
     from hpcspike.learners.lsnn_network import LsnnNetwork
@@ -15,10 +15,12 @@ class LsnnLearner(GradientLearner):
     """Leaky and adaptive integrate-and-fire neurons; back-propagation with a pseudo-derivative of the spike.
 
     ``kind: drive`` is scored on the filtered recurrent current of every neuron, ``readout`` and ``system`` on linear
-    readouts of filtered spikes; a driven system's input enters through the trained input weights.
+    readouts of filtered spikes; a driven system's input enters through the trained input weights. ``actions`` are such
+    readouts with noise.
     """
 
     name: ClassVar[str] = "lsnn"
+    supports: ClassVar[frozenset[Kind]] = GradientLearner.supports | {"actions"}
     for_free: ClassVar[tuple[str, ...]] = ("error of all neurons at all times, propagated back through the trial",)
 
     def __init__(self, settings: Any = None) -> None:

@@ -105,9 +105,7 @@ class LsnnNetwork:
     ) -> Activity:
         """Run on inputs (steps, B, n_inputs)."""
         cell, settings = self._cell, self._settings
-        acting = self.shown(weights)
-        bias = settings.threshold * (settings.bias + weights.get("bias", 0.0)) * jnp.ones(self._n_neurons)
-        currents = settings.input_gain * acting["w_in"], acting["w_rec"]
+        acting, currents, bias = self._acting(weights)
         options: dict[str, Any] = {"bias": bias, "noise": noise, "alive": alive, "sent": sent}
         options["through_network"] = self._through_network
         if cell.n_slots > 1 and jax.default_backend() == "cpu":
@@ -120,8 +118,32 @@ class LsnnNetwork:
             output = delayed_product(traces, acting["w_rec"], cell.delays_rec) / unit
         else:
             output = self._read(traces, acting["w_out"]) + acting["b_out"]
-        cost = settings.rate_cost * rate_penalty(spikes, step_ms=self.step_ms, wanted_hz=settings.rate_hz)
-        return Activity(spikes, output, spikes, cost)
+        return Activity(spikes, output, spikes, self.cost(spikes))
+
+    def go_on(
+        self,
+        weights: Weights,
+        inputs: jax.Array,
+        state: State,
+        *,
+        noise: jax.Array | None = None,
+        alive: jax.Array | None = None,
+    ) -> tuple[jax.Array, jax.Array, jax.Array, State]:
+        """Spikes, traces and outputs (steps, B, ...) on inputs (steps, B, n_inputs) from any state; the last state."""
+        acting, currents, bias = self._acting(weights)
+        spikes, traces, last = simulate(self._cell, *currents, inputs, state, bias=bias, noise=noise, alive=alive)
+        return spikes, traces, self._read(traces, acting["w_out"]) + acting["b_out"], last
+
+    def cost(self, spikes: jax.Array) -> jax.Array:
+        """What the activity (steps, B, N) costs."""
+        settings = self._settings
+        return settings.rate_cost * rate_penalty(spikes, step_ms=self.step_ms, wanted_hz=settings.rate_hz)
+
+    def _acting(self, weights: Weights) -> tuple[Weights, tuple[jax.Array, jax.Array], jax.Array]:
+        """Weights as they act, those of inputs (with their gain) and of spikes, and the constant currents (N,)."""
+        settings, acting = self._settings, self.shown(weights)
+        bias = settings.threshold * (settings.bias + weights.get("bias", 0.0)) * jnp.ones(self._n_neurons)
+        return acting, (settings.input_gain * acting["w_in"], acting["w_rec"]), bias
 
     def _read(self, traces: jax.Array, w_out: jax.Array) -> jax.Array:
         return traces @ w_out

@@ -30,9 +30,12 @@ def score(task: Task, trial: Trial, prediction: np.ndarray) -> float:
     """The task's score of a prediction (samples, d).
 
     correlation: Pearson, mean over components. nmse: squared error over the power of the target. error: share of
-    stretches of scored samples in which the largest mean component is not the target's.
+    stretches of scored samples in which the largest mean component is not the target's. goals: how many are reached per
+    second.
     """
     target, use = trial.target, trial.scored
+    if task.arena is not None:
+        return float(task.arena.reached(prediction, target).sum()) * 1000.0 / task.duration_ms
     if task.score == "error":
         return _error_share(trial, prediction)
     wanted, got = target[use], prediction[use]

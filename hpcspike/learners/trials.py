@@ -8,21 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from hpcspike.shown import Shown, short_repr
 
-Kind = Literal["drive", "rate", "readout", "system"]
-"""What carries the target: every neuron's drive, every neuron's rate, d readouts, or the state of a driven system."""
+if TYPE_CHECKING:
+    from hpcspike.learners.navigation import Arena
+
+Kind = Literal["drive", "rate", "readout", "system", "actions"]
+"""What carries the target: every neuron's drive, every neuron's rate, d readouts, the state of a driven system, or
+where actions lead to."""
 
 Phase = Literal["train", "tune", "test", "repeat"]
 """Trials of different phases share no random numbers: "tune" is for choosing settings, "test" for what is reported,
 "repeat" for the input of another trial with start and noise of its own."""
 
-Score = Literal["correlation", "nmse", "error"]
-"""What is reported: mean Pearson correlation, squared error over the target's power, share of wrong answers."""
+Score = Literal["correlation", "nmse", "error", "goals"]
+"""What is reported: mean Pearson correlation, squared error over the target's power, share of wrong answers, goals per
+second."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,7 +41,8 @@ class Stimulus:
     cue
         (cue samples, n_inputs) input before the window; the window starts after it.
     input
-        (samples, n_inputs) input during the window, row m held over the interval that ends at (m + 1) ``grid_ms``.
+        (samples, n_inputs) input during the window, row m held over the interval that ends at (m + 1) ``grid_ms``; of
+        kind "actions" (samples, 4) what the arena is like, which decides with the actions what is seen.
     phase
         Phase the trial belongs to.
     """
@@ -135,6 +141,8 @@ class Task(Shown):
     background
         N -> (samples, N - d) targets for the neurons that carry none of the d components (Kim & Chow's auxiliary
         neurons), or None.
+    arena
+        Where actions lead to; for kind "actions".
     """
 
     name: str
@@ -149,6 +157,7 @@ class Task(Shown):
     n_trials: int | None = None
     teacher: Teacher | None = None
     background: Callable[[int], np.ndarray] | None = None
+    arena: Arena | None = None
 
     def _told(self) -> list[tuple[str, str]]:
         trials = "new every time" if self.n_trials is None else str(self.n_trials)
@@ -162,6 +171,11 @@ class Task(Shown):
     def duration_ms(self) -> float:
         """Length T of the window."""
         return self.n_samples * self.grid_ms
+
+    @property
+    def followed(self) -> bool:
+        """Whether the target is a course to be followed; else answers are right or wrong, or goals are reached."""
+        return self.score in ("correlation", "nmse")
 
     @property
     def cue_ms(self) -> float:

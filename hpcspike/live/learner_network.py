@@ -130,7 +130,7 @@ class LearnerNetwork(Network):
         wanted = np.stack([one.target.T for one in asked])
         responses = np.stack([one.prediction.T for one in rollouts])
         correlation = np.full((1, task.n_outputs), math.nan)
-        if task.score != "error":
+        if task.followed:
             correlation[0] = pearson(responses, wanted).mean(axis=0)
         rates = np.mean([one.rates_hz(task.duration_ms) for one in rollouts], axis=0)
         judged = np.ones(task.n_outputs, dtype=bool)

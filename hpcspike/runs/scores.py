@@ -57,13 +57,13 @@ def measures_of_tests(
     """Measures of tests of a learner on its own, as `hpcspike.measures.evaluation` has them, and (d,) correlations.
 
     Of a task whose trials differ, only correlation and rate: the others compare answers to one and the same target.
-    Where answers are right or wrong, only the rate and the share of silent neurons.
+    Where no course is to be followed, only the rate and the share of silent neurons.
     """
     of_neurons = np.mean([rollout.rates_hz(task.duration_ms) for rollout in tested.rollouts], axis=0)
     rate: dict[str, float | int] = {
         "population_rate": float(tested.rate_hz.mean()), "silent_share": silent_share(of_neurons, measures)
     }  # fmt: skip
-    if task.score == "error":
+    if not task.followed:
         return rate, None
     wanted = [task.sample("test", index).target.T for index in range(len(tested.rollouts))]
     responses = np.stack([rollout.prediction.T for rollout in tested.rollouts])

@@ -30,7 +30,14 @@ from hpcspike.spec.subset import Subset, why_no_input_of_rate, why_no_subset
 from hpcspike.spec.synapse import Synapse as Synapse
 from hpcspike.spec.synapse import why_late, why_undelayed
 from hpcspike.spec.synapse import why_unconnectable as why_unconnectable
-from hpcspike.spec.targets import GIVEN_INPUT, DrivenTargets, InnateTargets, RecordedTargets, Targets
+from hpcspike.spec.targets import (
+    GIVEN_INPUT,
+    DrivenTargets,
+    InnateTargets,
+    NavigationTargets,
+    RecordedTargets,
+    Targets,
+)
 from hpcspike.spec.trial import FeedForward as FeedForward
 from hpcspike.spec.trial import FrozenNoise as FrozenNoise
 from hpcspike.spec.trial import Protocol as Protocol
@@ -236,6 +243,8 @@ class Experiment(GrownSection):
                 )
 
     def _window_fits(self) -> None:
+        if isinstance(self.targets, NavigationTargets):  # whose actions take as long as they like
+            return
         interval, grid = self.training.update_interval_ms, self.targets.grid_ms
         if not is_multiple(interval, grid):
             raise ValueError(

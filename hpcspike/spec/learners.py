@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 from pydantic import Field
 
 from hpcspike.spec.fields import Section, is_multiple, n_steps, quantity, whole_number
-from hpcspike.spec.targets import GIVEN_INPUT, DelayedXorTargets, RecordedTargets, Targets
+from hpcspike.spec.targets import GIVEN_INPUT, DelayedXorTargets, NavigationTargets, RecordedTargets, Targets
 
 
 @dataclass(frozen=True)
@@ -317,8 +317,10 @@ def why_unlearnable(learner: LearnerSection, targets: Targets, n_neurons: int | 
         reason = _why_not_recalled(learner, targets, n_neurons, cue_ms)
         if reason is not None:
             return reason
+    if isinstance(targets, NavigationTargets) and not isinstance(learner, LsnnLearner | UserLearner):
+        return f"targets.kind = navigation asks for actions, which learner.kind = {learner.kind} cannot; choose lsnn"
     # driven systems and store and recall have samples of 1 ms
-    grid_ms = targets.grid_ms if recalled or isinstance(targets, DelayedXorTargets) else 1.0
+    grid_ms = targets.grid_ms if recalled or isinstance(targets, DelayedXorTargets | NavigationTargets) else 1.0
     step_ms = getattr(learner, "step_ms", None)
     if step_ms is not None and not is_multiple(grid_ms, step_ms):
         return f"learner.step_ms = {step_ms:g} ms does not divide the sampling interval of the task, {grid_ms:g} ms"

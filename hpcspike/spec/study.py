@@ -118,6 +118,12 @@ class EpisodeProbe(Probe):
     trials: int = whole_number(20, ge=1, le=10_000, doc="Test trials, each with a function of its own.")
 
 
+class GoalsProbe(Probe):
+    """Time to the first goal of a trial, the second and so on, before and after training; for navigation."""
+
+    trials: int = whole_number(200, ge=1, le=100_000, doc="Test trials, each with a goal of its own.")
+
+
 class SystemProbe(Probe):
     """The matrix A of dx/dt = A x + c that an efficient balanced network runs, beside the wanted one."""
 
@@ -158,6 +164,7 @@ class Probes(Section):
     damage: DamageProbe | None = None
     noise: NoiseProbe | None = None
     episode: EpisodeProbe | None = None
+    goals: GoalsProbe | None = None
     cancellation: CancellationProbe | None = None
     system: SystemProbe | None = None
     poisson: PoissonProbe | None = None

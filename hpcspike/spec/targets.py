@@ -13,6 +13,7 @@ from hpcspike.spec.recorded import RecordedTargets as RecordedTargets
 from hpcspike.spec.task_targets import AutoencoderTargets as AutoencoderTargets
 from hpcspike.spec.task_targets import DigitsTargets as DigitsTargets
 from hpcspike.spec.task_targets import FunctionsTargets as FunctionsTargets
+from hpcspike.spec.task_targets import NavigationTargets as NavigationTargets
 
 
 def _ordered(interval: Interval) -> Interval:
@@ -257,7 +258,7 @@ class DelayedXorTargets(GrownSection, TargetsSection):
 ANSWERED = (StoreRecallTargets, DelayedXorTargets, DigitsTargets)
 """Kinds whose score is the share of wrong answers."""
 
-GIVEN_INPUT = (DrivenTargets, AutoencoderTargets, FunctionsTargets, *ANSWERED)
+GIVEN_INPUT = (DrivenTargets, AutoencoderTargets, FunctionsTargets, NavigationTargets, *ANSWERED)
 """Kinds that are no recall: every trial has a new input, and what is wanted follows from it."""
 
 Targets = Annotated[
@@ -272,6 +273,7 @@ Targets = Annotated[
     | DigitsTargets
     | AutoencoderTargets
     | FunctionsTargets
+    | NavigationTargets
     | RecordedTargets,
     Field(discriminator="kind"),
 ]

@@ -1,4 +1,4 @@
-"""Tasks of learners that take input: digits pixel by pixel, an input to be given back, functions to be found out."""
+"""Tasks of learners that take input: digits pixel by pixel, an input to be given back, functions and goals to find."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ PIXEL_LEVELS = 16
 
 
 class InputTargets(TargetsSection):
-    """What such tasks have in common: one target set, no offset, samples of 1 ms, new trials."""
+    """What such tasks have in common: one target set, no offset, samples of 1 ms (but of navigation), new trials."""
 
+    any_grid: ClassVar[bool] = False
+    """Whether targets.grid_ms is free."""
     parts: ClassVar[str | None] = None
     """From which keys the length of a trial follows, in words; None: targets.duration_ms is free."""
 
@@ -35,11 +37,12 @@ class InputTargets(TargetsSection):
 
     @model_validator(mode="after")
     def _one_set(self) -> Self:
-        if self.n_sets != 1 or self.offset != "none" or self.grid_ms != 1.0:
+        if self.n_sets != 1 or self.offset != "none" or (self.grid_ms != 1.0 and not self.any_grid):
+            grid = ("", "") if self.any_grid else (" and a grid of 1 ms", ", grid_ms: 1")
             raise ValueError(
                 f"targets.n_sets = {self.n_sets}, targets.offset = {self.offset}, targets.grid_ms = {self.grid_ms:g}: "
-                f"targets.kind = {self.kind} has one set, no offset and a grid of 1 ms; choose n_sets: 1, "  # type: ignore[attr-defined]
-                "offset: none, grid_ms: 1"
+                f"targets.kind = {self.kind} has one set, no offset{grid[0]}; choose n_sets: 1, "  # type: ignore[attr-defined]
+                f"offset: none{grid[1]}"
             )
         found = self.length_ms()
         if found is not None and found != self.duration_ms:
@@ -48,7 +51,10 @@ class InputTargets(TargetsSection):
                 "leave it out"
             )
         if not is_multiple(self.duration_ms, self.grid_ms):
-            raise ValueError(f"targets.duration_ms = {self.duration_ms:g} ms: must be whole ms")
+            raise ValueError(
+                f"targets.duration_ms = {self.duration_ms:g} ms: must be whole steps of targets.grid_ms = "
+                f"{self.grid_ms:g} ms"
+            )
         return self
 
 
@@ -118,3 +124,26 @@ class FunctionsTargets(InputTargets):
     def length_ms(self) -> float:
         """All examples (ms)."""
         return float(self.n_examples * self.example_ms)
+
+
+class NavigationTargets(InputTargets):
+    """Moving to a goal in the unit square, which is another in every trial; the score is goals per second.
+
+    At the goal a network is set to a random place away from it, and the goal stays. The task is that of
+    `hpcspike.learners.navigation`; networks learn it by policy gradient (`hpcspike.learners.policy`).
+    """
+
+    any_grid: ClassVar[bool] = True
+
+    kind: Literal["navigation"]
+    duration_ms: float = quantity(500.0, unit="ms", gt=0, doc="Length of a trial.")
+    grid_ms: float = quantity(5.0, unit="ms", gt=0, doc="Time of one action.")
+    radius: float = quantity(0.15, gt=0, le=0.4, doc="Distance from the goal within which it is reached.")
+    stride: float = quantity(0.1, gt=0, le=1, doc="Distance moved by one action.")
+    n_fields: int = whole_number(5, ge=2, le=32, doc="Place fields along a side of the square.")
+    n_places: int | None = whole_number(
+        None, ge=1, le=1000, doc="Goals are at one of so many places on a circle around the middle; default: anywhere."
+    )
+    horizon_ms: float = quantity(
+        100.0, unit="ms", gt=0, doc="How far ahead goals count: the time constant of discount."
+    )

@@ -12,6 +12,7 @@ from hpcspike.spec.study import (
     CancellationProbe,
     DamageProbe,
     EpisodeProbe,
+    GoalsProbe,
     HeterogeneityProbe,
     LesionProbe,
     NoiseProbe,
@@ -26,7 +27,7 @@ from hpcspike.spec.study import (
     SystemProbe,
 )
 from hpcspike.spec.targets import ANSWERED, DrivenTargets, FunctionsTargets
-from hpcspike.spec.task_targets import AutoencoderTargets
+from hpcspike.spec.task_targets import AutoencoderTargets, NavigationTargets
 
 _OF_THETA_NEURONS = (QuasiStaticProbe, PerturbationProbe, HeterogeneityProbe)
 _OF_EVERY_LEARNER = (DamageProbe, NoiseProbe)
@@ -79,9 +80,13 @@ def _why_not_asked(probe: Probe, experiment: Experiment) -> str | None:
     if isinstance(probe, _OF_EVERY_LEARNER):
         if isinstance(targets, ANSWERED):
             return "measures correlations and squared errors, but answers of this variant are right or wrong"
+        if isinstance(targets, NavigationTargets):
+            return "measures correlations and squared errors, but networks of this variant look for goals"
         return None
     if isinstance(probe, EpisodeProbe):
         return None if isinstance(targets, FunctionsTargets) else f"is for targets.kind = functions, not {kind}"
+    if isinstance(probe, GoalsProbe):
+        return None if isinstance(targets, NavigationTargets) else f"is for targets.kind = navigation, not {kind}"
     if isinstance(probe, CancellationProbe):
         if not isinstance(learner, HuhLearner) or learner.tau_fast_ms is None:
             return "is for learner.kind = huh with fast synapses (learner.tau_fast_ms)"

@@ -13,8 +13,10 @@ from hpcspike.learners.ebn import EbnLearner
 from hpcspike.learners.functions import N_PARTS, episode_errors, regression
 from hpcspike.learners.huh import HuhLearner
 from hpcspike.learners.interface import Learner
+from hpcspike.learners.navigation import N_GOALS, goal_times
 from hpcspike.learners.rate_code import poisson_error
 from hpcspike.learners.tasks import Tested, assess, robustness
+from hpcspike.learners.trials import Phase
 from hpcspike.spec import study as sections
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.study import Probe
@@ -87,6 +89,31 @@ def _episode(network: Network, probe: sections.EpisodeProbe) -> Arrays:
     }
 
 
+def _goals(network: Network, probe: sections.GoalsProbe) -> Arrays:
+    return goal_arrays(network.learner, probe, "after")
+
+
+def goal_arrays(learner: Learner, probe: Probe | None, when: str) -> Arrays:
+    """What the probe ``goals`` finds "before" or "after" training; nothing if it is not asked for."""
+    if not isinstance(probe, sections.GoalsProbe):
+        return {}
+    task = learner.task
+    assert task.arena is not None
+    phases: tuple[Phase, ...] = ("test", "repeat")
+    reached = {}
+    for phase in phases:
+        trials = [task.sample(phase, index) for index in range(probe.trials)]
+        found = [task.arena.reached(learner.rollout(one.stimulus).prediction, one.target) for one in trials]
+        reached[phase] = np.stack(found)
+    # of goals that are easy to find the second time is short whatever a network knows: theirs is the first to compare
+    anew = reached["repeat"][reached["test"].any(axis=1)]
+    return {
+        "goal_number": (("goal_number",), np.arange(1, N_GOALS + 1)),
+        f"goal_time_{when}": (("goal_number",), goal_times(reached["test"], grid_ms=task.grid_ms)),
+        f"goal_time_anew_{when}": ((), goal_times(anew, grid_ms=task.grid_ms)[0]),
+    }
+
+
 def _cancellation(network: Network, probe: sections.CancellationProbe) -> Arrays:
     assert isinstance(network.learner, HuhLearner)
     found = measure_cancellation(network.learner, trials=probe.trials)
@@ -139,6 +166,7 @@ LEARNER_PROBES: dict[str, Callable[[Network, Any], Arrays]] = {
     "damage": _damage,
     "noise": _noise,
     "episode": _episode,
+    "goals": _goals,
     "cancellation": _cancellation,
     "system": _system,
     "poisson": _poisson,

@@ -25,7 +25,7 @@ from hpcspike.spec.study import Probe, Shown, Study, StudyRun
 from hpcspike.studies.during import DuringTraining
 from hpcspike.studies.feasible import refuse_probes
 from hpcspike.studies.identity import run_hash
-from hpcspike.studies.learner_probes import balance_arrays
+from hpcspike.studies.learner_probes import balance_arrays, goal_arrays
 from hpcspike.studies.probes import PROBES, Arrays, Networks
 from hpcspike.studies.scored import evenly_spread, is_scored, score_arrays, shown_rollouts
 from hpcspike.variables import BINNED_RESULTS, POINT_RESULTS, RECORDED_RESULTS, SHOWN_DIMENSIONS, STUDY, TESTED_RESULTS
@@ -70,6 +70,7 @@ def run_of_study(
         arrays = _trained_arrays(learner, experiment, asked, shown, examples, progress=progress, on_loop=on_loop)
     else:
         arrays = balance_arrays(learner, asked.get("balance"), "before")
+        arrays |= goal_arrays(learner, asked.get("goals"), "before")
         learner.train(progress=progress, on_loop=on_loop)
     if untrained_scores is not None:
         tested = None if learner.diverged() else assess(learner, learner.task, trials=trials)
@@ -77,7 +78,7 @@ def run_of_study(
         if learner.trained is None:
             scalars = evaluate_learner(learner, experiment, tested=tested).scalars
             arrays |= {name: ((), value) for name, value in scalars.items()}
-            if shown is not None and learner.task.score != "error":
+            if shown is not None and learner.task.followed:
                 arrays |= shown_rollouts(learner.task, untrained_scores, tested, shown)
     if run.replicate != 0:  # only numbers
         arrays = {name: array for name, array in arrays.items() if not SHOWN_DIMENSIONS & set(array[0])}

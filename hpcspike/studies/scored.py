@@ -42,12 +42,11 @@ def score_arrays(
         for name, measured in LEARNER_PROBES.items():
             if name in asked:
                 arrays |= measured(network, asked[name])
-    return _wrong_answers(arrays) if task.score == "error" else arrays
+    return {name.replace("score", _WORDS[task.score]): array for name, array in arrays.items()}
 
 
-def _wrong_answers(arrays: Arrays) -> Arrays:
-    """Scores that are shares of wrong answers under names of their own: they are neither errors nor correlations."""
-    return {name.replace("score", "wrong"): array for name, array in arrays.items()}
+_WORDS = {"correlation": "score", "nmse": "score", "error": "wrong", "goals": "goals"}
+"""Names of scores: shares of wrong answers and goals per second are neither errors nor correlations."""
 
 
 def shown_rollouts(task: Task, untrained: Tested, tested: Tested | None, shown: Shown) -> Arrays:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.learners import AlemiLearner, BalancedNetwork, BourdoukanLearner, GradientLearner
 from hpcspike.spec.targets import DelayedXorTargets, DrivenTargets, StoreRecallTargets
-from hpcspike.spec.task_targets import AutoencoderTargets, DigitsTargets, FunctionsTargets
+from hpcspike.spec.task_targets import AutoencoderTargets, DigitsTargets, FunctionsTargets, NavigationTargets
 
 # Measured on one core of a server CPU (2025); a prediction is meant to be right within a factor of two.
 SECONDS_PER_STEP = 1.0e-7
@@ -27,6 +27,8 @@ SECONDS_PER_BATCH_STEP = 5.0e-6
 """Per step of simulated time, there and back, whatever the size."""
 SECONDS_PER_INPUT = 1.0e-8
 """Per input, trial of the batch and step: drawing it."""
+SECONDS_PER_ACTION = 2.5e-4
+"""Per sample of a batch of trials in which networks move: small steps of the arena, there and back."""
 
 JAX_MIB = 205.0
 """JAX and what it compiled."""
@@ -112,7 +114,10 @@ def _gradient(experiment: Experiment, section: GradientLearner, n: int) -> Learn
         + cells * (inputs + n + outputs) * section.cost.seconds_per_product
         + section.batch * inputs * SECONDS_PER_INPUT
     )
-    seconds = SECONDS_TO_COMPILE + section.passes * section.steps_per_pass * steps * per_step
+    per_batch = steps * per_step
+    if isinstance(targets, NavigationTargets):
+        per_batch += SECONDS_PER_ACTION * targets.duration_ms / targets.grid_ms
+    seconds = SECONDS_TO_COMPILE + section.passes * section.steps_per_pass * per_batch
     numbers = steps * section.batch * (inputs + 8 * outputs) + _answers(experiment, outputs)
     return LearnerCost(seconds, JAX_MIB + (steps * cells * section.cost.bytes_per_cell + 8.0 * numbers) / _MIB)
 
@@ -132,6 +137,8 @@ def _channels(experiment: Experiment, section: GradientLearner, n: int) -> tuple
         return experiment.targets.n_channels, experiment.targets.n_channels
     if isinstance(experiment.targets, FunctionsTargets):
         return FUNCTIONS
+    if isinstance(experiment.targets, NavigationTargets):
+        return 2 * experiment.targets.n_fields**2, 2
     return 1, n if section.variable == "drive" else section.n_readouts or n
 
 

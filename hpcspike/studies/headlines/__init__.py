@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from hpcspike.studies.claim_tables import Tables
 from hpcspike.studies.claims import Row
-from hpcspike.studies.headlines import alemi, bourdoukan, digits, functions, huh, memory
+from hpcspike.studies.headlines import alemi, bourdoukan, digits, functions, huh, memory, navigation
 
 HEADLINES: dict[str, Callable[[Tables], Iterator[Row]]] = {
     "headlines_bourdoukan": bourdoukan.statements,
@@ -19,6 +19,7 @@ HEADLINES: dict[str, Callable[[Tables], Iterator[Row]]] = {
     "headlines_xor": huh.delayed_xor,
     "headlines_digits": digits.statements,
     "headlines_functions": functions.statements,
+    "headlines_navigation": navigation.statements,
     "headlines_eprop": memory.statements,
 }
 """Name of the study -> the rows that its table allows; the workflow's rule ``headlines`` runs them all."""
