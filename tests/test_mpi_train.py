@@ -81,7 +81,8 @@ FIRST = "2-drive-1.zarr"
 FURTHER = {
     "drive": "",
     "rate": "--set protocol.start=random --set training.n_loops=3 --set training.keep=best "
-    "--set measures.test_every_loops=2 --set trial_noise.standard_deviation=0.2 --set protocol.set_order=random",
+    "--set measures.test_every_loops=2 --set protocol.set_order=random --set trial_noise.standard_deviation=0.2 "
+    "--set trial_noise.tau_corr_ms=0 --set trial_noise.generator=splitmix",
 }
 """More to set of a case, by trained variable."""
 

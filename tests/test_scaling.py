@@ -31,6 +31,17 @@ def test_own_work_is_shared_out_and_the_kept_trains_are_not(benchmark: Experimen
     assert many.total == pytest.approx(sum((many.neurons, many.deliver, many.exchange, many.replicate, many.update)))
 
 
+def test_noise_that_is_new_in_every_trial_is_work_of_the_neurons(benchmark: Experiment) -> None:
+    noise = {"trial_noise.standard_deviation": 1.0, "trial_noise.tau_corr_ms": 0.0}
+    quiet = loop_time(benchmark, 8)
+    philox, splitmix = (
+        loop_time(benchmark.changed({**noise, "trial_noise.generator": name}), 8) for name in ("philox", "splitmix")
+    )
+    assert quiet.neurons < splitmix.neurons < 0.5 * philox.neurons
+    in_tests = loop_time(benchmark.changed({**noise, "trial_noise.phase": "test_only"}), 8)
+    assert (in_tests, splitmix.update) == (quiet, quiet.update)
+
+
 def test_exchange_grows_with_ranks_and_with_spikes_beyond_one_message(benchmark: Experiment) -> None:
     assert loop_time(benchmark, 1024).exchange > loop_time(benchmark, 64).exchange
     assert loop_time(benchmark, 2, rate_hz=500.0).exchange > 2 * loop_time(benchmark, 2, rate_hz=5.0).exchange

@@ -37,6 +37,9 @@ from tests.small_networks import experiment
 from tests.test_stretch import assert_equal_bits, by_single_intervals, in_one_piece
 
 NOISE = TrialNoise(standard_deviation=0.7, tau_corr_ms=5.0)
+DRAWN_ANYWHERE = TrialNoise(standard_deviation=0.7, tau_corr_ms=0.0, generator="splitmix")
+KINDS = [NOISE, NOISE.changed(generator="splitmix"), DRAWN_ANYWHERE]
+"""Made in blocks of draws, in blocks of steps that follow from each other, and each step alone."""
 HALF = ThetaNeuron(step_ms=0.5)
 
 
@@ -71,8 +74,9 @@ def test_every_neuron_follows_its_own_process(tau_corr_ms: float, a: float) -> N
     assert np.abs(found[:, 0] - found[:, 11]).max() > 0.7
 
 
-def test_mean_spread_and_correlation_time_are_those_asked_for() -> None:
-    found = path(0, 400).rows(0, 2000)
+@pytest.mark.parametrize("generator", ["philox", "splitmix"])
+def test_mean_spread_and_correlation_time_are_those_asked_for(generator: str) -> None:
+    found = path(0, 400, noise=NOISE.changed(generator=generator)).rows(0, 2000)
     assert abs(found.mean()) < 0.01
     for part in (found[:5], found[BLOCK_STEPS - 5 : BLOCK_STEPS + 5], found):  # stationary from the first step on
         assert part.std() == pytest.approx(0.7, rel=0.06)
@@ -80,12 +84,15 @@ def test_mean_spread_and_correlation_time_are_those_asked_for() -> None:
     assert lagged == pytest.approx(np.exp(-1.0), abs=0.02)
 
 
-def test_any_stretch_in_any_order_of_any_block_is_the_same() -> None:
-    whole = path().rows(0, 4 * BLOCK_STEPS)
-    asked = path(5, 9)
+@pytest.mark.parametrize("where", ["input", "voltage"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_stretch_in_any_order_of_any_block_is_the_same(kind: TrialNoise, where: str) -> None:
+    noise = kind.changed(where=where)
+    whole = path(noise=noise).rows(0, 4 * BLOCK_STEPS)
+    asked = path(5, 9, noise=noise)
     for first, length in ((700, 3), (BLOCK_STEPS - 1, 2), (3 * BLOCK_STEPS, 17), (0, 1), (10, 1500), (1509, 1)):
         np.testing.assert_array_equal(asked.rows(first, length), whole[first : first + length, 5:9])
-    assert path(5, 5).rows(3, 10).shape == (10, 0)
+    assert path(5, 5, noise=noise).rows(3, 10).shape == (10, 0)
 
 
 def test_every_neuron_may_have_a_size_of_its_own() -> None:
@@ -98,11 +105,11 @@ def test_every_neuron_may_have_a_size_of_its_own() -> None:
 @pytest.mark.parametrize(
     "neuron", [HALF, LifNeuron(model="lif", step_ms=0.5), IzhikevichNeuron(model="izhikevich", step_ms=0.5)]
 )
-def test_noise_of_the_voltage_moves_it_by_its_changes(neuron: Neuron) -> None:
-    shaken = TrialNoise(standard_deviation=0.7, tau_corr_ms=5.0, where="voltage")
-    found = path(noise=shaken, neuron=neuron)
+@pytest.mark.parametrize("kind", KINDS)
+def test_noise_of_the_voltage_moves_it_by_its_changes(neuron: Neuron, kind: TrialNoise) -> None:
+    found = path(noise=kind.changed(where="voltage"), neuron=neuron)
     moved = found.rows(0, 3 * BLOCK_STEPS) * step_size(neuron)
-    np.testing.assert_allclose(np.cumsum(moved, axis=0), path().rows(0, 3 * BLOCK_STEPS), atol=1e-12)
+    np.testing.assert_allclose(np.cumsum(moved, axis=0), path(noise=kind).rows(0, 3 * BLOCK_STEPS), atol=1e-12)
     # any stretch, in any order
     np.testing.assert_array_equal(found.rows(BLOCK_STEPS - 2, 4) * step_size(neuron), moved[BLOCK_STEPS - 2 :][:4])
 
@@ -132,8 +139,10 @@ def test_the_voltage_of_a_neuron_moves_by_that_much(neuron: Neuron, voltage: Any
 
 
 def test_every_part_of_the_key_matters() -> None:
-    others = [path(), path(trial=5), path(purpose="training_noise"), path(purpose="training_test_noise")]
-    assert len({other.rows(0, 1)[0, 3] for other in others}) == 4
+    for noise in KINDS:
+        purposes = [path(noise=noise, purpose=purpose) for purpose in ("training_noise", "training_test_noise")]
+        others = [path(noise=noise), path(noise=noise, trial=5), *purposes]
+        assert len({other.rows(0, 1)[0, 3] for other in others}) == 4
 
 
 # ---- what it shakes --------------------------------------------------------------------------------------------------
@@ -171,11 +180,12 @@ def test_a_test_trial_receives_its_own_noise_from_the_free_run_on(neuron: Neuron
 @pytest.mark.parametrize("variable", ["drive", "rate"])
 @pytest.mark.parametrize("frozen", [None, 0.3])
 @pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("drawn", [{"tau_corr_ms": 3.0}, {"tau_corr_ms": 0.0, "generator": "splitmix"}])
 def test_training_in_pieces_of_any_length_and_threads_gives_the_same_bits(
-    variable: str, frozen: float | None, threads: int
+    variable: str, frozen: float | None, threads: int, drawn: dict[str, Any]
 ) -> None:
     tiny = experiment(
-        trial_noise={"standard_deviation": 0.4, "tau_corr_ms": 3.0},
+        trial_noise={"standard_deviation": 0.4, **drawn},
         frozen_noise={"standard_deviation": frozen or 0.0},
         protocol={"free_run_ms": 70.0, "start": "random"},
         training={"n_loops": 2, "update_interval_ms": 2.0, "variable": variable},
@@ -221,10 +231,11 @@ def test_the_rule_for_rates_sees_the_noise_of_the_step_before_an_update() -> Non
     np.testing.assert_array_equal(np.array(seen), made.input + shaking[51::2])
 
 
+@pytest.mark.parametrize("kind", [NOISE, DRAWN_ANYWHERE])
 @pytest.mark.parametrize("steps", [13, 41, 77, LOOP_STEPS + 90])
-def test_a_training_cut_anywhere_goes_on_bit_for_bit(steps: int, tmp_path: Path) -> None:
+def test_a_training_cut_anywhere_goes_on_bit_for_bit(steps: int, kind: TrialNoise, tmp_path: Path) -> None:
     def train(**options: Any) -> list[bytes]:
-        made = changed(trial_noise=NOISE)
+        made = changed(trial_noise=kind)
         return outcome(hpcspike.train(made, Training(n_loops=2), measures=Measures(test_every_loops=1), **options))
 
     with pytest.raises(Interrupted):
@@ -259,6 +270,9 @@ def test_an_experiment_without_it_is_the_one_it_was() -> None:
     assert experiment_hash(silent) == experiment_hash(experiment(trial_noise={"standard_deviation": 0.0}))
     assert experiment_hash(silent) != experiment_hash(noisy)
     assert build_problem(noisy).trial_noise == noisy.trial_noise
+    sizes = {"standard_deviation": 0.2}
+    drawn = [experiment(trial_noise={**sizes, "generator": name}) for name in ("philox", "splitmix")]
+    assert experiment_hash(drawn[0]) == experiment_hash(noisy) != experiment_hash(drawn[1])
 
 
 def test_drawing_noise_is_in_the_predicted_time() -> None:
@@ -269,11 +283,16 @@ def test_drawing_noise_is_in_the_predicted_time() -> None:
         for phase in ("training_and_test", "test_only")
     )
     assert quiet < in_tests < 0.1 * (always - quiet) + quiet
+    faster = {"standard_deviation": 0.1, "generator": "splitmix"}
+    drawn = predict(experiment(training={"n_loops": 1000}, trial_noise=faster)).seconds
+    assert quiet < drawn < quiet + 0.2 * (always - quiet)
 
 
 def test_the_blocks_of_noise_are_in_the_predicted_memory() -> None:
     quiet, noisy = (predict(experiment(trial_noise={"standard_deviation": sd})).memory_mib for sd in (0.0, 0.2))
     assert noisy - quiet == pytest.approx(20 * 3 * 8 * BLOCK_STEPS / 2**20)
+    drawn_anywhere = {"standard_deviation": 0.2, "tau_corr_ms": 0.0, "generator": "splitmix"}
+    assert predict(experiment(trial_noise=drawn_anywhere)).memory_mib == quiet
 
 
 @pytest.mark.parametrize(
@@ -293,6 +312,7 @@ def test_the_blocks_of_noise_are_in_the_predicted_memory() -> None:
             "voltage of neuron.model = user is not known",
         ),
         ({"trial_noise": {"standard_deviation": 0.1, "phase": "training"}}, "'training_and_test' or 'test_only'"),
+        ({"trial_noise": {"standard_deviation": 0.1, "generator": "pcg64"}}, "'philox' or 'splitmix'"),
         (
             {"trial_noise": {"standard_deviation": 0.1}, "learner": {"kind": "lsnn"}},
             r"trial_noise\.standard_deviation = 0\.1 has no effect with learner\.kind = lsnn",

@@ -335,12 +335,12 @@ class Simulation:
         """Let the next step be that ``step`` of a trial, which has noise of its own if the problem has any."""
         problem = self.problem
         key = (problem.seed, problem.replicate)
-        there = problem.trial_noise.standard_deviation > 0
-        self.noise = (
-            NoisePath(problem.trial_noise, problem.neuron, problem.neurons, key, purpose, trial, step=step)
-            if there
-            else None
-        )
+        self.noise = None
+        if problem.trial_noise.standard_deviation > 0:
+            self.noise = NoisePath(
+                problem.trial_noise, problem.neuron, problem.neurons, key, purpose, trial, step=step,
+                threads=self.threads,
+            )  # fmt: skip
 
     def begin_feed(self, purpose: str, trial: int, target_set: int, silent: int, *, step: int = 0) -> None:
         """Let the next step be that ``step`` of a trial with the feed-forward spikes and weights of a target set.

@@ -80,4 +80,5 @@ def uniform_by_neuron(
     seed: int, replicate: int, purpose: str, neurons: range, trial: int, low: float, high: float
 ) -> np.ndarray:
     """One uniform number in [low, high) per neuron, shape (len(neurons),)."""
-    return np.array([stream(seed, replicate, purpose, neuron, trial).uniform(low, high) for neuron in neurons])
+    rng = stream(seed, replicate, purpose)
+    return np.array([go_to(rng, neuron, trial).uniform(low, high) for neuron in neurons])

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from hpcspike.accelerate import only_threads
 from hpcspike.model.neurons import faster, step_size
+from hpcspike.model.normal_kernels import draw_normals, draw_normals_parallel, own_streams
 from hpcspike.model.random_streams import go_to, stream
 from hpcspike.spec.neurons import Neuron
 from hpcspike.spec.trial import TrialNoise
@@ -30,8 +32,9 @@ class NoisePath:
     It comes as external input: the noise itself, or where it is the voltage's, the input that moves v in a step by as
     much as the noise changes, from 0 before the trial.
 
-    Every neuron draws from a stream of its own for each block of steps; what neurons have in a step depends on nothing
-    else. Blocks are made in order, the last two are kept, and an earlier step begins anew.
+    Every neuron draws from streams of its own; what neurons have in a step depends on nothing else. Where steps follow
+    from each other or from blocks of draws (`TrialNoise.in_blocks`), blocks of steps are made in order, the last two
+    are kept, and an earlier step begins anew; elsewhere any step is drawn alone, on ``threads`` threads.
 
     Attributes
     ----------
@@ -49,18 +52,24 @@ class NoisePath:
         trial: int,
         *,
         step: int = 0,
+        threads: int = 1,
     ) -> None:
         self.purpose, self.trial, self.step = purpose, trial, step
         self._noise, self._neurons, self._key = noise, neurons, key
         self._decay = math.exp(-neuron.step_ms / noise.tau_corr_ms) if noise.tau_corr_ms else 0.0
         factors = noise.neuron_factors
         own = 1.0 if factors is None else np.array(factors[neurons.start : neurons.stop], dtype=np.float64)
-        self._size = noise.standard_deviation * own
+        self._size = np.full(len(neurons), noise.standard_deviation) * own
         # dv = I dt in the unit of time of the model
         self._per_voltage = 1.0 / (step_size(neuron) * faster(neuron, neurons))
         self._last = np.zeros(len(neurons))
         self._blocks: dict[int, np.ndarray] = {}
         self._carried = np.zeros((len(neurons), 1))
+        self._threads = threads
+        self._streams = np.empty((2, len(neurons)), dtype=np.uint64)
+        if noise.generator == "splitmix":
+            keys = stream(*key, purpose, trial).integers(2**64, size=2, dtype=np.uint64)
+            own_streams(keys, neurons.start, *self._streams)
 
     def numbers(self) -> dict[str, Any]:
         """Which path it is and where it stands, as plain data."""
@@ -68,6 +77,10 @@ class NoisePath:
 
     def rows(self, first: int, n_steps: int) -> np.ndarray:
         """Noise of ``n_steps`` steps from step ``first`` of the trial on, (n_steps, n)."""
+        if not self._noise.in_blocks:
+            ahead = int(first > 0 and self._noise.where == "voltage")
+            found = self._normals(first - ahead, n_steps + ahead, self._size)
+            return self._as_input(found[ahead:], found[0] if ahead else np.zeros(len(self._neurons)))
         found = np.empty((n_steps, len(self._neurons)))
         done = 0
         while done < n_steps:
@@ -89,19 +102,37 @@ class NoisePath:
     def _made(self, number: int) -> np.ndarray:
         from scipy.signal import lfilter
 
-        neurons, a = self._neurons, self._decay
-        draws = np.empty((len(neurons), BLOCK_STEPS))
-        rng = stream(*self._key, self.purpose)
-        for row, neuron in enumerate(neurons):
-            go_to(rng, neuron, self.trial, number).standard_normal(out=draws[row])
+        n, a = len(self._neurons), self._decay
+        draws = self._block_of_normals(number)
         if number == 0:
-            self._carried = np.zeros((len(neurons), 1))
-        if a and len(neurons):  # white noise is what was drawn; there may be more ranks than neurons
+            self._carried = np.zeros((n, 1))
+        if a and n:  # white noise is what was drawn; there may be more ranks than neurons
             draws[:, int(number == 0) :] *= math.sqrt(1.0 - a * a)
             draws, self._carried = lfilter([1.0], [1.0, -a], draws, axis=1, zi=self._carried)
         found = np.ascontiguousarray(self._size * draws.T)
+        before, self._last = np.zeros(n) if number == 0 else self._last, found[-1].copy()
+        return self._as_input(found, before)
+
+    def _block_of_normals(self, number: int) -> np.ndarray:
+        """The standard normal numbers (n, BLOCK_STEPS) that a block is made of."""
+        if self._noise.generator == "splitmix":
+            ones = np.ones(len(self._neurons))
+            return np.ascontiguousarray(self._normals(number * BLOCK_STEPS, BLOCK_STEPS, ones).T)
+        draws, rng = np.empty((len(self._neurons), BLOCK_STEPS)), stream(*self._key, self.purpose)
+        for row, neuron in enumerate(self._neurons):
+            go_to(rng, neuron, self.trial, number).standard_normal(out=draws[row])
+        return draws
+
+    def _normals(self, first: int, n_steps: int, size: np.ndarray) -> np.ndarray:
+        """Normal numbers of the s.d. size (n,) of some steps, (n_steps, n)."""
+        found = np.empty((n_steps, len(size)))
+        draw = draw_normals if self._threads == 1 else draw_normals_parallel
+        with only_threads(self._threads):
+            draw(*self._streams, size, first, found)
+        return found
+
+    def _as_input(self, values: np.ndarray, before: np.ndarray) -> np.ndarray:
+        """Input that stands for the noise (steps, n) of some steps, after ``before`` (n,) in the step before them."""
         if self._noise.where == "input":
-            return found
-        before = np.zeros(len(neurons)) if number == 0 else self._last
-        self._last = found[-1].copy()
-        return np.diff(found, axis=0, prepend=before[None]) * self._per_voltage
+            return values
+        return np.diff(values, axis=0, prepend=before[None]) * self._per_voltage

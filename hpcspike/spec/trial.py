@@ -49,7 +49,7 @@ class TrialNoise(GrownSection):
     It lasts from the start of the free run to the end of the trial, from its stationary distribution.
     """
 
-    later_keys: ClassVar[tuple[str, ...]] = ("neuron_factors",)
+    later_keys: ClassVar[tuple[str, ...]] = ("neuron_factors", "generator")
 
     standard_deviation: float = quantity(
         0.0, ge=0, doc="Stationary s.d. in units of what it is added to (where); 0: no noise."
@@ -68,6 +68,16 @@ class TrialNoise(GrownSection):
     phase: Literal["training_and_test", "test_only"] = quantity(
         "training_and_test", doc="Whether training loops have noise too, each its own, or test trials only."
     )
+    generator: Literal["philox", "splitmix"] = quantity(
+        "philox",
+        doc="What draws the normal numbers: 'philox': numpy's Philox, in blocks of steps; 'splitmix': SplitMix64 and "
+        "the ziggurat in compiled code, other numbers of the same distribution in a fraction of the time.",
+    )
+
+    @property
+    def in_blocks(self) -> bool:
+        """Whether steps can only be made in blocks, one after the other."""
+        return self.generator == "philox" or self.tau_corr_ms > 0
 
     @field_validator("neuron_factors")
     @classmethod

@@ -34,10 +34,10 @@ BYTES_PER_SAMPLE = 88
 """A sample of a neuron's target: the target itself and the working copies of the measures of one trial."""
 BYTES_PER_KEPT_SAMPLE = 24
 """A sample of a neuron in every trial that is kept with its time courses (one network, not a point of a sweep)."""
-SECONDS_PER_NOISE = 5.0e-8
-"""Drawing a step of the noise of one neuron that is new in every trial."""
+SECONDS_PER_NOISE = {"philox": 5.0e-8, "splitmix": 8.0e-9}
+"""Drawing a step of the noise of one neuron that is new in every trial, by generator."""
 BYTES_OF_TRIAL_NOISE = 3 * 8 * BLOCK_STEPS
-"""A neuron's noise that is new in every trial: the blocks that are kept, and the one in work."""
+"""A neuron's noise that is new in every trial, where it is made in blocks: those that are kept, and the one in work."""
 BASE_MIB = 225.0
 """Interpreter, compiled kernels and libraries."""
 
@@ -86,8 +86,8 @@ def predict(experiment: Experiment) -> Cost:
     per_step = experiment.neuron.facts.seconds_with_delivery
     per_step += fixed * SECONDS_PER_DELIVERY * expected_rate_hz(experiment) * experiment.neuron.step_ms / 1000.0
     trial = trial_steps * n * per_step
-    shaken = trial_steps * n * SECONDS_PER_NOISE if experiment.trial_noise.standard_deviation > 0 else 0.0
-    shaken_loop = shaken if experiment.trial_noise.phase == "training_and_test" else 0.0
+    shaken = trial_steps * n * seconds_of_noise(experiment)
+    shaken_loop = trial_steps * n * seconds_of_noise(experiment, training=True)
     measures = experiment.measures
     tests = targets.n_sets * (measures.n_test_trials + measures.n_clamped_trials)
     if measures.test_every_loops is not None:
@@ -100,7 +100,8 @@ def predict(experiment: Experiment) -> Cost:
 
     synapses = (trained * k + n * fixed) * BYTES_PER_SYNAPSE
     samples = n * duration / targets.grid_ms * targets.n_sets * BYTES_PER_SAMPLE
-    noise = n * BYTES_OF_TRIAL_NOISE if experiment.trial_noise.standard_deviation > 0 else 0
+    shaking = experiment.trial_noise
+    noise = n * BYTES_OF_TRIAL_NOISE if shaking.standard_deviation > 0 and shaking.in_blocks else 0
     chances = 4 * experiment.feed_forward.n_neurons * targets.n_sets * duration / experiment.neuron.step_ms
     cue = experiment.stimulus
     paths = 4 * n * targets.n_sets * cue.duration_ms / experiment.neuron.step_ms if cue.noise > 0 else 0
@@ -109,6 +110,13 @@ def predict(experiment: Experiment) -> Cost:
     matrices = _matrix_bytes(experiment, trained, k, training.precision_of_matrices)
     needed = matrices + synapses + samples + noise + chances + paths + in_flight
     return Cost(seconds, BASE_MIB + needed / _MIB)
+
+
+def seconds_of_noise(experiment: Experiment, *, training: bool = False) -> float:
+    """Seconds of one core for the noise that is new in every trial, per neuron and step of a test or training trial."""
+    noise = experiment.trial_noise
+    there = noise.standard_deviation > 0 and (not training or noise.phase == "training_and_test")
+    return SECONDS_PER_NOISE[noise.generator] if there else 0.0
 
 
 def expected_rate_hz(experiment: Experiment) -> float:

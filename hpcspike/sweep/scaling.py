@@ -3,7 +3,7 @@
 Per loop, with n = N / R neurons on each of R ranks, S steps, U weight updates, K plastic and K_0 fixed inputs, and m
 spikes per step and rank,
 
-    neurons   S n c_neuron
+    neurons   S n (c_neuron + c_noise)                    (c_noise: of noise that is new in every trial, if any)
     deliver   S m R (K + K_0) / R c_synapse            (every rank delivers to its own rows only)
     exchange  S ceil(m / B) (L ceil(log2 R) + 256 bytes R / bandwidth),  B = 63 spikes in the first message
     replicate U N c_trace                                 (r is kept whole on every rank: the part that does not scale)
@@ -28,6 +28,7 @@ from hpcspike.sweep.cost import (
     SECONDS_PER_ROW_UPDATE,
     SINGLE_PRECISION_FACTOR,
     in_degrees,
+    seconds_of_noise,
 )
 
 SECONDS_PER_TRACE = 1.5e-9
@@ -70,7 +71,7 @@ def loop_time(experiment: Experiment, ranks: int, *, rate_hz: float = FIRING_RAT
     volume = 4.0 * (1 + SPIKE_BUFFER) * ranks / BYTES_PER_SECOND if ranks > 1 else 0.0
     single = SINGLE_PRECISION_FACTOR if training.precision_of_matrices == "float32" else 1.0
     return LoopTime(
-        neurons=steps * own * experiment.neuron.facts.seconds_per_step,
+        neurons=steps * own * (experiment.neuron.facts.seconds_per_step + seconds_of_noise(experiment, training=True)),
         deliver=steps * spikes * (k + fixed) / ranks * SECONDS_PER_DELIVERY,
         exchange=steps * messages * (stage + volume),
         replicate=updates * n * SECONDS_PER_TRACE,
