@@ -1,7 +1,8 @@
 """Make all reference results again, at one revision of the code: ``python cluster/remake.py`` says what it will cost.
 
 ``python cluster/remake.py --start`` does it, into ``results/remade`` (or ``--out``); called again it goes on where it
-was stopped, and refuses another revision than that of its first call, or files that differ from it. It ends with
+was stopped, and refuses another revision than that of its first call, or files that differ from it; ``--workers 2``
+makes two of them at a time. It ends with
 ``OUT/claims``: the tables of all studies and sweeps and the page of the claims, to be copied to ``results/reference``.
 """
 
@@ -12,10 +13,13 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 from hpcspike import provenance
+from hpcspike.arguments import positive
 from hpcspike.cli import main as hpcspike
 from hpcspike.errors import HpcspikeError, StoreError
 from hpcspike.files import write_json
@@ -103,6 +107,15 @@ def make(part: Part, out: Path) -> Path:
     return store
 
 
+def make_all(planned: Sequence[Part], out: Path, workers: int) -> list[Path]:
+    """What the claims are read from, in the order of ``planned``; several processes begin with what takes longest."""
+    if workers == 1:
+        return [make(part, out) for part in planned]
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        making = {part.config: pool.submit(make, part, out) for part in reversed(planned)}
+    return [making[part.config].result() for part in planned]
+
+
 def _run(arguments: list[str]) -> None:
     code = hpcspike(arguments)
     if code:
@@ -116,6 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "remade", help="folder of the results")
     parser.add_argument("--reference", type=Path, default=ROOT / "results" / "reference", help="tables to be made")
     parser.add_argument("--configs", type=Path, default=ROOT / "cluster" / "config", help="their studies and sweeps")
+    parser.add_argument("--workers", type=positive, default=1, help="how many are made at a time (default: 1)")
     given = parser.parse_args(arguments)
     try:
         planned = parts(given.reference, given.configs)
@@ -128,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print("nothing was started; add --start")
             return 0
         hold_revision(given.out, provenance.code_revision())
-        tables = [str(make(part, given.out)) for part in planned]
+        tables = [str(path) for path in make_all(planned, given.out, given.workers)]
         _run(["claims", *tables, "--out", str(given.out / "claims")])
     except HpcspikeError as error:
         print(f"remake: error: {error}", file=sys.stderr)

@@ -66,6 +66,15 @@ def test_it_makes_everything_once_and_goes_on(
     assert (out / "one" / "runs" / "drive_1.nc").exists()
 
 
+def test_several_at_a_time_make_the_same(given: list[str], tmp_path: Path) -> None:
+    assert remake.main([*given, "--start"]) == 0
+    (tmp_path / "out").rename(tmp_path / "alone")
+    assert remake.main([*given, "--start", "--workers", "2"]) == 0
+    for name in ("one.nc", "two.nc"):
+        alone, together = (xr.load_dataset(tmp_path / out / "claims" / name)["correlation"] for out in ("alone", "out"))
+        xr.testing.assert_equal(alone, together)
+
+
 def test_results_of_two_revisions_or_of_none_are_not_mixed(
     given: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
