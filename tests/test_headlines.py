@@ -75,6 +75,14 @@ def test_networks_that_diverged_count_as_errors_without_bound() -> None:
     assert share.verdict == "does not hold"
 
 
+def test_networks_that_only_another_variant_has_are_not_counted() -> None:
+    scores = {"planar": [0.01, np.nan, 0.01], "spatial": [0.01, np.nan, np.nan]}
+    table = _table(bourdoukan.STUDY, test_score=scores)
+    table["wall_seconds"] = (("variant", "replicate"), np.array([[1.0, 1.0, 1.0], [1.0, 1.0, np.nan]]))
+    median, share = [row for row in rows({bourdoukan.STUDY: table}) if row.claim == 19]
+    assert (median.found.n, share.found.n, share.found.value) == (5, 5, 0.6)
+
+
 def test_rows_of_balance_follow_their_numbers() -> None:
     def verdicts(before: float, after: float, fano: float) -> list[str]:
         names = [f"{name}_{when}" for name in ("cv_isi", "cv2_isi", "fano_factor") for when in ("before", "after")]

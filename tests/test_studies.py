@@ -202,6 +202,7 @@ def test_a_variant_has_more_networks_than_others_and_its_first_ones_stay(
     assert capsys.readouterr().out.count("is there already") == 4
     table = xr.load_dataset(tmp_path / "out" / "table.nc", engine="h5netcdf")
     assert table["correlation"].count("replicate").values.tolist() == [2, 4]
+    assert table["code_revision"].sel(variant="drive").values[2:].tolist() == ["", ""]
     before = xr.load_dataset(folder / "out" / "table.nc", engine="h5netcdf")
     both = table.sel(replicate=[0, 1])
     np.testing.assert_array_equal(both["correlation"], before["correlation"])

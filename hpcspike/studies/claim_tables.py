@@ -34,8 +34,9 @@ def values_of(tables: Tables, study: str, variable: str, variant: str, **select:
 
 
 def difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """First minus second, replicate by replicate; none if they are not of as many replicates."""
-    return first - second if len(first) == len(second) else np.empty(0)
+    """First minus second, replicate by replicate, of those that both have."""
+    shared = min(len(first), len(second))
+    return first[:shared] - second[:shared]
 
 
 def variants_of(tables: Tables, study: str) -> list[str]:

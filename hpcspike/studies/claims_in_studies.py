@@ -177,13 +177,11 @@ def other_units(tables: Tables) -> Iterator[Row]:
         yield from learns(10, tables, "fig3s2", variant, f"correlation of drive and target, {variant}, N = 200")
     for variant in variants_of(tables, "fig1s1"):
         yield from learns(10, tables, "fig1s1", variant, f"correlation of x and target, {variant} units, N = 500")
-    units, spikes = (
-        values_of(tables, "fig1s1", "correlation", "tanh"),
-        values_of(tables, "fig3", "correlation", "periodic"),
+    gained = difference(
+        values_of(tables, "fig1s1", "correlation", "tanh"), values_of(tables, "fig3", "correlation", "periodic")
     )
-    count = min(len(units), len(spikes))
-    if count:
-        found = mean_interval(units[:count] - spikes[:count])
+    if len(gained):
+        found = mean_interval(gained)
         measure = "correlation of tanh units minus that of spiking neurons, products of sines, N = 500"
         yield Row(10, measure, "fig1s1, fig3", "above 0", found, above(found, 0.0))
 

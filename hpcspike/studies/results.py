@@ -121,7 +121,8 @@ def network(tree: xr.DataTree, variant: str, replicate: int = 0) -> xr.Dataset:
 def table_of(tree: xr.DataTree) -> xr.Dataset:
     """The numbers of all networks without their time courses, over (variant, replicate).
 
-    Variables that a variant does not have, or in another shape, are NaN there.
+    Variables that a variant does not have, or in another shape, are NaN there (texts ``''``), and so is all of a
+    replicate that only other variants have.
     """
     variants = variants_of(tree)
     columns = []
@@ -145,7 +146,10 @@ def table_of(tree: xr.DataTree) -> xr.Dataset:
 def _joined(parts: list[xr.Dataset], along: str) -> xr.Dataset:
     import xarray as xr
 
-    return xr.concat(parts, along, join="outer", coords="minimal", compat="override", combine_attrs="override")
+    no_text = {str(name): "" for part in parts for name, item in part.data_vars.items() if item.dtype.kind in "OU"}
+    return xr.concat(
+        parts, along, join="outer", coords="minimal", compat="override", combine_attrs="override", fill_value=no_text
+    )
 
 
 def _numbers(dataset: xr.Dataset) -> xr.Dataset:

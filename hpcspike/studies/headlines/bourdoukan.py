@@ -30,6 +30,7 @@ def statements(tables: Tables) -> Iterator[Row]:
 
 def _systems(tables: Tables) -> Iterator[Row]:
     errors = np.concatenate([scores_of(tables, STUDY, "test_score", variant) for variant in SYSTEMS])
+    errors = errors[~np.isnan(errors)]
     if len(errors):
         there = [str(size) for name, size in SYSTEMS.items() if name in variants_of(tables, STUDY)]
         systems = f"{len(errors)} random stable systems of {' and '.join(there)} components"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,13 +11,16 @@ from hpcspike.intervals import Interval, median_interval
 from hpcspike.studies.claim_tables import Tables, values_of
 from hpcspike.studies.claims import Row, below
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 Verdict = Callable[[Interval], str]
 
 
 def scores_of(tables: Tables, study: str, variable: str, variant: str, **select: Any) -> np.ndarray:
-    """(networks,) the median over test trials of a score of one variant; none if it is not there.
+    """(replicates,) the median over test trials of a score of one variant; none if it is not there.
 
-    A network that diverged has no score; it counts as `inf`, which no error is above.
+    A network that diverged has no score; it counts as `inf`, which no error is above. NaN: no such network.
     """
     table = tables.get(study)
     if table is None or variable not in table or variant not in table["variant"].values:
@@ -25,7 +28,7 @@ def scores_of(tables: Tables, study: str, variable: str, variant: str, **select:
     column = table[variable].sel(variant=variant, **select)
     trials = [dim for dim in column.dims if dim != "replicate"]
     found = np.asarray(column.median(trials).values, dtype=np.float64)
-    return np.where(np.isnan(found), np.inf, found)
+    return np.where(np.isnan(found) & _trained(table, variant), np.inf, found)
 
 
 def row(claim: int, measure: str, study: str, criterion: str, found: Interval, judge: Verdict, why: str = "") -> Row:
@@ -43,6 +46,15 @@ def median_below(claim: int, measure: str, study: str, bound: float, values: np.
 
 
 def wrong_of(tables: Tables, study: str, variant: str) -> np.ndarray:
-    """(networks,) the share of wrong answers in tests of one variant, 1 where training diverged; none if not there."""
+    """(replicates,) the share of wrong answers in tests of one variant; none if it is not there.
+
+    1 where training diverged, NaN where there is no such network.
+    """
     found = values_of(tables, study, "test_wrong", variant)
-    return np.where(np.isnan(found), 1.0, found)
+    return np.where(np.isnan(found) & _trained(tables[study], variant), 1.0, found) if len(found) else found
+
+
+def _trained(table: xr.Dataset, variant: str) -> np.ndarray:
+    """(replicates,) whether there is this network of a variant: others may have more (``replicates_of``)."""
+    wall = table.get("wall_seconds")
+    return np.ones(table.sizes["replicate"], bool) if wall is None else wall.sel(variant=variant).notnull().values
