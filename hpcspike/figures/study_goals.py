@@ -9,7 +9,7 @@ import xarray as xr
 
 from hpcspike.figures.study_memory import AVERAGED, running_mean
 from hpcspike.figures.study_parts import Variants, collected, colours_of, required
-from hpcspike.figures.style import MARKERS, few_ticks, new_figure, panel_letters, styled
+from hpcspike.figures.style import MARKERS, few_ticks, log_axis, new_figure, panel_letters, styled
 from hpcspike.intervals import geometric_interval
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def goals_found(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
     colours = colours_of(shown)
     figure = new_figure(7.4, 3.4)
     left, right = figure.subplots(1, 2)
+    every = []
     for k, variant in enumerate(shown):
         colour, marker = colours[variant], MARKERS[k % len(MARKERS)]
         for number, curve in enumerate(collected(tree, variant, "curve_goals")):
@@ -41,6 +42,7 @@ def goals_found(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
         for name, face, line in (("goal_time_before", "white", ":"), ("goal_time_after", colour, "-")):
             times = collected(tree, variant, name)
             times = np.where(np.isfinite(times), times, np.nan)
+            every.append(times.ravel())
             goal = np.arange(1, times.shape[1] + 1)
             right.plot(goal, times.T, color=colour, lw=0.5, ls=line, alpha=0.4)
             middle, low, high = np.array([geometric_interval(column)[:3] for column in times.T]).T
@@ -52,7 +54,11 @@ def goals_found(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
     left.set(xlabel=f"pass (mean of the last {AVERAGED})", ylabel="goals per s", ylim=(0.0, None))
     few_ticks(left, "x", 6, integer=True)
     left.legend(loc="best")
-    right.set(xlabel="goal of the trial", ylabel="time to it (ms)", ylim=(0.0, None))
+    right.set(xlabel="goal of the trial", ylabel="time to it (ms)")
+    known = np.concatenate(every)
+    known = known[np.isfinite(known) & (known > 0)]
+    if len(known):
+        log_axis(right, "y", np.geomspace(known.min() / 1.5, known.max() * 1.5, 30))
     few_ticks(right, "x", 6, integer=True)
     panel_letters([left, right])
     return figure

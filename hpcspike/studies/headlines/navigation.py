@@ -18,6 +18,13 @@ FASTER = 2.0
 NETWORKS = 2 / 3
 """Share of the networks of which that is asked."""
 
+STILL_LEARNING = (
+    "The factors are 1.87, 2.00 and 1.94 after 1600 steps, and goals per second were still rising. "
+    "With the first goals of the same trials, hard ones included, they are 2.2 to 2.3, but 1.6 to 1.8 before training, "
+    "where no network remembers."
+)
+"""Of the laptop size; the reference networks."""
+
 
 def statements(tables: Tables) -> Iterator[Row]:
     """Claim 25."""
@@ -31,7 +38,7 @@ def statements(tables: Tables) -> Iterator[Row]:
     share = share_interval(int((learned >= FASTER).sum()), len(learned))
     yield row(
         25, f"share of networks in which it is {FASTER:g} or more, by count: {measure}", STUDY, "at least 2/3", share,
-        lambda one: "holds" if one.value >= NETWORKS else "does not hold",
+        lambda one: "holds" if one.value >= NETWORKS else "does not hold", STILL_LEARNING,
     )  # fmt: skip
     yield row(25, measure, STUDY, "above 1", mean_interval(learned), lambda one: above(one, 1.0))
     for found, what in ((before, "of the same networks before training"), (leaky, "of leaky neurons alone")):
