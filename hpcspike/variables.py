@@ -125,10 +125,27 @@ POINT_RESULTS = {
     ),
 }
 
+RECORDED_RESULTS = (
+    "n_recorded",
+    "correlation_recorded",
+    "correlation_recorded_sd",
+    "correlation_auxiliary",
+    "correlation_trial_mean_recorded",
+    "correlation_phi_recorded",
+    "spectral_index_recorded",
+    "rate_recorded",
+    "target_rate_recorded",
+    "rms_error_recorded",
+    "n_silent_recorded",
+    "unreachable_share_recorded",
+)
+"""Results that only networks with recorded targets have."""
+
 LATER_RESULTS = tuple(
     name
     for name in POINT_RESULTS
     if name in ("lag_error", "lag_theory", "sampling_formula", "weight_norm", "spike_noise", "correlation_taught")
+    or name in ("silent_share", *RECORDED_RESULTS)
 )
 """Results that stores of earlier versions do not have; they are read, and go on, without them."""
 
@@ -145,22 +162,6 @@ TESTED_RESULTS = {
     ),
 }
 """Further results, of sweeps with tests in training (``measures.test_every_loops``) only."""
-
-RECORDED_RESULTS = (
-    "n_recorded",
-    "correlation_recorded",
-    "correlation_recorded_sd",
-    "correlation_auxiliary",
-    "correlation_trial_mean_recorded",
-    "correlation_phi_recorded",
-    "spectral_index_recorded",
-    "rate_recorded",
-    "target_rate_recorded",
-    "rms_error_recorded",
-    "n_silent_recorded",
-    "unreachable_share_recorded",
-)
-"""Results that only networks with recorded targets have."""
 
 BINNED_RESULTS = {
     "correlation_50ms_recorded": Variable(

@@ -23,7 +23,7 @@ from hpcspike.sweep.batch import run_batch
 from hpcspike.sweep.growth import ensure_store
 from hpcspike.sweep.retraining import compare
 from hpcspike.sweep.store import open_store
-from hpcspike.variables import LATER_RESULTS, STATUS
+from hpcspike.variables import LATER_RESULTS, POINT_RESULTS, STATUS
 from tests.checkpoint_cases import N, changed
 from tests.small_networks import experiment, problem
 
@@ -131,6 +131,21 @@ def small_sweep(**axes: list[float]) -> Sweep:
     return Sweep.model_validate(
         {"name": "older", "experiment": base, "axes": axes or {"synapse.tau_syn_ms": [20.0]}, "replicates": 1}
     )
+
+
+OLDEST = frozenset(
+    (
+        "correlation correlation_phi correlation_sd correlation_trial_mean curve_correlation curve_rate "
+        "curve_weight_change diverged_loop fast_share_response fast_share_target n_trained population_rate "
+        "quasi_static_correlation quasi_static_residual residual_after_averaging sampling_error sampling_theory "
+        "simulated_seconds spectral_index status teacher_fit tracking_error tracking_theory trial_sd "
+    ).split()
+)
+"""Results in stores of the oldest layout that is read. What is added to them later is one of LATER_RESULTS."""
+
+
+def test_nothing_is_asked_of_older_stores_that_they_do_not_have() -> None:
+    assert set(POINT_RESULTS) - set(LATER_RESULTS) == OLDEST
 
 
 def test_a_store_without_the_later_results_is_read_goes_on_and_grows(
