@@ -25,7 +25,10 @@ LEAST_POINTS = 4
 MOST_FITTED = 200
 """Points, evenly chosen, from which length scales and noise are learned."""
 
-MOST_HELD = 1500
+MOST_STARTED = 100
+"""Of these, points from which they are learned from every start; from all of them only from the best."""
+
+MOST_HELD = 600
 """Places a surface goes through; more points than these are averaged over small neighbourhoods."""
 
 DEGREES = 4.0
@@ -41,7 +44,7 @@ _LENGTH, _FACTOR = 1.0, 2.0
 """Length scales below the whole range are the less expected the shorter they are, by this factor as a deviation:
 of few points the likeliest are often too short, for networks that differ, and the surface too sure of its dents."""
 
-_DIGITS = 3
+_DIGITS, _CONVERGED = 3, 1e-5
 _RELEARNED, _REWEIGHTED = 2, 12
 _INFORMATION = (DEGREES + 1.0) / (DEGREES + 3.0)
 """Of Student's t beside a normal distribution of the same scale: Fisher information of the location."""
@@ -149,8 +152,14 @@ class Surface:
         return np.stack(columns, axis=1)
 
     def reach(self, more: np.ndarray) -> Reach:
-        """How uncertain the scaled values are, given its points and one more at each of (n, axes) places."""
-        return self._reach.extended(more, self._noise)
+        """How uncertain the scaled values are, given its points and one more at each of (n, axes) places.
+
+        More places than `MOST_HELD` are taken as small neighbourhoods, as the points are.
+        """
+        if not len(more):
+            return self._reach
+        merged, cell = _merged(more)
+        return self._reach.extended(merged, self._noise / np.bincount(cell))
 
     def draws(self, places: np.ndarray, n_draws: int, *, seed: int) -> np.ndarray:
         """(n_draws, n) surfaces of scaled values that the points allow, at some hundreds of places."""
@@ -177,10 +186,8 @@ class Reach:
     def __init__(self, kernel: Any, points: np.ndarray, root: np.ndarray, unit: float) -> None:
         self._kernel, self._points, self._root, self._unit = kernel, points, root, unit
 
-    def extended(self, more: np.ndarray, noise: float) -> Reach:
-        """The same with further points at (n, axes) places."""
-        if not len(more):
-            return self
+    def extended(self, more: np.ndarray, noise: float | np.ndarray) -> Reach:
+        """The same with further points at (n, axes) places; noise: its variance, of all or of each."""
         below = self.solved(more).T
         corner = self._kernel(more) - below @ below.T
         corner[np.diag_indices(len(more))] += noise
@@ -227,14 +234,17 @@ def _learned(places: np.ndarray, standard: np.ndarray, heavy_tails: bool) -> tup
     kernels = _library().kernels
     some = np.unique(np.linspace(0, len(standard) - 1, MOST_FITTED).astype(int))
     places, standard = places[some], standard[some]
+    few = slice(None, None, math.ceil(len(standard) / MOST_STARTED))
     best: Any = None
     for length, level in ((0.3, 0.01), (1.0, 0.1)):
         kernel = kernels.ConstantKernel(1.0, _SIZES) * kernels.Matern(
             [length] * places.shape[1], (_SHORTEST, _LONGEST), nu=2.5
         ) + kernels.WhiteKernel(level, (_LEAST_NOISE, _MOST_NOISE))
-        fit = _fitted(kernel, places, standard)
+        fit = _fitted(kernel, places[few], standard[few])
         if best is None or fit.log_marginal_likelihood_value_ > best.log_marginal_likelihood_value_ + 1e-3:
             best = fit
+    if few.step > 1:
+        best = _fitted(best.kernel_, places, standard)
     kernel, noise = best.kernel_.k1, best.kernel_.k2.noise_level
     for _ in range(_RELEARNED if heavy_tails else 0):
         weights, noise = _reweighted(kernel, places, np.arange(len(places)), standard, noise, rescale=True)
@@ -276,7 +286,7 @@ def _most_probable(
         gradient[lengths] += off / np.log(_FACTOR)
         return value + 0.5 * float(off @ off), gradient
 
-    found = minimize(improbable, start, jac=True, bounds=bounds, method="L-BFGS-B")
+    found = minimize(improbable, start, jac=True, bounds=bounds, method="L-BFGS-B", options={"ftol": _CONVERGED})
     return found.x, float(found.fun)
 
 

@@ -192,6 +192,44 @@ def test_points_gather_at_the_level() -> None:
     assert len(chosen) == len(set(chosen)) == 10
 
 
+def test_large_rounds_take_points_beside_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several at once make the line nearly as certain as points that are chosen one by one."""
+    lattice = lattice_of(adaptive())
+    cells = lattice.spread(60)
+    places = lattice.places(cells)
+    (target,) = sampled(places[:, 0] + 0.01 * np.sin(50 * places[:, 1]), lattice, cells, level=0.3)
+
+    def chosen() -> np.ndarray:
+        found = choose(
+            [target],
+            lattice,
+            Sampled(cells, np.zeros_like(cells), np.zeros(60, dtype=bool)),
+            count=200,
+            replicates=1,
+            seconds=lambda at: np.ones(len(at)),
+            number=3,
+        )
+        assert len(set(found)) == len(found) == 200
+        return lattice.places(np.array([cell for cell, _ in found]))
+
+    def left(more: np.ndarray) -> float:
+        return float(target.weights @ target.surface.reach(more).variance(target.references))
+
+    monkeypatch.setattr("hpcspike.adaptive.choice.MOST_PICKS", 1000)
+    one_by_one = left(chosen())
+    monkeypatch.setattr("hpcspike.adaptive.choice.MOST_PICKS", 40)
+    several = chosen()
+    assert left(several) < 1.1 * one_by_one < 0.5 * left(np.zeros((0, 2)))
+    groups = several.reshape(40, 5, 2)
+    assert np.median(np.linalg.norm(groups - groups[:, :1], axis=2)) < 0.05
+
+
+def test_rounds_grow_with_what_is_there() -> None:
+    wanted = adaptive(adaptive={**adaptive_document()["adaptive"], "budget": {"points": 20_000}}).adaptive
+    assert wanted is not None
+    assert [wanted.next_round(there) for there in (12, 1_000, 16_000, 19_000)] == [6, 250, 4_000, 1_000]
+
+
 def test_cheap_points_are_preferred() -> None:
     lattice = lattice_of(adaptive())
     cells = lattice.spread(30)

@@ -142,6 +142,21 @@ def test_further_points_count_without_their_values() -> None:
     np.testing.assert_allclose(one_by_one.variance(fine), reach.variance(fine), rtol=1e-9)
 
 
+def test_many_further_points_count_as_small_neighbourhoods(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = networks(4)["spectral_index"]
+    cells = LATTICE.spread(40)
+    surface = Surface(LATTICE.places(cells), values[cells])
+    more, fine = evenly(300, 2), evenly(60, 2)
+    each = surface.reach(more)
+    monkeypatch.setattr("hpcspike.surface.MOST_HELD", 100)
+    together = surface.reach(more)
+    assert len(each._points) == 340
+    assert len(together._points) <= 140
+    apart = together.variance(fine) / each.variance(fine)
+    assert np.median(apart) < 1.5
+    assert apart.min() > 0.9  # nowhere does it look much more certain than it is
+
+
 def test_picks_change_all_covariances_as_points_do() -> None:
     """The quick updates of a round against the uncertainties computed anew with the picks as points."""
     values = networks(5)

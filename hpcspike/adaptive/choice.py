@@ -1,11 +1,13 @@
 """Which points to compute next: those that make the answers most certain per predicted second.
 
 Points are chosen one by one; each is taken into account when the next is chosen as if it were there, which a Gaussian
-process allows without its value: how uncertain a surface is depends on where its points lie.
+process allows without its value: how uncertain a surface is depends on where its points lie. In large rounds a pick
+takes several points beside each other, which count as so many networks at one place.
 """
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +21,10 @@ MOST_CANDIDATES = 2000
 """Places that are looked at for a round, others in every round."""
 
 MOST_KEPT = 1000
-"""Of these, places that tell most and that points are chosen from; more where a round has more points."""
+"""Of these, places that tell most and that points are chosen from."""
+
+MOST_PICKS = 100
+"""Picks of a round; where it has more points, each pick takes several, in cells beside each other."""
 
 _DIGITS = 6
 
@@ -58,6 +63,15 @@ class _Taken:
     def times(self, cell: int) -> int:
         """Networks of a cell."""
         return len(self._numbers[cell]) if cell in self._numbers else 0
+
+    def beside(self, cell: int, count: int, lattice: Lattice) -> list[int]:
+        """The nearest cells that have no more networks than a cell, at most so many, itself first."""
+        steps, most = 1, self.times(cell)
+        while True:
+            near = [other for other in lattice.beside(cell, steps).tolist() if self.times(other) <= most]
+            if len(near) >= count or steps >= max(lattice.shape):
+                return near[:count]
+            steps *= 2
 
     def is_full(self, cell: int) -> bool:
         """Whether all networks of a cell are taken."""
@@ -104,27 +118,35 @@ def choose(
     taken = _Taken(sampled, replicates)
     if not targets:
         return _spread(lattice, taken, len(sampled.cells), count, replicates)
-    candidates = lattice.spread(MOST_CANDIDATES, number * MOST_CANDIDATES)
+    anywhere = lattice.spread(MOST_CANDIDATES, number * MOST_CANDIDATES)
     near = lattice.nearest(np.concatenate([target.references for target in targets]))
-    candidates = np.unique(np.concatenate([candidates, near, sampled.cells]))
+    candidates = np.unique(np.concatenate([anywhere, near, _some(np.unique(sampled.cells), number)]))
     candidates = candidates[_allowed(candidates, taken, targets, lattice)]
     if not len(candidates):
         return []
     pending = lattice.places(np.sort(sampled.cells[sampled.pending]))
-    field = _Field(targets, lattice.places(candidates), pending)
+    at_once = math.ceil(count / MOST_PICKS)
+    field = _Field(targets, lattice.places(candidates), pending, at_once)
     cost = seconds(lattice.places(candidates))
-    best = np.sort(np.argsort(-field.gain() / cost, kind="stable")[: max(MOST_KEPT, 8 * count)])
-    candidates, cost = candidates[best], cost[best]
-    field.keep(best)
+    kept = np.sort(np.argsort(-field.gain() / cost, kind="stable")[:MOST_KEPT])
+    candidates, cost = candidates[kept], cost[kept]
+    field.keep(kept)
     allowed = np.ones(len(candidates), dtype=bool)
     found: list[tuple[int, int]] = []
     while len(found) < count and allowed.any():
-        at = _first_of_best(np.where(allowed, field.gain() / cost, -1.0))
-        cell = int(candidates[at])
-        found.append(taken.take(cell))
-        allowed[at] = not taken.is_full(cell)
-        field.take(at)
+        best = _first_of_best(np.where(allowed, field.gain() / cost, -1.0))
+        cells = taken.beside(int(candidates[best]), min(at_once, count - len(found)), lattice)
+        found += [taken.take(cell) for cell in cells]
+        full = [cell for cell in cells if taken.is_full(cell)]
+        allowed[np.isin(candidates, full)] = False
+        field.take(best)
     return found
+
+
+def _some(cells: np.ndarray, number: int) -> np.ndarray:
+    """At most `MOST_CANDIDATES` of some cells, others in every round."""
+    step = max(math.ceil(len(cells) / MOST_CANDIDATES), 1)
+    return cells[number % step :: step]
 
 
 def _allowed(candidates: np.ndarray, taken: _Taken, targets: Sequence[Target], lattice: Lattice) -> np.ndarray:
@@ -157,13 +179,16 @@ def _first_of_best(score: np.ndarray) -> int:
 
 
 class _Field:
-    """How uncertain all targets are, and how much less so a point at each candidate would make them."""
+    """How uncertain all targets are, and how much less so a pick at each candidate would make them.
 
-    def __init__(self, targets: Sequence[Target], places: np.ndarray, pending: np.ndarray) -> None:
-        self._parts = [_Part(target, places, pending) for target in targets]
+    A pick is ``at_once`` points, as many networks at its place.
+    """
+
+    def __init__(self, targets: Sequence[Target], places: np.ndarray, pending: np.ndarray, at_once: int = 1) -> None:
+        self._parts = [_Part(target, places, pending, at_once) for target in targets]
 
     def gain(self) -> np.ndarray:
-        """(candidates,) share of the uncertainty that a point takes away, over all targets."""
+        """(candidates,) share of the uncertainty that a pick takes away, over all targets."""
         return np.sum([part.gain() for part in self._parts], axis=0)
 
     def keep(self, some: np.ndarray) -> None:
@@ -183,8 +208,9 @@ class _Part:
     The changed matrix is never formed: a pick costs two products of a matrix and a vector.
     """
 
-    def __init__(self, target: Target, places: np.ndarray, pending: np.ndarray) -> None:
-        self._reach, self._places, self._noise = target.surface.reach(pending), places, target.surface.noise
+    def __init__(self, target: Target, places: np.ndarray, pending: np.ndarray, at_once: int) -> None:
+        self._reach, self._places = target.surface.reach(pending), places
+        self._noise = target.surface.noise / at_once
         self._solved = self._reach.solved(places)
         at_references = self._reach.solved(target.references)
         before = self._reach.variance(target.references, solved=at_references)

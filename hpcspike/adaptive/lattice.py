@@ -53,6 +53,17 @@ class Lattice:
             positions.append(np.where(below_is_nearer, above - 1, above))
         return np.ravel_multi_index(positions, self.shape).astype(np.int64)
 
+    def beside(self, cell: int, steps: int) -> np.ndarray:
+        """Cells within so many steps of one along every axis, the nearest first."""
+        middle = np.unravel_index(cell, self.shape)
+        along = [
+            np.arange(max(at - steps, 0), min(at + steps + 1, length))
+            for at, length in zip(middle, self.shape, strict=True)
+        ]
+        positions = [axis.ravel() for axis in np.meshgrid(*along, indexing="ij")]
+        far = np.sum([(axis - at) ** 2 for axis, at in zip(positions, middle, strict=True)], axis=0)
+        return np.ravel_multi_index(positions, self.shape)[np.argsort(far, kind="stable")]
+
     def spread(self, count: int, first: int = 0) -> np.ndarray:
         """Distinct cells that fill the cube evenly, in the order in which they do; all cells if they are no more.
 

@@ -93,7 +93,7 @@ class Adaptive(Section):
         doc=f"Points of the first round, spread evenly; default: {FIRST_PER_AXIS} for every axis.",
     )
     points_per_round: int | None = whole_number(
-        None, ge=1, le=1000, doc="Points of every further round; default: a quarter of those there are, 6 to 500."
+        None, ge=1, le=1000, doc="Points of every further round; default: a quarter of those there are, at least 6."
     )
     ahead: int = whole_number(
         1,
@@ -120,5 +120,5 @@ class Adaptive(Section):
 
     def next_round(self, n_points: int) -> int:
         """Points of a round that follows on so many."""
-        wanted = min(max(n_points // 4, 6), 500) if self.points_per_round is None else self.points_per_round
+        wanted = max(n_points // 4, 6) if self.points_per_round is None else self.points_per_round
         return wanted if self.budget.points is None else min(wanted, self.budget.points - n_points)
