@@ -55,9 +55,9 @@ class Lattice:
 
     def beside(self, cell: int, steps: int) -> np.ndarray:
         """Cells within so many steps of one along every axis, the nearest first."""
-        middle = np.unravel_index(cell, self.shape)
+        middle = [int(at) for at in np.unravel_index(cell, self.shape)]
         along = [
-            np.arange(max(at - steps, 0), min(at + steps + 1, length))
+            np.arange(max(at - steps, 0), min(at + steps + 1, length), dtype=np.int64)
             for at, length in zip(middle, self.shape, strict=True)
         ]
         positions = [axis.ravel() for axis in np.meshgrid(*along, indexing="ij")]
