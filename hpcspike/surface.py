@@ -28,7 +28,7 @@ MOST_FITTED = 200
 MOST_STARTED = 100
 """Of these, points from which they are learned from every start; from all of them only from the best."""
 
-MOST_HELD = 600
+MOST_HELD = 1500
 """Places a surface goes through; more points than these are averaged over small neighbourhoods."""
 
 DEGREES = 4.0
@@ -76,6 +76,9 @@ class Surface:
     heavy_tails
         Whether noise has heavy tails. Otherwise it is normal, all points count alike, and the surface goes through the
         mean: of shares of networks, whose values are 0 or 1.
+    held
+        How many places it goes through at most. The wider the neighbourhoods, the less their averages are off by chance
+        alone: its intervals are then too narrow.
 
     Raises
     ------
@@ -85,7 +88,15 @@ class Surface:
         If scikit-learn is not installed.
     """
 
-    def __init__(self, places: np.ndarray, values: np.ndarray, *, scale: str = "", heavy_tails: bool = True) -> None:
+    def __init__(
+        self,
+        places: np.ndarray,
+        values: np.ndarray,
+        *,
+        scale: str = "",
+        heavy_tails: bool = True,
+        held: int = MOST_HELD,
+    ) -> None:
         known = np.isfinite(values)
         places, values = np.asarray(places, dtype=np.float64)[known], np.asarray(values, dtype=np.float64)[known]
         if len(values) < LEAST_POINTS:
@@ -99,7 +110,8 @@ class Surface:
         self._scale = spread if spread > 1e-9 * max(1.0, abs(self._centre)) else 1.0
         standard = (values - self._centre) / self._scale
         self._kernel, noise = _learned(places, standard, heavy_tails)
-        merged, cell = _merged(places)
+        self._held = held
+        merged, cell = _merged(places, held)
         counts = _reweighted(self._kernel, merged, cell, standard, noise)[0] if heavy_tails else np.ones(len(cell))
         self._noise = noise / _INFORMATION if heavy_tails else noise
         means, weights = _averaged(standard, cell, counts)
@@ -154,11 +166,11 @@ class Surface:
     def reach(self, more: np.ndarray) -> Reach:
         """How uncertain the scaled values are, given its points and one more at each of (n, axes) places.
 
-        More places than `MOST_HELD` are taken as small neighbourhoods, as the points are.
+        More places than it goes through are taken as small neighbourhoods, as the points are.
         """
         if not len(more):
             return self._reach
-        merged, cell = _merged(more)
+        merged, cell = _merged(more, self._held)
         return self._reach.extended(merged, self._noise / np.bincount(cell))
 
     def draws(self, places: np.ndarray, n_draws: int, *, seed: int) -> np.ndarray:
@@ -326,16 +338,16 @@ def _rounded(value: float) -> float:
     return float(f"{value:.{_DIGITS}g}")
 
 
-def _merged(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(m, axes) distinct places, at most `MOST_HELD`, and (points,) to which of them each point belongs."""
+def _merged(places: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """(m, axes) distinct places, at most ``most``, and (points,) to which of them each point belongs."""
     # twelve digits: the same place, whatever way its coordinates were computed
     cells = np.round(places, 12)
-    across = 2.0 * math.ceil(MOST_HELD ** (1.0 / places.shape[1]))
+    across = 2.0 * math.ceil(most ** (1.0 / places.shape[1]))
     while True:
         _, cell = np.unique(cells, axis=0, return_inverse=True)
         cell = cell.ravel()
         counts = np.bincount(cell).astype(np.float64)
-        if len(counts) <= MOST_HELD:
+        if len(counts) <= most:
             break
         cells, across = np.floor(places * across), across / 1.25
     return np.stack([np.bincount(cell, column) / counts for column in places.T], axis=1), cell

@@ -142,14 +142,13 @@ def test_further_points_count_without_their_values() -> None:
     np.testing.assert_allclose(one_by_one.variance(fine), reach.variance(fine), rtol=1e-9)
 
 
-def test_many_further_points_count_as_small_neighbourhoods(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_further_points_count_as_small_neighbourhoods() -> None:
     values = networks(4)["spectral_index"]
     cells = LATTICE.spread(40)
     surface = Surface(LATTICE.places(cells), values[cells])
     more, fine = evenly(300, 2), evenly(60, 2)
     each = surface.reach(more)
-    monkeypatch.setattr("hpcspike.surface.MOST_HELD", 100)
-    together = surface.reach(more)
+    together = Surface(LATTICE.places(cells), values[cells], held=100).reach(more)
     assert len(each._points) == 340
     assert len(together._points) <= 140
     apart = together.variance(fine) / each.variance(fine)

@@ -16,6 +16,9 @@ from hpcspike.variables import STATUS, SURFACE_SCALES
 MOST_LOOKED_AT = 2000
 """Places at which a question's surface is looked at."""
 
+MOST_HELD = 600
+"""Places that surfaces go through while points are chosen, in every round anew; answers are read off finer ones."""
+
 MOST_REFERENCES = 500
 """Places whose uncertainty is weighed when points are chosen: those that matter most."""
 
@@ -85,7 +88,7 @@ def targets_of(
         return []
     if question.variable == "status":
         return _of_status(question, lattice, places, column)
-    surface = Surface(places, column, scale=SURFACE_SCALES.get(question.variable, ""))
+    surface = Surface(places, column, scale=SURFACE_SCALES.get(question.variable, ""), held=MOST_HELD)
     if question.level is not None:
         level = float(surface.scaled(np.array(question.level)))
         return [_of_level(question.words, question.accuracy, surface, level, lattice)]
@@ -106,7 +109,11 @@ def _of_status(question: Question, lattice: Lattice, places: np.ndarray, status:
         has = np.where(known, status == code, np.nan).astype(np.float64)
         if 0.0 < np.nanmean(has) < 1.0:
             words = f"border of {STATUS[code]}"
-            found.append(_of_level(words, question.accuracy, Surface(places, has, heavy_tails=False), 0.5, lattice))
+            found.append(
+                _of_level(
+                    words, question.accuracy, Surface(places, has, heavy_tails=False, held=MOST_HELD), 0.5, lattice
+                )
+            )
     return found
 
 

@@ -35,7 +35,9 @@ BYTES_PER_SAMPLE = 88
 BYTES_PER_KEPT_SAMPLE = 24
 """A sample of a neuron in every trial that is kept with its time courses (one network, not a point of a sweep)."""
 SECONDS_PER_NOISE = {"philox": 5.0e-8, "splitmix": 8.0e-9}
-"""Drawing a step of the noise of one neuron that is new in every trial, by generator."""
+"""Drawing a step of the white noise of one neuron that is new in every trial, by generator."""
+SECONDS_PER_OU_NOISE = {"philox": 5.0e-8, "splitmix": 2.6e-8}
+"""The same of Ornstein-Uhlenbeck noise, which is filtered in blocks."""
 BYTES_OF_TRIAL_NOISE = 3 * 8 * BLOCK_STEPS
 """A neuron's noise that is new in every trial, where it is made in blocks: those that are kept, and the one in work."""
 BASE_MIB = 225.0
@@ -116,7 +118,8 @@ def seconds_of_noise(experiment: Experiment, *, training: bool = False) -> float
     """Seconds of one core for the noise that is new in every trial, per neuron and step of a test or training trial."""
     noise = experiment.trial_noise
     there = noise.standard_deviation > 0 and (not training or noise.phase == "training_and_test")
-    return SECONDS_PER_NOISE[noise.generator] if there else 0.0
+    seconds = SECONDS_PER_OU_NOISE if noise.tau_corr_ms else SECONDS_PER_NOISE
+    return seconds[noise.generator] if there else 0.0
 
 
 def expected_rate_hz(experiment: Experiment) -> float:
