@@ -19,6 +19,8 @@ from hpcspike.engine.phases import PHASES
 from hpcspike.progress import COMPILING
 from tests.mpi_launch import ROOT, Ended, launch
 
+pytestmark = pytest.mark.timeout(600)  # the first job compiles kernels, for one thread and for several
+
 TRAIN = ROOT / "tests" / "mpi_train.py"
 CHUNK_BYTES = 2000
 """So small that every larger variable of the networks here has several chunks."""
@@ -67,7 +69,7 @@ def assert_same_files(found: Path, expected: Path) -> None:
     assert [name for name in ours if ours[name] != theirs[name]] == []
 
 
-def train(folder: Path, ranks: int, *lines: str, chunk_bytes: int = CHUNK_BYTES, timeout: float = 120.0) -> Ended:
+def train(folder: Path, ranks: int, *lines: str, chunk_bytes: int = CHUNK_BYTES, timeout: float = 480.0) -> Ended:
     done = launch(ranks, TRAIN, chunk_bytes, *lines, folder=folder, timeout=timeout)
     assert done.code == 0, done
     return done
