@@ -56,7 +56,7 @@ def document(tiny_document: dict[str, Any]) -> dict[str, Any]:
         (
             {"targets__kind": "sinus"},
             "targets.kind = 'sinus': must be one of sine, sine_product, ou, chaotic, innate, driven, "
-            "store_recall, delayed_xor, digits, autoencoder, functions, recorded",
+            "store_recall, delayed_xor, digits, autoencoder, functions, navigation, recorded",
         ),
         ({"targets": {"duration_ms": 100}}, "targets.kind is missing: must be one of sine,"),
         ({"neuron__model": "hh"}, "neuron.model = 'hh': must be one of theta, lif, izhikevich, glif, tanh, user"),

@@ -284,8 +284,11 @@ def test_drawing_noise_is_in_the_predicted_time() -> None:
     )
     assert quiet < in_tests < 0.1 * (always - quiet) + quiet
     faster = {"standard_deviation": 0.1, "generator": "splitmix"}
-    drawn = predict(experiment(training={"n_loops": 1000}, trial_noise=faster)).seconds
-    assert quiet < drawn < quiet + 0.2 * (always - quiet)
+    filtered, white = (
+        predict(experiment(training={"n_loops": 1000}, trial_noise={**faster, "tau_corr_ms": tau})).seconds
+        for tau in (5.0, 0.0)
+    )
+    assert quiet < white < quiet + 0.2 * (always - quiet) < filtered < always
 
 
 def test_the_blocks_of_noise_are_in_the_predicted_memory() -> None:
