@@ -19,11 +19,10 @@ NETWORKS = 2 / 3
 """Share of the networks of which that is asked."""
 
 STILL_LEARNING = (
-    "The factors are 1.87, 2.00 and 1.94 after 1600 steps, and goals per second were still rising. "
+    "At laptop size the factors are 1.87, 2.00 and 1.94 after 1600 steps, and goals per second were still rising. "
     "With the first goals of the same trials, hard ones included, they are 2.2 to 2.3, but 1.6 to 1.8 before training, "
     "where no network remembers."
 )
-"""Of the laptop size; the reference networks."""
 
 
 def statements(tables: Tables) -> Iterator[Row]:
