@@ -199,7 +199,7 @@ rule batch:
         runtime=lambda wildcards, attempt: JOBS.minutes(int(wildcards.batch), attempt=attempt),
         killed_at_runtime=0, # 1 in the profile of a scheduler that ends jobs whose time is up
     shell:
-        "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 "
+        "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "
         "{HPCSPIKE} run-batch {STORE:q} --batch {wildcards.batch} {BATCH_OPTIONS} "
         "--time-limit $(({resources.runtime} * {resources.killed_at_runtime})) 2>&1 | tee {log:q}"
 
@@ -225,7 +225,7 @@ rule mpi_batch:
         runtime=lambda wildcards, attempt: JOBS.minutes(int(wildcards.batch), attempt=attempt),
         killed_at_runtime=0,
     shell:
-        "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 {resources.mpi} -n {resources.tasks} "
+        "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 {resources.mpi} -n {resources.tasks} "
         "{HPCSPIKE} run-batch {STORE:q} --batch {wildcards.batch} {BATCH_OPTIONS} "
         "--time-limit $(({resources.runtime} * {resources.killed_at_runtime})) 2>&1 | tee {log:q}"
 
@@ -270,7 +270,7 @@ rule page:
     params:
         figures=f"{OUTPUT}/figures",
     shell:
-        "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 {HPCSPIKE} report {STORE:q} "
+        "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 {HPCSPIKE} report {STORE:q} "
         "--figures {params.figures:q} --captions {CAPTIONS:q} --retrain-below 1 {RUN_USER_CODE} --out {output:q}"
 
 
@@ -283,7 +283,7 @@ rule train:
     log:
         f"{RESULTS}/{{network}}/logs/train.log",
     shell:
-        "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 "
+        "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "
         "{HPCSPIKE} train {params.config:q} --out {output:q} 2>&1 | tee {log:q}"
 
 

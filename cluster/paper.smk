@@ -96,7 +96,7 @@ rule network_of_study:
         mem_mb=lambda wildcards, attempt: attempt * study_of(wildcards.study).memory_mb[wildcards.run],
         runtime=lambda wildcards, attempt: attempt * study_of(wildcards.study).minutes[wildcards.run],
     shell:
-        "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 {HPCSPIKE} study {params.config:q} {params.size} "
+        "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 {HPCSPIKE} study {params.config:q} {params.size} "
         "--out {RESULTS:q}/{wildcards.study} --only {wildcards.run} 2>&1 | tee {log:q}"
 
 

@@ -6,10 +6,7 @@ written out with `fma`, so that every rounding is stated in the source.
 
 from __future__ import annotations
 
-import logging
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -22,8 +19,6 @@ from numba.extending import intrinsic
 
 from hpcspike.errors import ResourceError
 from hpcspike.kernel_cache import cache_of, generation
-
-logger = logging.getLogger(__name__)
 
 if numba.config.DISABLE_JIT:
     raise ResourceError(
@@ -60,11 +55,6 @@ def inline_kernel(function: Callable[..., Any]) -> Any:
     return _compiled(function, forceinline=True)
 
 
-def parallel_kernel(function: Callable[..., Any]) -> Any:
-    """Compile a kernel whose `numba.prange` loops run over threads; the same function may be a serial kernel too."""
-    return _compiled(function, "_parallel", parallel=True)
-
-
 def chained(function: Callable[..., Any], kernels: Sequence[Any], last: Any) -> Any:
     """A kernel that finds one of several kernels by its place: a chain of copies of ``function``, one for each.
 
@@ -78,7 +68,7 @@ def chained(function: Callable[..., Any], kernels: Sequence[Any], last: Any) -> 
     return chain
 
 
-def respecialised(compiled: Any, *, parallel: bool = False, **replacements: Any) -> Any:
+def respecialised(compiled: Any, **replacements: Any) -> Any:
     """A copy of a compiled kernel in which some of the functions it calls are replaced (not cached on disk).
 
     This is how a user's own neuron model gets into the step loop: numba cannot cache a kernel that closes over
@@ -86,7 +76,7 @@ def respecialised(compiled: Any, *, parallel: bool = False, **replacements: Any)
     """
     source = compiled.py_func
     copy = FunctionType(source.__code__, {**source.__globals__, **replacements}, source.__name__, source.__defaults__)
-    return numba.njit(**_OPTIONS, parallel=parallel)(copy)
+    return numba.njit(**_OPTIONS)(copy)
 
 
 def compiled_stranger(function: Callable[..., Any]) -> Any:
@@ -94,54 +84,6 @@ def compiled_stranger(function: Callable[..., Any]) -> Any:
     if isinstance(function, Dispatcher):
         return function
     return numba.njit(**_OPTIONS)(function)
-
-
-def check_threads(threads: int) -> int:
-    """Load what runs kernels on several threads, so that what is missing is told before work starts.
-
-    Returns how many threads kernels can have, at most ``threads``.
-
-    Raises
-    ------
-    ResourceError
-        If numba has no usable threading layer.
-    """
-    if threads == 1:
-        return 1
-    # threads that wait in a spin take the core from those that work; it is read when OpenMP is loaded, just below
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    from numba.np.ufunc import parallel
-
-    asked = os.environ.get("NUMBA_THREADING_LAYER")
-    try:
-        parallel._launch_threads()
-    except (ValueError, ImportError) as error:
-        because = "" if asked is None else f"NUMBA_THREADING_LAYER = {asked}: "
-        raise ResourceError(
-            f"{because}numba cannot run {threads} threads ({' '.join(str(error).split())}); unset "
-            "NUMBA_THREADING_LAYER, or use one thread (the numbers are the same)"
-        ) from None
-    if numba.config.NUMBA_NUM_THREADS < threads:
-        logger.warning(
-            "%d threads were asked for, but numba uses %d (NUMBA_NUM_THREADS, or the cores there are): the numbers are "
-            "the same, the time is that of fewer threads",
-            threads, numba.config.NUMBA_NUM_THREADS,
-        )  # fmt: skip
-    return min(threads, numba.config.NUMBA_NUM_THREADS)
-
-
-@contextmanager
-def only_threads(threads: int) -> Iterator[None]:
-    """Let parallel kernels wake so many threads and no more; what the caller has set is back afterwards."""
-    if threads == 1:  # no parallel kernel runs
-        yield
-        return
-    before = numba.get_num_threads()
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-    try:
-        yield
-    finally:
-        numba.set_num_threads(before)
 
 
 @intrinsic

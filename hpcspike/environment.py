@@ -30,5 +30,3 @@ def use_one_thread_per_library() -> None:
     """Keep BLAS and OpenMP to one thread, before they are loaded: threads go over neurons here. What is set stays."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    # threads that wait in a spin take the core from those that work: seconds per loop where cores are shared
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -14,12 +14,3 @@ def last_cache_bytes() -> int:
         text = file.read_text().strip()
         sizes.append(int(text.rstrip("KMG")) * {"K": 2**10, "M": 2**20, "G": 2**30}.get(text[-1:], 1))
     return max(sizes, default=32 * 2**20)
-
-
-def threading_layer() -> str:
-    """What runs the threads of compiled kernels in this process: ``tbb``, ``omp`` or ``workqueue``."""
-    import numba
-    from numba.np.ufunc import parallel
-
-    parallel._launch_threads()
-    return str(numba.threading_layer())

@@ -11,14 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numba
 import pytest
 import yaml
 
-from hpcspike import accelerate
 from hpcspike.engine import stopping
 from hpcspike.engine.stopping import Signals, heeded
-from hpcspike.errors import ResourceError
 
 PROGRAM = [sys.executable, "-m", "hpcspike"]
 
@@ -120,7 +117,6 @@ def test_a_training_does_not_depend_on(folder: Path, variables: dict[str, str | 
     ("variables", "message"),
     [
         ({"NUMBA_DISABLE_JIT": "1"}, "NUMBA_DISABLE_JIT is set"),
-        ({"NUMBA_THREADING_LAYER": "none such"}, "NUMBA_THREADING_LAYER = none such: numba cannot run 2 threads"),
         ({"PMI_SIZE": "2", "PMI_RANK": "0", "PMI_FD": "99"}, "PMI_FD = 99 and PMI_SIZE = 2 say that mpiexec started"),
         ({"NUMBA_NUM_THREADS": "0"}, "NUMBA_NUM_THREADS = 0: must be"),
         ({"NUMBA_NUM_THREADS": "many"}, "NUMBA_NUM_THREADS = many: must be"),
@@ -131,24 +127,6 @@ def test_what_cannot_work_is_refused_by_name(folder: Path, variables: dict[str, 
     assert done.returncode == 2, done
     assert done.stderr.startswith(f"hpcspike: error: {message}"), done
     assert not (folder / "net.nc").exists()
-
-
-def test_fewer_threads_than_asked_are_said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    accelerate.check_threads(numba.config.NUMBA_NUM_THREADS)
-    assert not caplog.records
-    accelerate.check_threads(numba.config.NUMBA_NUM_THREADS + 1)
-    assert "NUMBA_NUM_THREADS" in caplog.text
-
-
-def test_a_missing_threading_layer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing() -> None:
-        raise ValueError("No threading layer could be loaded.\nHINT: more")
-
-    monkeypatch.setattr("numba.np.ufunc.parallel._launch_threads", missing)
-    monkeypatch.setenv("NUMBA_THREADING_LAYER", "tbb")
-    with pytest.raises(ResourceError, match=r"NUMBA_THREADING_LAYER = tbb: numba cannot run 2 threads \(No threading"):
-        accelerate.check_threads(2)
-    accelerate.check_threads(1)
 
 
 # ---- lost terminals --------------------------------------------------------------------------------------------------

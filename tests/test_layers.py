@@ -16,7 +16,7 @@ LAYERS = (
     ("errors", "variables", "version", "machine", "wording", "state", "shown"),
     ("launcher", "notation", "checks", "locks", "partition", "intervals", "correlation", "surface", "shipped"),
     ("files", "maxima", "paths", "seals", "printing", "environment", "takes_results", "kernel_cache"),
-    ("hdf5_files", "zarr_files", "accelerate", "compiling"),
+    ("hdf5_files", "zarr_files", "accelerate", "compiling", "threads"),
     ("progress", "provenance", "plugins"),
     ("spec",),
     ("neurons",),

@@ -5,7 +5,6 @@ The batteries of tests for generators (BigCrush) are no part of this: SplitMix64
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator
 
@@ -19,7 +18,6 @@ from hpcspike.model.normal_kernels import (
     GOLDEN,
     TAIL_BEGINS,
     draw_normals,
-    draw_normals_parallel,
     own_streams,
 )
 from hpcspike.model.trial_noise import NoisePath
@@ -152,9 +150,5 @@ def test_any_part_on_any_number_of_threads_has_the_same_bits(million: np.ndarray
     for first, length, low, high in ((4999, 1, 0, 200), (0, 7, 3, 5), (1234, 60, 199, 200), (2, 3, 0, 0)):
         part = NoisePath(WHITE, LifNeuron(model="lif"), range(low, high), (1, 0), "training_noise", 7)
         np.testing.assert_array_equal(part.rows(first, length), million[first : first + length, low:high])
-    for first, length in itertools.product((0, 33), (1, 50)):
-        start, increment = np.random.default_rng(3).integers(2**63, size=(2, 9), dtype=np.uint64)
-        one, two = np.empty((2, length, 9))
-        draw_normals(start, increment, np.ones(9), first, one)
-        draw_normals_parallel(start, increment, np.ones(9), first, two)
-        np.testing.assert_array_equal(one, two)
+        on_two = NoisePath(WHITE, LifNeuron(model="lif"), range(low, high), (1, 0), "training_noise", 7, threads=2)
+        np.testing.assert_array_equal(on_two.rows(first, length), million[first : first + length, low:high])

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
+from typing import Any
 
-import numba
 import numpy as np
 import pytest
 
-from hpcspike import accelerate
+from hpcspike.accelerate import kernel
 from hpcspike.engine.communication import World
 from hpcspike.engine.simulation import Simulation
 from hpcspike.engine.stretch import intervals_at_once
-from hpcspike.engine.team_kernels import join, meet, new_team, open_team, part_of
+from hpcspike.engine.team_kernels import in_team, meet, new_team, part_of
 from hpcspike.engine.trainer import WINDOW, Trainer
+from hpcspike.launcher import own_cores
 from hpcspike.model.build import build_problem
 from hpcspike.spec.experiment import Training
+from hpcspike.threads import allowed_threads, at_once
 from tests.small_networks import problem
 from tests.test_balanced_program import balanced
 
-needs_two = pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="numba has one thread here")
+needs_two = pytest.mark.skipif(len(own_cores()) < 2, reason="there is one core here")
 
 
 def simulated(threads: int, record_every: int) -> list[np.ndarray]:
@@ -56,49 +56,75 @@ def test_stretches_on_several_threads_have_the_bits_of_one() -> None:
 
 
 @needs_two
-@pytest.mark.parametrize(("attribute", "value"), [("cores_per_rank", 1), ("any_thread", False)])
-def test_where_threads_have_no_room_steps_have_one(attribute: str, value: object) -> None:
+def test_where_threads_have_no_room_steps_have_one() -> None:
     world = World()
-    setattr(world, attribute, value)
+    world.cores_per_rank = 1
     trainer = Trainer(problem(12), Training(n_loops=1), threads=2, world=world)
     assert (trainer.simulation.threads, trainer.rls.threads) == (1, 2)  # type: ignore[attr-defined]
     trainer.cursor.stage = WINDOW
     assert intervals_at_once(trainer, 1000) == 0
 
 
-def test_who_waits_in_vain_for_others_goes_on_alone() -> None:
-    team = new_team(3)
-    for _ in range(3):
-        open_team(team)
-        assert join(team, 3) == (0, 1)
-        assert [join(team, 3)[1] for _ in range(2)] == [0, 0]  # too late: the first has all rows
-    assert join(team, 1) == (0, 1)
-    meet(team, 1)  # with nobody
+def test_parts_of_the_rows() -> None:
     bounds = np.array([0, 4, 9, 11])
     assert part_of(bounds, 0, 1) == (0, 11, 0, 3)
     assert [part_of(bounds, member, 3) for member in range(3)] == [(0, 4, 0, 1), (4, 9, 1, 2), (9, 11, 2, 3)]
 
 
-@needs_two
-def test_only_as_many_threads_are_woken_as_were_asked_for() -> None:
-    before = numba.get_num_threads()
-    with accelerate.only_threads(2):
-        assert numba.get_num_threads() == 2
-    with accelerate.only_threads(10_000):
-        assert numba.get_num_threads() == numba.config.NUMBA_NUM_THREADS
-    assert numba.get_num_threads() == before
+@kernel
+def _add_in_turns(member, members, team, rounds, numbers):  # type: ignore[no-untyped-def]
+    """Every member writes its place times the round, and then all look at what the others wrote."""
+    wrong = 0
+    for k in range(rounds):
+        numbers[member] = k * (member + 1)
+        meet(team, members)
+        for other in range(members):
+            wrong += numbers[other] != k * (other + 1)
+        meet(team, members)
+    return wrong
 
 
-@pytest.mark.parametrize(("set_to", "expected"), [(None, "passive"), ("active", "active")])
-def test_threads_sleep_while_they_wait_in_programs_of_a_user(set_to: str | None, expected: str) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
-    if set_to is not None:
-        environment["OMP_WAIT_POLICY"] = set_to
-    code = (
-        "import os; from hpcspike import accelerate; accelerate.check_threads(2); print(os.environ['OMP_WAIT_POLICY'])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True,
-        cwd=Path(__file__).resolve().parent.parent,
-    )  # fmt: skip
-    assert done.stdout.strip() == expected
+@pytest.mark.parametrize("members", [1, 2, 5])  # more than cores, perhaps
+def test_members_of_a_team_see_what_the_others_wrote_before_they_met(members: int) -> None:
+    team = new_team(members)
+    for rounds in (0, 1, 20):
+        assert in_team(_add_in_turns, team, members, rounds, np.zeros(members, dtype=np.int64)) == 0
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_member_that_fails_does_not_keep_the_others(which: int) -> None:
+    team = new_team(2)
+
+    def run(member: int, members: int, *rest: Any) -> int:
+        if member == which:
+            raise MemoryError("no room")
+        return int(_add_in_turns(member, members, *rest))
+
+    with pytest.raises(MemoryError, match="no room"):
+        in_team(run, team, 2, 50, np.zeros(2, dtype=np.int64))
+    assert in_team(_add_in_turns, team, 2, 20, np.zeros(2, dtype=np.int64)) == 0
+
+
+def test_callers_at_the_same_time_do_not_wait_for_each_other() -> None:
+    """Two teams of three, from two threads: helpers of one do not stand in the place of the other's."""
+    with ThreadPoolExecutor(2) as callers:
+        found = [
+            callers.submit(in_team, _add_in_turns, new_team(3), 3, 30, np.zeros(3, dtype=np.int64)) for _ in range(2)
+        ]
+        assert [one.result(60) for one in found] == [0, 0]
+
+
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    assert at_once(pow, [(2, 3), (3, 3)]) == 8
+    child = get_context("fork").Process(target=at_once, args=(pow, [(2, 3), (3, 3)]))
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
+
+
+def test_fewer_threads_than_asked_are_said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("hpcspike.threads.own_cores", lambda: {0, 3})
+    assert allowed_threads(2) == 2
+    assert not caplog.records
+    assert allowed_threads(5) == 2
+    assert "5 threads were asked for, but this process may use 2 cores" in caplog.text

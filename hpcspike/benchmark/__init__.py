@@ -47,15 +47,11 @@ def measure_apart(kind: str, case: Case | TrainingCase | None = None) -> dict[st
     The case and the load of the machine are part of what is returned.
     """
     options = {} if case is None else asdict(case)
-    limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
-    if kind == "threads":
-        limits["NUMBA_NUM_THREADS"] = "2"
-    # threads that spin while they wait cost a loaded machine far more than waking them up does
-    environment = {"OMP_WAIT_POLICY": "passive", **os.environ, **limits}
+    limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     load = os.getloadavg()[0]
     finished = subprocess.run(
         [sys.executable, "-m", "hpcspike", "bench", "--one", kind, json.dumps(options)],
-        env=environment, capture_output=True, text=True, check=False,
+        env={**os.environ, **limits}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if finished.returncode != 0:
         reason = (finished.stderr.strip().splitlines() or [f"exit code {finished.returncode}"])[-1]

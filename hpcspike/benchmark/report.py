@@ -20,7 +20,7 @@ def machine() -> Result:
 
     from hpcspike import provenance
     from hpcspike.benchmark.roofline import peak_fma_rate, streaming_bandwidth
-    from hpcspike.machine import last_cache_bytes, threading_layer
+    from hpcspike.machine import last_cache_bytes
 
     stream_bytes = 8 * last_cache_bytes()
     target = provenance.code_generation_target()
@@ -34,7 +34,6 @@ def machine() -> Result:
         "environment": {name: os.environ[name] for name in provenance.ENVIRONMENT if name in os.environ},
         "llvm": {"cpu": target.get("cpu", ""), "features": [name for name in FEATURES if name in enabled]},
         "versions": {"hpcspike": provenance.package_version(), "python": platform.python_version(), **versions},
-        "threading_layer": threading_layer(),
         "revision": provenance.code_revision(),
         "fma_rate": {name: peak_fma_rate(np.dtype(name)) for name in ("float64", "float32")},
         "bandwidth": streaming_bandwidth(np.dtype(np.float64), stream_bytes),
@@ -82,8 +81,7 @@ def machine_lines(result: Result) -> list[str]:
         f"{m['processor']}, {m['cores']} cores, last cache {m['last_cache_bytes'] / 2**20:.0f} MiB; "
         f"BLAS: {blas['library']} {blas['version']}, core type {blas['core']}"
         f"{f' (set by OPENBLAS_CORETYPE={forced})' if forced else ''}; "
-        f"numba compiles for {m['llvm']['cpu']} ({' '.join(m['llvm']['features'])}) and has its threads from "
-        f"{m.get('threading_layer', 'a layer that was not noted')}",
+        f"numba compiles for {m['llvm']['cpu']} ({' '.join(m['llvm']['features'])})",
         f"one thread: {m['fma_rate']['float64'] / 1e9:.0f} (float64) and {m['fma_rate']['float32'] / 1e9:.0f} "
         f"(float32) billion multiply-adds per second, {m['bandwidth'] / 1e9:.0f} GB/s updating "
         f"{m['stream_bytes'] / 2**20:.0f} MiB in place",

@@ -48,26 +48,23 @@ class World:
         Where this rank's time goes.
     cores_per_rank
         How many cores a rank has at least, of those that are left to the ranks of its machine; the same on all ranks.
-    any_thread
-        Whether spikes may be exchanged from whichever thread of this rank comes to it, one at a time.
     """
 
     rank = 0
     size = 1
     local_size = 1
     library = ""
-    any_thread = True
 
     def __init__(self) -> None:
         self.phases = Phases()
         self.cores_per_rank = len(own_cores())
 
     def has_room_for(self, threads: int) -> bool:
-        """Whether so many threads of every rank have a core each, and may all exchange spikes; the same on all ranks.
+        """Whether so many threads of every rank have a core each; the same on all ranks.
 
         Threads that meet in every step would else wait for the turns that the system gives them.
         """
-        return self.any_thread and threads <= self.cores_per_rank
+        return threads <= self.cores_per_rank
 
     def exchange(self, steps: int = 1) -> Exchange:
         """Buffers and handles for the spike exchange inside the step loop, of the spikes of so many steps at once."""
@@ -128,7 +125,6 @@ class MpiWorld(World):
         self._mpi = MPI
         self._world = MPI.COMM_WORLD
         self.rank, self.size = self._world.Get_rank(), self._world.Get_size()
-        self.any_thread = MPI.Query_thread() >= MPI.THREAD_SERIALIZED
         self.library = " ".join(MPI.Get_library_version().splitlines()[0].split(",")[0].split())
         neighbours = self._world.Split_type(MPI.COMM_TYPE_SHARED)
         self.local_size = neighbours.Get_size()

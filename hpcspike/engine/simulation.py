@@ -7,11 +7,11 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from hpcspike.accelerate import only_threads, respecialised
+from hpcspike.accelerate import respecialised
 from hpcspike.engine.communication import World
 from hpcspike.engine.delivery_kernels import order_by_presynaptic, part_by_rows
-from hpcspike.engine.step_kernels import run_own_steps, run_steps_together
-from hpcspike.engine.team_kernels import new_team
+from hpcspike.engine.step_kernels import run_own_steps
+from hpcspike.engine.team_kernels import in_team, new_team
 from hpcspike.engine.training_kernels import end_interval
 from hpcspike.engine.transit import transit_of
 from hpcspike.errors import ResourceError
@@ -162,17 +162,14 @@ def _feed_forward_synapses(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     return which, np.searchsorted(which, problem.plastic.start)
 
 
-def stepper(neuron: Neuron) -> tuple[Any, Any]:
-    """`run_own_steps` and `run_steps_together`, with the model of a user's neurons inside."""
-    return (
-        _respecialised(user_advance(neuron)) if isinstance(neuron, UserNeuron) else (run_own_steps, run_steps_together)
-    )
+def stepper(neuron: Neuron) -> Any:
+    """`run_own_steps`, with the model of a user's neurons inside."""
+    return _respecialised(user_advance(neuron)) if isinstance(neuron, UserNeuron) else run_own_steps
 
 
 @functools.cache
-def _respecialised(advance: Any) -> tuple[Any, Any]:
-    own = respecialised(run_own_steps, advance=advance)
-    return own, respecialised(run_steps_together, parallel=True, run_own_steps=own)
+def _respecialised(advance: Any) -> Any:
+    return respecialised(run_own_steps, advance=advance)
 
 
 class Simulation:
@@ -557,7 +554,7 @@ class Simulation:
     @property
     def compiled(self) -> bool:
         """Whether `run_own_steps` moves the neurons, without a model of the user's in it."""
-        return not self.graded and self._run_steps[0] is run_own_steps
+        return not self.graded and self._run_steps is run_own_steps
 
     def live(self, n_steps: int) -> Live:
         """What compiled code needs to go on from here by intervals of ``n_steps`` steps."""
@@ -617,10 +614,11 @@ class Simulation:
         entering = self.plastic_drive if self.held is None else self.held
         self.held = None
         step, neuron = np.empty(capacity, dtype=np.int32), np.empty(capacity, dtype=np.int32)
-        arguments = (
-            self.team, self._bounds, length, n_steps - begin, self.problem.first, self._model, self._step,
-            self._row_decays, self._jumps, self._row_jumps, self._static_decay, self._static_jump, self._border,
-            self._inhibitory_decay, self._inhibitory_jump, self.state, self._parameters, entering, self.plastic_drive,
+        count = in_team(
+            self._run_steps, self.team, self.threads, self._bounds, length, n_steps - begin, self.problem.first,
+            self._model, self._step, self._row_decays, self._jumps, self._row_jumps, self._static_decay,
+            self._static_jump, self._border, self._inhibitory_decay, self._inhibitory_jump, self.state,
+            self._parameters, entering, self.plastic_drive,
             self.static_drive, self.inhibitory_drive, self.readout if self._separate else self._no_readout, external,
             noise, clamp, self.trace, self._increment, self._received, self._forced, self._spikes, *feed,
             self._everyone, *self._exchange, self._plastic.begin, self._plastic.row, self._plastic.synapse, self.weight,
@@ -628,9 +626,6 @@ class Simulation:
             collect, self.problem.plastic.start, self.events, self.n_events,
             every, record, step, neuron, *self.transit,
         )  # fmt: skip
-        alone, together = self._run_steps
-        with only_threads(self.threads):
-            count = alone(0, 1, *arguments) if self.threads == 1 else together(*arguments)
         if count < 0:
             raise ResourceError("the spike exchange between MPI ranks failed; see the message of the MPI library")
         return Spikes(step[:count] + np.int32(begin), neuron[:count].copy())

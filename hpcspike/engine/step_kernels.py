@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
-from hpcspike.accelerate import inline_kernel, kernel, parallel_kernel
+from hpcspike.accelerate import inline_kernel, kernel
 from hpcspike.engine.delay_kernels import exchange_steps, spikes_that_arrive, wait_to_leave
 from hpcspike.engine.delivery_kernels import deliver_fixed, deliver_plastic, list_events
 from hpcspike.engine.exchange_kernels import exchange_spikes
-from hpcspike.engine.team_kernels import COUNT_STRIDE, COUNTS, RESULT, TOLD, join, meet, open_team, part_of
+from hpcspike.engine.team_kernels import COUNT_STRIDE, COUNTS, TOLD, meet, part_of
 from hpcspike.model.neuron_kernels import advance
 
 
@@ -205,17 +204,3 @@ def run_own_steps(  # type: ignore[no-untyped-def]
     if member == 0 and n_steps > 0:
         keep_trace(trace, everyone, total, jump[steps_left - n_steps])
     return recorded
-
-
-@parallel_kernel
-def run_steps_together(team, bounds, *rest):  # type: ignore[no-untyped-def]
-    """`run_own_steps` on several threads, with the same arguments from n_steps on: the spikes of the block, or -1."""
-    open_team(team)
-    threads = bounds.shape[0] - 1
-    for _ in numba.prange(threads):
-        member, members = join(team, threads)
-        if members > 0:
-            found = run_own_steps(member, members, team, bounds, *rest)
-            if member == 0:
-                team[RESULT] = found
-    return team[RESULT]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpcspike.accelerate import only_threads
-from hpcspike.engine.stretch_kernels import train_intervals_together, train_own_intervals
+from hpcspike.engine.stretch_kernels import train_own_intervals
+from hpcspike.engine.team_kernels import in_team
 from hpcspike.errors import ResourceError
 from hpcspike.model.rate_law_kinds import MEASURED
 from hpcspike.rls.blocked import BlockedRls
@@ -49,9 +49,8 @@ def take_intervals(trainer: Trainer, n_updates: int) -> int:
     seconds = np.zeros(2)
     interval_decay = simulation.decay_over(n_steps)
     exchanged = float(world.phases.exchanging[0])
-    run, place = (train_own_intervals, (0, 1)) if rls.threads == 1 else (train_intervals_together, ())
-    arguments = (
-        live, rls.matrices(), trainer.law, *place, simulation.team, n_updates, n_steps,
+    made, n_spikes = in_team(
+        train_own_intervals, simulation.team, rls.threads, live, rls.matrices(), trainer.law, n_updates, n_steps,
         np.atleast_1d(interval_decay), rls.decay_by_row(interval_decay), *rls.position,
         trainer.training.variable == "rate", entering, simulation.rounded(problem.input),
         live.no_clamp if noise is None else simulation.rounded(noise), np.ascontiguousarray(current),
@@ -59,8 +58,6 @@ def take_intervals(trainer: Trainer, n_updates: int) -> int:
         trainer.goals[trainer.target_set, first : first + n_updates], trainer.moments, trainer.error, trainer.gain,
         np.empty((2, problem.n_rows), entering.dtype), steps, neurons, seconds,
     )  # fmt: skip
-    with only_threads(rls.threads):
-        made, n_spikes = run(*arguments)
     if n_spikes < 0:
         raise ResourceError("the spike exchange between MPI ranks failed; see the message of the MPI library")
     world.phases.add(steps=seconds[0], update=seconds[1], exchange=float(world.phases.exchanging[0]) - exchanged)

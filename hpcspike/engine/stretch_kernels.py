@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
-from hpcspike.accelerate import kernel, parallel_kernel
+from hpcspike.accelerate import kernel
 from hpcspike.engine.exchange_kernels import clock
 from hpcspike.engine.step_kernels import run_own_steps
-from hpcspike.engine.team_kernels import RESULT, join, meet, open_team
+from hpcspike.engine.team_kernels import meet
 from hpcspike.engine.training_kernels import accumulate_moments, end_interval, rate_error
 from hpcspike.rls.blocked_kernels import update_part
 
 
 @kernel
 def train_own_intervals(  # type: ignore[no-untyped-def]
-    live, rls, law, member, members, team, n_updates, n_steps, interval_decays, row_decays, kept, fresh, rate, entering,
+    member, members, team, live, rls, law, n_updates, n_steps, interval_decays, row_decays, kept, fresh, rate, entering,
     external, noise, current, feed_start, feed, goals, moments, error, gain, value, spike_step, spike_neuron, seconds,
 ):  # fmt: skip
     """Updates with the steps between them, on the rows of one thread.
@@ -100,17 +99,3 @@ def train_own_intervals(  # type: ignore[no-untyped-def]
         if rls.scalars[:, 1].min() < 0.0:
             return update + 1, n_spikes
     return n_updates, n_spikes
-
-
-@parallel_kernel
-def train_intervals_together(live, rls, law, team, *rest):  # type: ignore[no-untyped-def]
-    """`train_own_intervals` on several threads, the same arguments from n_updates on; returns what member 0 does."""
-    open_team(team)
-    threads = rls.bounds.shape[0] - 1
-    for _ in numba.prange(threads):
-        member, members = join(team, threads)
-        if members > 0:
-            made, n_spikes = train_own_intervals(live, rls, law, member, members, team, *rest)
-            if member == 0:
-                team[RESULT], team[RESULT + 1] = made, n_spikes
-    return team[RESULT], team[RESULT + 1]

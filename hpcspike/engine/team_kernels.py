@@ -1,16 +1,14 @@
 """Threads that work on one block of neurons side by side, and wait for each other inside compiled code.
 
-Starting threads and joining them takes longer than a step of a small network. So a whole interval, or several, is one
-parallel region: every member of the team goes through the same steps on rows of its own and meets the others at
-`meet`. What only one may do (the exchange of spikes, sums over all neurons) is done by member 0 between two meetings.
-
-A threading layer does not promise that all iterations of a parallel loop run at the same time, and a member that waited
-for one which never comes would wait for ever. So `join` makes a team of all, or of the first one alone, which then has
-all rows. The numbers are the same.
+Handing work to threads and waiting for its end takes longer than a step of a small network. So a whole interval, or
+several, is handed over in one piece: every member of the team goes through the same steps on rows of its own and meets
+the others at `meet`. What only one may do (the exchange of spikes, sums over all neurons) is done between two meetings
+by member 0, the thread that handed it over.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,15 +17,10 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from hpcspike.accelerate import inline_kernel, kernel
-from hpcspike.engine.exchange_kernels import clock
+from hpcspike.threads import at_once
 
 COUNT_STRIDE = 8  # int64 numbers of a cache line, so that what one thread writes does not disturb the others' reading
-_JOINED, _SIZE, _ARRIVED, _MEETINGS, _PATIENCE, TOLD, RESULT, COUNTS = (COUNT_STRIDE * k for k in range(8))
-_CLOSED = 1 << 32
-_LONGEST_WAIT = 5_000_000
-"""Nanoseconds that the first member waits for the others."""
-_SHORTEST_WAIT = 200_000
-"""Nanoseconds that it waits at least, however often they did not come: threads that slept need some to wake."""
+_ARRIVED, _MEETINGS, _BROKEN, TOLD, COUNTS = (COUNT_STRIDE * k for k in range(5))
 _SPINS = 1 << 19
 """Looks at a number that shall change, some ms, before the core is left to others: longer than an update of N = 500."""
 _NAP = 50
@@ -40,9 +33,20 @@ times one thread).
 
 def new_team(threads: int) -> np.ndarray:
     """What the members of a team of so many threads know of each other."""
-    team = np.zeros(COUNTS + COUNT_STRIDE * threads, dtype=np.int64)
-    team[_PATIENCE] = _LONGEST_WAIT
-    return team
+    return np.zeros(COUNTS + COUNT_STRIDE * threads, dtype=np.int64)
+
+
+def in_team(run: Callable[..., Any], team: np.ndarray, threads: int, *rest: Any) -> Any:
+    """Call a kernel as every member of a team, with arguments (member, threads, team, *rest); what member 0 returns.
+
+    A member that fails, in being compiled perhaps, leaves the others to go through their steps without waiting for it.
+    """
+
+    def release() -> None:
+        team[[_BROKEN, TOLD]] = 1, -1
+
+    team[[_ARRIVED, _BROKEN]] = 0
+    return at_once(run, [(member, threads, team, *rest) for member in range(threads)], release)
 
 
 def _operation(emit: Any, n_values: int) -> Any:
@@ -58,17 +62,11 @@ def _operation(emit: Any, n_values: int) -> Any:
         def operation(typing_context: Any, array: Any, index: Any) -> Any:
             return i64(array, i64), generate
 
-    elif n_values == 1:
+    else:
 
         @intrinsic
         def operation(typing_context: Any, array: Any, index: Any, value: Any) -> Any:
             return i64(array, i64, i64), generate
-
-    else:
-
-        @intrinsic
-        def operation(typing_context: Any, array: Any, index: Any, expected: Any, value: Any) -> Any:
-            return i64(array, i64, i64, i64), generate
 
     return operation
 
@@ -81,12 +79,6 @@ def _store(builder: Any, place: Any, value: Any) -> Any:
 _look = _operation(lambda builder, place: builder.load_atomic(place, "seq_cst", 8), 0)
 _put = _operation(_store, 1)
 _add = _operation(lambda builder, place, value: builder.atomic_rmw("add", place, value, "seq_cst"), 1)
-_swap = _operation(
-    lambda builder, place, expected, value: builder.extract_value(
-        builder.cmpxchg(place, expected, value, "seq_cst", "seq_cst"), 0
-    ),
-    2,
-)
 
 
 @intrinsic
@@ -102,45 +94,6 @@ def _nap(typing_context: Any) -> Any:
     return types.void(), generate
 
 
-@kernel
-def open_team(team):  # type: ignore[no-untyped-def]
-    """Before the parallel region: nobody has joined."""
-    for place in (_JOINED, _SIZE, _ARRIVED, RESULT):
-        team[place] = 0
-
-
-@kernel
-def join(team, wanted):  # type: ignore[no-untyped-def]
-    """Join a team of ``wanted`` members: place and size; size is ``wanted``, or 1 for the only one, or 0 for the rest.
-
-    Whoever waited in vain for the others waits half as long the next time, until they come again.
-    """
-    if wanted == 1:
-        return 0, 1
-    place = _add(team, _JOINED, 1)
-    if place >= wanted:
-        return place, 0
-    if place > 0:
-        while _look(team, _SIZE) == 0:
-            _nap()
-        return place, wanted if _look(team, _SIZE) == wanted else 0
-    until = clock() + 1e-9 * team[_PATIENCE]
-    present = _look(team, _JOINED)
-    while present < wanted and clock() < until:
-        _nap()
-        present = _look(team, _JOINED)
-    while present < wanted:
-        found = _swap(team, _JOINED, present, _CLOSED)
-        if found == present:
-            team[_PATIENCE] = max(team[_PATIENCE] // 2, _SHORTEST_WAIT)
-            _put(team, _SIZE, 1)
-            return 0, 1
-        present = found
-    team[_PATIENCE] = _LONGEST_WAIT
-    _put(team, _SIZE, wanted)
-    return 0, wanted
-
-
 @inline_kernel
 def meet(team, size):  # type: ignore[no-untyped-def]
     """Wait until all members have come here; what they wrote before is seen by all after it."""
@@ -151,7 +104,7 @@ def meet(team, size):  # type: ignore[no-untyped-def]
             _put(team, _MEETINGS, meeting + 1)
         else:
             looks = 0
-            while _look(team, _MEETINGS) == meeting:
+            while _look(team, _MEETINGS) == meeting and _look(team, _BROKEN) == 0:
                 looks += 1
                 if looks >= _SPINS:
                     _nap()

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from hpcspike.accelerate import check_threads
 from hpcspike.checks import whole_number
 from hpcspike.compiling import working_seconds
 from hpcspike.engine.communication import World
@@ -35,6 +34,7 @@ from hpcspike.spec.experiment import (
 )
 from hpcspike.spec.synapse import why_late
 from hpcspike.state import StateArray, by_neuron, prefixed, ragged
+from hpcspike.threads import allowed_threads
 
 FREE_RUN, CUE, WINDOW = range(3)
 CHUNK_STEPS = 200
@@ -385,4 +385,4 @@ def _check(problem: Problem, training: Training, measures: Measures | None, thre
         raise SpecError(
             f"the targets last {problem.duration_ms:g} ms: must be a multiple of update_interval_ms = {interval:g} ms"
         )
-    return check_threads(threads)
+    return allowed_threads(threads)

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
-from hpcspike.accelerate import inline_kernel, kernel, parallel_kernel
+from hpcspike.accelerate import inline_kernel, kernel
 
 LAYERS = 256
 TAIL_BEGINS = 3.6541528853610088
@@ -91,19 +90,16 @@ def normal(word):  # type: ignore[no-untyped-def]
     return _normal_at_edge(word)
 
 
-def _draw_normals(start, increment, size, first, found):  # type: ignore[no-untyped-def]
+@kernel
+def draw_normals(start, increment, size, first, found):  # type: ignore[no-untyped-def]
     """found (steps, n) = size (n,) times normal numbers, of the steps from ``first`` on of n streams.
 
     start, increment (n,) uint64: which streams.
     """
-    for t in numba.prange(found.shape[0]):
+    for t in range(found.shape[0]):
         step = np.uint64(first + t + 1)
         for i in range(found.shape[1]):
             found[t, i] = size[i] * normal(mixed(start[i] + step * increment[i]))
-
-
-draw_normals = kernel(_draw_normals)
-draw_normals_parallel = parallel_kernel(_draw_normals)
 
 
 @kernel

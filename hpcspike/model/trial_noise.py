@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
 import numpy as np
 
-from hpcspike.accelerate import only_threads
 from hpcspike.model.neurons import faster, step_size
-from hpcspike.model.normal_kernels import draw_normals, draw_normals_parallel, own_streams
+from hpcspike.model.normal_kernels import draw_normals, own_streams
 from hpcspike.model.random_streams import go_to, stream
 from hpcspike.spec.neurons import Neuron
 from hpcspike.spec.trial import TrialNoise
+from hpcspike.threads import at_once
 
 BLOCK_STEPS = 500
 """Steps that are drawn from one random stream; part of what the numbers are, so that it is never changed."""
@@ -126,9 +127,9 @@ class NoisePath:
     def _normals(self, first: int, n_steps: int, size: np.ndarray) -> np.ndarray:
         """Normal numbers of the s.d. size (n,) of some steps, (n_steps, n)."""
         found = np.empty((n_steps, len(size)))
-        draw = draw_normals if self._threads == 1 else draw_normals_parallel
-        with only_threads(self._threads):
-            draw(*self._streams, size, first, found)
+        ends = np.linspace(0, n_steps, self._threads + 1).astype(int).tolist()
+        parts = [(first + low, found[low:high]) for low, high in itertools.pairwise(ends)]
+        at_once(draw_normals, [(*self._streams, size, *part) for part in parts])
         return found
 
     def _as_input(self, values: np.ndarray, before: np.ndarray) -> np.ndarray:

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from hpcspike.accelerate import only_threads
 from hpcspike.errors import StoreError
 from hpcspike.machine import last_cache_bytes
 from hpcspike.partition import balanced_bounds
-from hpcspike.rls.blocked_kernels import update_rows, update_rows_parallel
+from hpcspike.rls.blocked_kernels import update_part
 from hpcspike.rls.capacity import VECTOR_BYTES, aligned_zeros
 from hpcspike.rls.packing_kernels import pack_triangles, unpack_triangles
 from hpcspike.rls.penalties import Penalties
 from hpcspike.rls.sign_kernels import remove_inputs, take_in
 from hpcspike.state import StateArray, by_neuron
+from hpcspike.threads import at_once
 
 if TYPE_CHECKING:
     from hpcspike.engine.simulation import Simulation
@@ -36,7 +36,7 @@ class Health(NamedTuple):
 
 
 class Matrices(NamedTuple):
-    """Arrays and numbers of a `BlockedRls` by the names of `hpcspike.rls.blocked_kernels.update_rows`."""
+    """Arrays and numbers of a `BlockedRls` by the names of `hpcspike.rls.blocked_kernels.update_part`."""
 
     bounds: np.ndarray
     start: np.ndarray
@@ -127,7 +127,6 @@ class BlockedRls:
         self._factors = np.empty(threads * longest, dtype=dtype)
         self._values = np.empty(threads * longest)
         self._packed = aligned_zeros(threads * capacity * widest, dtype)
-        self._kernel = update_rows if threads == 1 else update_rows_parallel
         self.threads = threads
         self.capacity = capacity
         self.restarted: list[int] = []
@@ -151,8 +150,7 @@ class BlockedRls:
             simulation.filtered, simulation.trace, simulation.events, simulation.n_events, error, gain,
             simulation.readout, self._sources, self._factors, self._values, self._packed, self._prior,
         )  # fmt: skip
-        with only_threads(self.threads):
-            self._kernel(*arguments)
+        at_once(update_part, [(part, *arguments) for part in range(self.threads)])
         self.pass_updates(1, simulation, error, gain)
 
     def matrices(self) -> Matrices:

@@ -15,9 +15,7 @@ from __future__ import annotations
 
 import math
 
-import numba
-
-from hpcspike.accelerate import kernel, parallel_kernel, prefetch_l2
+from hpcspike.accelerate import kernel, prefetch_l2
 from hpcspike.rls.vector_kernels import combine, finish_streaming, pack, scale, subtract_square
 
 _AHEAD = 2
@@ -116,17 +114,3 @@ def update_part(  # type: ignore[no-untyped-def]
             subtract_square(covariance, p_at, width, packed, work, capacity, streaming)  # Eq 11, Eq 18
     if flush and streaming:
         finish_streaming()
-
-
-@kernel
-def update_rows(bounds, *rest):  # type: ignore[no-untyped-def]
-    """`update_part` of all rows, by one thread."""
-    for t in range(bounds.shape[0] - 1):
-        update_part(t, bounds, *rest)
-
-
-@parallel_kernel
-def update_rows_parallel(bounds, *rest):  # type: ignore[no-untyped-def]
-    """`update_part` of all rows, by several threads."""
-    for t in numba.prange(bounds.shape[0] - 1):
-        update_part(t, bounds, *rest)

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hpcspike.accelerate import only_threads
 from hpcspike.partition import balanced_bounds
 from hpcspike.rls.penalties import Penalties
 from hpcspike.rls.sign_kernels import remove_inputs
-from hpcspike.rls.textbook_kernels import update_rows, update_rows_parallel
+from hpcspike.rls.textbook_kernels import update_rows
 from hpcspike.state import StateArray, ragged
+from hpcspike.threads import at_once
 
 if TYPE_CHECKING:
     from hpcspike.engine.simulation import Simulation
@@ -66,7 +66,6 @@ class TextbookRls:
             penalties.fill(row, square, ridge)
         self._bounds = balanced_bounds(in_degree.astype(np.float64) ** 2, threads)
         self._work = np.empty((threads, 3, int(in_degree.max(initial=0))), dtype=dtype)
-        self._kernel = update_rows if threads == 1 else update_rows_parallel
 
     def begin_window(self) -> None:
         """Nothing is carried from one update to the next."""
@@ -76,11 +75,11 @@ class TextbookRls:
 
         error (n,): f - value before the update; gain (n,): 1 for the drive, phi'(u + I) for the rate.
         """
-        with only_threads(len(self._work)):
-            self._kernel(
-                self._bounds, self._start, self._presynaptic, simulation.weight, self._block_start, self._covariance,
-                simulation.filtered, error, gain, simulation.readout, self._work, self._prior,
-            )  # fmt: skip
+        arguments = (
+            self._bounds, self._start, self._presynaptic, simulation.weight, self._block_start, self._covariance,
+            simulation.filtered, error, gain, simulation.readout, self._work, self._prior,
+        )  # fmt: skip
+        at_once(update_rows, [(thread, *arguments) for thread in range(len(self._work))])
 
     def multiply(self, factor: float) -> None:
         """Multiply every P by a power of two."""
