@@ -2,8 +2,9 @@
 
 ``python cluster/remake.py --start`` does it, into ``results/remade`` (or ``--out``); called again it goes on where it
 was stopped, and refuses another revision than that of its first call, or files that differ from it; ``--workers 2``
-makes two of them at a time. It ends with
-``OUT/claims``: the tables of all studies and sweeps and the page of the claims, to be copied to ``results/reference``.
+makes two of them at a time, and ``--only fig1 fig3`` some of them, in this order. It ends with
+``OUT/claims``: the tables of all studies and sweeps and the page of the claims, to be copied to ``results/reference``;
+what was not made is as it was there.
 """
 
 from __future__ import annotations
@@ -107,13 +108,30 @@ def make(part: Part, out: Path) -> Path:
     return store
 
 
-def make_all(planned: Sequence[Part], out: Path, workers: int) -> list[Path]:
-    """What the claims are read from, in the order of ``planned``; several processes begin with what takes longest."""
+def make_all(planned: Sequence[Part], out: Path, workers: int) -> dict[Path, Path]:
+    """Config -> what its claims are read from; made in the order of ``planned``."""
     if workers == 1:
-        return [make(part, out) for part in planned]
+        return {part.config: make(part, out) for part in planned}
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        making = {part.config: pool.submit(make, part, out) for part in reversed(planned)}
-    return [making[part.config].result() for part in planned]
+        making = {part.config: pool.submit(make, part, out) for part in planned}
+    return {config: made.result() for config, made in making.items()}
+
+
+def chosen(planned: list[Part], only: Sequence[str] | None, workers: int) -> list[Part]:
+    """The parts with the names ``only``, in this order, or all; several processes begin with what takes longest.
+
+    Raises
+    ------
+    StoreError
+        If there is no such part.
+    """
+    if only is None:
+        return planned if workers == 1 else planned[::-1]
+    by_name = {part.config.stem: part for part in planned}
+    unknown = [name for name in only if name not in by_name]
+    if unknown:
+        raise StoreError(f"--only {unknown[0]}: there is no such table; the names are {', '.join(sorted(by_name))}")
+    return [by_name[name] for name in dict.fromkeys(only)]
 
 
 def _run(arguments: list[str]) -> None:
@@ -130,9 +148,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--reference", type=Path, default=ROOT / "results" / "reference", help="tables to be made")
     parser.add_argument("--configs", type=Path, default=ROOT / "cluster" / "config", help="their studies and sweeps")
     parser.add_argument("--workers", type=positive, default=1, help="how many are made at a time (default: 1)")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="make these, in this order (default: all)")
     given = parser.parse_args(arguments)
     try:
-        planned = parts(given.reference, given.configs)
+        every = parts(given.reference, given.configs)
+        planned = chosen(every, given.only, given.workers)
         for part in planned:
             size = "" if part.size is None else f" ({part.size})"
             print(f"{part.config.stem + size:32} {part.networks:5} networks  about {shown_seconds(part.seconds)}")
@@ -142,8 +162,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print("nothing was started; add --start")
             return 0
         hold_revision(given.out, provenance.code_revision())
-        tables = [str(path) for path in make_all(planned, given.out, given.workers)]
-        _run(["claims", *tables, "--out", str(given.out / "claims")])
+        made = make_all(planned, given.out, given.workers)
+        tables = [made.get(part.config, given.reference / f"{part.config.stem}.nc") for part in every]
+        _run(["claims", *map(str, tables), "--out", str(given.out / "claims")])
     except HpcspikeError as error:
         print(f"remake: error: {error}", file=sys.stderr)
         return 2

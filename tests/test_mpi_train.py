@@ -35,6 +35,7 @@ DOCUMENT: dict[str, Any] = {
     "targets": {"kind": "sine", "duration_ms": 24.0, "n_sets": 2},
     "stimulus": {"duration_ms": 5.0},
     "protocol": {"free_run_ms": 5.0, "test_free_run_ms": 5.0},
+    "trial_noise": {"standard_deviation": 0.2},
     "training": {"n_loops": 1, "update_interval_ms": 2.0},
     "measures": {"n_test_trials": 2, "n_clamped_trials": 1},
 }
@@ -83,8 +84,8 @@ FIRST = "2-drive-1.zarr"
 FURTHER = {
     "drive": "",
     "rate": "--set protocol.start=random --set training.n_loops=3 --set training.keep=best "
-    "--set measures.test_every_loops=2 --set protocol.set_order=random --set trial_noise.standard_deviation=0.2 "
-    "--set trial_noise.tau_corr_ms=0 --set trial_noise.generator=splitmix",
+    "--set measures.test_every_loops=2 --set protocol.set_order=random --set trial_noise.tau_corr_ms=0 "
+    "--set trial_noise.generator=splitmix",
 }
 """More to set of a case, by trained variable."""
 
@@ -339,6 +340,7 @@ Path(f"peaks-{world.size}-{world.rank}.json").write_text(json.dumps(peaks))
 @pytest.mark.mpi
 def test_memory_of_a_rank_falls_as_their_number_grows_and_none_holds_a_square(tmp_path: Path) -> None:
     short = DOCUMENT | {"targets": {"kind": "sine", "duration_ms": 4.0}, "measures": {"n_test_trials": 1}}
+    del short["trial_noise"]  # is drawn for many steps at once
     dense = short | {"network": {"n_neurons": 240}, "connectivity": {"kind": "gaussian", "probability": 0.3}}
     size = 2000
     sparse = short | {"network": {"n_neurons": size}, "connectivity": {"kind": "zero", "probability": 0.004}}

@@ -75,6 +75,23 @@ def test_several_at_a_time_make_the_same(given: list[str], tmp_path: Path) -> No
         xr.testing.assert_equal(alone, together)
 
 
+def test_some_are_made_and_the_others_are_as_they_were(
+    given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert remake.main([*given, "--start"]) == 0
+    made, reference = tmp_path / "out" / "claims", tmp_path / "reference"
+    for name in ("one.nc", "two.nc"):
+        (made / name).replace(reference / name)
+    (tmp_path / "out").rename(tmp_path / "before")
+    assert remake.main([*given, "--start", "--only", "two"]) == 0
+    assert not (tmp_path / "out" / "one").exists()
+    for name in ("one.nc", "two.nc"):
+        xr.testing.assert_equal(*(xr.load_dataset(folder / name)["correlation"] for folder in (made, reference)))
+    capsys.readouterr()
+    assert remake.main([*given, "--only", "three"]) == 2
+    assert "--only three: there is no such table; the names are one, two" in capsys.readouterr().err
+
+
 def test_results_of_two_revisions_or_of_none_are_not_mixed(
     given: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
