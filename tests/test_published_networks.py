@@ -1,4 +1,36 @@
-"""Numbers that published programs of balanced networks with a trained subset give, and what their parts must do."""
+"""Numbers that published programs of balanced networks with a trained subset give, and what their parts must do.
+
+Which test holds each of the numbered tests of their specification (sections of it in brackets); NAME is the file
+tests/test_NAME.py. What a test leaves out of the specification is said.
+
+0 (0)    balanced_program: test_spikes_are_those_of_the_program
+1 (1.4)  balanced_program: test_rates_and_currents_are_the_published_ones, N = 1000 (slow; one seed of four, and no
+         variation of the intervals between spikes)
+2 (1.4)  the same, N = 5000 (slow)
+3 (2)    subset: test_units_take_the_nearest_neuron_in_descending_order
+4 (2)    subset: test_the_curve_is_of_the_trained_neurons_alone (40 of 300 neurons)
+5 (3)    here: test_fixed_and_plastic_synapses_on_one_pair_both_act
+6 (3)    plastic_decays: test_learning_is_least_squares_with_r_of_the_neurons_own_decay
+7 (4)    feed_forward: test_spikes_have_the_rate_that_was_asked_for,
+         test_stretches_resumes_and_blocks_of_steps_give_the_same_bits, test_ranks_give_the_same_files (slow)
+8 (4)    feed_forward: test_a_condition_leaves_the_weights_of_others_alone
+9 (5)    penalties: test_engines_agree (80 updates)
+10 (5)   penalties: test_weights_are_those_of_regularised_least_squares
+11 (5)   subset: test_a_price_on_row_sums_keeps_them
+12 (5)   recorded_conditions: test_a_training_of_conditions_cut_anywhere_goes_on_bit_for_bit; subset:
+         test_ranks_give_the_same_files
+13 (6)   here: test_the_published_network_has_its_published_correlation
+14 (7)   ricciardi: test_inputs_of_rates_are_those_of_the_published_program
+15 (7)   ricciardi: test_there_and_back
+16 (7)   ricciardi: test_a_simulated_neuron_has_the_rate_that_was_asked_for
+17 (7)   ricciardi: test_published_targets_come_out_of_the_published_rates
+18 (8)   here: test_noise_of_a_million_steps_is_white_and_normal
+19 (8)   trial_noise: test_any_stretch_in_any_order_of_any_block_is_the_same (blocks; no 7 ranks),
+         test_a_training_cut_anywhere_goes_on_bit_for_bit
+20 (8)   trial_noise: test_every_part_of_the_key_matters; test_command: test_stored_trials_are_run_again_bit_for_bit
+21 (8)   trial_noise: test_every_neuron_may_have_a_size_of_its_own
+22 (9)   glif: test_spikes_of_a_neuron_alone
+"""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ spikes per step and rank,
     deliver   S m R (K + K_0) / R c_synapse            (every rank delivers to its own rows only)
     exchange  S ceil(m / B) (L ceil(log2 R) + 256 bytes R / bandwidth),  B = 63 spikes in the first message
     replicate U N c_trace                                 (r is kept whole on every rank: the part that does not scale)
-    update    U n (c_0 + c_1 K^2)
+    update    U n c(K)                                    (`hpcspike.sweep.cost.seconds_of_update`)
 
 What it leaves out: imbalance (blocks are balanced by K^2, spikes are not), contention of ranks for the memory of a
 node, noise of the operating system, which a collective per step amplifies.
@@ -24,11 +24,9 @@ from hpcspike.spec.experiment import Experiment
 from hpcspike.sweep.cost import (
     FIRING_RATE_HZ,
     SECONDS_PER_DELIVERY,
-    SECONDS_PER_ENTRY,
-    SECONDS_PER_ROW_UPDATE,
-    SINGLE_PRECISION_FACTOR,
     in_degrees,
     seconds_of_noise,
+    seconds_of_update,
 )
 
 SECONDS_PER_TRACE = 1.5e-9
@@ -69,11 +67,10 @@ def loop_time(experiment: Experiment, ranks: int, *, rate_hz: float = FIRING_RAT
     latency = LATENCY_SECONDS["node" if ranks <= RANKS_PER_NODE else "network"]
     stage = latency * math.ceil(math.log2(ranks)) if ranks > 1 else 0.0
     volume = 4.0 * (1 + SPIKE_BUFFER) * ranks / BYTES_PER_SECOND if ranks > 1 else 0.0
-    single = SINGLE_PRECISION_FACTOR if training.precision_of_matrices == "float32" else 1.0
     return LoopTime(
         neurons=steps * own * (experiment.neuron.facts.seconds_per_step + seconds_of_noise(experiment, training=True)),
         deliver=steps * spikes * (k + fixed) / ranks * SECONDS_PER_DELIVERY,
         exchange=steps * messages * (stage + volume),
         replicate=updates * n * SECONDS_PER_TRACE,
-        update=updates * own * (SECONDS_PER_ROW_UPDATE + SECONDS_PER_ENTRY[training.algorithm] * single * k * k),
+        update=updates * own * seconds_of_update(experiment, k, own),
     )
