@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpcspike.engine import simulation as simulation_module
-from hpcspike.engine.simulation import Simulation, Spikes, decay_per_step, delivery_layout
+from hpcspike.engine.delivery import delivery_layout
+from hpcspike.engine.simulation import Simulation, Spikes, decay_per_step
 from hpcspike.engine.training_kernels import filter_spikes
 from hpcspike.model.connectivity import rows_from_dense
 from hpcspike.model.problem import Problem

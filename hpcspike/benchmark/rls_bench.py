@@ -18,7 +18,8 @@ import numpy as np
 
 from hpcspike.accelerate import kernel
 from hpcspike.benchmark.roofline import peak_fma_rate, streaming_bandwidth
-from hpcspike.engine.simulation import decay_per_step, delivery_layout
+from hpcspike.engine.delivery import delivery_layout
+from hpcspike.engine.simulation import decay_per_step
 from hpcspike.model.connectivity import Rows, rows_from_lists
 from hpcspike.rls.blocked import BlockedRls
 from hpcspike.rls.capacity import best_capacity
@@ -135,7 +136,7 @@ class OpenLoop:
 def _deliver(  # type: ignore[no-untyped-def]
     neurons, amounts, decay, filtered, trace, begin, row, synapse, start, weight, readout, events, n_events
 ):  # fmt: skip
-    # begin, row, synapse: see hpcspike.engine.simulation.Delivery; neurons ascend, each once
+    # begin, row, synapse: see hpcspike.engine.delivery.Delivery; neurons ascend, each once
     for j in range(filtered.shape[0]):
         filtered[j] *= decay
         trace[j] = 0.0

@@ -9,7 +9,8 @@ import numpy as np
 
 from hpcspike.accelerate import respecialised
 from hpcspike.engine.communication import World
-from hpcspike.engine.delivery_kernels import order_by_presynaptic, part_by_rows
+from hpcspike.engine.delivery import delivery_layout, rows_of_threads
+from hpcspike.engine.live_arrays import Live
 from hpcspike.engine.step_kernels import run_own_steps
 from hpcspike.engine.team_kernels import in_team, new_team
 from hpcspike.engine.training_kernels import end_interval
@@ -22,13 +23,11 @@ from hpcspike.model.neurons import initial_state, model_code, parameters, state_
 from hpcspike.model.problem import Problem
 from hpcspike.model.random_streams import uniform_by_neuron
 from hpcspike.model.trial_noise import NOISE_OF, NoisePath
-from hpcspike.partition import balanced_bounds
 from hpcspike.shown import short_repr
 from hpcspike.spec.experiment import Neuron, UserNeuron
 from hpcspike.state import StateArray, by_neuron, ragged
 
 _BUFFER_SPIKES = 1 << 20
-_SYNAPSES_OF_A_MOVE = 500.0
 
 
 class Spikes(NamedTuple):
@@ -39,101 +38,6 @@ class Spikes(NamedTuple):
 
     def __repr__(self) -> str:
         return short_repr(self)
-
-
-class Live(NamedTuple):
-    """Arrays and numbers of a `Simulation` for compiled code.
-
-    Names are those of `hpcspike.engine.step_kernels.run_own_steps`, but for: jumps and exchange_seconds are ``jump``
-    and ``seconds`` there, separate is ``readout`` there (empty if it is the drive), and readout is w.r with the weights
-    of the moment in any case.
-    """
-
-    bounds: np.ndarray
-    first: int
-    model: int
-    step: float
-    decays: np.ndarray
-    jumps: np.ndarray
-    sizes: np.ndarray
-    static_decay: float
-    static_jump: float
-    border: int
-    inhibitory_decay: float
-    inhibitory_jump: float
-    state: np.ndarray
-    parameters: np.ndarray
-    plastic_drive: np.ndarray
-    static_drive: np.ndarray
-    inhibitory_drive: np.ndarray
-    readout: np.ndarray
-    separate: np.ndarray
-    filtered: np.ndarray
-    trace: np.ndarray
-    no_clamp: np.ndarray
-    no_record: np.ndarray
-    increment: np.ndarray
-    received: np.ndarray
-    forced: np.ndarray
-    spikes: np.ndarray
-    everyone: np.ndarray
-    address: int
-    kind: int
-    world: int
-    send: np.ndarray
-    receive: np.ndarray
-    exchange_seconds: np.ndarray
-    plastic_begin: np.ndarray
-    plastic_row: np.ndarray
-    plastic_synapse: np.ndarray
-    weight: np.ndarray
-    static_begin: np.ndarray
-    static_row: np.ndarray
-    static_weight: np.ndarray
-    row_start: np.ndarray
-    events: np.ndarray
-    n_events: np.ndarray
-    late_plastic: int
-    late_static: int
-    together: int
-    n_neurons: int
-    waiting: np.ndarray
-    arrived: np.ndarray
-    flight: np.ndarray
-    n_flight: np.ndarray
-    passed: np.ndarray
-
-
-class Delivery(NamedTuple):
-    """Synapses by presynaptic neuron: postsynaptic row, and index into the row-wise arrays.
-
-    Those of neuron j on the rows of thread p are ``begin[p, j]`` to ``begin[p + 1, j]``; begin (threads + 1, N).
-    """
-
-    begin: np.ndarray
-    row: np.ndarray
-    synapse: np.ndarray
-
-
-def delivery_layout(rows: Rows, n_neurons: int, bounds: np.ndarray | None = None) -> Delivery:
-    """The synapses of compressed rows, ordered by presynaptic neuron and then by row.
-
-    bounds (threads + 1,): rows of each thread; None: there is one.
-    """
-    synapses = len(rows.presynaptic)
-    bounds = np.array([0, len(rows.start) - 1]) if bounds is None else bounds
-    start, row, synapse = np.zeros(n_neurons + 1, np.int64), np.empty(synapses, np.uint32), np.empty(synapses, np.int64)
-    order_by_presynaptic(rows.start, rows.presynaptic, start, row, synapse)
-    begin = np.empty((len(bounds), n_neurons), np.int64)
-    part_by_rows(start, row, bounds, begin)
-    return Delivery(begin, row, synapse)
-
-
-def rows_of_threads(problem: Problem, threads: int) -> np.ndarray:
-    """Bounds (threads + 1,) of the rows that each thread moves and delivers spikes to."""
-    synapses = np.diff(problem.plastic.start) + np.diff(problem.static.start)
-    # moving a neuron costs about as much as delivering the spikes of some hundred synapses
-    return balanced_bounds(_SYNAPSES_OF_A_MOVE + synapses.astype(np.float64), threads)
 
 
 def decay_per_step(step_ms: float, tau_syn_ms: float, scheme: str = "rk4") -> float:

@@ -76,7 +76,7 @@ def run_own_steps(  # type: ignore[no-untyped-def]
     everyone (N + sources,), address, kind, world, send, receive, seconds: see
     `hpcspike.engine.exchange_kernels.exchange_spikes`.
     plastic_*: synapses by presynaptic neuron, begin (threads + 1, N), postsynaptic row and index into weight
-    (synapses,), see `hpcspike.engine.simulation.Delivery`.
+    (synapses,), see `hpcspike.engine.delivery.Delivery`.
     static_*: the same for fixed weights. collect: list for every row which of its inputs spiked for the first time in
     the interval, in events (synapses,) from row_start[row], as position in the row; n_events (n,).
     record (records, n): drive after every record_every-th step (0: never). spike_step, spike_neuron: spikes of the

@@ -19,7 +19,7 @@ def train_own_intervals(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Updates with the steps between them, on the rows of one thread.
 
-    live, rls: `hpcspike.engine.simulation.Live` and `hpcspike.rls.blocked.Matrices`; kept, fresh: where the latter
+    live, rls: `hpcspike.engine.live_arrays.Live` and `hpcspike.rls.blocked.Matrices`; kept, fresh: where the latter
     stands, see `hpcspike.rls.blocked_kernels`. interval_decays (classes,), row_decays (n,): factor of r over an
     interval, of each decay time and of each row. rate: whether rates are trained, through law, a
     `hpcspike.model.rate_law.RateLaw`. member, members, team: see `hpcspike.engine.team_kernels`.
