@@ -426,6 +426,11 @@ def _bench(commands: _Commands) -> None:
         action="store_true",
         help="instead simulate one balanced network here, in NEST and in Brian2, where they are installed",
     )
+    parser.add_argument(
+        "--gradient",
+        action="store_true",
+        help="instead time passes of gradient learners beside the products of matrices in them, snnTorch and Norse",
+    )
     parser.add_argument("--json", metavar="PATH", help="write everything measured here, too")
     parser.add_argument(
         "--markdown", metavar="JSON", help="measure nothing, print the tables of the guide from this file"

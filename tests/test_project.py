@@ -135,7 +135,7 @@ def test_every_import_is_a_declared_requirement(requirements: list[Requirement],
         elsewhere = file.parent.name == "neighbour_programs"  # programs that run in environments of other simulators
         by_path = file.parts[0] == "tests" or elsewhere
         local = {path.stem for path in (ROOT / file).parent.glob("*.py")} if by_path else set()
-        local |= {"nest", "brian2"} if elsewhere else set()
+        local |= {"nest", "brian2", "norse", "snntorch", "torch"} if elsewhere else set()
         for name in _imported(ROOT / file) - set(sys.stdlib_module_names) - {"hpcspike", "tests", "cluster"} - local:
             if not {canonicalize_name(dist) for dist in providers.get(name, [name])} & declared:
                 undeclared[name] = str(file)

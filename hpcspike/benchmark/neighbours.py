@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 PROGRAMS = Path(__file__).resolve().parent / "neighbour_programs"
 NEIGHBOURS = {"NEST": ("nest", "HPCSPIKE_NEST_PYTHON"), "Brian2": ("brian2", "HPCSPIKE_BRIAN2_PYTHON")}
 """The module of each simulator, and the variable of the environment that names a Python which has it."""
-INSTALL = {"NEST": "nest-simulator", "Brian2": "brian2"}
+GRADIENT = {
+    "snnTorch": ("snntorch", "HPCSPIKE_SNNTORCH_PYTHON"), "Norse": ("norse", "HPCSPIKE_NORSE_PYTHON"),
+}  # fmt: skip
+"""The same for what trains spiking networks by gradients (`hpcspike.benchmark.gradient_steps`)."""
+INSTALL = {"NEST": "nest-simulator", "Brian2": "brian2", "snnTorch": "snntorch", "Norse": "norse"}
 """What pip calls them."""
 
 
@@ -119,7 +123,7 @@ class Player:
 
 def python_with(name: str) -> str | None:
     """A Python that has a neighbour: the one its variable names, or this one; None if neither has it."""
-    module, variable = NEIGHBOURS[name]
+    module, variable = (NEIGHBOURS | GRADIENT)[name]
     for python in dict.fromkeys((os.environ.get(variable) or sys.executable, sys.executable)):
         code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({module!r}) is None)"
         try:
@@ -138,7 +142,7 @@ def how_to_install(name: str) -> str:
     """What to do where a neighbour is missing."""
     return (
         f"{name} is left out: not installed. python -m venv ENV && ENV/bin/pip install {INSTALL[name]}, then "
-        f"{NEIGHBOURS[name][1]}=ENV/bin/python"
+        f"{(NEIGHBOURS | GRADIENT)[name][1]}=ENV/bin/python"
     )
 
 

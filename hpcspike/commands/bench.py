@@ -32,7 +32,10 @@ def run(arguments: argparse.Namespace) -> int:
     path = Path(arguments.json) if arguments.json else None
     if path is not None:
         refuse_unwritable(path)
-    result = _compare_neighbours(arguments.quick) if arguments.neighbours else _measure_all(arguments)
+    if arguments.gradient:
+        result = _measure_gradient(arguments.quick)
+    else:
+        result = _compare_neighbours(arguments.quick) if arguments.neighbours else _measure_all(arguments)
     if path is not None:
         write_whole(path, lambda unfinished: unfinished.write_text(json.dumps(result, indent=1) + "\n"))
         print(f"\n{path}: written")
@@ -119,17 +122,43 @@ def _measure_all(arguments: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-def _compare_neighbours(quick: bool) -> dict[str, Any]:
+def _begun(kind: str) -> dict[str, Any]:
+    """What a result begins with; the machine is printed."""
     from hpcspike import provenance
-    from hpcspike.benchmark import neighbours, report
+    from hpcspike.benchmark import report
 
-    network = neighbours.Network(n_neurons=1000, in_degree=100, duration_ms=100.0) if quick else neighbours.Network()
-    rounds = 3 if quick else 5
     result: dict[str, Any] = {
-        "hpcspike_neighbours": 1, "started": provenance.now(), "load_average": os.getloadavg(),
+        kind: 1, "started": provenance.now(), "load_average": os.getloadavg(),
         "machine": benchmark.measure_apart("machine"),
     }  # fmt: skip
     print("\n".join(report.machine_lines(result)), end="\n\n", flush=True)
+    return result
+
+
+def _measure_gradient(quick: bool) -> dict[str, Any]:
+    from hpcspike import provenance
+    from hpcspike.benchmark import gradient_steps
+    from hpcspike.learners.gradient import require_jax
+
+    require_jax("lsnn")
+    rounds = 1 if quick else 3
+    result = _begun("hpcspike_gradient")
+    print(gradient_steps.LEGEND.format(rounds=rounds), end="\n\n", flush=True)
+    limited = gradient_steps.LIMITED[:1] if quick else gradient_steps.LIMITED
+    rows = {
+        "limits": gradient_steps.limits(limited, rounds, lambda text: print(text, flush=True)),
+        "compared": gradient_steps.compare(rounds, lambda text: print(text, flush=True)),
+    }
+    return {**result, **rows, "finished": provenance.now()}
+
+
+def _compare_neighbours(quick: bool) -> dict[str, Any]:
+    from hpcspike import provenance
+    from hpcspike.benchmark import neighbours
+
+    network = neighbours.Network(n_neurons=1000, in_degree=100, duration_ms=100.0) if quick else neighbours.Network()
+    rounds = 3 if quick else 5
+    result = _begun("hpcspike_neighbours")
     rows = neighbours.compare(network, rounds, lambda text: print(text, flush=True))
     print(f"\n{neighbours.legend(network, rounds)}\n\n{neighbours.HEADER}")
     for row in rows:

@@ -28,3 +28,10 @@ def take_turns(version: str, synapses: int, simulate: Callable[[], dict[str, Any
             "wall_seconds": time.perf_counter() - wall, "processor_seconds": time.process_time() - processor,
         }  # fmt: skip
         print(json.dumps({**clocks, **found}), flush=True)
+
+
+def processor_seconds(call: Callable[[], Any]) -> float:
+    """Seconds of computation, of all threads, that a call takes."""
+    began = time.process_time()
+    call()
+    return time.process_time() - began
