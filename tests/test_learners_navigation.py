@@ -161,12 +161,12 @@ def test_a_network_of_the_study_gives_its_figure() -> None:
     assert found["curve_goals"].sizes["loop"] == 2
     assert (found["test_goals"].values >= 0.0).all()
     assert found["goal_time_after"].sizes == found["goal_time_before"].sizes == {"goal_number": 5}
-    tree = xr.DataTree.from_dict({"/lsnn/0": found})
+    tree = xr.DataTree.from_dict({"/lsnn/0": found, "/lif/0": run_of_study(study, StudyRun("lif", 0))})
     tree.attrs["document"] = json.dumps(study.model_dump(mode="json"))
     figures = figures_of_study(tree)
     assert "goals" in figures
     assert "performance" not in figures
     figure = figures["goals"]()
     left, _ = figure.axes
-    assert [text.get_text() for text in left.get_legend().get_texts()] == ["lsnn"]
+    assert [text.get_text() for text in left.get_legend().get_texts()] == ["lsnn", "lif"]
     plt.close(figure)

@@ -79,7 +79,6 @@ class BlockedRls:
             "v_start",
             "streaming",
             "bounds",
-            "kernel",
             "threads",
             "prior",
             "decay_of_row",

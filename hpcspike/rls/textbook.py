@@ -39,7 +39,7 @@ class TextbookRls:
     needs_events = False
     restarted: ClassVar[tuple[int, ...]] = ()
     """Rows that the last update started anew: none."""
-    REBUILT: ClassVar[frozenset[str]] = frozenset({"start", "presynaptic", "block_start", "bounds", "kernel", "prior"})
+    REBUILT: ClassVar[frozenset[str]] = frozenset({"start", "presynaptic", "block_start", "bounds", "prior"})
     """Attributes that are no state: equal whenever they are made for the same rows."""
     SCRATCH: ClassVar[frozenset[str]] = frozenset({"work"})
     """Attributes that are no state: written before they are read."""
