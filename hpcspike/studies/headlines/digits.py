@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from hpcspike.intervals import mean_interval
 from hpcspike.studies.claim_tables import Tables
 from hpcspike.studies.claims import Row, above
 from hpcspike.studies.headlines.judging import row, wrong_of
 
 STUDY = "headlines_digits"
+SHORT = (
+    "Size: an image lasts 128 ms here, over which leaky networks remember, too, and 784 ms and more in the paper; not "
+    "decided by a measurement of its own."
+)
 
 
 def statements(tables: Tables) -> Iterator[Row]:
@@ -25,11 +27,11 @@ def statements(tables: Tables) -> Iterator[Row]:
                 lambda one: above(one, 0.1),
             )  # fmt: skip
     if len(right["lsnn"]) and len(right["lstm"]):
-        # networks that are never right, as after too little training, have no ratio
-        found = mean_interval(right["lsnn"] / np.where(right["lstm"] > 0, right["lstm"], np.nan))
-        measure = f"accuracy of lsnn over that of an LSTM with as many parameters, {where}"
-        yield row(23, measure, STUDY, "above 0.9", found, lambda one: above(one, 0.9))
+        # not the mean of ratios, which a few LSTM networks that learned nothing would drive
+        found = mean_interval(right["lsnn"] - 0.9 * right["lstm"])
+        measure = f"accuracy of lsnn minus 0.9 times that of an LSTM with as many parameters, {where}"
+        yield row(23, measure, STUDY, "above 0", found, lambda one: above(one, 0.0))
     if len(right["lsnn"]) and len(right["lif"]):
         found = mean_interval(right["lsnn"] - right["lif"])
         measure = f"accuracy of lsnn minus that of leaky neurons alone, {where}"
-        yield row(23, measure, STUDY, "above 0.2", found, lambda one: above(one, 0.2))
+        yield row(23, measure, STUDY, "above 0.2", found, lambda one: above(one, 0.2), SHORT)
