@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -35,11 +36,22 @@ def balance(tau_c: Any) -> Any:
     return (10.0 * tau_c) ** (2.0 / 3.0)
 
 
-def smooth_point(experiment: Experiment, **_: Any) -> SimpleNamespace:
+def differing(random: np.random.Generator) -> float:
+    """How far a network is off."""
+    return NOISE * random.standard_normal()
+
+
+def smooth_point(
+    experiment: Experiment,
+    *,
+    expected: Callable[[float, float], float] = correlation,
+    noise: Callable[[np.random.Generator], float] = differing,
+    **_: Any,
+) -> SimpleNamespace:
     """Results as `hpcspike.runs.point.run_point` returns them."""
     random = np.random.default_rng(int(experiment_hash(experiment)[:15], 16))
     tau_s, tau_c = experiment.synapse.tau_syn_ms, experiment.targets.tau_corr_ms
-    value = correlation(tau_s, tau_c) + NOISE * random.standard_normal()
+    value = expected(tau_s, tau_c) + noise(random)
     index = spectral_index(tau_s, tau_c) + NOISE * random.standard_normal()
     scalars: dict[str, Any] = {"status": 0 if value >= 0.7 else 1 if index > 0 else 2, "diverged_loop": -1}
     scalars |= {"n_recorded": 0, "correlation": value, "correlation_taught": value, "spectral_index": index}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import yaml
-from smooth_response import NOISE, adaptive_document, balance, correlation, smooth_point
+from smooth_response import NOISE, adaptive_document, balance, correlation, differing, smooth_point
 from sweep_runs import ROOT, finish, run, start, write_sweep
 
 from hpcspike.analysis import (
@@ -45,6 +47,7 @@ from hpcspike.adaptive.rounds import ensure_round, n_rounds
 from hpcspike.spec.adaptive import Adaptive, Budget, Question
 from hpcspike.surface import Surface, evenly
 
+ENDS = ("position_low", "position_high")
 LEVELS = ("correlation_0.7", "spectral_index_0")
 
 
@@ -326,6 +329,50 @@ def test_lines_are_found_as_accurately_as_stated(explored: Path) -> None:
     assert abs(off.where(inside)).max() < 0.1
     covered = (line.position_low <= balance(line.tau_corr_ms)) & (balance(line.tau_corr_ms) <= line.position_high)
     assert covered.where(inside).mean() > 0.6
+
+
+def shaped(seed: int) -> Callable[[float, float], float]:
+    """A response with exponents and sizes of errors of its own."""
+    random = np.random.default_rng(seed)
+    powers, sizes = random.uniform([0.7, 0.35], [1.3, 0.65]), [0.3, 3.0] * 10 ** random.normal(0.0, [0.15, 0.1])
+
+    def expected(tau_s: float, tau_c: float) -> float:
+        errors = sizes[0] * (tau_s / tau_c) ** powers[0], sizes[1] * tau_s ** -powers[1]
+        return float(1.0 / (1.0 + errors[0] ** 2 + errors[1] ** 2))
+
+    return expected
+
+
+def sometimes_failing(random: np.random.Generator) -> float:
+    """One network of twenty learns much less than others with its parameters."""
+    return differing(random) - (0.3 * random.uniform() if random.uniform() < 0.05 else 0.0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("ahead", [0, 1])
+@pytest.mark.parametrize("noise", [differing, sometimes_failing])
+def test_intervals_hold_the_line_as_often_as_they_say(
+    noise: Callable[[np.random.Generator], float], ahead: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 20 sweeps of responses of different shapes, each of which ends when it is as accurate as asked."""
+    section = {
+        "resolve": [{"variable": "correlation", "level": 0.7, "accuracy": 0.05}],
+        "budget": {"points": 100},
+        "ahead": ahead,
+    }
+    sweep, held, points = adaptive(adaptive=section, batching={"max_points": 50}), [], []
+    for seed in range(20):
+        expected, path = shaped(seed), tmp_path / f"{seed}.zarr"
+        monkeypatch.setattr("hpcspike.runs.point.run_point", partial(smooth_point, expected=expected, noise=noise))
+        explore(path, sweep)
+        line = level_line(open_sweep(path), along="tau_syn_ms").to_dataframe().dropna().reset_index()
+        points.append(open_sweep(path).sizes["point"])
+        ends = [[expected(getattr(at, end), at.tau_corr_ms) for end in ENDS] for at in line.itertuples()]
+        held.append(np.mean([(low >= 0.7) != (high >= 0.7) for low, high in ends]))
+    error = np.std(held) / len(held) ** 0.5
+    print(f"{noise.__name__}, ahead {ahead}: {np.mean(held):.3f} +- {error:.3f}, {np.mean(points):.0f} points")
+    assert 0.85 < np.mean(held) <= 1.0
 
 
 def test_every_point_is_that_of_a_grid(explored: Path, tmp_path: Path, smooth: None) -> None:

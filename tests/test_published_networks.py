@@ -4,8 +4,7 @@ Which test holds each of the numbered tests of their specification (sections of 
 tests/test_NAME.py. What a test leaves out of the specification is said.
 
 0 (0)    balanced_program: test_spikes_are_those_of_the_program
-1 (1.4)  balanced_program: test_rates_and_currents_are_the_published_ones, N = 1000 (slow; one seed of four, and no
-         variation of the intervals between spikes)
+1 (1.4)  balanced_program: test_rates_and_currents_are_the_published_ones, N = 1000 (slow; four seeds, each by itself)
 2 (1.4)  the same, N = 5000 (slow)
 3 (2)    subset: test_units_take_the_nearest_neuron_in_descending_order
 4 (2)    subset: test_the_curve_is_of_the_trained_neurons_alone (40 of 300 neurons)
@@ -14,7 +13,7 @@ tests/test_NAME.py. What a test leaves out of the specification is said.
 7 (4)    feed_forward: test_spikes_have_the_rate_that_was_asked_for,
          test_stretches_resumes_and_blocks_of_steps_give_the_same_bits, test_ranks_give_the_same_files (slow)
 8 (4)    feed_forward: test_a_condition_leaves_the_weights_of_others_alone
-9 (5)    penalties: test_engines_agree (80 updates)
+9 (5)    subset: test_engines_agree_over_loops; penalties: test_engines_agree
 10 (5)   penalties: test_weights_are_those_of_regularised_least_squares
 11 (5)   subset: test_a_price_on_row_sums_keeps_them
 12 (5)   recorded_conditions: test_a_training_of_conditions_cut_anywhere_goes_on_bit_for_bit; subset:
@@ -25,8 +24,8 @@ tests/test_NAME.py. What a test leaves out of the specification is said.
 16 (7)   ricciardi: test_a_simulated_neuron_has_the_rate_that_was_asked_for
 17 (7)   ricciardi: test_published_targets_come_out_of_the_published_rates
 18 (8)   here: test_noise_of_a_million_steps_is_white_and_normal
-19 (8)   trial_noise: test_any_stretch_in_any_order_of_any_block_is_the_same (blocks; no 7 ranks),
-         test_a_training_cut_anywhere_goes_on_bit_for_bit
+19 (8)   mpi_train: test_every_file_is_the_same_on_any_number_of_ranks (2, 3, 4, 7); trial_noise:
+         test_any_stretch_in_any_order_of_any_block_is_the_same, test_a_training_cut_anywhere_goes_on_bit_for_bit
 20 (8)   trial_noise: test_every_part_of_the_key_matters; test_command: test_stored_trials_are_run_again_bit_for_bit
 21 (8)   trial_noise: test_every_neuron_may_have_a_size_of_its_own
 22 (9)   glif: test_spikes_of_a_neuron_alone

@@ -198,6 +198,18 @@ def test_clamped_neurons_see_the_clamp_and_drive_is_still_computed() -> None:
     np.testing.assert_array_equal(np.concatenate(stepwise), spiked)
 
 
+def test_a_value_of_the_clamp_holds_until_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(2).uniform(-1, 2, (N, 4)).T
+    monkeypatch.setattr("hpcspike.engine.simulation._BUFFER_SPIKES", 7 * N)  # several pieces, none of whole values
+    drives, rasters = [], []
+    for clamp in (values, np.repeat(values, 20, axis=0)):
+        simulation, _ = running()
+        rasters.append(raster(simulation.run_interval(80, np.zeros(N), clamp=clamp), 80))
+        drives.append(simulation.drive.copy())
+    np.testing.assert_array_equal(*rasters)
+    np.testing.assert_array_equal(*drives)
+
+
 def test_held_drive_moves_the_neurons_for_one_more_step() -> None:
     old, changed = running()[0], running()[0]
     for simulation in (old, changed):

@@ -236,6 +236,20 @@ def test_a_stored_network_runs_again_with_the_same_bits(dataset: Any) -> None:
     assert (dataset["feed_forward_weight"].values != 0.0).any(axis=1).all()
 
 
+def test_engines_agree_over_loops() -> None:
+    """P(0) of groups with penalties, both conditions, three loops: blocked against the textbook."""
+    settings = smoke(**{"training.n_loops": 3, "training.dtype": "float64"})
+    problem = hpcspike.build_problem(settings)
+    found = [
+        hpcspike.train(problem, settings.training.changed(algorithm=algorithm)).simulation
+        for algorithm in ("blocked", "textbook")
+    ]
+    for name in ("weight", "weight_sets"):
+        blocked, textbook = (getattr(simulation, name) for simulation in found)
+        assert np.abs(blocked - textbook).max() <= 1e-10 * np.abs(textbook).max()
+        assert np.abs(blocked).max() > 0.0
+
+
 def test_a_price_on_row_sums_keeps_them() -> None:
     changes = []
     for price in (800.0, 0.0):

@@ -152,7 +152,7 @@ def next_points(store: SweepStore, sweep: Sweep) -> tuple[list[int], str]:
         wanted, targets = _share(first, adaptive.ahead, number), []
     else:
         wanted, targets = adaptive.next_round(n_points), known.targets(adaptive)
-        if targets and all(target.is_resolved for target in targets):
+        if _are_resolved(targets) and (adaptive.ahead or _were_resolved(store, sweep, number - 2)):
             return [], "everything is as accurate as asked"
     if wanted < 1:
         return [], f"the budget of {adaptive.budget.points:,} points is used up"
@@ -174,6 +174,20 @@ def next_points(store: SweepStore, sweep: Sweep) -> tuple[list[int], str]:
         if not chosen:
             return [], f"the budget of {adaptive.budget.minutes:g} min is used up"
     return [cell * sweep.replicates + replicate for cell, replicate in chosen], ""
+
+
+def _are_resolved(targets: list[Target]) -> bool:
+    return bool(targets) and all(target.is_resolved for target in targets)
+
+
+def _were_resolved(store: SweepStore, sweep: Sweep, number: int) -> bool:
+    """Whether everything was as accurate as asked by the rounds up to ``number``.
+
+    The first time that it seems so is often luck. Where workers do not wait, there are networks of a further round that
+    had no say in it; otherwise it must hold in two rounds in turn.
+    """
+    assert sweep.adaptive is not None
+    return _are_resolved(known_of(store, sweep, complete=number).targets(sweep.adaptive))
 
 
 def known_of(store: SweepStore, sweep: Sweep, *, complete: int | None = None) -> Known:

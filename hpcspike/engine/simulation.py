@@ -407,7 +407,7 @@ class Simulation:
         record
             (records, n) array that receives the drive after every ``n_steps / records`` steps.
         clamp
-            (n_steps, n) drive that the neurons receive in place of their own.
+            (values, n) drive that the neurons receive in place of their own, each value for ``n_steps / values`` steps.
         noise
             (n_steps, n) external input beside the constant one, and beside that which is new in every trial.
         """
@@ -426,7 +426,9 @@ class Simulation:
         for start in range(begin, stop, chunk):
             length = min(chunk, stop - start)
             part = self._no_record if record is None else record[start // every :]
-            received = self._no_clamp if clamp is None else self.rounded(clamp[start : start + length])
+            received = self._no_clamp
+            if clamp is not None:
+                received = self.rounded(clamp.take(np.arange(start, start + length) // (n_steps // len(clamp)), axis=0))
             shaking = self._shaking(None if noise is None else noise[start : start + length], length)
             parts.append(self._run(start, length, n_steps, external, shaking, received, collect, every, part))
         if stop == n_steps:

@@ -134,17 +134,16 @@ def smoothed_drive(simulation: Simulation, purpose: str, trial: int, stimulus: i
         if length:
             noise = None if begin < free else problem.noise_of(begin - free, length, stimulus)
             simulation.run_interval(length, external, noise=noise)
-    per_sample = every // fine
-    window = np.empty((problem.n_samples * per_sample, problem.n_rows))
+    per_sample, half = every // fine, smoothing_ms / 2.0 / (fine * problem.neuron.step_ms)
+    centre = per_sample * np.arange(1, problem.n_samples + 1)  # values are counted from 1
+    low, high = (np.clip(np.ceil(centre + side - 1e-9).astype(int) - 1, 0, centre[-1]) for side in (-half, half))
+    total, record = np.zeros((problem.n_samples, problem.n_rows)), np.empty((per_sample, problem.n_rows))
     for sample in range(problem.n_samples):
-        record = window[sample * per_sample : (sample + 1) * per_sample]
         noise = problem.noise_of(cue + sample * every, every)
         simulation.run_interval(every, problem.input, record=record, noise=noise)
-    half = smoothing_ms / 2.0 / (fine * problem.neuron.step_ms)
-    centre = per_sample * np.arange(1, problem.n_samples + 1)  # values are counted from 1
-    low = np.clip(np.ceil(centre - half - 1e-9).astype(int) - 1, 0, len(window))
-    high = np.clip(np.ceil(centre + half - 1e-9).astype(int) - 1, 0, len(window))
-    return np.stack([window[a:b].mean(axis=0) for a, b in zip(low, high, strict=True)], axis=1)
+        for at, values in enumerate(record, start=sample * per_sample):
+            total[(low <= at) & (at < high)] += values
+    return np.ascontiguousarray((total / (high - low)[:, None]).T)
 
 
 def _noise(simulation: Simulation, first: int, length: int, stimulus: int, conditions: Conditions) -> np.ndarray | None:

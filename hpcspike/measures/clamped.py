@@ -69,9 +69,6 @@ def clamped_split(trained: Trained, *, target_set: int = 0, trials: int = 3) -> 
     simulation = trained.copy_simulation()
     bias = problem.input
     every = problem.steps_per_sample
-    # the target at every step: sample m holds for the steps that lead to it
-    clamp = np.repeat(targets.T, every, axis=0)
-    lead = np.broadcast_to(targets[:, 0], (problem.stimulus_steps, problem.n_rows))
     weights, world = trained.weights, trained.world
     # every rank needs the rates of all neurons, not only of its own
     rates = world.concatenate(rate_of_constant_input(targets + bias[:, None]))
@@ -83,9 +80,10 @@ def clamped_split(trained: Trained, *, target_set: int = 0, trials: int = 3) -> 
         simulation.start_at_random("clamped_phase", trial)
         spikes = []
         if problem.stimulus_steps:
-            spikes.append(simulation.run_interval(problem.stimulus_steps, bias, clamp=np.ascontiguousarray(lead)))
+            spikes.append(simulation.run_interval(problem.stimulus_steps, bias, clamp=targets[:, :1].T))
         record = np.empty((problem.n_samples, problem.n_rows))
-        found = simulation.run_interval(len(clamp), bias, clamp=clamp, record=record)
+        # sample m of the target holds for the steps that lead to it
+        found = simulation.run_interval(every * problem.n_samples, bias, clamp=targets.T, record=record)
         spikes.append(found._replace(step=found.step + np.int32(problem.stimulus_steps)))
         squares += ((np.ascontiguousarray(record.T) - mean_field) ** 2).mean(axis=1)
         filter_spikes(

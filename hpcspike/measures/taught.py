@@ -54,12 +54,11 @@ def taught_correlation(trained: Trained, *, target_set: int = 0, trials: int = 3
     slowest = max(plastic, problem.synapse.static_tau_syn_ms or 0.0)
     lead = max(problem.stimulus_steps, int(np.ceil(LEAD_TAU_SYN * slowest / problem.neuron.step_ms)))
     window = problem.steps_per_sample * problem.n_samples
-    clamp = np.ascontiguousarray(np.broadcast_to(target[:, 0], (lead, problem.n_rows)))
     frozen = problem.noise_of(problem.stimulus_steps, window)
     simulation, found = trained.copy_simulation(), np.zeros(problem.n_rows)
     for trial in range(trials):
         simulation.start_at_random("taught_phase", trial)
-        simulation.run_interval(lead, problem.input, clamp=clamp)
+        simulation.run_interval(lead, problem.input, clamp=target[:, :1].T)
         record = np.empty((problem.n_samples, problem.n_rows))
         simulation.run_interval(window, problem.input, record=record, noise=frozen)
         found += pearson(np.ascontiguousarray(record.T), target)
