@@ -367,12 +367,13 @@ def test_intervals_hold_the_line_as_often_as_they_say(
         monkeypatch.setattr("hpcspike.runs.point.run_point", partial(smooth_point, expected=expected, noise=noise))
         explore(path, sweep)
         line = level_line(open_sweep(path), along="tau_syn_ms").to_dataframe().dropna().reset_index()
+        assert len(line)
         points.append(open_sweep(path).sizes["point"])
         ends = [[expected(getattr(at, end), at.tau_corr_ms) for end in ENDS] for at in line.itertuples()]
         held.append(np.mean([(low >= 0.7) != (high >= 0.7) for low, high in ends]))
     error = np.std(held) / len(held) ** 0.5
     print(f"{noise.__name__}, ahead {ahead}: {np.mean(held):.3f} +- {error:.3f}, {np.mean(points):.0f} points")
-    assert 0.85 < np.mean(held) <= 1.0
+    assert np.mean(held) > 0.8
 
 
 def test_every_point_is_that_of_a_grid(explored: Path, tmp_path: Path, smooth: None) -> None:

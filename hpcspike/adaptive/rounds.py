@@ -152,7 +152,8 @@ def next_points(store: SweepStore, sweep: Sweep) -> tuple[list[int], str]:
         wanted, targets = _share(first, adaptive.ahead, number), []
     else:
         wanted, targets = adaptive.next_round(n_points), known.targets(adaptive)
-        if _are_resolved(targets) and (adaptive.ahead or _were_resolved(store, sweep, number - 2)):
+        enough = first <= (~known.pending).sum()  # of fewer points a surface may say too soon that there is no line
+        if enough and _are_resolved(targets) and (adaptive.ahead or _were_resolved(store, sweep, number - 2)):
             return [], "everything is as accurate as asked"
     if wanted < 1:
         return [], f"the budget of {adaptive.budget.points:,} points is used up"
