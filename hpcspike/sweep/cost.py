@@ -125,15 +125,15 @@ def seconds_of_update(experiment: Experiment, k: float, rows: float) -> float:
     """Seconds of one core for an update of one of ``rows`` neurons on a rank, each with k plastic inputs.
 
     ``c0 + c1 K^2``, and of the blocked engine ``c4 K (1 - exp(-rate * interval))`` where P comes from memory: a row of
-    P for every input that has spiked since the last update.
+    P for every input that has spiked since the last update, for all K of units without spikes.
     """
     training = experiment.training
     single = training.precision_of_matrices == "float32"
     per_entry = SECONDS_PER_ENTRY[training.algorithm] * (SINGLE_PRECISION_FACTOR if single else 1.0)
     cold = 0.0
     if training.algorithm == "blocked" and rows * k * k * (4 if single else 8) > CACHE_BYTES:
-        spiked = 1.0 - math.exp(-expected_rate_hz(experiment) * training.update_interval_ms / 1000.0)
-        cold = SECONDS_PER_COLD_ROW * k * spiked
+        silent = math.exp(-expected_rate_hz(experiment) * training.update_interval_ms / 1000.0)
+        cold = SECONDS_PER_COLD_ROW * k * (1.0 - silent if experiment.neuron.facts.spikes else 1.0)
     return SECONDS_PER_ROW_UPDATE + per_entry * k * k + cold
 
 
