@@ -251,7 +251,7 @@ def test_rows_of_p_that_come_from_memory_are_in_the_predicted_time() -> None:
     assert cached < 0.5 * cold
     often = experiment.changed({"training.update_interval_ms": 2.0, "targets.grid_ms": 2.0})
     assert cached < seconds_of_update(often, 128.0, 6000) < 0.5 * cold
-    # 500 units without spikes, all of whose 150 inputs change: 11 ms for all were measured, 1.2 ms of it for entries of P
+    # 500 units without spikes, all of whose 150 inputs change: 11 ms were measured, 1.2 ms of it for entries of P
     study = load(ROOT / "cluster" / "config" / "fig1s1.yaml", size="laptop")
     assert 5e-3 < 500 * seconds_of_update(study.experiment_of(study.runs[0]), 150.0, 500) < 16e-3
     textbook = experiment.changed({"training.algorithm": "textbook"})
