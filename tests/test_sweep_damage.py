@@ -307,6 +307,16 @@ def test_a_receipt_of_a_batch_that_is_not_complete_is_withdrawn(tmp_path: Path, 
     assert sweep_status(fresh).done == 3
 
 
+def test_a_store_that_was_deleted_leaves_no_receipts_that_hold(path: Path) -> None:
+    left = list(receipts_folder(path).glob("*.json"))
+    shutil.rmtree(path)
+    assert mend_for_workflow(path) == [f"{len(left)} receipts of a store that is not there any more"]
+    assert run_workflow(path) == [0, 1]
+    shutil.rmtree(path)
+    ensure_store(path, validate_sweep(DOCUMENT))
+    assert not list(receipts_folder(path).glob("*.json"))
+
+
 # ---- on the disk, in this order --------------------------------------------------------------------------------------
 
 

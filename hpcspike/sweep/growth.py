@@ -33,6 +33,7 @@ from hpcspike.sweep.mending import complete_plan, copy_plan, restore_plan
 from hpcspike.sweep.plan import MAX_BATCHES, plan_batches
 from hpcspike.sweep.records import planning_lock
 from hpcspike.sweep.store import SweepStore, difference, open_store, refuse_unvouched
+from hpcspike.sweep.withdrawal import withdraw_all
 from hpcspike.variables import LATER_RESULTS
 
 LEAST_BATCHES = 100
@@ -66,6 +67,7 @@ def ensure_store(path: str | Path, sweep: Sweep, *, grid: Grid | None = None) ->
     path = Path(path)
     if not (path.exists() or path.is_symlink()):
         grid = build_grid(sweep) if grid is None else grid
+        withdraw_all(path)
         create_store(path, planned(grid))
         restore_plan(path)
         return open_store(path), grid.n_points

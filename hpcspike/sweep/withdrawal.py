@@ -27,8 +27,18 @@ def withdraw_receipts(store: Path) -> list[str]:
     return said
 
 
+def withdraw_all(store: Path) -> list[str]:
+    """Remove the receipts of a store that is not there any more: the next of its name has nothing of what they say."""
+    left = list(receipts_folder(store).glob("*.json"))
+    for path in left:
+        path.unlink(missing_ok=True)
+    return [f"{len(left)} receipts of a store that is not there any more"] if left else []
+
+
 def mend_for_workflow(store: Path) -> list[str]:
     """What a workflow does before it decides which steps are to be done: `restore_plan` and `withdraw_receipts`."""
+    if not (store.exists() or store.is_symlink()):
+        return withdraw_all(store)
     if not is_ours(store):
         return []
     return restore_plan(store) + (withdraw_receipts(store) if receipts_folder(store).is_dir() else [])

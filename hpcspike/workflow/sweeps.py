@@ -319,8 +319,9 @@ def _coordinates(sweep: Sweep, store: Path | None) -> tuple[dict[str, Any], int]
         return {name: item.values for name, item in grid.coordinates.items()}, grid.n_loops
     there = open_store(store)
     names = [name for name in str(there.attributes["coordinates"]).split() if name not in (*PLANNED, "loop")]
-    rows = there.planned
-    first = rows & (there.group["replicate"][:] == 0)
+    first = there.planned
+    if sweep.adaptive is None:  # whose places have a network each, of any number
+        first = first & (there.group["replicate"][:] == 0)
     return {name: there.group[name][:][first] for name in names}, int(there.group["curve_correlation"].shape[1])
 
 
