@@ -22,6 +22,12 @@ REASONS: tuple[tuple[int, str, str], ...] = (
     ),
     (
         1,
+        r"drive and target, ou,",
+        "Read with loops that run on (protocol.start: running): recall from the cue fails in some networks (0.10 to "
+        "0.87), where responses that a teacher has started reach 0.72 to 0.85 in all.",
+    ),
+    (
+        1,
         r"population rate .*chaotic",
         "The targets fix it: the recipe of the authors' program asks for 8.8 to 9.5 Hz whatever network "
         "follows it, and the paper does not print its numbers.",
