@@ -30,10 +30,12 @@ from hpcspike.cli import main
 from hpcspike.commands.analyse import tables_of
 from hpcspike.errors import DataError, SpecError, StoreError
 from hpcspike.figures import figures_for
+from hpcspike.identity import sweep_hash
 from hpcspike.spec import Sweep, validate_sweep
 from hpcspike.spec.axes import LinearRange, LogRange
 from hpcspike.sweep.batch import run_batch
 from hpcspike.sweep.growth import ensure_store
+from hpcspike.sweep.mending import damage_of_plan
 from hpcspike.sweep.reading import open_sweep
 from hpcspike.sweep.store import open_store
 from hpcspike.variables import POINT_PROVENANCE
@@ -637,3 +639,33 @@ def test_the_sweep_of_the_guide_runs_is_killed_and_goes_on(tmp_path: Path) -> No
     direct = tmp_path / "direct.zarr"
     explore(direct, validate_sweep(small_guide()))
     assert told(direct).equals(told(tmp_path / "results" / "where_it_learns.zarr"))
+
+
+# ---- what is left open -----------------------------------------------------------------------------------------------
+
+
+def begun(tmp_path: Path, **section: Any) -> tuple[Path, Sweep]:
+    """An adaptive sweep of 16 points, with some keys of its section changed: its config and the sweep."""
+    asked = {"resolve": [{"variable": "correlation", "level": 0.7}], "budget": {"points": 16}, **section}
+    document = adaptive_document(adaptive=asked, batching={"max_points": 50})
+    return write_sweep(tmp_path, document), validate_sweep(document)
+
+
+def test_another_question_is_kept_also_without_another_round(
+    tmp_path: Path, smooth: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "found.zarr"
+    explore(path, begun(tmp_path)[1])
+    before = told(path)
+    config, sweep = begun(tmp_path, resolve=[{"variable": "correlation", "level": 0.5}])
+    assert main(["plan", str(config), "--store", str(path), "--create"]) == 0
+    assert "ended      the budget of 16 points is used up" in capsys.readouterr().out
+    store = open_store(path)
+    assert store.sweep == sweep
+    assert store.attributes["sweep_hash"] == sweep_hash(sweep)
+    assert damage_of_plan(path) == []
+    assert told(path).equals(before)
+    assert main(["status", str(path)]) == 0
+    assert "resolved   correlation = 0.5:" in capsys.readouterr().out
+    assert explore(path, begun(tmp_path, budget={"points": 20})[1]) == "the budget of 20 points is used up"
+    assert open_store(path).sweep.adaptive.budget.points == 20  # type: ignore[union-attr]

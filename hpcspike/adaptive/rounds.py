@@ -21,7 +21,7 @@ from hpcspike.spec.adaptive import Adaptive
 from hpcspike.spec.sweep import Sweep
 from hpcspike.sweep.cost import predict
 from hpcspike.sweep.grid import PLANNED, Coordinate, Grid, build_grid
-from hpcspike.sweep.growth import ensure_store
+from hpcspike.sweep.growth import ensure_store, ensure_sweep
 from hpcspike.sweep.mending import restore_plan
 from hpcspike.sweep.store import SweepStore, difference, open_store
 from hpcspike.variables import STATUS
@@ -120,6 +120,7 @@ def ensure_round(path: str | Path, sweep: Sweep, number: int) -> Round:
         raise StoreError(f"{path} has {rounds} rounds; round {number} comes after round {rounds}")
     chosen, ended = next_points(store, sweep)
     if ended:
+        ensure_sweep(path, sweep)
         return Round(number, (), ended)
     ensure_store(path, sweep, grid=_with(store, build_grid(sweep, chosen)))
     return _found(open_store(path), number)

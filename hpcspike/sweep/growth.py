@@ -7,6 +7,7 @@ in new chunks with new batches. Whatever is no growth is refused, and the differ
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from hpcspike.errors import StoreError
-from hpcspike.files import claimed, put_in_place, remove, unfinished_beside
+from hpcspike.files import claimed, put_in_place, remove, unfinished_beside, write_bytes
+from hpcspike.identity import sweep_hash
 from hpcspike.spec.sweep import Sweep
 from hpcspike.sweep.calibration import calibration
 from hpcspike.sweep.grid import PLANNED, Coordinate, Grid, build_grid
 from hpcspike.sweep.held import points_in
-from hpcspike.sweep.integrity import LOOPS
+from hpcspike.sweep.integrity import LOOPS, METADATA, read_metadata, sealed_metadata
 from hpcspike.sweep.layout import (
     Table,
     check_room,
@@ -89,6 +91,31 @@ def ensure_store(path: str | Path, sweep: Sweep, *, grid: Grid | None = None) ->
         except OSError as error:
             raise StoreError(f"{path}: cannot be written ({error.strerror or error}); nothing was added") from None
     return open_store(path), table.n_points - store.n_points
+
+
+def ensure_sweep(path: str | Path, sweep: Sweep) -> None:
+    """Make a store say that it holds a sweep of the same points, which asks or may cost something else.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be written.
+    """
+    path = Path(path)
+    if open_store(path).sweep == sweep:
+        return
+    with planning_lock(path):
+        store = open_store(path)
+        refuse_unvouched(store)
+        document = read_metadata(path / METADATA)
+        title = store.attributes["title"].replace(f" {store.name}:", f" {sweep.name}:", 1)
+        said = {"title": title, "name": sweep.name, "sweep": sweep.model_dump_json(), "sweep_hash": sweep_hash(sweep)}
+        document["attributes"] |= said
+        try:
+            write_bytes(path / METADATA, json.dumps(sealed_metadata(document), indent=1).encode())
+            complete_plan(path)
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be written ({error.strerror or error})") from None
 
 
 def planned(grid: Grid) -> Table:
