@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -31,7 +33,7 @@ from hpcspike.commands.analyse import tables_of
 from hpcspike.errors import DataError, SpecError, StoreError
 from hpcspike.figures import figures_for
 from hpcspike.identity import sweep_hash
-from hpcspike.spec import Sweep, validate_sweep
+from hpcspike.spec import Experiment, Sweep, validate_sweep
 from hpcspike.spec.axes import LinearRange, LogRange
 from hpcspike.sweep.batch import run_batch
 from hpcspike.sweep.growth import ensure_store
@@ -45,7 +47,8 @@ pytest.importorskip("sklearn")
 from hpcspike.adaptive.choice import Sampled, choose
 from hpcspike.adaptive.lattice import Lattice, lattice_of
 from hpcspike.adaptive.questions import targets_of
-from hpcspike.adaptive.rounds import ensure_round, n_rounds
+from hpcspike.adaptive.rounds import ensure_round, first_grid, n_rounds
+from hpcspike.commands.plan_adaptive import _print_reached
 from hpcspike.spec.adaptive import Adaptive, Budget, Question
 from hpcspike.surface import Surface, evenly
 
@@ -117,6 +120,15 @@ def test_ranges_are_divided_evenly_and_hold_their_ends() -> None:
             "names an axis, or several, each of them once",
         ),
         ({"resolve": [{"variable": "correlation"}, {"variable": "correlation"}]}, "names 'correlation' twice"),
+        (
+            {
+                "resolve": [
+                    {"variable": "correlation", "maximum_over": ["synapse.tau_syn_ms", "targets.tau_corr_ms"]},
+                    {"variable": "correlation", "maximum_over": ["targets.tau_corr_ms", "synapse.tau_syn_ms"]},
+                ]
+            },
+            "names 'maximum of correlation over targets.* twice",
+        ),
         ({"resolve": []}, "names nothing"),
         ({"resolve": [{"variable": "status", "level": 0.5}]}, "is resolved where it changes"),
         ({"budget": {}}, "give points, minutes or both"),
@@ -669,3 +681,104 @@ def test_another_question_is_kept_also_without_another_round(
     assert "resolved   correlation = 0.5:" in capsys.readouterr().out
     assert explore(path, begun(tmp_path, budget={"points": 20})[1]) == "the budget of 20 points is used up"
     assert open_store(path).sweep.adaptive.budget.points == 20  # type: ignore[union-attr]
+
+
+def altered(experiment: Experiment, *, values: dict[str, float], **_: Any) -> SimpleNamespace:
+    """A network with some results set."""
+    found = smooth_point(experiment)
+    found.scalars |= values
+    return found
+
+
+def test_a_question_without_any_value_is_not_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = {"spectral_index": np.nan, "status": 0}
+    monkeypatch.setattr("hpcspike.runs.point.run_point", partial(altered, values=values))
+    asked = [{"variable": "correlation", "level": 0.7, "accuracy": 9.0}, {"variable": "spectral_index", "level": 0.0}]
+    config, sweep = begun(tmp_path, resolve=[*asked, {"variable": "status"}], first=8)
+    path = tmp_path / "found.zarr"
+    assert explore(path, sweep) == "the budget of 16 points is used up"
+    for command in (["status", str(path)], ["plan", str(config), "--store", str(path)]):
+        assert main(command) == 0
+        printed = capsys.readouterr().out
+        assert "resolved   spectral_index = 0: not decided, only 0 of 16 networks have a value" in printed
+        assert "resolved   border of status: all networks are learned so far" in printed
+
+
+def test_a_place_that_cannot_be_run_is_refused_before_anything_is_computed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    axes = {
+        "network.n_neurons": {"linear": [20, 60], "resolution": 2, "round_to": 2},
+        "connectivity.plastic_in_degree": {"linear": [2, 11], "resolution": 1, "round_to": 1},
+    }
+    document = adaptive_document(axes=axes)
+    document["experiment"]["connectivity"] = {"kind": "balanced", "static_in_degree": 2, "plastic_in_degree": 2}
+    config = write_sweep(tmp_path, document)
+    assert main(["plan", str(config), "--store", str(tmp_path / "found.zarr"), "--create"]) == 2
+    assert "plastic_in_degree" in capsys.readouterr().err
+    assert not (tmp_path / "found.zarr").exists()
+
+
+def test_a_maximum_is_somewhere(capsys: pytest.CaptureFixture[str]) -> None:
+    lattice = lattice_of(adaptive())
+    cells = lattice.spread(20)
+    (top,) = sampled(lattice.places(cells)[:, 0], lattice, cells, maximum_over="synapse.tau_syn_ms")
+    _print_reached(replace(top, reached=0.0))
+    assert capsys.readouterr().out.endswith("over synapse.tau_syn_ms: within 0, 0.05 asked, resolved\n")
+
+
+def test_minutes_bound_the_first_round_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "found.zarr"
+    minutes = open_seconds(tmp_path / "one.zarr") / 60.0
+    config, _ = begun(tmp_path, budget={"minutes": 3.5 * float(minutes)})
+    assert main(["plan", str(config), "--store", str(path), "--create"]) == 2
+    assert re.search(r"adaptive.budget.minutes = \S+ min: must be at least (\S+) min", capsys.readouterr().err)
+    assert not path.exists()
+    config, sweep = begun(tmp_path, budget={"minutes": 5.5 * float(minutes)})
+    assert first_grid(sweep).n_points == 5
+    assert main(["plan", str(config), "--store", str(path)]) == 0
+    first, whole = re.findall(r"about ([\d.]+ \S+) on one core", capsys.readouterr().out)
+    assert first.split()[1] == whole.split()[1]
+    assert float(whole.split()[0]) >= float(first.split()[0])
+
+
+def test_a_smaller_budget_holds_for_the_first_rounds(tmp_path: Path) -> None:
+    path = tmp_path / "found.zarr"
+    ensure_round(path, begun(tmp_path)[1], 0)
+    ensure_round(path, begun(tmp_path, budget={"points": 7})[1], 1)
+    assert open_store(path).n_points == 7
+
+
+@pytest.mark.parametrize("name", ["correlation", "done"])
+def test_the_map_leaves_out_what_is_damaged(
+    name: str, tmp_path: Path, smooth: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, axes = tmp_path / "found.zarr", list(adaptive_document()["axes"])
+    asked = [{"variable": "correlation", "level": 0.7}, {"variable": "correlation", "maximum_over": axes}]
+    config, sweep = begun(tmp_path, resolve=asked, first=8)
+    for number in (0, 1, 2):
+        for batch in ensure_round(path, sweep, number).batches:
+            run_batch(path, batch)
+    chunk = max(file for file in (path / name / "c").rglob("*") if file.is_file())
+    chunk.write_bytes(chunk.read_bytes()[:-3])
+    for command in (["status", str(path)], ["plan", str(config), "--store", str(path)]):
+        assert main(command) == 0
+        assert "resolved   correlation = 0.7:" in capsys.readouterr().out
+
+
+def test_watching_ends_with_the_last_round(
+    tmp_path: Path, smooth: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, (_, sweep) = tmp_path / "found.zarr", begun(tmp_path, budget={"points": 8}, first=4, ahead=0)
+
+    def compute(_: float) -> None:
+        for batch in ensure_round(path, sweep, n_rounds(open_store(path))).batches:
+            run_batch(path, batch)
+
+    for batch in ensure_round(path, sweep, 0).batches:
+        run_batch(path, batch)
+    monkeypatch.setattr("hpcspike.commands.status.time.sleep", compute)
+    assert main(["status", str(path), "--watch", "1"]) == 0
+    assert "8 of 8 done" in capsys.readouterr().out

@@ -16,9 +16,10 @@ import numpy as np
 from hpcspike.adaptive.choice import Sampled, choose
 from hpcspike.adaptive.lattice import Lattice, lattice_of
 from hpcspike.adaptive.questions import Target, targets_of
-from hpcspike.errors import StoreError
+from hpcspike.errors import SpecError, StoreError
 from hpcspike.spec.adaptive import Adaptive
 from hpcspike.spec.sweep import Sweep
+from hpcspike.surface import LEAST_POINTS
 from hpcspike.sweep.cost import predict
 from hpcspike.sweep.grid import PLANNED, Coordinate, Grid, build_grid
 from hpcspike.sweep.growth import ensure_store, ensure_sweep
@@ -61,6 +62,8 @@ class Known:
         Places that points are chosen from.
     cells, replicates
         (points,) cells of all points, and which of the networks of its cell each is.
+    rows
+        (points,) rows of the store that hold them.
     pending
         (points,) bool: points of later rounds, whose values do not count.
     values
@@ -72,6 +75,7 @@ class Known:
     lattice: Lattice
     cells: np.ndarray
     replicates: np.ndarray
+    rows: np.ndarray
     pending: np.ndarray
     values: dict[str, np.ndarray]
     seconds: float
@@ -81,10 +85,10 @@ class Known:
         """(points, axes) in the unit cube."""
         return self.lattice.places(self.cells)
 
-    def targets(self, adaptive: Adaptive) -> list[Target]:
-        """The surfaces that the sweep's questions are about."""
+    def targets(self, adaptive: Adaptive) -> list[list[Target]]:
+        """The surfaces that each of the sweep's questions is about."""
         places = self.places
-        return [t for question in adaptive.resolve for t in targets_of(question, self.lattice, places, self.values)]
+        return [targets_of(question, self.lattice, places, self.values) for question in adaptive.resolve]
 
 
 def ensure_round(path: str | Path, sweep: Sweep, number: int) -> Round:
@@ -150,11 +154,12 @@ def next_points(store: SweepStore, sweep: Sweep) -> tuple[list[int], str]:
     n_points = len(known.cells)
     first = adaptive.first_round(len(sweep.axes))
     if number <= adaptive.ahead and n_points < first:
-        wanted, targets = _share(first, adaptive.ahead, number), []
+        wanted, targets = min(_share(first, adaptive.ahead, number), first - n_points), []
     else:
-        wanted, targets = adaptive.next_round(n_points), known.targets(adaptive)
+        asked = known.targets(adaptive)
+        wanted, targets = adaptive.next_round(n_points), [target for found in asked for target in found]
         enough = first <= (~known.pending).sum()  # of fewer points a surface may say too soon that there is no line
-        if enough and _are_resolved(targets) and (adaptive.ahead or _were_resolved(store, sweep, number - 2)):
+        if enough and _are_resolved(asked) and (adaptive.ahead or _were_resolved(store, sweep, number - 2)):
             return [], "everything is as accurate as asked"
     if wanted < 1:
         return [], f"the budget of {adaptive.budget.points:,} points is used up"
@@ -178,8 +183,9 @@ def next_points(store: SweepStore, sweep: Sweep) -> tuple[list[int], str]:
     return [cell * sweep.replicates + replicate for cell, replicate in chosen], ""
 
 
-def _are_resolved(targets: list[Target]) -> bool:
-    return bool(targets) and all(target.is_resolved for target in targets)
+def _are_resolved(asked: list[list[Target]]) -> bool:
+    """Whether all questions have an answer that is as accurate as asked."""
+    return all(found and all(target.is_resolved for target in found) for found in asked)
 
 
 def _were_resolved(store: SweepStore, sweep: Sweep, number: int) -> bool:
@@ -193,10 +199,16 @@ def _were_resolved(store: SweepStore, sweep: Sweep, number: int) -> bool:
 
 
 def known_of(store: SweepStore, sweep: Sweep, *, complete: int | None = None) -> Known:
-    """What a store tells of its rounds up to ``complete``, all points of which must be done; None: of what is done."""
+    """What a store tells of its rounds up to ``complete``, all points of which must be done.
+
+    None: of what is done, without batches that are damaged.
+    """
     assert sweep.adaptive is not None
     rows = np.flatnonzero(store.planned)
-    done = store.read("done", rows) == 1
+    damaged = list(store.faults()) if complete is None else []
+    believed = ~np.isin(store.batch_of_row[rows], damaged)
+    done = np.zeros(len(rows), dtype=bool)
+    done[believed] = store.read("done", rows[believed]) == 1
     generation = store.read("generation", rows)
     used = done if complete is None else generation <= complete
     lacking = int((used & ~done).sum())
@@ -214,7 +226,7 @@ def known_of(store: SweepStore, sweep: Sweep, *, complete: int | None = None) ->
             column[used] = np.where(status == _DIVERGED, 0.0, column[used])  # it learned nothing
     seconds = float(store.read("predicted_seconds", rows).sum())
     cells, replicates = np.divmod(store.read("grid_index", rows), sweep.replicates)
-    return Known(lattice_of(sweep), cells, replicates, ~used, values, seconds)
+    return Known(lattice_of(sweep), cells, replicates, rows, ~used, values, seconds)
 
 
 def seconds_at(sweep: Sweep, lattice: Lattice) -> Callable[[np.ndarray], np.ndarray]:
@@ -249,6 +261,7 @@ def _found(store: SweepStore, number: int) -> Round:
 def _first(sweep: Sweep, lattice: Lattice) -> list[int]:
     assert sweep.adaptive is not None
     first = sweep.adaptive.first_round(len(sweep.axes))
+    seconds = seconds_at(sweep, lattice)  # which refuses places that cannot be run before any is
     none = np.zeros(0, dtype=np.int64)
     nothing = Sampled(none, none, np.zeros(0, dtype=bool))
     chosen = choose(
@@ -257,9 +270,19 @@ def _first(sweep: Sweep, lattice: Lattice) -> list[int]:
         nothing,
         count=_share(first, sweep.adaptive.ahead, 0),
         replicates=sweep.replicates,
-        seconds=lambda places: np.ones(len(places)),
+        seconds=seconds,
         number=0,
     )
+    minutes = sweep.adaptive.budget.minutes
+    if minutes is not None:
+        cost = seconds(lattice.places(np.array([cell for cell, _ in chosen])))
+        needed = float(cost[:LEAST_POINTS].mean()) * LEAST_POINTS / 60.0
+        if needed > minutes:
+            raise SpecError(
+                f"adaptive.budget.minutes = {minutes:g} min: must be at least {1.01 * needed:.3g} min here, which the "
+                f"first {LEAST_POINTS} networks are predicted to take, the fewest that make a map; give more minutes"
+            )
+        chosen = chosen[: int((np.cumsum(cost) <= 60.0 * minutes).sum())]
     return [cell * sweep.replicates + replicate for cell, replicate in chosen]
 
 

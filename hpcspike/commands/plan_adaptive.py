@@ -7,22 +7,23 @@ from pathlib import Path
 
 import numpy as np
 
-from hpcspike.adaptive.questions import Target, targets_of
-from hpcspike.adaptive.rounds import Round, ensure_round, first_grid, known_of, n_rounds, refuse_other_places
+from hpcspike.adaptive.questions import Target
+from hpcspike.adaptive.rounds import Known, Round, ensure_round, first_grid, known_of, n_rounds, refuse_other_places
 from hpcspike.adaptive.sketch import LEGEND, sketch
 from hpcspike.commands.common import counted, refuse_unwritable
 from hpcspike.commands.recordings import say_what_is_recorded
-from hpcspike.errors import StoreError
+from hpcspike.errors import DamagedStoreError, DataError, StoreError
 from hpcspike.spec.adaptive import Question
 from hpcspike.spec.sweep import Sweep
+from hpcspike.surface import LEAST_POINTS
 from hpcspike.sweep.calibration import calibration
 from hpcspike.sweep.cost import SECONDS_TO_START, check_memory, shown_mib, shown_seconds
 from hpcspike.sweep.durable import write_receipt
 from hpcspike.sweep.grid import Grid, coordinate_names
 from hpcspike.sweep.growth import planned
-from hpcspike.sweep.plan import plan_batches
 from hpcspike.sweep.reading import open_sweep
 from hpcspike.sweep.store import SweepStore, open_store
+from hpcspike.variables import STATUS
 
 ANYWHERE = 10.0
 """A place known no better than within so many decades is not known."""
@@ -36,8 +37,9 @@ def plan_adaptive(arguments: argparse.Namespace, sweep: Sweep, path: Path, avail
         if exists:
             store = open_store(path)
             refuse_other_places(store, sweep)
-            _print_cost(sweep, store)
-            _print_rounds(sweep, store)
+            known = known_of(store, sweep)
+            _print_cost(sweep, store, known)
+            _print_rounds(sweep, known)
         else:
             _print_first(sweep, first_grid(sweep), available)
             print(f"store      {path} (not made yet; make it with --create)")
@@ -54,7 +56,7 @@ def plan_adaptive(arguments: argparse.Namespace, sweep: Sweep, path: Path, avail
     chosen = ensure_round(path, sweep, number)
     store = open_store(path)
     if exists:
-        _print_cost(sweep, store)
+        _print_cost(sweep, store, known_of(store, sweep))
     _print_round(store, chosen)
     print(f"store      {path} ({counted(store.n_points, 'point')}, {int(store.done().sum())} done)")
     if arguments.receipt:
@@ -107,44 +109,59 @@ def _print_first(sweep: Sweep, grid: Grid, available: float) -> None:
     table = planned(grid)
     seconds = float(grid.seconds.sum()) + SECONDS_TO_START * len(table.batches)
     print(f"round 0    {counted(grid.n_points, 'point')}, about {shown_seconds(seconds)} on one core")
-    _print_whole(sweep, grid.seconds)
+    _print_whole(sweep, grid.seconds, len(table.batches))
     needed = float(grid.memory_mib.max())
     fits = "" if needed <= available else ": DOES NOT FIT"
     print(f"memory     up to {shown_mib(needed)} per process, {shown_mib(available)} available{fits}")
 
 
-def _print_cost(sweep: Sweep, store: SweepStore) -> None:
+def _print_cost(sweep: Sweep, store: SweepStore, known: Known) -> None:
     predicted = store.read("predicted_seconds")[store.planned]
     seconds = predicted * calibration(store)(predicted)
-    lacking = ~store.done()[store.planned]
+    lacking = known.pending
     left = shown_seconds(float(seconds[lacking].sum())) if lacking.any() else "nothing"
     rounds = counted(n_rounds(store), "round")
     print(f"chosen     {counted(store.n_points, 'point')} in {rounds}, {left} left to compute")
-    _print_whole(sweep, seconds)
+    _print_whole(sweep, seconds, len(store.batches))
 
 
-def _print_whole(sweep: Sweep, seconds: np.ndarray) -> None:
-    """What the sweep costs if it ends with its budget, by what the points so far are predicted to take."""
+def _print_whole(sweep: Sweep, seconds: np.ndarray, batches: int) -> None:
+    """What the sweep costs if it ends with its budget, by what the points and batches so far are predicted to take."""
     assert sweep.adaptive is not None
     budget, mean = sweep.adaptive.budget, float(seconds.mean())
     most = min(
         np.inf if budget.points is None else mean * budget.points,
         np.inf if budget.minutes is None else 60.0 * budget.minutes,
     )
-    batches = len(plan_batches(np.full(len(seconds), mean), np.ones(len(seconds)), sweep.batching).batches)
+    most = max(most, float(seconds.sum()))
     starts = SECONDS_TO_START * batches * most / (mean * len(seconds))
     per_point = f"{shown_seconds(mean)} per point so far"
     print(f"time       at most about {shown_seconds(most + starts)} on one core ({per_point})")
 
 
-def _print_rounds(sweep: Sweep, store: SweepStore) -> None:
+def _print_rounds(sweep: Sweep, known: Known) -> None:
     assert sweep.adaptive is not None
-    for target in known_of(store, sweep).targets(sweep.adaptive):
+    for question, targets in zip(sweep.adaptive.resolve, known.targets(sweep.adaptive), strict=True):
+        _print_answer(known, question, targets)
+
+
+def _print_answer(known: Known, question: Question, targets: list[Target]) -> None:
+    """How accurately a question is answered, or why it is not."""
+    for target in targets:
         _print_reached(target)
+    if targets:
+        return
+    values = known.values[question.variable][~known.pending]
+    there = values[np.isfinite(values)]
+    if question.variable == "status" and len(there) >= LEAST_POINTS:
+        print(f"resolved   border of status: all networks are {STATUS[int(there[0])]} so far")
+    else:
+        few = f"only {len(there)} of {counted(len(values), 'network')} {'has' if len(there) == 1 else 'have'} a value"
+        print(f"resolved   {question.words}: not decided, {few}")
 
 
 def _print_reached(target: Target) -> None:
-    if target.reached == 0.0:
+    if target.level is not None and target.reached == 0.0:
         print(f"resolved   {target.words}: nowhere in the ranges")
         return
     known = f"within {target.reached:.2g}" if target.reached < ANYWHERE else "not located yet"
@@ -159,11 +176,9 @@ def print_map(store: SweepStore) -> None:
     known = known_of(store, sweep)
     print(f"rounds     {n_rounds(store)} of the adaptive sweep")
     first = True
-    for question in sweep.adaptive.resolve:
-        targets = targets_of(question, known.lattice, known.places, known.values)
-        for target in targets:
-            _print_reached(target)
-        for words in _best(store, question) if targets else []:
+    for question, targets in zip(sweep.adaptive.resolve, known.targets(sweep.adaptive), strict=True):
+        _print_answer(known, question, targets)
+        for words in _best(store, question, known) if targets else []:
             print(f"           {words}")
         if targets and first:
             lines, first = sketch(known, targets[0], question), False
@@ -177,15 +192,20 @@ def print_map(store: SweepStore) -> None:
             print(f"           {words}, from the first to the last value{middle}")
 
 
-def _best(store: SweepStore, question: Question) -> list[str]:
-    """The best value of every axis with its interval, where there is one best place."""
+def _best(store: SweepStore, question: Question, known: Known) -> list[str]:
+    """The best value of every axis with its interval, where there is one best place and enough networks say it."""
     if set(question.maximum_axes) != set(store.sweep.axes):
         return []
     from hpcspike.analysis import optimum
 
     names = coordinate_names(list(store.sweep.axes))
     over = [names[key] for key in question.maximum_axes]
-    best = optimum(open_sweep(store.path), measure=question.variable, along=over)
+    try:
+        sweep = open_sweep(store.path)
+        sweep = sweep.isel(point=np.isin(sweep["point"].values, known.rows[~known.pending]))
+        best = optimum(sweep, measure=question.variable, along=over)
+    except (DataError, DamagedStoreError):  # too few values, or the list of what is done is damaged
+        return []
     edge = ", at an end of the ranges" if best["at_edge"].item() else ""
     values = []
     for name in over:

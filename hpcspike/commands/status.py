@@ -26,7 +26,7 @@ MOST_FAILURES = 10
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the state of a store, with ``--watch`` until every point is done; or that of a folder of saved states."""
+    """Print the state of a store, with ``--watch`` until nothing is left to do; or that of a folder of saved states."""
     saved = checkpoints_in(Path(arguments.store))
     if arguments.json and arguments.watch is not None:
         raise SpecError("--watch: --json says it once; leave one of them out")
@@ -57,13 +57,25 @@ def run(arguments: argparse.Namespace) -> int:
     elif sys.stdout.isatty():
         _watch(arguments.store, arguments.watch)
     else:
-        while not _print(sweep_status(arguments.store)):
+        while not _is_over(arguments.store, _print(sweep_status(arguments.store))):
             time.sleep(arguments.watch)
     return 0
 
 
+def _is_over(store: str, status: Status) -> bool:
+    """Whether every point is done, and no further round of an adaptive sweep follows."""
+    if status.done < status.points or status.finalized:
+        return status.done == status.points
+    there = open_store(store)
+    if there.sweep.adaptive is None:
+        return True
+    from hpcspike.adaptive.rounds import next_points
+
+    return bool(next_points(there, there.sweep)[1])
+
+
 def _keep_page(store: str, page: Path, seconds: int | None) -> None:
-    """Write the page of a sweep, with ``--watch`` again and again until every point is done."""
+    """Write the page of a sweep, with ``--watch`` again and again until nothing is left to do."""
     from hpcspike.report.progress import page_of_progress
     from hpcspike.sweep.reading import open_sweep
 
@@ -74,8 +86,7 @@ def _keep_page(store: str, page: Path, seconds: int | None) -> None:
     refuse_unwritable(page)
     while True:
         status = sweep_status(store)
-        complete = status.done == status.points
-        again = None if complete else seconds
+        again = None if seconds is None or _is_over(store, status) else seconds
         sweep = open_sweep(store, complete_only=False)
         text = page_of_progress(status, sweep, _rows(status), refresh_seconds=again)
         with whole(page) as unfinished:
@@ -86,15 +97,15 @@ def _keep_page(store: str, page: Path, seconds: int | None) -> None:
         time.sleep(again)
 
 
-def _print(status: Status) -> bool:
-    """Lines of text; whether every point is done."""
+def _print(status: Status) -> Status:
+    """Print lines of text; returns what they say."""
     for name, text in _rows(status):
         print(f"{name:<10} {text}", flush=True)
     for row, text in sorted(status.failures.items()):
         print(f"failed     point {row}: {text}")
     for batch, text in sorted(status.damaged.items()):
         print(f"damaged    batch {batch}: {text}; the same workflow, or run-batch, computes it anew")
-    return status.done == status.points
+    return status
 
 
 def _watch(store: str, seconds: float) -> None:
@@ -102,7 +113,7 @@ def _watch(store: str, seconds: float) -> None:
 
     status = sweep_status(store)
     with Live(_table(status), auto_refresh=False) as live:
-        while status.done < status.points:
+        while not _is_over(store, status):
             time.sleep(seconds)
             status = sweep_status(store)
             live.update(_table(status), refresh=True)

@@ -54,6 +54,12 @@ class Question(Section):
         """The axes along which a maximum is resolved; none if something else is."""
         return [self.maximum_over] if isinstance(self.maximum_over, str) else list(self.maximum_over or [])
 
+    def is_same(self, other: Question) -> bool:
+        """Whether the same is resolved, in whatever order its axes stand."""
+        axes = sorted(self.maximum_axes)
+        same_maximum = bool(axes) and axes == sorted(other.maximum_axes) and self.variable == other.variable
+        return same_maximum or self.words == other.words
+
     @property
     def words(self) -> str:
         """What is resolved, for messages and figures."""
@@ -109,7 +115,7 @@ class Adaptive(Section):
         if not resolve:
             raise ValueError("names nothing; give at least one variable")
         for number, question in enumerate(resolve):
-            if question.words in [other.words for other in resolve[:number]]:
+            if any(question.is_same(other) for other in resolve[:number]):
                 raise ValueError(f"names {shown(question.words)} twice")
         return resolve
 
