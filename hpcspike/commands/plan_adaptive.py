@@ -38,7 +38,7 @@ def plan_adaptive(arguments: argparse.Namespace, sweep: Sweep, path: Path, avail
             store = open_store(path)
             refuse_other_places(store, sweep)
             known = known_of(store, sweep)
-            _print_cost(sweep, store, known)
+            _print_cost(sweep, store, known.pending)
             _print_rounds(sweep, known)
         else:
             _print_first(sweep, first_grid(sweep), available)
@@ -56,7 +56,7 @@ def plan_adaptive(arguments: argparse.Namespace, sweep: Sweep, path: Path, avail
     chosen = ensure_round(path, sweep, number)
     store = open_store(path)
     if exists:
-        _print_cost(sweep, store, known_of(store, sweep))
+        _print_cost(sweep, store, ~store.done()[store.planned])
     _print_round(store, chosen)
     print(f"store      {path} ({counted(store.n_points, 'point')}, {int(store.done().sum())} done)")
     if arguments.receipt:
@@ -115,10 +115,9 @@ def _print_first(sweep: Sweep, grid: Grid, available: float) -> None:
     print(f"memory     up to {shown_mib(needed)} per process, {shown_mib(available)} available{fits}")
 
 
-def _print_cost(sweep: Sweep, store: SweepStore, known: Known) -> None:
+def _print_cost(sweep: Sweep, store: SweepStore, lacking: np.ndarray) -> None:
     predicted = store.read("predicted_seconds")[store.planned]
     seconds = predicted * calibration(store)(predicted)
-    lacking = known.pending
     left = shown_seconds(float(seconds[lacking].sum())) if lacking.any() else "nothing"
     rounds = counted(n_rounds(store), "round")
     print(f"chosen     {counted(store.n_points, 'point')} in {rounds}, {left} left to compute")
