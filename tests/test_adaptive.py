@@ -40,7 +40,7 @@ from hpcspike.sweep.growth import ensure_store
 from hpcspike.sweep.mending import damage_of_plan
 from hpcspike.sweep.reading import open_sweep
 from hpcspike.sweep.store import open_store
-from hpcspike.variables import POINT_PROVENANCE
+from hpcspike.variables import POINT_PROVENANCE, STATUS
 
 pytest.importorskip("sklearn")
 
@@ -782,3 +782,17 @@ def test_watching_ends_with_the_last_round(
     monkeypatch.setattr("hpcspike.commands.status.time.sleep", compute)
     assert main(["status", str(path), "--watch", "1"]) == 0
     assert "8 of 8 done" in capsys.readouterr().out
+
+
+def test_diverged_networks_have_no_best_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = {"correlation": np.nan, "spectral_index": np.nan, "status": STATUS.index("diverged"), "diverged_loop": 1}
+    monkeypatch.setattr("hpcspike.runs.point.run_point", partial(altered, values=values))
+    asked = {"variable": "population_rate", "maximum_over": list(adaptive_document()["axes"])}
+    path = tmp_path / "found.zarr"
+    explore(path, begun(tmp_path, resolve=[asked], budget={"points": 4})[1])
+    assert main(["status", str(path)]) == 0
+    printed = capsys.readouterr().out
+    assert "resolved   maximum of population_rate" in printed
+    assert "largest at" not in printed
