@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -61,9 +62,9 @@ def maximum(
     """
     low, high = np.zeros(len(along)), np.ones(len(along))
     count = _ALONG_ONE if len(along) == 1 else _ALONG_SEVERAL
-    inside = np.linspace(0.0, 1.0, count)[:, None] if len(along) == 1 else evenly(count, len(along))
+    inside = np.linspace(0.0, 1.0, count)[:, None] if len(along) == 1 else _to_the_ends(count, len(along))
     for _ in range(_LOOKS):
-        unit = low + (high - low) * inside
+        unit = np.where(inside == 1.0, high, low + (high - low) * inside)
         looked_at = np.repeat(place[None], count, axis=0)
         looked_at[:, list(along)] = unit
         mean = surface.mean(looked_at)
@@ -74,3 +75,10 @@ def maximum(
     _, error = surface.mean_and_sd(looked_at[best : best + 1])
     share = np.bincount(top, minlength=count) / n_draws
     return Maximum(unit[best], unit[top], float(mean[best]), float(error[0]), looked_at, share)
+
+
+def _to_the_ends(count: int, n_axes: int) -> np.ndarray:
+    """(count, axes) places that fill the unit cube evenly, its corners, edges and faces included."""
+    corners = np.array(list(itertools.product((0.0, 1.0), repeat=n_axes)))
+    stretch = 1.0 / (1.0 - count ** (-1.0 / n_axes))
+    return np.concatenate([corners, np.clip(0.5 + stretch * (evenly(count - len(corners), n_axes) - 0.5), 0.0, 1.0)])

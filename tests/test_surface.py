@@ -260,3 +260,16 @@ def test_the_largest_of_two_maxima_is_found_with_its_interval(n_axes: int) -> No
     assert (found.best <= high).all()
     assert (high - low < 0.2).all()
     assert found.share.sum() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("top", [(1.0, 0.5), (0.0, 0.3)])
+def test_a_maximum_over_several_axes_is_found_at_the_ends_too(top: tuple[float, float]) -> None:
+    random = np.random.default_rng(10)
+    places = random.random((60, 2))
+    values = -np.abs(places[:, 0] - top[0]) - (places[:, 1] - top[1]) ** 2 + 0.02 * random.standard_normal(60)
+    found = maximum(Surface(places, values), np.zeros(2), [0, 1], n_draws=200, seed=1)
+    low, high = np.quantile(found.tops, [0.05, 0.95], axis=0)
+    assert found.best[0] == top[0]
+    assert (np.abs(found.best - top) < 0.1).all()
+    assert (low <= top).all()
+    assert (high >= top).all()
