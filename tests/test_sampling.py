@@ -11,7 +11,7 @@ from sweep_stub import stub_point, sweep_document
 
 from hpcspike.errors import SpecError
 from hpcspike.spec import Sweep, validate_sweep
-from hpcspike.spec.axes import is_logarithmic
+from hpcspike.spec.axes import LinearRange, LogRange, is_logarithmic
 from hpcspike.sweep.batch import run_batch
 from hpcspike.sweep.growth import ensure_store
 from hpcspike.sweep.reading import open_sweep
@@ -85,6 +85,19 @@ def test_one_axis_at_a_time_leaves_the_others_at_the_base_point() -> None:
 def test_designs_that_the_axes_do_not_allow_are_refused(sampling: dict[str, Any], message: str) -> None:
     with pytest.raises(SpecError, match=message):
         designed(sampling)
+
+
+@pytest.mark.parametrize(
+    "sampling", [{"kind": "zipped"}, {"kind": "latin_hypercube", "points": 3}, {"kind": "random", "points": 1}]
+)
+def test_a_design_without_axes_is_refused(sampling: dict[str, Any]) -> None:
+    with pytest.raises(SpecError, match="a design needs at least one axis"):
+        designed(sampling, axes={})
+
+
+def test_a_range_shorter_than_its_resolution_has_its_ends() -> None:
+    assert LinearRange(linear=(1.0, 2.0), resolution=1e10).values() == [1.0, 2.0]
+    assert LogRange(log=(1.0, 1.5), resolution=1e10).values() == [1.0, 1.5]
 
 
 def test_a_design_is_computed_like_any_sweep_and_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,7 +76,7 @@ class LogRange(_Range):
 
     def values(self) -> list[float]:
         first, last = self.log
-        steps = math.ceil(math.log10(last / first) / self.resolution - 1e-9)
+        steps = _steps(math.log10(last / first) / self.resolution)
         values = [first * (last / first) ** (k / steps) for k in range(steps + 1)]
         return _rounded(values, self.round_to, smallest=self.round_to)
 
@@ -97,8 +97,13 @@ class LinearRange(_Range):
 
     def values(self) -> list[float]:
         first, last = self.linear
-        steps = math.ceil((last - first) / self.resolution - 1e-9)
+        steps = _steps((last - first) / self.resolution)
         return _rounded([first + (last - first) * k / steps for k in range(steps + 1)], self.round_to)
+
+
+def _steps(length: float) -> int:
+    """Steps of a range that is so many resolutions long; one at least."""
+    return max(1, math.ceil(length - 1e-9))
 
 
 def _refuse_too_fine(steps: float) -> None:
@@ -149,6 +154,11 @@ Axis = Annotated[
         "{linear: [first, last], resolution: STEP}",
     ),
 ]
+
+
+def is_numeric(values: Sequence[Any]) -> bool:
+    """Whether all values of an axis are numbers."""
+    return all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
 
 
 def is_logarithmic(axis: Axis) -> bool:

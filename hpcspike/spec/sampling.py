@@ -130,6 +130,10 @@ def combinations(sampling: Sampling, axes: dict[str, list[Any]]) -> np.ndarray:
     ValueError
         If the axes do not allow it.
     """
+    if not axes:
+        raise ValueError(
+            f"sampling.kind = {sampling.kind}: a design needs at least one axis; give axes or leave it out"
+        )
     lengths = [len(values) for values in axes.values()]
     if isinstance(sampling, OneAtATime):
         return sampling.around(sampling.positions(axes), lengths)
