@@ -7,6 +7,7 @@ An adaptive sweep, or one of a random design, has hardly two points with the sam
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ from hpcspike.measures.status import classify
 from hpcspike.spec.axes import is_logarithmic
 from hpcspike.spec.experiment import Measures
 from hpcspike.spec.sweep import Sweep
-from hpcspike.surface import Surface
+from hpcspike.surface import LEAST_POINTS, Surface
 from hpcspike.sweep.grid import coordinate_names
 from hpcspike.variables import POINT_RESULTS, STATUS, SURFACE_SCALES
 
@@ -28,6 +29,12 @@ MOST_AXES = 4
 
 GRID_VALUES = 25
 """Values of every axis of the grid that stands for scattered points; an axis of fewer values has its own."""
+
+MOST_PLACES = 20_000
+"""Most places of that grid; where several axes would make more, each has fewer values."""
+
+_MOST_AT_ONCE = 4096
+"""Places at which a surface is computed in one go; memory grows with this times its points."""
 
 _SILENT = STATUS.index("silent")
 
@@ -78,7 +85,9 @@ def axes_of(sweep: xr.Dataset) -> list[Axis]:
     if plan is not None and plan.is_scattered:
         names = coordinate_names(list(plan.axes))
         columns = {names[key]: np.array(values) for key, values in plan.columns().items() if key in names}
-        flags = {names[key]: plan.logarithmic[key] for key in plan.axes if columns[names[key]].dtype.kind in "iuf"}
+        flags = {names[key]: logarithmic for key, logarithmic in plan.logarithmic.items()}
+        own = parameters(sweep)
+        columns = {name: column for name, column in columns.items() if name in flags or len(np.unique(own[name])) > 1}
     else:
         columns = {name: np.unique(column) for name, column in parameters(sweep).items()}
         columns = {name: column for name, column in columns.items() if len(column) > 1}
@@ -91,6 +100,15 @@ def axes_of(sweep: xr.Dataset) -> list[Axis]:
             f"{len(columns)} parameters vary ({', '.join(columns) or 'none'}); a surface is drawn over 1 to {MOST_AXES}"
         )
     return [Axis(name, np.sort(column.astype(np.float64)), flags[name]) for name, column in columns.items()]
+
+
+def parts_of(sweep: xr.Dataset) -> dict[str, xr.Dataset]:
+    """The points with each value of the first parameter that varies and is no number; nothing if there is none."""
+    for column in parameters(sweep).values():
+        values = np.unique(column)
+        if column.dtype.kind not in "iuf" and len(values) > 1:
+            return {str(value): sweep.isel(point=np.flatnonzero(column == value)) for value in values}
+    return {}
 
 
 def places_of(sweep: xr.Dataset, axes: list[Axis]) -> np.ndarray:
@@ -112,14 +130,29 @@ def surface_of(sweep: xr.Dataset, measure: str, axes: list[Axis] | None = None) 
     axes
         From `axes_of`, if they are known.
     """
+    places = places_of(sweep, axes_of(sweep) if axes is None else axes)
+    return Surface(places, _values(sweep, measure), scale=SURFACE_SCALES.get(measure, ""))
+
+
+def allows_surface(sweep: xr.Dataset, measure: str) -> bool:
+    """Whether enough points have a value for a surface, or none is computed yet."""
+    computed = "status" not in sweep or (sweep["status"].values >= 0).any()
+    return not computed or _is_enough(_values(sweep, measure))
+
+
+def _is_enough(values: np.ndarray) -> bool:
+    return int(np.isfinite(values).sum()) >= LEAST_POINTS
+
+
+def _values(sweep: xr.Dataset, measure: str) -> np.ndarray:
+    """(points,) values that a surface goes through, NaN where there is none."""
     values = np.asarray(condition(sweep, measure).values, dtype=np.float64)
     if "status" in sweep:
         gone = sweep["status"].values == DIVERGED
         values = np.where(gone, 0.0 if measure == "correlation" else np.nan, values)
     if "done" in sweep:
         values = np.where(sweep["done"].values == 1, values, np.nan)
-    places = places_of(sweep, axes_of(sweep) if axes is None else axes)
-    return Surface(places, values, scale=SURFACE_SCALES.get(measure, ""))
+    return values
 
 
 def on_grid(sweep: xr.Dataset, measures: Sequence[str] | None = None, *, always: bool = False) -> xr.Dataset:
@@ -127,22 +160,25 @@ def on_grid(sweep: xr.Dataset, measures: Sequence[str] | None = None, *, always:
 
     ``always`` takes a grid's points as scattered ones, too.
 
-    Every result that has a value at four points or more, or of these the measures that are named, becomes its surface
-    at the grid's places. The status is that of the expected correlation and spectral index, by the thresholds of the
-    experiment, where these are among them, with that of responses that a teacher has started a failure of recall, too;
-    diverged and silent where the nearest network is. The attribute ``estimated`` says from how many networks.
+    Every result, or the measures that are named, becomes its surface at the grid's places, NaN if fewer than four
+    points have a value; one surface for each value of parameters of text. The status is that of the expected
+    correlation and spectral index, by the thresholds of the experiment, where these are among them, with that of
+    responses that a teacher has started a failure of recall, too; diverged and silent where the nearest network is. The
+    attribute ``estimated`` says from how many networks.
     """
     if "estimated" in sweep.attrs or not (always or is_scattered(sweep)):
         return sweep
+    parts = [on_grid(part, measures, always=always) for part in parts_of(sweep).values()]
+    if parts:
+        return xr.concat(parts, "point", combine_attrs="override").assign_attrs(estimated=_words(sweep))
     axes = axes_of(sweep)
-    columns = _mesh({axis.name: axis.few() for axis in axes})
+    columns = _mesh(_few(axes))
     places = np.stack([axis.unit(columns[axis.name]) for axis in axes], axis=1)
     results: dict[str, tuple] = {}
     for name in [str(name) for name in sweep.data_vars if sweep[name].dims == ("point",)]:
         wanted = measures is None or name in measures
         if wanted and name in POINT_RESULTS and POINT_RESULTS[name].dtype == "float64":
-            if np.isfinite(sweep[name].values).sum() >= 4:
-                results[name] = ("point", surface_of(sweep, name, axes).expected(places), sweep[name].attrs)
+            results[name] = ("point", _expected(sweep, name, axes, places), sweep[name].attrs)
     size = len(places)
     if "status" in sweep:
         status = _status(sweep, results, places_of(sweep, axes), places)
@@ -152,8 +188,28 @@ def on_grid(sweep: xr.Dataset, measures: Sequence[str] | None = None, *, always:
     coordinates |= {
         name: ("point", column.astype(sweep[name].dtype), axis_attrs(name, sweep)) for name, column in columns.items()
     }
-    attributes = {**sweep.attrs, "estimated": f"surface through {sweep.sizes['point']} networks"}
-    return xr.Dataset(results, coordinates, attributes)
+    return xr.Dataset(results, coordinates, {**sweep.attrs, "estimated": _words(sweep)})
+
+
+def _words(sweep: xr.Dataset) -> str:
+    return f"surface through {sweep.sizes['point']} networks"
+
+
+def _few(axes: Sequence[Axis]) -> dict[str, np.ndarray]:
+    """Values of every axis of the grid that stands for scattered points."""
+    count = GRID_VALUES
+    while math.prod(min(count, len(axis.values)) for axis in axes) > MOST_PLACES:
+        count -= 1
+    return {axis.name: axis.few(count) for axis in axes}
+
+
+def _expected(sweep: xr.Dataset, measure: str, axes: list[Axis], places: np.ndarray) -> np.ndarray:
+    """(places,) values of the surface of a result; NaN if too few points have a value."""
+    if not _is_enough(_values(sweep, measure)):
+        return np.full(len(places), np.nan)
+    surface = surface_of(sweep, measure, axes)
+    blocks = np.array_split(places, math.ceil(len(places) / _MOST_AT_ONCE))
+    return np.concatenate([surface.expected(block) for block in blocks])
 
 
 def _mesh(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -167,7 +223,7 @@ def _status(sweep: xr.Dataset, results: Mapping[str, tuple], there: np.ndarray, 
 
     own = sweep["status"].values
     nearest = own[cKDTree(there).query(places)[1]]
-    if "correlation" not in results or "spectral_index" not in results:
+    if not all(name in results and np.isfinite(results[name][1]).all() for name in ("correlation", "spectral_index")):
         return np.asarray(nearest)
     measures = _measures(sweep)
     taught = results["correlation_taught"][1] if "correlation_taught" in results else np.full(len(places), np.nan)

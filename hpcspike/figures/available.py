@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -15,7 +15,7 @@ from hpcspike.analysis.available import allows_capacity, allows_collapse, n_valu
 from hpcspike.analysis.learners import kind_of, learner_axis
 from hpcspike.analysis.neurons import experiment_of
 from hpcspike.analysis.recorded import over_recorded
-from hpcspike.analysis.scattered import is_scattered, plan_of
+from hpcspike.analysis.scattered import allows_surface, is_scattered, parts_of, plan_of
 from hpcspike.errors import DataError
 from hpcspike.figures.currents import balance_of_currents, perturbation_map
 from hpcspike.figures.effects import effects_of, parameter_effects
@@ -122,7 +122,7 @@ def _of_sweep(sweep: xr.Dataset) -> Figures:
         drawn = _of_one_learner(one, judged=judged)
         if n_values(one, "tau_corr_ms") < 2:
             drawn.pop("capacity", None)  # that of a single tau_c is in the comparison
-        figures |= {f"{name}_{re.sub('[^0-9A-Za-z]+', '-', kind)}": draw for name, draw in drawn.items()}
+        figures |= {f"{name}_{_in_name(kind)}": draw for name, draw in drawn.items()}
     figures |= _of_loops(sweep)
     return figures
 
@@ -136,15 +136,17 @@ def _of_one_learner(sweep: xr.Dataset, *, judged: bool) -> Figures:
     figures = Figures()
     tau_syn = n_values(sweep, "tau_syn_ms")
     if judged and tau_syn >= 2 and n_values(sweep, "tau_corr_ms") >= 2:
-        figures["map"] = partial(performance_map, sweep)
-    elif judged and (plane := plane_of(with_loops(sweep, "most"))) is not None:
-        trained, untrained = with_loops(sweep, "most"), with_loops(sweep, "fewest")
-        figures["map_mean"] = partial(map_of, trained, "correlation", *plane)
-        figures["map_best"] = partial(map_of, trained, "correlation", *plane, reduce="max")
+        figures |= _maps(sweep, "correlation", map=performance_map)
+    elif judged and (plane := _plane_of(sweep)) is not None:
+        trained, untrained = _with_loops(sweep, "most"), _with_loops(sweep, "fewest")
+        drawn = partial(map_of, variable="correlation", x=plane[0], y=plane[1])
+        figures |= _maps(trained, "correlation", map_mean=drawn, map_best=partial(drawn, reduce="max"))
         if _asks_quasi_static(sweep):
-            figures["map_quasi_static"] = partial(map_of, untrained, "quasi_static_correlation", *plane)
-    if judged and effects_of(with_loops(sweep, "most")):
-        figures["effects"] = partial(parameter_effects, with_loops(sweep, "most"))
+            select = {"n_loops": untrained["n_loops"].values.min()} if "n_loops" in untrained.coords else None
+            drawn = partial(map_of, variable="quasi_static_correlation", x=plane[0], y=plane[1], select=select)
+            figures |= _maps(untrained, "quasi_static_correlation", map_quasi_static=drawn)
+    if judged and effects_of(_with_loops(sweep, "most")):
+        figures["effects"] = partial(parameter_effects, _with_loops(sweep, "most"))
     if judged and tau_syn >= 3:
         figures["inverted_u"] = partial(inverted_u_curves, sweep)
     if judged and any(allows_collapse(sweep, regime) for regime in ("tracking", "sampling")):
@@ -154,6 +156,37 @@ def _of_one_learner(sweep: xr.Dataset, *, judged: bool) -> Figures:
     if judged and tau_syn >= 2 and "spectral_index" in sweep:
         figures["errors"] = partial(error_kinds, sweep)
     return figures
+
+
+def _with_loops(sweep: xr.Dataset, which: Literal["fewest", "most"]) -> xr.Dataset:
+    """The networks with the fewest or most training loops; of scattered ones, of which few have the most, all."""
+    return sweep if is_scattered(sweep) else with_loops(sweep, which)
+
+
+def _plane_of(sweep: xr.Dataset) -> tuple[str, str] | None:
+    """The parameters that maps of the fewest and most training loops are drawn over, if there are just two."""
+    plane = plane_of(_with_loops(sweep, "most"))
+    if plane is None and is_scattered(sweep):
+        plane = plane_of(sweep.drop_vars("n_loops", errors="ignore"))
+    return plane
+
+
+def _maps(sweep: xr.Dataset, measure: str, **maps: Callable[..., Figure]) -> Figures:
+    """Maps by name; of scattered points where a surface is possible, for each value of parameters of text."""
+    parts = parts_of(sweep) if is_scattered(sweep) else {}
+    if parts:
+        drawn = {value: _maps(part, measure, **maps) for value, part in parts.items()}
+        return Figures(
+            {f"{name}_{_in_name(value)}": draw for value, some in drawn.items() for name, draw in some.items()}
+        )
+    if is_scattered(sweep) and not allows_surface(sweep, measure):
+        return Figures()
+    return Figures({name: partial(draw, sweep) for name, draw in maps.items()})
+
+
+def _in_name(value: str) -> str:
+    """A value as part of the name of a figure, and of its file."""
+    return re.sub("[^0-9A-Za-z]+", "-", value)
 
 
 def _asks_quasi_static(sweep: xr.Dataset) -> bool:

@@ -200,4 +200,6 @@ def _shares(axes: Axes, one: xr.Dataset) -> None:
     axes.set_xlabel(label("tau_syn_ms"))
     axes.set_ylabel("share of fast power")
     axes.set_ylim(bottom=0)
-    axes.legend()
+    say_if_empty(axes)
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend()

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from pydantic import field_validator, model_validator
 
 from hpcspike.spec.adaptive import MOST_AXES, Adaptive
-from hpcspike.spec.axes import Axis, axis_values, first_repeated, is_logarithmic
+from hpcspike.spec.axes import Axis, axis_values, first_repeated, is_logarithmic, is_numeric
 from hpcspike.spec.documents import set_dotted
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.fields import FILE_NAME, GrownSection, Section, quantity, whole_number
@@ -88,8 +88,7 @@ class Sweep(GrownSection):
             raise ValueError(f"an adaptive sweep has 1 to {MOST_AXES} axes, not {len(self.axes)}")
         for key, axis in self.axes.items():
             values = axis_values(axis)
-            numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
-            if not numbers or len(values) < 2 or values != sorted(values):
+            if not is_numeric(values) or len(values) < 2 or values != sorted(values):
                 raise ValueError(
                     f"axes.{key}: an adaptive sweep needs at least two numbers in ascending order, or a range as "
                     "{log: [1, 500], resolution: 0.02}"
@@ -148,7 +147,7 @@ class Sweep(GrownSection):
     @property
     def logarithmic(self) -> dict[str, bool]:
         """Of every numeric axis, whether distances along it are told in decades."""
-        return {key: is_logarithmic(axis) for key, axis in self.axes.items()}
+        return {key: is_logarithmic(axis) for key, axis in self.axes.items() if is_numeric(self._values[key])}
 
     def parameters(self) -> Iterator[dict[str, Any]]:
         """The swept values of every point (dotted names), replicates innermost."""
