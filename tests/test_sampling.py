@@ -100,6 +100,17 @@ def test_a_range_shorter_than_its_resolution_has_its_ends() -> None:
     assert LogRange(log=(1.0, 1.5), resolution=1e10).values() == [1.0, 1.5]
 
 
+def test_rounded_values_stay_in_their_range() -> None:
+    assert LogRange(log=(1.0, 11.0), resolution=0.1, round_to=3.0).values() == [3.0, 6.0, 9.0]
+    assert LinearRange(linear=(0.4, 2.6), resolution=0.5, round_to=1.0).values() == [1.0, 2.0]
+    for axis in (
+        {"log": [1, 5], "resolution": 0.1, "round_to": 100},
+        {"linear": [1, 5], "resolution": 1, "round_to": 4},
+    ):
+        with pytest.raises(SpecError, match=r"round_to = \d+ leaves \d values in the range; give a smaller one"):
+            designed({"kind": "random", "points": 1}, axes={TAU_S: axis})
+
+
 def test_a_design_is_computed_like_any_sweep_and_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hpcspike.runs.point.run_point", stub_point)
     for count in (6, 9):

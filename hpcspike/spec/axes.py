@@ -72,13 +72,14 @@ class LogRange(_Range):
         if not 0 < self.log[0] < self.log[1]:
             raise ValueError("log needs a first value above 0 and a last value above the first")
         _refuse_too_fine(math.log10(self.log[1] / self.log[0]) / self.resolution)
+        _refuse_too_coarse(self.values(), self.round_to)
         return self
 
     def values(self) -> list[float]:
         first, last = self.log
         steps = _steps(math.log10(last / first) / self.resolution)
         values = [first * (last / first) ** (k / steps) for k in range(steps + 1)]
-        return _rounded(values, self.round_to, smallest=self.round_to)
+        return _inside(_rounded(values, self.round_to, smallest=self.round_to), self.log, self.round_to)
 
 
 class LinearRange(_Range):
@@ -93,12 +94,24 @@ class LinearRange(_Range):
         if not self.linear[0] < self.linear[1]:
             raise ValueError("linear needs a last value above the first")
         _refuse_too_fine((self.linear[1] - self.linear[0]) / self.resolution)
+        _refuse_too_coarse(self.values(), self.round_to)
         return self
 
     def values(self) -> list[float]:
         first, last = self.linear
         steps = _steps((last - first) / self.resolution)
-        return _rounded([first + (last - first) * k / steps for k in range(steps + 1)], self.round_to)
+        values = _rounded([first + (last - first) * k / steps for k in range(steps + 1)], self.round_to)
+        return _inside(values, self.linear, self.round_to)
+
+
+def _refuse_too_coarse(values: list[float], unit: float | None) -> None:
+    if unit is not None and len(values) < 2:
+        raise ValueError(f"round_to = {unit:g} leaves {len(values)} values in the range; give a smaller one, or none")
+
+
+def _inside(values: list[float], ends: tuple[float, float], unit: float | None) -> list[float]:
+    """Values of a range without those that were rounded out of it."""
+    return values if unit is None else [value for value in values if ends[0] <= value <= ends[1]]
 
 
 def _steps(length: float) -> int:
