@@ -329,6 +329,17 @@ def test_another_decay_time_at_test(net: EngineNetwork) -> None:
             net.with_settings({key: value})
 
 
+def test_keys_that_stand_at_their_default_can_be_set() -> None:
+    net = live_network(hpcspike.run(experiment(**NETWORKS["lif balanced float32"])))
+    other = net.with_settings({"neuron.by_neuron.threshold": [1.5] * 20, "trial_noise.standard_deviation": 0.1})
+    assert other.experiment.neuron.by_neuron.threshold == (1.5,) * 20  # type: ignore[union-attr]
+    assert other.experiment.trial_noise.standard_deviation == 0.1
+    assert not np.array_equal(other.test(1)["drive"], net.test(1)["drive"])
+    for key in ("training.nonsense.x", "neuron.tau_ms.x", "training.subset", "training.subset.match"):
+        with pytest.raises(SpecError, match=key.rpartition(".")[0]):
+            net.with_settings({key: "order"})
+
+
 # ---- further training ------------------------------------------------------------------------------------------------
 
 
@@ -340,6 +351,11 @@ def test_training_goes_on_and_says_with_which_p(net: EngineNetwork, tmp_path: Pa
     twice = once.train(1)
     assert twice.changes[1] == "trained for 1 more loops per target set, P of before"
     assert once.train(1, settings={"training.ridge": 5.0}).changes[-1].endswith("P begun anew")
+    for key, value, default in (("row_sum_penalty", 800.0, 0.0), ("forgetting", 0.9, 1.0)):
+        changed = once.train(1, settings={f"training.{key}": value})
+        assert changed.changes[-1].endswith("P begun anew"), key
+        assert changed.train(1, settings={f"training.{key}": default}).changes[-1].endswith("P begun anew")
+        assert not np.array_equal(changed.weights, twice.weights)
     assert once.with_synapses([(0, 5, 0.5)]).train(1).changes[-1].endswith("P begun anew")
     twice.save(tmp_path / "on.zarr")
     again = live_network(tmp_path / "on.zarr")

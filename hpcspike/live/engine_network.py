@@ -388,9 +388,8 @@ def _initial_on(before: Rows, after: Rows) -> np.ndarray:
 
 def _keeps_p(before: Experiment, after: Experiment) -> bool:
     """Whether matrices P of one training can be gone on with in another: the same filters and the same engine."""
-    same = ("neuron", "synapse")
-    training = before.training.model_dump(), after.training.model_dump()
     free = ("n_loops", "keep", "patience", "smoothing", "transfer")
-    return all(getattr(before, name) == getattr(after, name) for name in same) and all(
-        value == training[1][name] for name, value in training[0].items() if name not in free
+    of_training = (name for name in type(after.training).model_fields if name not in free)
+    return (before.neuron, before.synapse) == (after.neuron, after.synapse) and all(
+        getattr(before.training, name) == getattr(after.training, name) for name in of_training
     )

@@ -21,7 +21,6 @@ from hpcspike.live.asked import Asked
 from hpcspike.live.selection import Selection, chosen
 from hpcspike.shown import Shown
 from hpcspike.spec.experiment import Experiment
-from hpcspike.spec.validation import validate_experiment
 from hpcspike.zarr_files import write_zarr
 
 if TYPE_CHECKING:
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
 
 FIXED_SECTIONS = ("name", "seed", "replicate", "network", "connectivity", "targets", "stimulus", "feed_forward")
 """Sections of an experiment that say what a network is, and cannot be changed once it is there."""
+FIXED_KEYS = ("learner.kind", "training.subset")
+"""Keys of other sections that say so, with what is below them."""
 
 
 class Network(Shown):
@@ -193,27 +194,23 @@ class Network(Shown):
         ----------
         settings
             Keys as in YAML -> values, as ``{"synapse.tau_syn_ms": 40.0}``. What the network is (sections ``network``,
-            ``connectivity``, ``targets``, ``stimulus``, ``seed``) stays as it is.
+            ``connectivity``, ``targets``, ``stimulus``, ``seed``; ``training.subset``) stays as it is.
 
         Raises
         ------
         SpecError
             If a key or value is none, or belongs to what stays.
         """
-        document = self.experiment.model_dump(mode="json")
         for key, value in settings.items():
             section, _, rest = str(key).partition(".")
-            if section in FIXED_SECTIONS or key == "learner.kind" or not rest:
+            fixed = section in FIXED_SECTIONS or any(f"{key}.".startswith(f"{one}.") for one in FIXED_KEYS)
+            if fixed or not rest:
                 raise SpecError(
                     f"settings: {key} = {shown(value)} cannot be changed after training; what can be: keys of "
-                    f"{', '.join(name for name in document if name not in FIXED_SECTIONS)}"
+                    f"{', '.join(name for name in Experiment.model_fields if name not in FIXED_SECTIONS)}, other than "
+                    f"{' and '.join(FIXED_KEYS)}"
                 )
-            place = document[section]
-            *inner, last = rest.split(".")
-            for name in inner:
-                place = place[name]
-            place[last] = value
-        experiment = validate_experiment(document, source="settings")
+        experiment = self.experiment.changed(settings)
         words = ", ".join(f"{key} = {value}" for key, value in settings.items())
         return self._with_experiment(experiment, f"settings: {words}")
 
