@@ -162,7 +162,8 @@ def _test(commands: _Commands) -> None:
     parser.add_argument("--beyond", type=minutes_or_0, default=0.0, metavar="MS", help="record so many ms more")
     parser.add_argument(
         "--silence", metavar="WHO",
-        help="neurons that do not spike: 3,17 or a share as 0.1, a group as inhibitory, or the name of a recorded unit",
+        help="neurons that do not spike: 3,17 or a share as 0.1, a group as inhibitory, or the name of a recorded unit "
+        "(unit:7 or neuron:7 where a unit is named 7)",
     )  # fmt: skip
     parser.add_argument(
         "--stimulus", metavar="FILE", help="in place of the cue: .npy of (neuron,) or (time, neuron); or a number"

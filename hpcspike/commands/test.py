@@ -11,12 +11,17 @@ from hpcspike.commands.common import free_network_path, keys_and_values
 from hpcspike.commands.show import DIFFERENT
 from hpcspike.errors import DataError, SpecError
 from hpcspike.launcher import refuse_ranks
+from hpcspike.wording import counted
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from hpcspike.live.network import Network
+
 COMPARED = ("drive", "response", "initial_state", "spike_time", "spike_neuron", "spike_set")
 """Variables of test trials that are compared with the stored ones."""
+_MOST_SHOWN = 10
+"""So many silent neurons are listed."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -34,14 +39,18 @@ def run(arguments: argparse.Namespace) -> int:
     path = None if arguments.out is None else free_network_path(arguments.out)
     stored = open_network(arguments.store)
     network = live_network(stored, run_user_code=arguments.run_user_code)
-    conditions: dict[str, Any] = {"silence": _silent(arguments.silence), "stimulus": _stimulus(arguments.stimulus)}
+    silent = _silent(arguments.silence, network)
+    conditions: dict[str, Any] = {"silence": silent, "stimulus": _stimulus(arguments.stimulus)}
     conditions |= {"seed": arguments.seed, "beyond_ms": arguments.beyond, "noise": arguments.noise}
     found = network.test(arguments.trials, first_trial=arguments.first_trial, **conditions)
     if path is not None:
         write_network(found, path)
         print(f"{path}: {arguments.trials} test trials of each of {found.sizes['target_set']} target sets")
     over = found["correlation"].attrs["over"]
-    print(f"correlation {float(found['correlation']):.3f} ({over}), {float(found['population_rate']):.2f} Hz")
+    rate = f"{float(found['population_rate']):.2f} Hz over all {counted(network.n_neurons, 'neuron')}"
+    print(f"correlation {float(found['correlation']):.3f} ({over}), population rate {rate}")
+    if silent is not None:
+        print(f"silent: {_who(np.flatnonzero(found['silenced'].values), network)}")
     if any(value not in (None, 0.0) for name, value in conditions.items() if name != "stimulus") or arguments.stimulus:
         return 0
     differing, compared = compare_trials(found, stored)
@@ -77,6 +86,7 @@ def go_on(arguments: argparse.Namespace) -> int:
     refuse_ranks("train --from")
     from hpcspike.live.network import write_network
     from hpcspike.live.opening import live_network
+    from hpcspike.measures.verdict import verdict_of
 
     if arguments.config is not None:
         raise SpecError(f"{arguments.config} and --from {arguments.source}: give one of them")
@@ -92,21 +102,42 @@ def go_on(arguments: argparse.Namespace) -> int:
     )
     found = longer.dataset()
     write_network(found, path)
-    print(f"{path}: {longer.changes[-1]}; correlation {float(found['correlation']):.3f} in test trials, plasticity off")
+    print(f"{path}: {longer.changes[-1]}; {verdict_of(found)}")
     return 0
 
 
-def _silent(text: str | None) -> Any:
+def _silent(text: str | None, network: Network) -> Any:
     """Numbers, a share, or names, as the shell has them."""
     if text is None:
         return None
-    parts = [part.strip() for part in text.split(",")]
-    if all(part.isdigit() for part in parts):
-        return [int(part) for part in parts]
+    from hpcspike.live.selection import units_in
+
+    units = set(units_in(network.labels).tolist())
+    parts: list[str | int] = []
+    for part in (one.strip() for one in text.split(",")):
+        number = part.isdecimal() and (part not in units or int(part) < network.n_neurons)
+        if number and part in units:
+            raise SpecError(
+                f"--silence {text}: {part} is the number of a neuron and the name of a recorded unit; give unit:{part} "
+                f"or neuron:{part}"
+            )
+        parts.append(int(part) if number else part)
+    if len(parts) > 1 or parts[0] in units:
+        return parts
     try:
-        return float(text)
+        return parts if isinstance(parts[0], int) else float(parts[0])
     except ValueError:
         return parts
+
+
+def _who(neurons: np.ndarray, network: Network) -> str:
+    """Neurons by number, with the names of recorded units; of many the first ones."""
+    from hpcspike.live.selection import units_in
+
+    units = units_in(network.labels)
+    named = [f"{k} (unit {units[k]})" if len(units) and units[k] else str(k) for k in neurons[:_MOST_SHOWN].tolist()]
+    more = ", ..." if len(neurons) > len(named) else ""
+    return f"{len(neurons)} of {counted(network.n_neurons, 'neuron')}: {', '.join(named)}{more}"
 
 
 def _stimulus(text: str | None) -> Any:

@@ -49,6 +49,7 @@ def chosen(
     selection
         A number or a list of some; the name of a recorded unit, or a list of some; a group (`groups_of`); a bool array
         (N,); a share of all neurons as a float below 1, drawn at random; or ``{coordinate: value or list of values}``.
+        ``"neuron:7"`` is the neuron of this number and ``"unit:7"`` the recorded unit of this name.
     experiment, labels, n_neurons
         The network: its experiment, the coordinates along ``neuron`` by name, and N.
     draw
@@ -73,7 +74,7 @@ def chosen(
     found: list[int] = []
     for one in np.atleast_1d(array).tolist() if array.dtype.kind in "iu" else list(given):
         if isinstance(one, str):
-            found += _named(name, one, groups, labels)
+            found += _named(name, one, groups, labels, n_neurons)
         elif isinstance(one, (int, np.integer)) and 0 <= one < n_neurons:
             found.append(int(one))
         else:
@@ -84,15 +85,29 @@ def chosen(
     return np.unique(np.array(found, dtype=np.int64))
 
 
-def _named(name: str, one: str, groups: dict[str, np.ndarray], labels: Mapping[str, xr.DataArray]) -> list[int]:
+def units_in(labels: Mapping[str, xr.DataArray]) -> np.ndarray:
+    """(N,) names of recorded units, '' of other neurons; empty where there are none."""
+    return labels["unit_name"].values if "unit_name" in labels else np.empty(0, dtype=np.str_)
+
+
+def _named(
+    name: str, one: str, groups: dict[str, np.ndarray], labels: Mapping[str, xr.DataArray], n_neurons: int
+) -> list[int]:
     if one in groups:
         return [int(k) for k in np.flatnonzero(groups[one])]
-    units = labels["unit_name"].values if "unit_name" in labels else np.empty(0, dtype=np.str_)
-    found = [int(k) for k in np.flatnonzero(units == one)] if one else []
+    units = units_in(labels)
+    kind, _, rest = one.partition(":")
+    if one not in units and kind == "neuron" and rest.isdecimal() and int(rest) < n_neurons:
+        return [int(rest)]
+    unit = rest if kind == "unit" and one not in units else one
+    found = [int(k) for k in np.flatnonzero(units == unit)] if unit else []
     if not found:
         known = [str(unit) for unit in units if unit][:3]
         also = f", or a recorded unit ({', '.join(known)}, ...)" if known else ""
-        raise SpecError(f"{name} = {shown(one)}: no such neurons; must be a group ({', '.join(groups)}){also}")
+        raise SpecError(
+            f"{name} = {shown(one)}: no such neurons; must be a group ({', '.join(groups)}), neuron:K with K from 0 to "
+            f"{n_neurons - 1}{also}"
+        )
     return found
 
 
