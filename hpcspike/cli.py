@@ -159,7 +159,7 @@ def _test(commands: _Commands) -> None:
     parser.add_argument("--trials", type=positive, default=3, metavar="K", help="number of trials (default: 3)")
     parser.add_argument("--first-trial", type=count, default=0, metavar="K", help="number of the first (default: 0)")
     parser.add_argument("--seed", type=count, metavar="K", help="begin from the states of another seed")
-    parser.add_argument("--beyond", type=minutes_or_0, default=0.0, metavar="MS", help="record so many ms more")
+    parser.add_argument("--beyond", default="0", metavar="MS", help="record so many ms more")
     parser.add_argument(
         "--silence", metavar="WHO",
         help="neurons that do not spike: 3,17 or a share as 0.1, a group as inhibitory, or the name of a recorded unit "
@@ -168,7 +168,7 @@ def _test(commands: _Commands) -> None:
     parser.add_argument(
         "--stimulus", metavar="FILE", help="in place of the cue: .npy of (neuron,) or (time, neuron); or a number"
     )
-    parser.add_argument("--noise", type=minutes_or_0, default=0.0, metavar="SD", help="s.d. of white input in a trial")
+    parser.add_argument("--noise", default="0", metavar="SD", help="s.d. of white input in a trial")
     parser.add_argument("--out", metavar="PATH", help="write the trials, ending in .zarr or .nc")
     user_code_argument(parser)
 

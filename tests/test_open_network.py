@@ -81,6 +81,7 @@ def test_the_status_of_saved_states_says_how_far_the_training_is(
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == ["training   20 neurons, seed 3", "loops      2 of 4 done"]
     assert lines[2].startswith("last loop  correlation ")
+    assert lines[2].endswith(" over all neurons, plasticity on")
     assert lines[3].startswith("saved      checkpoint-000000000300, ")
     assert lines[4].startswith("saved      checkpoint-000000000280, ")
     (tmp_path / "states" / "checkpoint-000000000300" / "manifest.json").write_text("{}")

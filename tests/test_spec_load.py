@@ -54,6 +54,15 @@ def document(tiny_document: dict[str, Any]) -> dict[str, Any]:
         ({"connectivity__probability": 1.01}, "connectivity.probability = 1.01: must be less than or equal to 1"),
         ({"targets__duration_ms": 1.0}, "targets.duration_ms = 1 ms is shorter than one update interval of 2 ms"),
         (
+            {"neuron": {"model": "lif", "by_neuron": {"threshold": {"excitatory": 1.0}}}},
+            "neuron.by_neuron.threshold = {'excitatory': 1.0}: must be N numbers",
+        ),
+        (
+            {"training__subset": {"match": "rates"}},
+            "training.subset.match = 'rates': must be 'rate' or 'order', or a list",
+        ),
+        ({"training__subset": {"match": [1, -2]}}, "my.yaml: training.subset.match.1 = -2: must be greater than"),
+        (
             {"targets__kind": "sinus"},
             "targets.kind = 'sinus': must be one of sine, sine_product, ou, chaotic, innate, driven, "
             "store_recall, delayed_xor, digits, autoencoder, functions, navigation, recorded",

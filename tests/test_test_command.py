@@ -54,6 +54,11 @@ def test_conditions_from_the_shell(net: Path, tmp_path: Path, capsys: pytest.Cap
     assert main(["test", str(net), "--silence", "0.1"]) == 0
     for wrong in (["--silence", "nobody"], ["--stimulus", "none.npy"], ["--out", "x.csv"]):
         assert main(["test", str(net), *wrong]) == 2
+    capsys.readouterr()
+    for option, value, unit in (("--beyond", "-5", "ms"), ("--noise", "-1", "units of the external input")):
+        assert main(["test", str(net), option, value]) == 2
+        words = f"{option} = {value}: must be a finite number in {unit}, at least 0"
+        assert words in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_units_with_numbers_as_names_are_not_taken_for_neurons(

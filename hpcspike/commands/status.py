@@ -195,7 +195,8 @@ def _progress(manifest: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append(("diverged", f"in loop {numbers['diverged_loop']}"))
     elif numbers["curve"]["correlation"]:
         last = numbers["curve"]["correlation"][-1]
-        rows.append(("last loop", f"correlation {last:.3f} over all neurons, plasticity on"))
+        over = "all" if identity.get("training", {}).get("subset") is None else "the trained"
+        rows.append(("last loop", f"correlation {last:.3f} over {over} neurons, plasticity on"))
     return rows
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpcspike.checks import number
 from hpcspike.commands.common import free_network_path, keys_and_values
 from hpcspike.commands.show import DIFFERENT
 from hpcspike.errors import DataError, SpecError
@@ -34,14 +35,17 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from hpcspike.live.network import write_network
     from hpcspike.live.opening import live_network
+    from hpcspike.spec.yaml_text import parse_value
     from hpcspike.sweep.reading import open_network
 
+    beyond_ms = number("--beyond", parse_value(arguments.beyond), least=0.0, unit="ms")
+    noise = number("--noise", parse_value(arguments.noise), least=0.0, unit="units of the external input")
     path = None if arguments.out is None else free_network_path(arguments.out)
     stored = open_network(arguments.store)
     network = live_network(stored, run_user_code=arguments.run_user_code)
     silent = _silent(arguments.silence, network)
     conditions: dict[str, Any] = {"silence": silent, "stimulus": _stimulus(arguments.stimulus)}
-    conditions |= {"seed": arguments.seed, "beyond_ms": arguments.beyond, "noise": arguments.noise}
+    conditions |= {"seed": arguments.seed, "beyond_ms": beyond_ms, "noise": noise}
     found = network.test(arguments.trials, first_trial=arguments.first_trial, **conditions)
     if path is not None:
         write_network(found, path)
@@ -115,13 +119,13 @@ def _silent(text: str | None, network: Network) -> Any:
     units = set(units_in(network.labels).tolist())
     parts: list[str | int] = []
     for part in (one.strip() for one in text.split(",")):
-        number = part.isdecimal() and (part not in units or int(part) < network.n_neurons)
-        if number and part in units:
+        of_neuron = part.isdecimal() and (part not in units or int(part) < network.n_neurons)
+        if of_neuron and part in units:
             raise SpecError(
                 f"--silence {text}: {part} is the number of a neuron and the name of a recorded unit; give unit:{part} "
                 f"or neuron:{part}"
             )
-        parts.append(int(part) if number else part)
+        parts.append(int(part) if of_neuron else part)
     if len(parts) > 1 or parts[0] in units:
         return parts
     try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from typing import Any, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -41,10 +42,34 @@ def validate_experiment(document: dict[str, Any], *, source: str = "experiment")
 def explained(error: ValidationError, model: type[BaseModel], source: str) -> str:
     """What pydantic refuses in a model, one line for each thing, as many as a person reads; source: where it stands."""
     entries = error.errors(include_url=False)
-    lines = list(dict.fromkeys(_explain(entry, model) for entry in entries[: 2 * _MOST_ERRORS]))[:_MOST_ERRORS]
+    lines = _forms_joined([_explain(entry, model) for entry in _likest(entries[: 2 * _MOST_ERRORS])])[:_MOST_ERRORS]
     if len(entries) > 2 * _MOST_ERRORS:
         lines.append(f"and more: {len(entries):,} in all; mend these first")
     return "\n".join(f"{source}: {line}" for line in lines)
+
+
+def _likest(entries: list[Any]) -> list[Any]:
+    """Errors without those of words where a value may be a list, too, and is one with a wrong number in it."""
+
+    def is_list(entry: Any) -> bool:
+        *field, form = entry["loc"]
+        return any(
+            list(other["loc"][: len(field)]) == field and len(other["loc"]) > len(field) + 1 for other in entries
+        )
+
+    return [
+        one for one in entries if not (one["type"] == "literal_error" and "[" in str(one["loc"][-1]) and is_list(one))
+    ]
+
+
+def _forms_joined(lines: list[str]) -> list[str]:
+    """Lines, of a value that may have several forms a single one that names them all."""
+    forms: dict[str, list[str]] = {}
+    for line in lines:
+        value, must, form = line.partition(": must be ")
+        known = forms.setdefault(value + must, [])
+        known += [form] if form not in known else []
+    return [value + ", or ".join(known) for value, known in forms.items()]
 
 
 def _explain(entry: Any, model: type[BaseModel]) -> str:
@@ -60,9 +85,10 @@ def _explain(entry: Any, model: type[BaseModel]) -> str:
         return f"{key}: missing{_unit_of(section, location[-1], ' (in {unit})')}; this key is required"
     if kind == "value_error":
         text = str(entry["ctx"]["error"])
-        if not key or (isinstance(value, dict) and model is Experiment):  # it names its key itself
+        whole = isinstance(value, dict) and _is_section(section, location[-1] if location else "")
+        if not key or (whole and model is Experiment):  # it names its key itself
             return text
-        return f"{key}: {text}" if isinstance(value, dict) else f"{key} = {_bare(value)}: {text}"
+        return f"{key}: {text}" if whole else f"{key} = {_bare(value)}: {text}"
     if kind in {"union_tag_invalid", "union_tag_not_found"} and isinstance(value, dict):
         tag = str(entry["ctx"].get("discriminator", "kind")).strip("'")
         given = f" = {shown(value[tag])}" if tag in value else " is missing"
@@ -79,6 +105,9 @@ def _explain(entry: Any, model: type[BaseModel]) -> str:
         plain = isinstance(value, str) and value.strip(" +-.0123456789eE") == "" != value.strip()
         unit = _unit_of(section, location[-1], " in {unit}" if plain else " in {unit}, written without the unit")
         return f"{key} = {shown(value)}: must be {whole}{unit}{', without quotes' if plain else ''}"
+    if kind == "list_type":
+        of = " of whole numbers" if "int" in str(entry["loc"][-1]) else ""
+        return f"{key} = {shown(value)}: must be a list{of}"
     if kind == "bool_type":
         return f"{key} = {shown(value)}: must be true or false"
     message = entry["msg"].replace("Input should be", "must be").replace("Input must be", "must be")
@@ -98,7 +127,11 @@ def _walk(model: type[BaseModel], location: tuple[Any, ...]) -> tuple[type[BaseM
     section, choices = model, [model]
     kept: list[Any] = []
     free_key = False  # the next part is a key of a free mapping, such as the name of an axis
+    form = False  # the next part is pydantic's name of one of the forms that a value may have
     for part in location:
+        if form:
+            form = False
+            continue
         if free_key:
             kept.append(part)
             free_key = False
@@ -113,7 +146,20 @@ def _walk(model: type[BaseModel], location: tuple[Any, ...]) -> tuple[type[BaseM
         field = section.model_fields.get(str(part))
         choices = _models_in(field.annotation) if field is not None else []
         free_key = field is not None and get_origin(field.annotation) is dict
+        form = field is not None and not choices and len(_forms(field.annotation)) > 1
     return section, kept
+
+
+def _forms(annotation: Any) -> list[Any]:
+    """What a value may be, but for None."""
+    union = get_origin(annotation) in (Union, UnionType)
+    return [part for part in (get_args(annotation) if union else (annotation,)) if part is not NoneType]
+
+
+def _is_section(section: type[BaseModel], key: Any) -> bool:
+    """Whether a key stands for sections alone, and not for values that may be written as a mapping, too."""
+    field = section.model_fields.get(str(key))
+    return field is None or all(_models_in(form) for form in _forms(field.annotation))
 
 
 def _tag(model: type[BaseModel]) -> Any:
