@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -173,6 +174,8 @@ def test_a_changed_study_notices_old_networks(folder: Path, study: Study) -> Non
 def test_one_network_by_name_and_a_wrong_name(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = str(folder / "little.yaml")
     assert main(["study", config, "--out", str(tmp_path), "--only", "rate_1"]) == 0
+    said = r"rate_1.nc: correlation -?0\.\d+ over all neurons, population rate .* Hz over all neurons\n"
+    assert re.search(said, capsys.readouterr().out)
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["rate_1.nc"]
     assert main(["study", config, "--out", str(tmp_path), "--only", "rate_7"]) == 2
     assert "there are 2 of drive, 2 of rate" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hpcspike.commands.common import counted, load_config, output_folder, write_whole
 from hpcspike.errors import SpecError
@@ -12,6 +13,11 @@ from hpcspike.hdf5_files import write_netcdf
 from hpcspike.spec.study import Study, StudyRun
 from hpcspike.studies.feasible import check_study
 from hpcspike.sweep.cost import check_memory
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from hpcspike.spec.experiment import Experiment
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -59,12 +65,26 @@ def _train_into(path: Path, study: Study, one: StudyRun, threads: int) -> None:
     check_memory(study.experiment_of(one))
     dataset = run_of_study(study, one, threads=threads, progress=True)
     write_netcdf(dataset, path, encoding=_packed(dataset))
-    found = f"correlation {float(dataset['correlation']):.3f}"
+    found = _correlation(dataset, study.experiment_of(one))
     if "test_wrong" in dataset:
         found = f"{100.0 * float(dataset['test_wrong'].mean()):.1f} % of the answers wrong"
     if "test_goals" in dataset:
         found = f"{float(dataset['test_goals'].mean()):.1f} goals per s"
-    print(f"{path}: {found}, {float(dataset['population_rate']):.1f} Hz", flush=True)
+    print(f"{path}: {found}, population rate {float(dataset['population_rate']):.1f} Hz over all neurons", flush=True)
+
+
+def _correlation(dataset: xr.Dataset, experiment: Experiment) -> str:
+    """The correlation that is judged, and over whom it is."""
+    from hpcspike.measures.verdict import judged_over, scalars_of
+
+    scalars = scalars_of(dataset)
+    name = judged_over(scalars)
+    over = "all neurons" if experiment.training.subset is None else "the trained neurons"
+    if name == "correlation_recorded":
+        over = "the recorded units"
+    elif dataset.attrs["trained_variable"] not in ("drive", "rate"):
+        over = "all outputs"
+    return f"correlation {scalars[name]:.3f} over {over}"
 
 
 def _packed(dataset: object) -> dict[str, dict[str, object]]:
