@@ -13,6 +13,7 @@ from sweep_stub import sweep_document
 
 import hpcspike
 from hpcspike.cli import main
+from hpcspike.commands.status import _progress
 from hpcspike.engine.checkpoint import Checkpoints
 from hpcspike.errors import Interrupted, StoreError
 from hpcspike.runs.run import train_to_store
@@ -65,6 +66,13 @@ def test_what_is_no_network_is_refused(tmp_path: Path, name: str, message: str) 
 
 
 # ---- saved states ----------------------------------------------------------------------------------------------------
+
+
+def test_the_status_of_a_subset_is_over_the_trained_neurons() -> None:
+    curve = {"correlation": [0.5]}
+    identity = {"training": {"n_loops": 2, "subset": {"match": "order"}}, "targets": {}}
+    rows = _progress({"identity": identity, "numbers": {"cursor": {"loop": 1}, "diverged_loop": -1, "curve": curve}})
+    assert rows[-1] == ("last loop", "correlation 0.500 over the trained neurons, plasticity on")
 
 
 def test_the_status_of_saved_states_says_how_far_the_training_is(

@@ -85,10 +85,10 @@ def _explain(entry: Any, model: type[BaseModel]) -> str:
         return f"{key}: missing{_unit_of(section, location[-1], ' (in {unit})')}; this key is required"
     if kind == "value_error":
         text = str(entry["ctx"]["error"])
-        whole = isinstance(value, dict) and _is_section(section, location[-1] if location else "")
-        if not key or (whole and model is Experiment):  # it names its key itself
+        of_section = isinstance(value, dict) and _is_section(section, location[-1] if location else "")
+        if not key or (of_section and model is Experiment):  # it names its key itself
             return text
-        return f"{key}: {text}" if whole else f"{key} = {_bare(value)}: {text}"
+        return f"{key}: {text}" if of_section else f"{key} = {_bare(value)}: {text}"
     if kind in {"union_tag_invalid", "union_tag_not_found"} and isinstance(value, dict):
         tag = str(entry["ctx"].get("discriminator", "kind")).strip("'")
         given = f" = {shown(value[tag])}" if tag in value else " is missing"
