@@ -177,3 +177,12 @@ def test_only_balanced_networks_have_fixed_synapses_and_inputs_of_their_own() ->
     np.testing.assert_array_equal(constant_input(plain, 20, range(5)), np.full(5, 0.1))
     both = experiment(neuron={"bias": 0.1}, connectivity=BALANCED.model_dump())
     np.testing.assert_allclose(constant_input(both, 20, range(10, 14)), [0.4, 0.4, 0.3, 0.3])
+
+
+def test_a_share_that_is_a_whole_number_of_neurons_is_that_number() -> None:
+    for n in (50, 100, 5000):
+        for excitatory in range(1, n):
+            section = BalancedConnectivity(kind="balanced", excitatory_fraction=excitatory / n)
+            assert section.populations(n) == (excitatory, n - excitatory)
+    assert BalancedConnectivity(kind="balanced", excitatory_fraction=0.58).populations(100) == (58, 42)
+    assert BalancedConnectivity(kind="balanced", excitatory_fraction=0.59).populations(99) == (58, 41)

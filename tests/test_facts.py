@@ -123,6 +123,29 @@ def test_what_a_recording_forbids_is_said_by_the_plan(folder: Path, changes: dic
 
 
 @pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        (
+            {"targets": RATES, "trial_noise": {"standard_deviation": 0.1, "neuron_factors": [1.0] * 8}},
+            "trial_noise.neuron_factors",
+        ),
+        (
+            {
+                "targets": {**RATES, "input_of_rate": {}}, "training": {"variable": "drive"},
+                "neuron": {"model": "lif", "by_neuron": {"threshold": [1.0] * 8}},
+            },
+            "neuron.by_neuron.threshold",
+        ),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_lists_are_as_long_as_a_recording_makes_the_network(folder: Path, changes: dict[str, Any], key: str) -> None:
+    (folder / "lists.yaml").write_text(yaml.safe_dump({"training": {"variable": "rate"}, **changes}))
+    with pytest.raises(HpcspikeError, match=f"{key} has 8 numbers: must be one for each of the 9 neurons"):
+        facts_of(load(folder / "lists.yaml"))
+
+
+@pytest.mark.parametrize(
     ("neuron", "message"),
     [
         ({"source": "absent.py:right"}, "no such file"),

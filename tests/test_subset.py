@@ -23,6 +23,7 @@ from hpcspike.measures.verdict import remarks_of, verdict, verdict_of
 from hpcspike.model.build import build_problem, recording_of
 from hpcspike.model.ricciardi import drive_of_rates
 from hpcspike.model.subset import matched_by_rate
+from hpcspike.runs.facts import facts_of
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.load import load
 from hpcspike.spec.validation import validate_experiment
@@ -166,8 +167,12 @@ def test_a_list_says_who_follows_whom() -> None:
     ("changes", "message"),
     [
         ({"training.subset": {"match": [1, 2, 3]}}, "names 3 neurons for 40 units"),
-        ({"training.subset": {"match": [1] * 40}}, "as many different ones"),
-        ({"targets.n_units": 151}, "150 of network.n_neurons = 300 are excitatory"),
+        ({"training.subset": {"match": [1] * 40}}, "names neuron 1 twice: must be 40 different neurons"),
+        (
+            {"training.subset": {"match": [*range(38), 150, 2]}},
+            "names neuron 150, which is not excitatory: .* 0 to 149",
+        ),
+        ({"targets.n_units": 151}, "151 units .* 150 of network.n_neurons = 300 are excitatory; choose at most 150"),
         ({"connectivity.plastic_in_degree": 45}, "of 40 trained neurons at most 39 others"),
         ({"training.subset": {"n_trained": 3}}, "recorded units say how many"),
         ({"training.variable": "rate"}, "training.variable = rate"),
@@ -182,6 +187,31 @@ def test_a_list_says_who_follows_whom() -> None:
 def test_what_makes_no_sense_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(HpcspikeError, match=message):
         hpcspike.build_problem(smoke(**changes))
+
+
+@pytest.mark.parametrize(
+    ("subset", "message"),
+    [
+        ({"n_trained": 31}, "n_trained = 31: .* 30 of network.n_neurons = 60 are excitatory; choose at most 30"),
+        ({"n_trained": 61}, "choose at most 30"),
+        ({"n_trained": 3}, "of 3 trained neurons at most 2 others"),
+    ],
+)
+def test_drawn_targets_are_for_excitatory_neurons_alone(subset: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        fed(training={"subset": {"match": "order", **subset}})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"connectivity.plastic_in_degree": 40}, "of 40 trained neurons at most 39 others"),
+        ({"training.subset": {"match": [3, 1, 3]}}, "names 3 neurons for 40 units"),
+    ],
+)
+def test_what_a_subset_forbids_is_said_before_anything_runs(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(HpcspikeError, match=message):
+        facts_of(smoke(**changes))
 
 
 def test_recorded_drives_say_whether_they_hold_the_input(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from hpcspike.model.subset import TrainedSubset
 from hpcspike.model.targets import build_targets, duration_of, n_neurons_of, ou_paths, subset_targets
 from hpcspike.spec.connectivity import BalancedConnectivity, why_undrawable
 from hpcspike.spec.experiment import Experiment, n_steps
-from hpcspike.spec.subset import Subset
+from hpcspike.spec.subset import why_not_so_many, why_not_these
 from hpcspike.spec.targets import RecordedTargets
 
 
@@ -34,12 +34,13 @@ def recording_of(experiment: Experiment) -> Recording | None:
         experiment.targets, tau_ms=experiment.neuron.tau_ms, seed=experiment.seed, step_ms=experiment.neuron.step_ms
     )
     size, given = n_neurons_of(experiment, recording), experiment.network.n_neurons
-    excitatory = n_excitatory(experiment.connectivity, size)
-    if experiment.training.subset is not None and excitatory is not None and len(recording.values) > excitatory:
-        raise SpecError(
-            f"training.subset: {len(recording.values)} recorded units are to be followed, but {excitatory} of "
-            f"network.n_neurons = {size} are excitatory; train fewer (targets.n_units), or choose a larger network"
-        )
+    subset, count = experiment.training.subset, len(recording.values)
+    if subset is not None:
+        reason = why_not_so_many(experiment, subset, count, f"training.subset: {count} units (targets.n_units)")
+        if reason is None and isinstance(subset.match, list):
+            reason = why_not_these(subset.match, count, n_excitatory(experiment.connectivity, size) or 0)
+        if reason is not None:
+            raise SpecError(reason)
     if given is not None and given != size:
         raise SpecError(
             f"network.n_neurons = {given}, but {len(recording.values)} recorded units with auxiliary_ratio = "
@@ -49,15 +50,6 @@ def recording_of(experiment: Experiment) -> Recording | None:
     if reason is not None:
         raise SpecError(f"{reason} ({len(recording.values)} recorded units make {size} neurons)")
     return recording
-
-
-def _refuse_too_few_sources(connectivity: BalancedConnectivity, chosen: Subset, n_trained: int) -> None:
-    k = connectivity.plastic_in_degree
-    if chosen.sources == "trained" and k >= n_trained:
-        raise SpecError(
-            f"connectivity.plastic_in_degree = {k}: of {n_trained} trained neurons at most {n_trained - 1} others can "
-            "be drawn; lower it, or choose training.subset.sources: all"
-        )
 
 
 def frozen_noise(experiment: Experiment, neurons: range, duration_ms: float) -> np.ndarray | None:
@@ -108,7 +100,6 @@ def build_problem(
         targets = np.zeros((n_sets, len(neurons), n_steps(duration, experiment.targets.grid_ms)))
     else:
         assert isinstance(experiment.connectivity, BalancedConnectivity)
-        _refuse_too_few_sources(experiment.connectivity, chosen, len(subset.neuron))
         plastic = build_subset_rows(
             experiment.connectivity, size, neurons, subset.neuron, all_sources=chosen.sources == "all", seed=key[0],
             replicate=key[1],

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hpcspike.errors import SpecError
 from hpcspike.model.recordings import Recording
 from hpcspike.shown import short_repr
 from hpcspike.spec.experiment import Experiment
@@ -45,17 +44,9 @@ def matched_by_rate(spontaneous_hz: np.ndarray, unit_hz: np.ndarray) -> tuple[np
 
 
 def subset_of(experiment: Experiment, recording: Recording | None, spontaneous_hz: np.ndarray) -> TrainedSubset:
-    """The neurons that an experiment trains; spontaneous_hz (n_E,) is looked at if they are matched by rate.
-
-    Raises
-    ------
-    SpecError
-        If there are more units than excitatory neurons, or a list of neurons does not fit.
-    """
-    subset, size = experiment.training.subset, experiment.network.n_neurons
+    """The neurons that an experiment trains; spontaneous_hz (n_E,) is looked at if they are matched by rate."""
+    subset = experiment.training.subset
     assert subset is not None
-    assert size is not None
-    excitatory = experiment.connectivity.populations(size)[0]  # type: ignore[union-attr]
     count = subset.n_trained if recording is None else len(recording.values)
     assert count is not None
     if subset.match == "rate":
@@ -65,13 +56,7 @@ def subset_of(experiment: Experiment, recording: Recording | None, spontaneous_h
         return TrainedSubset(*matched_by_rate(spontaneous_hz, unit_hz), spontaneous_hz)
     if subset.match == "order":
         return TrainedSubset(np.arange(count), np.arange(count), np.empty(0))
-    neurons = np.array(subset.match, dtype=np.int64)
-    if len(neurons) != count or len(np.unique(neurons)) != count or neurons.max() >= excitatory:
-        raise SpecError(
-            f"training.subset.match names {len(neurons)} neurons for {count} units: must be as many different ones, "
-            f"from 0 to {excitatory - 1}"
-        )
-    return TrainedSubset(np.arange(count), neurons, np.empty(0))
+    return TrainedSubset(np.arange(count), np.array(subset.match, dtype=np.int64), np.empty(0))
 
 
 def subset_in(matched_unit: np.ndarray, spontaneous_hz: np.ndarray | None) -> TrainedSubset:

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from hpcspike.spec.experiment import Experiment, UserNeuron
+from hpcspike.errors import SpecError
+from hpcspike.spec.experiment import Experiment, UserNeuron, why_neurons_do_not_differ
 from hpcspike.spec.learners import GradientLearner, UserLearner
 from hpcspike.spec.targets import RecordedTargets
+from hpcspike.spec.trial import why_not_shaken
 
 _NEURONS_TRIED = 10_000
 """A user's neuron model is asked for the initial state of at most so many neurons."""
@@ -103,8 +105,14 @@ def _of_recording(experiment: Experiment) -> Facts:
 
 
 def _checked(experiment: Experiment, facts: Facts) -> Facts:
+    n = facts.n_neurons
+    reason = why_neurons_do_not_differ(experiment, n) or why_not_shaken(
+        experiment.trial_noise, experiment.neuron.model, n
+    )
+    if reason is not None:
+        raise SpecError(reason)
     if isinstance(experiment.neuron, UserNeuron):
-        _check_neuron(experiment.neuron.model_dump_json(), min(facts.n_neurons, _NEURONS_TRIED))
+        _check_neuron(experiment.neuron.model_dump_json(), min(n, _NEURONS_TRIED))
     return facts
 
 

@@ -55,7 +55,7 @@ class BalancedConnectivity(GrownSection):
 
     def populations(self, n_neurons: int) -> tuple[int, int]:
         """Numbers of excitatory and of inhibitory neurons."""
-        excitatory = math.floor(self.excitatory_fraction * n_neurons)
+        excitatory = math.floor(self.excitatory_fraction * n_neurons + 1e-9)  # 0.58 * 100 is less than 58
         return excitatory, n_neurons - excitatory
 
     def why_impossible(self, n_neurons: int) -> str | None:

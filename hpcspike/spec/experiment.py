@@ -193,7 +193,7 @@ class Experiment(GrownSection):
             why_untrainable(self.neuron, self.training, self.trial_noise),
             why_no_matrices_of_their_own(self.training),
             why_unmeasurable(self),
-            why_neurons_do_not_differ(self),
+            why_neurons_do_not_differ(self, self.network.n_neurons),
             why_unconnectable(self.neuron, self.synapse),
             why_undelayed(self),
             why_late(self.synapse, self.neuron.step_ms, self.training.variable),
@@ -358,11 +358,10 @@ class Experiment(GrownSection):
             )
 
 
-def why_neurons_do_not_differ(experiment: Experiment) -> str | None:
-    """What forbids the values that single neurons are given (by_neuron of neuron and synapse), or None."""
+def why_neurons_do_not_differ(experiment: Experiment, size: int | None) -> str | None:
+    """What forbids the values of single neurons (by_neuron of neuron and synapse; size: N if it is known), or None."""
     neuron, synapse = experiment.neuron, experiment.synapse
     populations = isinstance(experiment.connectivity, BalancedConnectivity | DaleConnectivity)
-    size = experiment.network.n_neurons
     different = isinstance(neuron, LifNeuron) and neuron.neurons_differ
     for section, there in (("neuron", different), ("synapse", synapse.decays_differ)):
         if there and experiment.learner.kind != "rls":

@@ -67,6 +67,12 @@ def why_no_subset(experiment: Experiment) -> str | None:
             "recorded units say how many there are; leave it out" if recorded else "give the number of trained neurons"
         )
         return f"training.subset.n_trained = {subset.n_trained}: {have}"
+    if subset.n_trained is not None:
+        reason = why_not_so_many(
+            experiment, subset, subset.n_trained, f"training.subset.n_trained = {subset.n_trained}"
+        )
+        if reason is not None:
+            return reason
     if subset.match != "order" and not recorded:
         return f"training.subset.match = {subset.match}: there are no recorded units to match; choose match: order"
     if subset.match == "rate" and isinstance(targets, RecordedTargets) and targets.holds != "rate":
@@ -81,6 +87,39 @@ def why_no_subset(experiment: Experiment) -> str | None:
         )
     if targets.offset != "none":
         return f"training.subset with targets.offset = {targets.offset}: not applicable; choose offset: none"
+    return None
+
+
+def why_not_so_many(experiment: Experiment, subset: Subset, n_trained: int, what: str) -> str | None:
+    """What forbids to train so many neurons (what: where their number comes from) of a balanced network, or None."""
+    connectivity, size = experiment.connectivity, experiment.network.n_neurons
+    assert isinstance(connectivity, BalancedConnectivity)
+    assert size is not None
+    excitatory, k = connectivity.populations(size)[0], connectivity.plastic_in_degree
+    if n_trained > excitatory:
+        return (
+            f"{what}: excitatory neurons are trained, and {excitatory} of network.n_neurons = {size} are excitatory; "
+            f"choose at most {excitatory}, or a larger network"
+        )
+    if subset.sources == "trained" and k >= n_trained:
+        return (
+            f"connectivity.plastic_in_degree = {k}: of {n_trained} trained neurons at most {n_trained - 1} others can "
+            "be drawn; lower it, or choose training.subset.sources: all"
+        )
+    return None
+
+
+def why_not_these(neurons: list[int], n_units: int, n_excitatory: int) -> str | None:
+    """What forbids that these neurons, in turn, follow so many units, or None."""
+    needed = f"must be {n_units} different neurons, one for each unit, from 0 to {n_excitatory - 1} (excitatory ones)"
+    if len(neurons) != n_units:
+        return f"training.subset.match names {len(neurons)} neurons for {n_units} units: {needed}"
+    seen: set[int] = set()
+    for neuron in neurons:
+        if neuron in seen or neuron >= n_excitatory:
+            wrong = "twice" if neuron in seen else "which is not excitatory"
+            return f"training.subset.match names neuron {neuron}{' ' if neuron in seen else ', '}{wrong}: {needed}"
+        seen.add(neuron)
     return None
 
 
