@@ -117,6 +117,8 @@ def test_a_network_of_level_5_is_trained() -> None:
         ({"level": 6}, "neuron.level"),
         ({"capacitance": 0.5}, "is larger than capacitance x resistance = 0.5 ms"),
         ({"refractory_ms": 0.5}, "is not a multiple of neuron.step_ms"),
+        ({"level": 2, "spike_threshold_decay": 100.0}, "spike_threshold_decay = 100 per ms must be at most"),
+        ({"level": 5, "step_ms": 0.1, "voltage_threshold_decay": 99.0}, "at most 1 / neuron.step_ms = 10 per ms"),
         ({"threshold": -1.0}, "must be below neuron.threshold = -1"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -87,6 +88,15 @@ def test_the_floor_is_for_all_or_for_zero_alone() -> None:
 def test_rates_beyond_the_refractory_time_are_refused() -> None:
     with pytest.raises(DataError, match="allows less than 100 Hz"):
         drive_of_rates(np.array([[120.0]]), InputOfRate(), lif(refractory_ms=10.0), path="x")
+
+
+@pytest.mark.parametrize("floor", ["all", "only_zero"])
+def test_a_floor_above_all_rates_is_refused(floor: Literal["all", "only_zero"]) -> None:
+    rates = np.array([[0.0, 12.0]])
+    with pytest.raises(DataError, match="lowest_rate_hz = 20000 Hz is above all rates of targets.path = x, .* 12 Hz"):
+        drive_of_rates(rates, InputOfRate(lowest_rate_hz=2e4, floor=floor), lif(refractory_ms=0.1), path="x")
+    with pytest.raises(DataError, match="choose one below 12 Hz"):
+        drive_of_rates(rates, InputOfRate(lowest_rate_hz=12.5), lif(), path="x")
 
 
 def test_published_targets_come_out_of_the_published_rates() -> None:

@@ -207,6 +207,8 @@ def test_drawn_targets_are_for_excitatory_neurons_alone(subset: dict[str, Any], 
     [
         ({"connectivity.plastic_in_degree": 40}, "of 40 trained neurons at most 39 others"),
         ({"training.subset": {"match": [3, 1, 3]}}, "names 3 neurons for 40 units"),
+        ({"targets.input_of_rate": {"lowest_rate_hz": 2e4}}, "lowest_rate_hz = 20000 Hz is above all rates"),
+        ({"targets.input_of_rate": {"sigma": 0.003}}, "input_of_rate.sigma = 0.003: .* must be at least 0.02"),
     ],
 )
 def test_what_a_subset_forbids_is_said_before_anything_runs(changes: dict[str, Any], message: str) -> None:

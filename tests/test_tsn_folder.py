@@ -88,6 +88,8 @@ def test_what_is_not_carried_over_is_listed(folder: Path) -> None:
         ("matchedCells", np.array([1, 9]), "must name one of 4 neurons"),
         ("matchedCells", np.zeros(0), "it holds 0"),
         ("matchedCells", np.array([1, 1]), "none of them twice"),
+        ("almOrd", np.array([2, 2]), "almOrd.*: names unit 2 2 times: must name every unit once"),
+        ("almOrd", np.array([2, 7]), "almOrd.*: names unit 7, but xtarg.* holds the targets of 2 units"),
         ("p", np.zeros(3), "no record of parameters"),
         ("stim", [np.zeros(4)] * 3, "3 condition\\(s\\), but the targets have 2"),
         ("stim", [np.zeros(4), np.zeros(5)], "cues have the sizes \\(4,\\), \\(5,\\): must be equal"),

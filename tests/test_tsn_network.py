@@ -161,6 +161,16 @@ def test_parameters_that_cannot_be_said_are_refused(folder: Path, changes: dict[
         network_of_tsn(folder, includes_input=True)
 
 
+def test_penalties_are_carried_over_or_named(folder: Path) -> None:
+    without = json.loads(network_of_tsn(folder, includes_input=True).attrs["experiment"])["training"]
+    assert without["ridge"] == pytest.approx(80.0)
+    assert without.get("row_sum_penalty", 0.0) == 0.0
+    replace(folder, "param", record(penmu=8.0, penlamFF=1.0, Lffwd=30), "p")
+    network = network_of_tsn(folder, includes_input=True)
+    assert json.loads(network.attrs["experiment"])["training"]["row_sum_penalty"] == pytest.approx(800.0)
+    assert "feed-forward population: penlamFF = 1" in network.attrs["not_carried_over"]
+
+
 def test_whether_targets_hold_the_input_must_be_said(folder: Path) -> None:
     with pytest.raises(DataError, match="say whether the targets hold it"):
         network_of_tsn(folder)

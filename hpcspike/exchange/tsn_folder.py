@@ -162,6 +162,12 @@ def _matching(files: dict[str, Path], n: int) -> dict[str, Any]:
             f"{files['matchedCells']}: must name one of {n} neurons, none of them twice, for each of the {len(unit)} "
             f"units of almOrd; it holds {len(neuron)}"
         )
+    kinds, counts = np.unique(unit, return_counts=True)
+    if len(kinds) < len(unit):
+        raise DataError(
+            f"{files['almOrd']}: names unit {kinds[counts > 1][0] + 1} {counts[counts > 1][0]} times: must name every "
+            "unit once, or several neurons follow one unit"
+        )
     matched = np.full(n, -1, dtype=np.int32)
     matched[neuron] = unit
     return {"matched_unit": (("neuron",), matched, TRAINED["matched_unit"].attrs)}
@@ -243,9 +249,14 @@ def _targets(files: dict[str, Path], n: int, known: dict[str, Any]) -> np.ndarra
     if by_row.shape[1] == n:
         return by_row
     matched = known["matched_unit"][1] if "matched_unit" in known else np.zeros(0, np.int32)
-    if not len(matched) or matched.max() >= by_row.shape[1]:
+    if not len(matched):
         raise DataError(
             f"{files[name]}: {by_row.shape[1]} units, and no matchedCells that says which neurons follow them"
+        )
+    if matched.max() >= by_row.shape[1]:
+        raise DataError(
+            f"{files['almOrd']}: names unit {matched.max() + 1}, but {files[name].name} holds the targets of "
+            f"{by_row.shape[1]} units"
         )
     return np.where((matched >= 0)[None, :, None], by_row[:, np.maximum(matched, 0)], np.nan)
 

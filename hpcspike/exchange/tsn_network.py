@@ -147,6 +147,7 @@ def _experiment(
             },
             "training": {
                 "variable": "drive", "n_loops": 0, "ridge": ridge,
+                "row_sum_penalty": parameters.get("penmu", 0.0) * tau_ms**2,
                 "update_interval_ms": float(parameters["learn_every"]), "subset": {"match": _followers(found)},
             },
             "measures": {"n_test_trials": test_trials, "n_clamped_trials": 1},
@@ -210,6 +211,11 @@ def _variables(
         "weights before training: those after it stand in their place",
         "matrices P: training that goes on begins with new ones",
     ]
+    if parameters.get("Lffwd") and "penlamFF" in parameters:
+        lines.append(
+            f"penalty on weights from the feed-forward population: penlamFF = {parameters['penlamFF']:g}, which there "
+            "is none of here"
+        )
     if parameters["refrac"] > 0:
         lines.append(
             f"refractoriness: {experiment.neuron.refractory_ms:g} ms here; there rounding ends it a step "  # type: ignore[union-attr]

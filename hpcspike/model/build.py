@@ -18,10 +18,11 @@ from hpcspike.model.feed_forward import feed_forward_population, with_feed_forwa
 from hpcspike.model.problem import Problem
 from hpcspike.model.random_streams import uniform_by_neuron
 from hpcspike.model.recordings import Recording, read_recording
+from hpcspike.model.ricciardi import refuse_rates
 from hpcspike.model.subset import TrainedSubset
 from hpcspike.model.targets import build_targets, duration_of, n_neurons_of, ou_paths, subset_targets
 from hpcspike.spec.connectivity import BalancedConnectivity, why_undrawable
-from hpcspike.spec.experiment import Experiment, n_steps
+from hpcspike.spec.experiment import Experiment, LifNeuron, n_steps
 from hpcspike.spec.subset import why_not_so_many, why_not_these
 from hpcspike.spec.targets import RecordedTargets
 
@@ -41,6 +42,10 @@ def recording_of(experiment: Experiment) -> Recording | None:
             reason = why_not_these(subset.match, count, n_excitatory(experiment.connectivity, size) or 0)
         if reason is not None:
             raise SpecError(reason)
+    settings, neuron = experiment.targets.input_of_rate, experiment.neuron
+    if settings is not None and isinstance(neuron, LifNeuron):
+        for one in recording.conditions:
+            refuse_rates(1000.0 / neuron.tau_ms * one.values, settings, neuron, path=experiment.targets.path)
     if given is not None and given != size:
         raise SpecError(
             f"network.n_neurons = {given}, but {len(recording.values)} recorded units with auxiliary_ratio = "

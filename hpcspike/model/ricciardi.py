@@ -111,6 +111,22 @@ def _integral(z: Array) -> Array:
     return 0.5 * end * total
 
 
+def refuse_rates(rate_hz: Array, settings: InputOfRate, neuron: LifNeuron, *, path: str) -> None:
+    """Refuse rates (units, samples) as fast as the refractory time allows, and a floor above all of them."""
+    fastest = 1000.0 / neuron.refractory_ms if neuron.refractory_ms > 0 else math.inf
+    highest, lowest = rate_hz.max(initial=0.0), settings.lowest_rate_hz
+    if highest >= fastest:
+        raise DataError(
+            f"targets.path = {path}: rates reach {highest:g} Hz, but neuron.refractory_ms = "
+            f"{neuron.refractory_ms:g} ms allows less than {fastest:g} Hz; choose a shorter refractory time"
+        )
+    if lowest >= fastest or (settings.floor == "all" and lowest > highest):
+        raise DataError(
+            f"targets.input_of_rate.lowest_rate_hz = {lowest:g} Hz is above all rates of targets.path = {path}, which "
+            f"reach {highest:g} Hz: every target would be the same number; choose one below {highest:g} Hz"
+        )
+
+
 def drive_of_rates(
     rate_hz: Array, settings: InputOfRate, neuron: LifNeuron, *, path: str, neurons: Sequence[int] | None = None
 ) -> Array:
@@ -121,14 +137,9 @@ def drive_of_rates(
     Raises
     ------
     DataError
-        If a rate is as fast as the refractory time allows, or faster.
+        If there are rates that have no such input, see `refuse_rates`.
     """
-    fastest = 1000.0 / neuron.refractory_ms if neuron.refractory_ms > 0 else math.inf
-    if rate_hz.max(initial=0.0) >= fastest:
-        raise DataError(
-            f"targets.path = {path}: rates reach {rate_hz.max():g} Hz, but neuron.refractory_ms = "
-            f"{neuron.refractory_ms:g} ms allows less than {fastest:g} Hz; choose a shorter refractory time"
-        )
+    refuse_rates(rate_hz, settings, neuron, path=path)
     lowest = settings.lowest_rate_hz
     rates = np.where(rate_hz == 0.0, lowest, rate_hz) if settings.floor == "only_zero" else np.maximum(rate_hz, lowest)
     who, own = range(len(rates)) if neurons is None else neurons, neuron.by_neuron

@@ -77,6 +77,7 @@ def _what_decides(experiment: Experiment, targets: RecordedTargets) -> tuple[Any
     sections = (targets, experiment.connectivity, experiment.network, *(() if subset is None else (subset,)))
     return (
         *(section.model_dump_json() for section in sections), experiment.neuron.tau_ms, experiment.neuron.step_ms,
+        getattr(experiment.neuron, "refractory_ms", None),
         experiment.training.update_interval_ms, experiment.seed if targets.is_stand_in else None,
         *versions,
     )  # fmt: skip

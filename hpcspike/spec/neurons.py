@@ -229,6 +229,13 @@ class GlifNeuron(Section):
                 f"neuron.refractory_ms = {self.refractory_ms:g} ms is not a multiple of neuron.step_ms = "
                 f"{self.step_ms:g} ms; choose a multiple of it"
             )
+        for key in ("spike_threshold_decay", "voltage_threshold_decay"):
+            if getattr(self, key) * self.step_ms > 1.0:
+                raise ValueError(
+                    f"neuron.{key} = {getattr(self, key):g} per ms must be at most 1 / neuron.step_ms = "
+                    f"{1.0 / self.step_ms:g} per ms, above which forward Euler overshoots; lower it, or choose a "
+                    "smaller step"
+                )
         for key in ("resting_potential", "reset") if self.level in _LEVELS["reset"] else ("resting_potential",):
             if getattr(self, key) >= self.threshold:
                 raise ValueError(

@@ -6,12 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from hpcspike.spec.by_neuron import extremes
 from hpcspike.spec.connectivity import BalancedConnectivity
 from hpcspike.spec.fields import Section, is_multiple, quantity, whole_number
+from hpcspike.spec.neurons import LifNeuron
 from hpcspike.spec.recorded import RecordedTargets
 
 if TYPE_CHECKING:
     from hpcspike.spec.experiment import Experiment
+
+_LEAST_NOISE = 0.02
+"""Noise over threshold - reset from which on inputs of rates are right to a part in 10^8 between 0.01 and 300 Hz."""
 
 
 class Subset(Section):
@@ -138,6 +143,15 @@ def why_no_input_of_rate(experiment: Experiment) -> str | None:
                 return f"targets.input_of_rate needs {key} = {needed}, not {value}"
         if targets.includes_input is not None:
             return "targets.includes_input has no effect with targets.input_of_rate, whose drives are total inputs"
+        assert isinstance(neuron, LifNeuron)
+        own, sigma = neuron.by_neuron, targets.input_of_rate.sigma
+        span = extremes(own.threshold, neuron.threshold)[1] - extremes(own.reset, neuron.reset)[0]
+        if sigma < _LEAST_NOISE * span:
+            return (
+                f"targets.input_of_rate.sigma = {sigma:g}: so little noise makes the rate a step of the input, which "
+                f"cannot be inverted; must be at least {_LEAST_NOISE * span:g} ({_LEAST_NOISE:g} of neuron.threshold - "
+                "neuron.reset)"
+            )
         return None
     if targets.includes_input is not None and targets.holds != "drive":
         return f"targets.includes_input has no effect: targets.holds = {targets.holds}; leave it out"
