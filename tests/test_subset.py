@@ -179,6 +179,7 @@ def test_a_list_says_who_follows_whom() -> None:
         ({"targets.input_of_rate": None}, "train the quantity that the file holds"),
         ({"targets.includes_input": True}, "whose drives are total inputs"),
         ({"training.keep": "best"}, "keeps one set of weights"),
+        ({"feed_forward.mean_hz": 50000.0}, "feed_forward.mean_hz = 50000 Hz: must be at most 10000 Hz"),
         ({"measures.test_every_loops": None}, "there are no tests while training"),
         ({"connectivity": {"kind": "zero"}}, "balanced|no fixed synapses"),
     ],

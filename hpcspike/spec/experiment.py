@@ -230,6 +230,12 @@ class Experiment(GrownSection):
                     f"neuron.step_ms = {step:g} ms is larger than synapse.{key} = {static_tau:g} ms; "
                     f"choose a step of at most {key}"
                 )
+        feed = self.feed_forward
+        if feed.n_neurons and feed.mean_hz * step > 1000.0:
+            raise ValueError(
+                f"feed_forward.mean_hz = {feed.mean_hz:g} Hz: must be at most {1000.0 / step:g} Hz, a spike in every "
+                f"step of neuron.step_ms = {step:g} ms; choose a lower rate, or a smaller step"
+            )
         for key, value in (
             ("training.update_interval_ms", self.training.update_interval_ms),
             ("targets.grid_ms", self.targets.grid_ms),
