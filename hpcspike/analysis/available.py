@@ -15,9 +15,8 @@ from hpcspike.analysis.lines import level_line, optimum
 from hpcspike.analysis.mapping import performance
 from hpcspike.analysis.recorded import over_recorded
 from hpcspike.analysis.scaling import REGIMES, collapse
-from hpcspike.analysis.scattered import plan_of
+from hpcspike.analysis.scattered import allows_surface, plan_of
 from hpcspike.analysis.tuning import inverted_u
-from hpcspike.surface import LEAST_POINTS
 from hpcspike.sweep.grid import coordinate_names
 from hpcspike.takes_results import takes_results
 
@@ -61,7 +60,7 @@ def _answers(sweep: xr.Dataset) -> dict[str, Callable[[], xr.Dataset]]:
     found: dict[str, Callable[[], xr.Dataset]] = {}
     for question in plan.adaptive.resolve:
         measure, over = question.variable, [names[key] for key in question.maximum_axes]
-        if measure not in sweep or int(sweep[measure].notnull().sum()) < LEAST_POINTS:
+        if measure not in sweep or not allows_surface(sweep, measure):
             continue
         if question.level is not None:
             for axis in [names[key] for key in plan.axes]:

@@ -11,7 +11,7 @@ from matplotlib import patheffects
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from hpcspike.analysis.scattered import Axis, axes_of, places_of, surface_of
+from hpcspike.analysis.scattered import Axis, allows_surface, axes_of, places_of, surface_of
 from hpcspike.figures.choice import Selection, nearest
 from hpcspike.figures.style import (
     BLACK,
@@ -26,7 +26,7 @@ from hpcspike.figures.style import (
     new_figure,
     valued,
 )
-from hpcspike.surface import INTERVAL, LEAST_POINTS, Surface
+from hpcspike.surface import INTERVAL, Surface
 from hpcspike.variables import STATUS
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _drawable(sweep: xr.Dataset, names: tuple[str, ...]) -> list[str]:
     return [
         name
         for number, name in enumerate(names)
-        if name in sweep and (number == 0 or np.isfinite(sweep[name].values).sum() >= LEAST_POINTS)
+        if name in sweep and (number == 0 or allows_surface(sweep, name))
     ]
 
 
