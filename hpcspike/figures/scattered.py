@@ -116,11 +116,7 @@ def shown_level(sweep: xr.Dataset, variable: str, otherwise: float) -> float:
 
 
 def _drawable(sweep: xr.Dataset, names: tuple[str, ...]) -> list[str]:
-    return [
-        name
-        for number, name in enumerate(names)
-        if name in sweep and (number == 0 or allows_surface(sweep, name))
-    ]
+    return [name for number, name in enumerate(names) if name in sweep and (number == 0 or allows_surface(sweep, name))]
 
 
 class _Plane:
