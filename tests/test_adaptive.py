@@ -209,6 +209,16 @@ def test_points_gather_at_the_level() -> None:
     assert len(chosen) == len(set(chosen)) == 10
 
 
+def test_where_no_place_says_more_than_others_the_cube_is_filled() -> None:
+    lattice = lattice_of(adaptive())
+    cells = lattice.spread(8)
+    there = Sampled(cells, np.zeros_like(cells), np.zeros(8, dtype=bool))
+    targets = sampled(np.zeros(8), lattice, cells, level=5.0)  # the same everywhere, and far from the level
+    options: dict[str, Any] = {"count": 6, "replicates": 1, "seconds": lambda at: np.ones(len(at)), "number": 2}
+    assert choose(targets, lattice, there, **options) == choose([], lattice, there, **options)
+    assert len(choose(targets, lattice, there, **options)) == 6
+
+
 def test_large_rounds_take_points_beside_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several at once make the line nearly as certain as points that are chosen one by one."""
     lattice = lattice_of(adaptive())

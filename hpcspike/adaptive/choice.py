@@ -101,7 +101,7 @@ def choose(
     Parameters
     ----------
     targets
-        What is to become more certain; with none the cube is filled evenly.
+        What is to become more certain; with none, or where no place says more than others, the cube is filled evenly.
     lattice
         Where points may lie.
     sampled
@@ -116,6 +116,7 @@ def choose(
         Of the round, by which rounds look at different places.
     """
     taken = _Taken(sampled, replicates)
+    targets = [target for target in targets if target.weights.sum() > 0.0]  # of a level far from all values nothing
     if not targets:
         return _spread(lattice, taken, len(sampled.cells), count, replicates)
     anywhere = lattice.spread(MOST_CANDIDATES, number * MOST_CANDIDATES)
