@@ -71,7 +71,8 @@ def _is_over(store: str, status: Status) -> bool:
         return True
     from hpcspike.adaptive.rounds import next_points
 
-    return bool(next_points(there, there.sweep)[1])
+    # a round may have been added meanwhile
+    return there.n_points == status.points and bool(next_points(there, there.sweep)[1])
 
 
 def _keep_page(store: str, page: Path, seconds: int | None) -> None:
