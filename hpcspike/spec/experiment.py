@@ -365,7 +365,7 @@ class Experiment(GrownSection):
 
 
 def why_neurons_do_not_differ(experiment: Experiment, size: int | None) -> str | None:
-    """What forbids the values of single neurons (by_neuron of neuron and synapse; size: N if it is known), or None."""
+    """What forbids by_neuron of neuron and synapse in an experiment (size: its N, if that is known), or None."""
     neuron, synapse = experiment.neuron, experiment.synapse
     populations = isinstance(experiment.connectivity, BalancedConnectivity | DaleConnectivity)
     different = isinstance(neuron, LifNeuron) and neuron.neurons_differ
