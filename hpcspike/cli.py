@@ -248,7 +248,7 @@ def _status(commands: _Commands) -> None:
     )
     parser.add_argument(
         "--watch", nargs="?", type=positive, const=5, metavar="SECONDS",
-        help="show it again every so many seconds (default: 5) until every point is done",
+        help="show it again every so many seconds (default: 5) until nothing is left to do",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print it as JSON")
     parser.add_argument(

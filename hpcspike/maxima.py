@@ -41,9 +41,7 @@ class Maximum:
     share: np.ndarray
 
 
-def maximum(
-    surface: Surface, place: np.ndarray, along: Sequence[int], *, n_draws: int, seed: int, fine: int | None = None
-) -> Maximum:
+def maximum(surface: Surface, place: np.ndarray, along: Sequence[int], *, n_draws: int, seed: int) -> Maximum:
     """Where a surface is largest along some axes, for fixed values of the others.
 
     It is looked for everywhere at once, so that the largest of several is found, then at as many places in the box that

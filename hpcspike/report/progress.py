@@ -1,4 +1,4 @@
-"""The page of a sweep that is running: it loads itself again until every point is done."""
+"""The page of a sweep that is running: it loads itself again until nothing is left to do."""
 
 from __future__ import annotations
 
