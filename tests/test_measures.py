@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ from hpcspike.measures.evaluation import evaluate
 from hpcspike.measures.spectrum import band_powers, fast_share, spectral_index
 from hpcspike.measures.status import classify
 from hpcspike.measures.theory import sampling_scale, tracking_scale
+from hpcspike.measures.verdict import remarks_of
 from hpcspike.model.random_streams import uniform_by_neuron
 from hpcspike.model.transfer import rate_of_constant_input, rate_of_noisy_input
 from hpcspike.spec.experiment import Measures, ThetaNeuron, Training
@@ -340,6 +342,22 @@ def test_targets_that_never_move_have_no_unit_to_measure_in(level: float) -> Non
     assert trained.curve["correlation"][0] == 0.0
     for name in ("trial_sd", "residual_after_averaging", "fast_share_target", "spectral_index", "tracking_error"):
         assert math.isnan(scalars[name]), name
+
+
+@pytest.mark.parametrize(("n_constant", "said"), [(0, None), (1, "1 of 50 targets is"), (3, "3 of 50 targets are")])
+def test_constant_targets_are_counted_and_said(n_constant: int, said: str | None) -> None:
+    given_arrays = arrays(N)
+    sets = np.concatenate([given_arrays["targets"]] * 2)
+    sets[1, :n_constant] = 0.1
+    stimuli = np.concatenate([given_arrays["stimuli"]] * 2)
+    trained = hpcspike.train(problem(N, **{**given_arrays, "targets": sets, "stimuli": stimuli}), Training(n_loops=2))
+    found = evaluate(trained, Measures(n_test_trials=1)).remarks
+    stored = xr.Dataset({"target": (("target_set", "neuron", "time"), sets)})
+    assert found == remarks_of(stored)
+    if said is None:
+        assert found == []
+    else:
+        assert found == [f"{said} constant: a correlation with a constant has no value, and counts as 0 in the mean"]
 
 
 def test_a_network_nobody_moves_is_silent() -> None:

@@ -93,7 +93,6 @@ def _train(
 ) -> None:
     from hpcspike.engine.checkpoint import discard
     from hpcspike.engine.checkpoint_lock import held
-    from hpcspike.measures.verdict import remarks
     from hpcspike.model.stand_in import stand_in_attributes
     from hpcspike.runs.run import train_to_store
 
@@ -111,7 +110,7 @@ def _train(
         discard(checkpoints, world)
     if world.rank == 0:
         print(f"{path}: {evaluation.verdict}")
-        for words in remarks(evaluation.scalars):
+        for words in evaluation.remarks:
             print(words)
         for words in stand_in_attributes(experiment).values():
             print(f"data: {words}")

@@ -23,7 +23,7 @@ from hpcspike.measures.spectrum import SHARES, band_powers, share_of, spectral_i
 from hpcspike.measures.status import classify, silent_share
 from hpcspike.measures.taught import can_be_taught, taught_correlation
 from hpcspike.measures.theory import lag_scale, sampling_scale, tracking_scale
-from hpcspike.measures.verdict import n_with_targets, verdict
+from hpcspike.measures.verdict import count_constant, n_with_targets, remark_on_constant, remarks, verdict
 from hpcspike.model.reach import reach_of
 from hpcspike.shown import short_repr
 from hpcspike.spec.experiment import Measures
@@ -40,7 +40,7 @@ class Evaluation:
     by_neuron: (sets, n) each, further measures of each neuron by the names of `hpcspike.variables.TRAINED`, none if
     the network diverged; n_neurons: N of the whole network; measures: how it was judged; n_outputs: components of the
     target if they are read out of the network, and correlation is theirs; n_with_targets: neurons of the whole network
-    that have targets, None if all have.
+    that have targets, None if all have; remarks: what the numbers do not show, one line each.
     """
 
     scalars: dict[str, float | int]
@@ -50,6 +50,7 @@ class Evaluation:
     by_neuron: dict[str, np.ndarray] = field(default_factory=dict)
     n_outputs: int | None = None
     n_with_targets: int | None = None
+    remarks: list[str] = field(default_factory=list)
 
     @property
     def verdict(self) -> str:
@@ -112,9 +113,11 @@ def evaluate(trained: Trained, measures: Measures | None = None, *, tau_corr_ms:
     }
     correlation = np.stack([column["correlation"] for column in columns])
     whole = np.stack([trained.world.concatenate(row) for row in correlation])
+    constant = trained.world.concatenate(count_constant(problem.targets)[None]).sum(axis=0)
     return Evaluation(
-        scalars, correlation, problem.n_neurons, measures, by_neuron, n_with_targets=n_with_targets(whole)
-    )
+        scalars, correlation, problem.n_neurons, measures, by_neuron, n_with_targets=n_with_targets(whole),
+        remarks=[*remarks(scalars), *remark_on_constant(*constant)],
+    )  # fmt: skip
 
 
 _BY_NEURON = {

@@ -79,8 +79,10 @@ def verdict_of(trained: xr.Dataset) -> str:
 
 
 def remarks_of(trained: xr.Dataset) -> list[str]:
-    """`remarks` of the Dataset of one trained network, and the rates of the neurons that no target is for."""
+    """`remarks` of the Dataset of one trained network, constant targets, and the rates of neurons without a target."""
     found = remarks(scalars_of(trained))
+    if "target" in trained:
+        found += remark_on_constant(*count_constant(trained["target"].values))
     if n_with_targets_of(trained) is not None and "neuron_rate" in trained:
         has = np.isfinite(trained["neuron_correlation"].values).any(axis=0)
         rate = trained["neuron_rate"].mean("target_set").values
@@ -89,6 +91,23 @@ def remarks_of(trained: xr.Dataset) -> list[str]:
             f"have no targets: {rate[~has].mean():.3g} Hz"
         )
     return found
+
+
+def count_constant(targets: np.ndarray) -> np.ndarray:
+    """How many of the targets (..., samples) are constant, and how many there are (not NaN): (2,) integers."""
+    range_of = np.ptp(targets, axis=-1)
+    return np.array([(range_of == 0).sum(), np.isfinite(range_of).sum()])
+
+
+def remark_on_constant(n_constant: int, n_targets: int) -> list[str]:
+    """That a correlation with a constant target counts as 0, if any target is one; otherwise nothing."""
+    if not n_constant:
+        return []
+    are = "is" if n_constant == 1 else "are"
+    return [
+        f"{n_constant} of {counted(n_targets, 'target')} {are} constant: a correlation with a constant has no value, "
+        "and counts as 0 in the mean"
+    ]
 
 
 def n_with_targets_of(trained: xr.Dataset) -> int | None:

@@ -14,6 +14,7 @@ from hpcspike.learners.trials import Task, carrier_dimension
 from hpcspike.measures.evaluation import Evaluation, evaluate
 from hpcspike.measures.spectrum import fast_share, spectral_index
 from hpcspike.measures.status import classify, silent_share
+from hpcspike.measures.verdict import count_constant, remark_on_constant
 from hpcspike.spec.experiment import Experiment, Measures
 from hpcspike.variables import POINT_RESULTS
 
@@ -48,7 +49,11 @@ def evaluate_learner(learner: Learner, experiment: Experiment, *, tested: Tested
     scalars |= found
     scalars["status"] = _status(scalars, measures, diverged=False)
     correlation = correlation if per_output is None else per_output[None]
-    return Evaluation(scalars, correlation, n_neurons, measures, n_outputs=n_outputs)
+    said = []
+    if task.followed:
+        courses = _courses(task, task.n_trials or measures.n_test_trials)
+        said = remark_on_constant(*count_constant(np.array(courses)))
+    return Evaluation(scalars, correlation, n_neurons, measures, n_outputs=n_outputs, remarks=said)
 
 
 def measures_of_tests(
@@ -65,13 +70,18 @@ def measures_of_tests(
     }  # fmt: skip
     if not task.followed:
         return rate, None
-    wanted = [task.sample("test", index).target.T for index in range(len(tested.rollouts))]
+    wanted = _courses(task, len(tested.rollouts))
     responses = np.stack([rollout.prediction.T for rollout in tested.rollouts])
     correlation = pearson(responses, np.stack(wanted)).mean(axis=0)
     found = rate | {"correlation": float(correlation.mean()), "correlation_sd": float(correlation.std())}
     if task.n_trials == 1:
         found |= _against_one(responses, wanted[0], task, measures)
     return found, correlation
+
+
+def _courses(task: Task, trials: int) -> list[np.ndarray]:
+    """The targets (d, samples) of the first test trials."""
+    return [task.sample("test", index).target.T for index in range(trials)]
 
 
 def _against_one(
