@@ -69,6 +69,26 @@ def median_interval(values: np.ndarray) -> Interval:
     return Interval(middle, float(known[k]), float(known[n - 1 - k]), n)
 
 
+def difference_interval(first: np.ndarray, second: np.ndarray) -> Interval:
+    """Mean of the first minus mean of the second independent values (n,) and (m,), with Welch's interval.
+
+    NaN are left out; no interval where either has fewer than two values. ``n`` is that of the smaller group.
+    """
+    from scipy import stats
+
+    one, other = mean_interval(first), mean_interval(second)
+    value, n = one.value - other.value, min(one.n, other.n)
+    if n < 2:
+        return Interval(value, np.nan, np.nan, n)
+    shares = [float(np.nanvar(values, ddof=1)) / found.n for values, found in ((first, one), (second, other))]
+    spread = sum(shares)
+    if spread == 0.0:
+        return Interval(value, value, value, n)
+    freedom = spread**2 / sum(share**2 / (found.n - 1) for share, found in zip(shares, (one, other), strict=True))
+    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom) * np.sqrt(spread))
+    return Interval(value, value - half, value + half, n)
+
+
 def geometric_interval(values: np.ndarray) -> Interval:
     """Geometric mean of independent values above 0, with Student's interval of the mean of their logarithms."""
     found = mean_interval(np.log(np.asarray(values, dtype=np.float64)))

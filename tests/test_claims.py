@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 import xarray as xr
 
 from hpcspike.cli import main
+from hpcspike.commands.claims import _source
 from hpcspike.intervals import Interval, correlation_interval, mean_interval, slope_interval
-from hpcspike.studies.claims import CLAIMS, above, as_markdown, as_table, below, covers
+from hpcspike.studies.claims import CLAIMS, Row, above, as_markdown, as_table, below, counts_of, covers
 from hpcspike.studies.claims_in_studies import loops_to_learn
 from hpcspike.studies.statements import rows
 from tests.synthetic import synthetic_sweep
@@ -160,7 +162,18 @@ def test_the_page_names_what_is_missing_and_every_row() -> None:
     page = as_markdown(found, {"fig1": "a study"})
     assert page.count("| holds |") == [row.verdict for row in found].count("holds")
     assert "Not measured here: claims 2, 3, 4" in page
+    assert f"\n{counts_of(found)}\n" in page
     assert as_table(found)["claim"].tolist() == [row.claim for row in found]
+
+
+def test_rows_without_an_interval_are_counted() -> None:
+    def row(low: float, verdict: str) -> Row:
+        return Row(8, "a measure", "a study", "above 0", Interval(1.0, low, low + 1.0, 3), verdict)
+
+    found = [row(0.5, "holds"), row(np.nan, "holds"), row(np.nan, "does not hold"), row(-0.5, "undecided")]
+    assert counts_of(found) == (
+        "Of 4 rows 2 hold, 1 do not and 1 are undecided; 2 have no interval and are judged by their value alone."
+    )
 
 
 def test_the_command_writes_a_page_and_copies_that_give_it_again(tmp_path: Path) -> None:
@@ -169,6 +182,25 @@ def test_the_command_writes_a_page_and_copies_that_give_it_again(tmp_path: Path)
     assert main(["claims", str(tmp_path / "a" / "fig1.nc"), "--out", str(tmp_path / "b")]) == 0
     assert (tmp_path / "a" / "claims.md").read_text() == (tmp_path / "b" / "claims.md").read_text()
     assert len(pd.read_csv(tmp_path / "a" / "claims.csv")) > 2
+
+
+def test_networks_and_points_that_were_asked_for_and_are_missing_are_named() -> None:
+    table = xr.load_dataset(REFERENCE / "fig3s1.nc", engine="h5netcdf")  # three networks of each of three amplitudes
+    assert _source(table).startswith("study, 3 variants, 9 networks, ")
+    assert " min by the clock, revision " in _source(table)
+    document = json.loads(table.attrs["document"])
+    more = document | {"replicates_of": {"amplitude-0.05": 7}, "variants": {**document["variants"], "another": {}}}
+    of_more = table.assign_attrs(document=json.dumps(more))
+    lacking = "(3 of 7 networks of amplitude-0.05; 0 of 3 networks of another), "
+    assert _source(of_more).startswith(f"study, 3 variants, 9 networks {lacking}")
+    # the table's own document asks for two networks, and the named experiment with the same settings for three
+    fewer = table.sel(replicate=[0, 1]).assign_attrs(document=json.dumps(document | {"replicates": 2}))
+    assert "6 networks (2 of 3 networks of amplitude-0.1, amplitude-0.05, amplitude-0.01), " in _source(fewer)
+    other = document | {"replicates": 2, "experiment": document["experiment"] | {"network": {"n_neurons": 7}}}
+    assert "6 networks, " in _source(fewer.assign_attrs(document=json.dumps(other)))
+    sweep = xr.load_dataset(REFERENCE / "map_lif.nc", engine="h5netcdf")
+    assert _source(sweep).startswith("sweep, 48 points, ")
+    assert _source(sweep.isel(point=slice(40))).startswith("sweep, 40 of 48 points, ")
 
 
 def test_other_files_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,9 @@ def test_own_patterns_are_judged_by_the_mean_over_networks() -> None:
         recall_correlation=[[[[0.9, 0.8], [0.7, 0.6]], [[0.5, 0.5], [0.5, 0.1]]]],
     )
     assert the_row({"fig2": fig2}, 1, "whatever came before").found.value == pytest.approx((0.75 + 0.4) / 2)
+    assert the_row({"fig2": fig2}, 1, "correlation of drive with the cued one").claim == 1
+    of_rates = fig2.assign_coords(variant=["rate-strong-cue"])
+    assert the_row({"fig2": of_rates}, 1, "filtered spikes in single trials with the cued one").claim == 1
     fig3 = study(["periodic"], correlation=[[0.6, 0.8, 1.0]])
     row = the_row({"fig3": fig3}, 1, "correlation of drive and target, periodic, N = 500")
     assert (row.found.value, row.found.n, row.criterion) == (pytest.approx(0.8), 3, "above 0.7")
@@ -124,6 +128,9 @@ def test_a_lesions_fall_is_what_the_whole_network_had_more(share: str, fall: flo
     row = the_row({"fig3": table}, 8, f"when {share} of")
     assert row.found.value == pytest.approx(fall)
     assert row.verdict == "holds"
+    share_followed = table["lesion_correlation"] * 0 + 0.625
+    shown = {"fig3": table.assign(lesion_share_followed=share_followed)}
+    assert the_row(shown, 8, f"when {share} of").measure.endswith("periodic (share of neurons above 0.7: 0.62)")
     worse = {"5%": 0.06, "10%": 0.16, "40%": 0.29}[share]
     table["lesion_correlation"].loc[{"lesion_fraction": float(share[:-1]) / 100}] = (
         table["lesion_correlation"].sel(lesion_fraction=0.0).values - worse
@@ -144,16 +151,45 @@ def test_low_rates_are_said_and_the_lowest_amplitude_fails() -> None:
     assert (learned.criterion, learned.verdict, learned.found.value) == ("above 0.7", "holds", pytest.approx(0.8))
 
 
-def test_rate_units_are_compared_with_as_many_spiking_networks() -> None:
+def of_document(table: xr.Dataset, amplitude: float, duration_ms: float, n_loops: int, **overlays: Any) -> xr.Dataset:
+    document = {
+        "name": "one",
+        "experiment": {
+            "network": {"n_neurons": 50},
+            "connectivity": {"kind": "gaussian", "probability": 0.3, "sigma": 2.0},
+            "targets": {"kind": "sine_product", "duration_ms": 1000.0},
+            "stimulus": {"amplitude": amplitude, "duration_ms": duration_ms},
+            "training": {"variable": "drive", "n_loops": n_loops},
+        },
+        "variants": {name: overlays.get(name.replace("-", "_"), {}) for name in table["variant"].values.tolist()},
+    }
+    return table.assign_attrs(document=json.dumps(document))
+
+
+def test_rate_units_are_compared_with_spiking_networks_at_an_equal_cue() -> None:
+    weak = [[0.99, 0.95, np.nan, np.nan], [0.8, 0.6, 0.5, 0.7]]  # of other networks there may be more
     tables = {
-        "fig1s1": study(["tanh"], correlation=[[0.99, 0.95]]),
-        "fig3": study(["periodic"], correlation=[[0.89, 0.75, 0.1]]),
+        "fig1s1": study(["tanh", "tanh-weak-cue"], correlation=weak),
+        "fig3": study(["periodic"], correlation=[[0.89, 0.85, 0.87]]),
         "fig3s2": study(["lif"], correlation=[[0.6, 0.5]]),
     }
     row = the_row(tables, 10, "tanh units minus that of spiking")
-    assert (row.found.value, row.found.n) == (pytest.approx(0.15), 2)
+    assert row.measure.endswith("N = 500, equal cue")
+    assert (row.found.value, row.found.n, row.verdict) == (pytest.approx(0.65 - 0.87), 3, "does not hold")
     assert the_row(tables, 10, "drive and target, lif").found.value == pytest.approx(0.55)
-    assert the_row(tables, 10, "x and target, tanh").found.value == pytest.approx(0.97)
+    assert the_row(tables, 10, "x and target, tanh units").found.value == pytest.approx(0.97)
+    tables["fig1s1"] = of_document(tables["fig1s1"], 5.0, 50.0, 15, tanh_weak_cue={"stimulus": {"amplitude": 1.0}})
+    tables["fig3"] = of_document(tables["fig3"], 1.0, 100.0, 30)
+    measure = the_row(tables, 10, "tanh units minus that of spiking").measure
+    assert (
+        "(amplitude 1 for 50 ms, 15 loops against amplitude 1 for 100 ms, 30 loops; a cue that is stronger" in measure
+    )
+    assert "a difference of 0.1, " in measure  # which nothing judges
+    without = {**tables, "fig1s1": tables["fig1s1"].sel(variant=["tanh"])}
+    assert not [row for row in statements.other_units(without) if "minus" in row.measure]
+    tables["fig1s1"]["diverged_loop"] = (("variant", "replicate"), np.array([[-1] * 4, [-1, -1, -1, 3]]))
+    tables["fig1s1"]["correlation"][1, 3] = np.nan
+    assert the_row(tables, 10, "minus that of spiking").found.value == pytest.approx(1.9 / 4 - 0.87)
 
 
 def flux_tube() -> xr.Dataset:
@@ -220,7 +256,7 @@ def test_kept_signs_and_shrinking_eigenvalues() -> None:
 
 def test_auxiliary_neurons_gain_and_shuffles_lose() -> None:
     table = study(
-        ["ratio-0", "ratio-2", "ratio-4"],
+        ["ratio-0", "ratio-2", "ratio-0.5"],
         dims={"shuffle_correlation": ("shuffle_fraction", "draw"), "shuffle_correlation_phi": ("shuffle_fraction",)},
         correlation_trial_mean_recorded=[[0.3, 0.5], [0.8, 0.9], [0.6, 0.9]],
         correlation_phi_recorded=[[0.1, 0.1], [0.75, 0.85], [0.2, 0.2]],
@@ -232,13 +268,18 @@ def test_auxiliary_neurons_gain_and_shuffles_lose() -> None:
         shuffle_correlation_phi=[[[0.1, 0.1]] * 2, [[0.2, 0.9]] * 2, [[0.1, 0.1]] * 2],
     ).assign_coords(shuffle_fraction=[1.0, 0.0])
     tables = {"fig5": table}
-    assert the_row(tables, 12, "2 auxiliary neurons for each").found.value == pytest.approx((0.5 + 0.4) / 2)
-    assert the_row(tables, 12, "4 auxiliary neurons for each").found.value == pytest.approx((0.3 + 0.4) / 2)
+    assert the_row(tables, 12, "2 auxiliary neurons for each minus none").found.value == pytest.approx((0.5 + 0.4) / 2)
+    assert the_row(tables, 12, "2 auxiliary neurons for each minus 0.5").found.value == pytest.approx(0.1)
+    four = {"fig5": table.assign_coords(variant=["ratio-0", "ratio-2", "ratio-4"])}
+    assert the_row(four, 12, "4 auxiliary neurons for each minus none").found.value == pytest.approx((0.3 + 0.4) / 2)
     beside = "single trials of auxiliary neurons 0.45; rates 11.5 Hz in the model, 15.5 Hz in the data, rms error 4.25"
     assert the_row(tables, 12, f"phi(u) and data, recorded units ({beside}").found.value == pytest.approx(0.8)
     assert the_row(tables, 12, "trial-averaged filtered spikes and").found.value == pytest.approx(0.85)
-    assert the_row(tables, 12, "of filtered spikes when 100%").found.value == pytest.approx(0.4)
+    assert the_row(tables, 12, "of trial-averaged filtered spikes when 100%").found.value == pytest.approx(0.4)
     assert the_row(tables, 12, "of phi(u) when 100%").found.value == pytest.approx(0.7)
+    assert not [row for row in statements.cortex(tables) if "made-up" in row.measure]
+    of_stand_in = {"fig5": table.assign_attrs(stand_in="generated")}
+    assert all("made-up rates" in row.measure for row in statements.cortex(of_stand_in))
 
 
 def test_strong_noise_is_the_last_variant_of_identical_targets() -> None:

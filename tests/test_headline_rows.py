@@ -101,9 +101,14 @@ def test_the_first_goal_is_held_against_the_second(second_ms: float, wanted: str
     after[0, :, 1], after[1, :, 1] = second_ms, control_ms
     table["goal_time_after"], table["goal_time_before"] = (dims, after), (dims, untrained)
     table["goal_time_anew_after"] = table["goal_time_anew_before"] = (dims[:2], np.full((2, 3), 300.0))
-    assert _verdicts(table) == [(25, wanted), (25, HOLDS)] + [(25, wanted)] * 3
+    # of three networks no share is told from 2/3, whatever they do
+    assert _verdicts(table) == [(25, "undecided"), (25, HOLDS)] + [(25, wanted)] * 3
+    share = next(row for row in rows({navigation.STUDY: table}) if row.measure.startswith("share"))
+    assert (share.found.value, share.why != "") == (float(wanted == HOLDS), True)
+    many = xr.concat([table] * 4, "replicate").assign_coords(replicate=np.arange(12))
+    assert _verdicts(many)[0] == (25, wanted)
     table["goal_time_after"][0, :, 1] = np.inf
-    assert _verdicts(table)[:2] == [(25, FAILS)] * 2
+    assert _verdicts(table)[1] == (25, FAILS)
 
 
 def test_iterations_to_learn_are_counted_where_the_average_is_below_5_percent() -> None:

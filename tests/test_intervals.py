@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from hpcspike.intervals import percentile_ends, redrawn_means, slope_interval
+from hpcspike.intervals import difference_interval, percentile_ends, redrawn_means, slope_interval
 
 
 def test_a_predictor_of_one_value_has_no_slope_and_leaves_that_of_the_others() -> None:
@@ -19,6 +20,16 @@ def test_a_predictor_of_one_value_has_no_slope_and_leaves_that_of_the_others() -
     for one in slope_interval(np.column_stack([x[:, 0], 2.0 * x[:, 0]]), y):  # which of the two it is, nothing says
         assert np.isnan(one.value)
     assert np.isnan(slope_interval(np.full(9, 5.0), np.arange(9.0))[0].value)
+
+
+def test_a_difference_of_networks_that_are_not_paired_has_welchs_interval() -> None:
+    first, second = np.array([0.8, 0.6, 0.5, np.nan]), np.array([0.86, 0.87, 0.85, 0.88, 0.84])
+    found, welch = difference_interval(first, second), stats.ttest_ind(first[:3], second, equal_var=False)
+    ends = welch.confidence_interval(0.95)
+    assert found == pytest.approx((first[:3].mean() - 0.86, ends.low, ends.high, 3))
+    assert np.isnan(difference_interval(first[:1], second).low)
+    assert np.isnan(difference_interval(np.empty(0), second).value)
+    assert difference_interval(np.full(2, 0.5), np.full(3, 0.25)) == (0.25, 0.25, 0.25, 2)
 
 
 def test_redrawn_means_scatter_like_means_of_new_networks() -> None:

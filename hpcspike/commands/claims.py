@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise StoreError(f"{text}: the results of {name!r} were given twice")
         tables[name] = table
     from hpcspike.report.claims import page_of_claims
-    from hpcspike.studies.claims import as_markdown, as_table
+    from hpcspike.studies.claims import as_markdown, as_table, counts_of
     from hpcspike.studies.statements import rows
 
     found = rows(tables)
@@ -41,9 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     write_whole(folder / "claims.md", lambda path: path.write_text(as_markdown(found, sources), encoding="utf-8"))
     page = page_of_claims(found, sources)
     write_whole(folder / "claims.html", lambda path: path.write_text(page, encoding="utf-8"))
-    verdicts = [row.verdict for row in found]
-    counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
-    print(f"{folder / 'claims.md'}: {len(found)} rows: {counts or 'none'}")
+    print(f"{folder / 'claims.md'}: {counts_of(found)}")
     return 0
 
 
@@ -73,16 +71,57 @@ def _table(text: str) -> xr.Dataset:
 
 
 def _source(table: xr.Dataset) -> str:
-    """What a table is of, how long it took, and which revisions of the code made it."""
+    """What a table is of, what it lacks, how long it took, and which revisions of the code made it."""
+    asked = _asked_for(table)
     if "study" in table.attrs:
         what = f"study, {table.sizes['variant']} variants, {int(table['wall_seconds'].count())} networks"
+        there = {str(one): int(table["wall_seconds"].sel(variant=one).count()) for one in table["variant"].values}
+        lacking: dict[str, list[str]] = {}
+        for one, wanted in asked.items():
+            if (count := there.get(one, 0)) < wanted:
+                lacking.setdefault(f"{count} of {wanted} networks of", []).append(one)
+        if lacking:
+            each = (f"{words} {', '.join(names)}" for words, names in lacking.items())
+            what += f" ({'; '.join(each)})"
     else:
-        what = f"sweep, {table.sizes['point']} points"
+        n_points = table.sizes["point"]
+        what = (
+            f"sweep, {n_points} of {asked['']} points" if asked.get("", 0) > n_points else f"sweep, {n_points} points"
+        )
     minutes = float(table["wall_seconds"].sum()) / 60.0
     revisions = sorted({str(text)[:10] for text in table[_revision(table)].values.ravel() if str(text)})
     if "stand_in" in table.attrs:
         what += ", of a generated STAND-IN for recordings"
-    return f"{what}, {minutes:.1f} min of computation, revision {', '.join(revisions)}"
+    return f"{what}, {minutes:.1f} min by the clock, revision {', '.join(revisions)}"
+
+
+def _asked_for(table: xr.Dataset) -> dict[str, int]:
+    """Variant -> how many networks were asked for; of a sweep ``''`` -> how many points. Nothing if none says.
+
+    By the table's own document or, if they are more, by the named experiment of the same settings in one of its sizes.
+    """
+    from hpcspike.shipped import named_experiments
+    from hpcspike.spec.load import load, sizes_of
+    from hpcspike.spec.study import Study
+    from hpcspike.spec.sweep import Sweep
+
+    kind = Study if "study" in table.attrs else Sweep
+    try:
+        own = kind.model_validate_json(table.attrs["document" if kind is Study else "sweep"])
+    except (KeyError, ValueError):  # none, or that of a version that named its settings otherwise
+        return {}
+    path = named_experiments().get(base_name(table))
+    sizes: list[str | None] = [] if path is None else [*sizes_of(path)] or [None]
+    same = (load(path, size=size) for size in sizes) if path is not None else ()
+    named = [one for one in same if isinstance(one, kind) and one.experiment == own.experiment][:1]
+    asked: dict[str, int] = {}
+    for one in (own, *named):
+        if isinstance(one, Study):
+            counts = {variant: one.repetitions(variant) for variant in one.variants}
+        else:
+            counts = {"": one.n_points}
+        asked |= {key: max(count, asked.get(key, 0)) for key, count in counts.items()}
+    return asked
 
 
 def _revision(table: xr.Dataset) -> str:

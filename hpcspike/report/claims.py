@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from hpcspike.report.origin import ORIGIN
 from hpcspike.report.page import Cell, Column, Section, facts, number, numeric, page, paragraph, table
-from hpcspike.studies.claims import CLAIMS, Row
+from hpcspike.studies.claims import CLAIMS, READING, Row, counts_of
 
 VERDICTS = {"holds": ("✓", "holds"), "does not hold": ("✗", "fails"), "undecided": ("?", "open")}
 """Verdict -> its sign and its class in the style of a page: told apart by more than colour."""
@@ -25,15 +25,11 @@ def page_of_claims(found: Sequence[Row], sources: Mapping[str, str]) -> str:
     sources
         Study or sweep -> one line about it.
     """
-    counts = ", ".join(f"{sum(row.verdict == verdict for row in found)} {verdict}" for verdict in VERDICTS)
     lead = [
         "The claims of Kim & Chow, “Learning recurrent dynamics in spiking networks”, eLife 7:e37124 (2018), and from "
-        "17 on those of the papers of the other learners, measured in the studies and sweeps named at the end. Of "
-        f"{len(found)} measured rows: {counts}.",
-        "Values are means or slopes over independent networks with 95 % confidence intervals, those of correlations "
-        "cut to −1 to 1; n counts networks, of slopes points. Errors of curves left out have the interval that redrawn "
-        "networks give (bootstrap), medians that of ordered values, ratios and errors over several sizes that of "
-        "geometric means. A row is undecided when its interval straddles the bound of its criterion.",
+        "17 on those of the papers of the other learners, measured in the studies and sweeps named at the end. "
+        f"{counts_of(found)}",
+        READING,
     ]
     missing = [number for number in CLAIMS if number not in {row.claim for row in found}]
     sections = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,6 +73,21 @@ def learns_rates(claim: int, tables: Tables, study: str, variant: str, words: st
     )
     measure = f"correlation of trial-averaged {words} (single trials {one:.2f}, phi(u) in single trials {drive:.2f})"
     yield from learns(claim, tables, study, variant, measure, "correlation_trial_mean")
+
+
+def following(share: float) -> str:
+    """The share of neurons that still follow their target after a loss, in brackets; '' if it is not known (NaN)."""
+    return f" (share of neurons above {LEARNED}: {share:.2f})" if np.isfinite(share) else ""
+
+
+NONE_LEARNED = "None of these networks has learned, so that there is no slope and no curve of what they recall."
+
+
+def judged_where_learned(row: Row, correlations: np.ndarray) -> Row:
+    """The row, undecided with its reason where none of the correlations (points,) it comes from is `LEARNED`."""
+    if (correlations >= LEARNED).any():
+        return row
+    return replace(row, verdict="undecided", why=NONE_LEARNED)
 
 
 def point_columns(tables: Tables, sweep: str, *names: str) -> list[np.ndarray] | None:

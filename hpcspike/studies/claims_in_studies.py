@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpcspike.intervals import Interval, correlation_interval, mean_interval, slope_interval
+from hpcspike.errors import SpecError
+from hpcspike.intervals import Interval, correlation_interval, difference_interval, mean_interval, slope_interval
 from hpcspike.studies.claim_tables import (
     LEARNED,
     RANDOM_STARTS,
     Tables,
     correlations_of,
     difference,
+    following,
     learns,
     learns_rates,
     values_of,
@@ -34,7 +36,8 @@ def own_patterns(tables: Tables) -> Iterator[Row]:
             measure = f"correlation of drive and sine target, {variant}, N = 200"
             yield from learns(1, tables, "fig1", variant, measure)
     for variant in variants_of(tables, "fig2"):
-        measure = f"correlation with the cued one of two target sets, whatever came before, {variant}, N = 200"
+        what = "filtered spikes in single trials with" if variant.startswith("rate") else "drive with"
+        measure = f"correlation of {what} the cued one of two target sets, whatever came before, {variant}, N = 200"
         yield from learns(1, tables, "fig2", variant, measure, "recall_correlation")
     for variant in variants_of(tables, "fig3"):
         yield from learns(1, tables, "fig3", variant, f"correlation of drive and target, {variant}, N = 500")
@@ -57,7 +60,7 @@ def population_rates(tables: Tables) -> Iterator[Row]:
 def heterogeneity(tables: Tables) -> Iterator[Row]:
     """Claim 2."""
     study = "fig3_heterogeneity"
-    gained = difference(*(values_of(tables, study, "correlation", name) for name in ("random-1", "random-0")))
+    gained = difference(*(correlations_of(tables, study, name) for name in ("random-1", "random-0")))
     if len(gained):
         found = mean_interval(gained)
         yield Row(
@@ -81,7 +84,7 @@ def initial_weights(tables: Tables) -> Iterator[Row]:
             measure = f"correlation of drive and target from zero weights, {variant}"
             yield from learns(3, tables, "fig1s2", variant, measure)
         name = "correlation_trial_mean" if of_rates else "correlation"
-        changed = difference(*(values_of(tables, study, name, variant) for study in ("fig1s2", "fig1")))
+        changed = difference(*(correlations_of(tables, study, variant, name) for study in ("fig1s2", "fig1")))
         if not len(changed):
             continue
         found = mean_interval(changed)
@@ -153,7 +156,12 @@ def loss(tables: Tables) -> Iterator[Row]:
                 continue
             lost = whole - values_of(tables, "fig3", "lesion_correlation", variant, lesion_fraction=fraction)
             found = mean_interval(lost)
-            measure = f"fall of the correlation when {fraction:.0%} of the neurons are lost, {variant}"
+            share = mean_interval(
+                values_of(tables, "fig3", "lesion_share_followed", variant, lesion_fraction=fraction)
+            ).value
+            measure = (
+                f"fall of the correlation when {fraction:.0%} of the neurons are lost, {variant}{following(share)}"
+            )
             yield Row(8, measure, "fig3", criterion, found, judge(found))
 
 
@@ -177,13 +185,45 @@ def other_units(tables: Tables) -> Iterator[Row]:
         yield from learns(10, tables, "fig3s2", variant, f"correlation of drive and target, {variant}, N = 200")
     for variant in variants_of(tables, "fig1s1"):
         yield from learns(10, tables, "fig1s1", variant, f"correlation of x and target, {variant} units, N = 500")
-    gained = difference(
-        values_of(tables, "fig1s1", "correlation", "tanh"), values_of(tables, "fig3", "correlation", "periodic")
-    )
-    if len(gained):
-        found = mean_interval(gained)
-        measure = "correlation of tanh units minus that of spiking neurons, products of sines, N = 500"
-        yield Row(10, measure, "fig1s1, fig3", "above 0", found, above(found, 0.0))
+    yield from _rate_units_against_spiking(tables)
+
+
+SAME_CUE, STRONG_CUE = "tanh-weak-cue", "tanh"
+"""Variants of rate units in fig1s1: with the amplitude of the cue of the spiking networks of fig3, and a larger one."""
+
+
+def _rate_units_against_spiking(tables: Tables) -> Iterator[Row]:
+    """Claim 10: at a cue of the same amplitude; what a stronger one gives stands beside it, and is no comparison."""
+    same, strong = (correlations_of(tables, "fig1s1", variant) for variant in (SAME_CUE, STRONG_CUE))
+    spiking = correlations_of(tables, "fig3", "periodic")
+    if not np.isfinite(same).any() or not np.isfinite(spiking).any():
+        return
+    found, unequal = difference_interval(same, spiking), difference_interval(strong, spiking)
+    beside = ""
+    if np.isfinite(unequal.low):
+        beside = (
+            f"; a cue that is stronger for tanh units only adds up to a difference of {unequal.value:.3g}, "
+            f"{unequal.low:.3g} to {unequal.high:.3g}, which is not judged"
+        )
+    other = [_cue_and_loops(tables, "fig1s1", SAME_CUE), _cue_and_loops(tables, "fig3", "periodic")]
+    differs = f" ({' against '.join(other)}{beside})" if all(other) else ""
+    measure = f"correlation of tanh units minus that of spiking neurons, products of sines, N = 500, equal cue{differs}"
+    yield Row(10, measure, "fig1s1, fig3", "above 0", found, above(found, 0.0))
+
+
+def _cue_and_loops(tables: Tables, study: str, variant: str) -> str:
+    """The cue and the number of loops of a variant, in words; '' if the table does not hold its document."""
+    from hpcspike.spec.study import Study, StudyRun
+
+    document = tables[study].attrs.get("document")
+    try:
+        one = Study.model_validate_json(document).experiment_of(StudyRun(variant, 0)) if document else None
+    except (ValueError, SpecError):  # of a version that named its settings otherwise
+        one = None
+    if one is None:
+        return ""
+    cue = one.stimulus
+    return f"amplitude {cue.amplitude:g} for {cue.duration_ms:g} ms, {one.training.n_loops} loops"
 
 
 def dale(tables: Tables) -> Iterator[Row]:
@@ -279,25 +319,35 @@ def cortex(tables: Tables) -> Iterator[Row]:
     """Claim 12: over the recorded units; tables of versions that did not tell them from auxiliary ones say nothing."""
     study = "fig5"
     variable = "correlation_trial_mean_recorded"
-    for ratio in ("2", "4"):
-        values = difference(*(values_of(tables, study, variable, f"ratio-{name}") for name in (ratio, "0")))
+    rates = _whose_rates(tables, study)
+    for more, fewer in (("2", "0"), ("4", "0"), ("2", "0.5")):
+        values = difference(*(values_of(tables, study, variable, f"ratio-{name}") for name in (more, fewer)))
         if len(values):
             found = mean_interval(values)
-            measure = f"trial-averaged correlation of recorded units, {ratio} auxiliary neurons for each minus none"
+            words = f"{more} auxiliary neurons for each minus {'none' if fewer == '0' else fewer}"
+            measure = f"trial-averaged correlation of recorded units, {words}{rates}"
             yield Row(12, measure, study, "above 0.05", found, above(found, 0.05))
     for name, words in (("correlation_phi_recorded", "phi(u)"), (variable, "trial-averaged filtered spikes")):
-        measure = f"correlation of {words} and data, recorded units{_beside(tables, study, 'ratio-2')}"
+        measure = f"correlation of {words} and data, recorded units{rates}{_beside(tables, study, 'ratio-2')}"
         yield from learns(12, tables, study, "ratio-2", measure, name)
     table = tables.get(study)
     if table is not None and "shuffle_correlation" in table:
         shares = table["shuffle_fraction"].values
-        for name, words in (("shuffle_correlation", "filtered spikes"), ("shuffle_correlation_phi", "phi(u)")):
+        for name, words in (
+            ("shuffle_correlation", "trial-averaged filtered spikes"),
+            ("shuffle_correlation_phi", "phi(u)"),
+        ):
             values = values_of(tables, study, name, "ratio-2", shuffle_fraction=shares.min()) - values_of(
                 tables, study, name, "ratio-2", shuffle_fraction=shares.max()
             )
             found = mean_interval(values)
-            measure = f"fall of the correlation of {words} when {shares.max():.0%} of the synapses are shuffled"
+            measure = f"fall of the correlation of {words} when {shares.max():.0%} of the synapses are shuffled{rates}"
             yield Row(12, measure, study, "above 0.1", found, above(found, 0.1))
+
+
+def _whose_rates(tables: Tables, study: str) -> str:
+    """Words that the rates are made-up ones, after a comma; '' for those of real recordings."""
+    return ", made-up rates" if study in tables and "stand_in" in tables[study].attrs else ""
 
 
 def _beside(tables: Tables, study: str, variant: str) -> str:
@@ -320,8 +370,6 @@ def identical(tables: Tables) -> Iterator[Row]:
         yield from learns(
             13, tables, "fig3s3", names[-1], f"correlation of drive and the common sine, {names[-1]} noise"
         )
-        found = mean_interval(
-            difference(*(values_of(tables, "fig3s3", "correlation", name) for name in (names[-1], names[0])))
-        )
+        found = mean_interval(difference(*(correlations_of(tables, "fig3s3", name) for name in (names[-1], names[0]))))
         measure = f"correlation with {names[-1]} noise minus with {names[0]} noise"
         yield Row(13, measure, "fig3s3", "above 0", found, above(found, 0.0))

@@ -9,7 +9,7 @@ import numpy as np
 
 from hpcspike.errors import DataError
 from hpcspike.intervals import Interval, slope_interval
-from hpcspike.studies.claim_tables import LEARNED, Tables, point_columns
+from hpcspike.studies.claim_tables import LEARNED, Tables, judged_where_learned, point_columns
 from hpcspike.studies.claims import Row, above, below, covers
 
 if TYPE_CHECKING:
@@ -28,15 +28,14 @@ def time_scales_and_size(tables: Tables) -> Iterator[Row]:
         slow = (tau_syn >= 30) & (tau_syn / tau_corr >= 1)
         found = slope_interval(np.log10(tau_syn / tau_corr)[slow], correlation[slow])[0]
         measure = "slope of correlation per decade of tau_s / tau_c, tau_s >= 30 ms and >= tau_c"
-        yield Row(2, measure, "fig6", "below 0", found, below(found, 0.0))
+        yield judged_where_learned(Row(2, measure, "fig6", "below 0", found, below(found, 0.0)), correlation[slow])
     columns = point_columns(tables, "fig6_size", "tau_syn_ms", "n_neurons", "correlation")
     if columns is not None:
         tau_syn, size, correlation = columns
         fast = tau_syn <= 10
         found = slope_interval(np.column_stack([np.log10(size), np.log10(tau_syn)])[fast], correlation[fast])[0]
-        yield Row(
-            2, "slope of correlation per decade of N, tau_s <= 10 ms", "fig6_size", "above 0", found, above(found, 0.0)
-        )
+        measure = "slope of correlation per decade of N, tau_s <= 10 ms"
+        yield judged_where_learned(Row(2, measure, "fig6_size", "above 0", found, above(found, 0.0)), correlation[fast])
 
 
 def trade_off(tables: Tables) -> Iterator[Row]:
@@ -69,10 +68,13 @@ def _collapses(
     claim: int, tables: Tables, sweep: str, regime: Regime, subject: str, variable: str, curve: str
 ) -> Iterator[Row]:
     """Whether one scaling variable predicts the correlation of curves that were left out, and tau_s alone does not."""
-    from hpcspike.analysis.scaling import held_out_intervals
+    from hpcspike.analysis.scaling import REGIMES, held_out_intervals
 
     if sweep not in tables:
         return
+    shortest, longest = REGIMES[regime].tau_syn_range_ms
+    tau_syn, correlation = (np.asarray(tables[sweep][name].values) for name in ("tau_syn_ms", "correlation"))
+    correlation = correlation[(tau_syn >= shortest) & (tau_syn <= longest)]
     try:
         scaled, alone = held_out_intervals(tables[sweep], regime=regime)
     except DataError:  # no tau_s of the regime
@@ -83,7 +85,8 @@ def _collapses(
         (scaled, variable, "below", below), (alone, "tau_s alone (control)", "above", above)
     ):  # fmt: skip
         measure = f"{subject}squared error over variance of the correlation at values of {curve} left out, from {words}"
-        yield Row(claim, measure, sweep, f"{bound} {COLLAPSED}", error, judge(error, COLLAPSED))
+        row = Row(claim, measure, sweep, f"{bound} {COLLAPSED}", error, judge(error, COLLAPSED))
+        yield judged_where_learned(row, correlation)
 
 
 def capacity_and_length(tables: Tables) -> Iterator[Row]:
@@ -94,8 +97,9 @@ def capacity_and_length(tables: Tables) -> Iterator[Row]:
     duration, size, tau_corr, correlation = columns
     logs = np.column_stack([np.log10(duration), np.log10(size), np.log10(tau_corr)])
     slopes = slope_interval(logs, correlation)
-    yield Row(7, "slope of correlation per decade of T", "fig7", "below 0", slopes[0], below(slopes[0], 0.0))
-    yield Row(7, "slope of correlation per decade of N", "fig7", "above 0", slopes[1], above(slopes[1], 0.0))
+    for slope, symbol, criterion, judge in zip(slopes, "TN", ("below 0", "above 0"), (below, above), strict=False):
+        row = Row(7, f"slope of correlation per decade of {symbol}", "fig7", criterion, slope, judge(slope, 0.0))
+        yield judged_where_learned(row, correlation)
     from hpcspike.analysis import capacity
 
     result = capacity(tables["fig7"], threshold=LEARNED)
@@ -194,18 +198,40 @@ def _exponent(predictors: np.ndarray, value: np.ndarray, which: int, measure: st
 
 
 def other_planes(tables: Tables) -> Iterator[Row]:
-    """Claim 16."""
-    for sweep, words in (("map_rate", "rate training"), ("map_lif", "LIF"), ("map_dale", "E-I, signs kept")):
-        columns = point_columns(tables, sweep, "tau_syn_ms", "tau_corr_ms", "correlation")
+    """Claim 16; of a map on which no network has learned, that it has not. Rates by averages over trials."""
+    for sweep, words, name in (
+        ("map_rate", "rate training", "correlation_trial_mean"),
+        ("map_lif", "LIF", "correlation"),
+        ("map_dale", "E-I, signs kept", "correlation"),
+    ):
+        columns = point_columns(tables, sweep, "tau_syn_ms", "tau_corr_ms", name)
         if columns is None:
             continue
         tau_syn, tau_corr, correlation = columns
+        if not (correlation >= LEARNED).any():
+            yield from _none_learned(tables, sweep, words, correlation, of_rates=name == "correlation_trial_mean")
+            continue
+        of_map = {sweep: tables[sweep].assign(correlation=tables[sweep][name])}
         slow = (tau_syn >= 30) & (tau_syn >= tau_corr)
         found = slope_interval(np.log10(tau_syn / tau_corr)[slow], correlation[slow])[0]
         measure = f"{words}: slope of correlation per decade of tau_s / tau_c, tau_s >= 30 ms and >= tau_c"
-        yield Row(16, measure, sweep, "below 0", found, below(found, 0.0))
+        row = Row(16, measure, sweep, "below 0", found, below(found, 0.0))
+        yield judged_where_learned(row, correlation[slow])
         fast = (tau_syn <= 20) & (tau_corr >= 50)
         found = slope_interval(np.log10(tau_syn)[fast], correlation[fast])[0]
         measure = f"{words}: slope of correlation per decade of tau_s, tau_s <= 20 ms, tau_c >= 50 ms"
-        yield Row(16, measure, sweep, "above 0", found, above(found, 0.0))
-        yield from _collapses(16, tables, sweep, "tracking", f"{words}: ", "tau_s / tau_c, tau_s >= 30 ms", "tau_c")
+        row = Row(16, measure, sweep, "above 0", found, above(found, 0.0))
+        yield judged_where_learned(row, correlation[fast])
+        yield from _collapses(16, of_map, sweep, "tracking", f"{words}: ", "tau_s / tau_c, tau_s >= 30 ms", "tau_c")
+
+
+def _none_learned(tables: Tables, sweep: str, words: str, correlation: np.ndarray, *, of_rates: bool) -> Iterator[Row]:
+    """The best of a map's networks, in place of slopes and curves of networks that recall nothing."""
+    if not np.isfinite(correlation).any():
+        return
+    best = Interval(float(np.nanmax(correlation)), np.nan, np.nan, len(correlation))
+    phi = point_columns(tables, sweep, "correlation_phi") if of_rates else None
+    what = "trial-averaged filtered spikes and rate target" if of_rates else "drive and target"
+    beside = f"phi(u) in single trials up to {np.nanmax(phi[0]):.2f}; " if phi and np.isfinite(phi[0]).any() else ""
+    measure = f"{words}: correlation of {what}, best network of the map ({beside}its slopes and curves are not read)"
+    yield Row(16, measure, sweep, f"above {LEARNED}, or there is no plane to compare", best, above(best, LEARNED))

@@ -37,8 +37,8 @@ def _systems(tables: Tables) -> Iterator[Row]:
         yield from median_below(19, f"squared error over power without error current, {systems}", STUDY, 0.02, errors)
         found = share_interval(int((errors < 0.1).sum()), len(errors))
         yield row(
-            19, f"share of {systems} with an error below 0.1, by count", STUDY, "at least 0.9", found,
-            lambda one: "holds" if one.value >= 0.9 else "does not hold",
+            19, f"share of {systems} with an error below 0.1", STUDY, "at least 0.9", found,
+            lambda one: above(one, 0.9),
         )  # fmt: skip
     matrices = np.concatenate([scores_of(tables, STUDY, "matrix_error", variant) for variant in SYSTEMS])
     measure = "norm of decoded minus wanted A over that of A, systems with both rules"
