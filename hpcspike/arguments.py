@@ -13,12 +13,15 @@ from hpcspike.errors import SpecError
 
 _LONGEST_CHOICE = 60
 
+EXAMPLES = {"experiment": "fig1_drive", "sweep, study or experiment": "fig6", "study": "fig1"}
+"""Kinds of files that commands read, and one of each that comes with hpcspike."""
+
 
 def config_arguments(parser: argparse.ArgumentParser, kind: str, *, optional: bool = False) -> None:
     """The file that a command reads, and what may be changed in it."""
     parser.add_argument(
         "config", nargs="?" if optional else None, metavar="CONFIG",
-        help=f"{kind} in YAML, or the name of one, such as fig1_drive",
+        help=f"{kind} in YAML, or the name of one, such as {EXAMPLES[kind]}",
     )  # fmt: skip
     parser.add_argument("--size", metavar="NAME", help="entry of the file's 'sizes' section (default: its first)")
     parser.add_argument(

@@ -139,7 +139,11 @@ def _train(commands: _Commands) -> None:
     on = parser.add_argument_group("a trained network", "in place of CONFIG; --set changes its settings")
     on.add_argument("--from", dest="source", metavar="NET", help="go on with what 'hpcspike train' wrote")
     on.add_argument("--loops", type=positive, metavar="K", help="further loops per target set (passes)")
-    on.add_argument("--states", metavar="DIR", help="its saved state, which holds the matrices P (default: begun anew)")
+    on.add_argument(
+        "--states", metavar="DIR", help="its saved state (of --checkpoint), which holds the matrices P; "
+        "default: begun anew, and the first loops undo a "
+        "part of what was learned",
+    )  # fmt: skip
     user_code_argument(on)
     threads_argument(parser)
     checkpoint_arguments(parser)
@@ -177,11 +181,11 @@ def _plan(commands: _Commands) -> None:
     parser = commands.add_parser(
         "plan",
         help="print points, batches, memory and predicted minutes of a sweep; with --create make its store",
-        description="Say what a sweep (or one experiment) will cost before anything runs.",
+        description="Say what a sweep, a study or one experiment will cost before anything runs.",
         formatter_class=_Raw,
     )
     parser.set_defaults(module="plan")
-    config_arguments(parser, "sweep or experiment")
+    config_arguments(parser, "sweep, study or experiment")
     parser.add_argument("--store", metavar="PATH", help="store of the sweep (default: results/NAME.zarr)")
     parser.add_argument("--create", action="store_true", help="make the store, with all points and no results")
     parser.add_argument(

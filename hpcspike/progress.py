@@ -17,25 +17,37 @@ NOTEBOOK_SECONDS = 0.1
 """A notebook's line is written anew no more often than this: every time is a message to the browser."""
 
 
-def describe(row: dict[str, float]) -> str:
+def tests_in_words(smoothing_ms: float) -> str:
+    """What a test while training is called: one of a moving mean is no correlation at the moments of the target.
+
+    >>> tests_in_words(0.0), tests_in_words(100.0)
+    ('test', 'test (100 ms mean)')
+    """
+    return f"test ({smoothing_ms:g} ms mean)" if smoothing_ms else "test"
+
+
+def describe(row: dict[str, float], *, tests: str = "test") -> str:
     """One row of the learning curve in words; what was not measured is left out."""
     score = "correlation" if "correlation" in row else "score"
     forms = {score: f"{score} {{:.3f}}", "rate": "rate {:5.1f} Hz", "weight_change": "weight change {:.2g}"}
-    forms["test_correlation"] = "test {:.3f}"
+    forms["test_correlation"] = f"{tests} {{:.3f}}"
     parts = [form.format(row[name]) for name, form in forms.items() if not math.isnan(row.get(name, math.nan))]
     return "  ".join([*parts, f"{row['seconds']:.2f} s"])
 
 
 @contextmanager
-def loop_reporter(n_loops: int, *, shown: bool, unit: str = "loop") -> Iterator[Report]:
-    """A function that reports a finished loop (or ``unit``); what is compiled meanwhile is said too."""
+def loop_reporter(n_loops: int, *, shown: bool, unit: str = "loop", smoothing_ms: float = 0.0) -> Iterator[Report]:
+    """A function that reports a finished loop (or ``unit``); what is compiled meanwhile is said too.
+
+    smoothing_ms: of the drive's moving mean that tests while training correlate, 0: of none.
+    """
     if not shown:
         yield lambda loop, row: None
         return
     from hpcspike.compiling import telling
 
     with _shower(n_loops, unit) as show, telling(lambda: show(None, COMPILING)):
-        yield lambda loop, row: show(loop, describe(row))
+        yield lambda loop, row: show(loop, describe(row, tests=tests_in_words(smoothing_ms)))
 
 
 @contextmanager

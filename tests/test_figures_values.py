@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -16,6 +17,7 @@ from scipy.stats import t as student
 from hpcspike import figures
 from hpcspike.figures.loops import exemplary_curves
 from hpcspike.figures.network import from_best_to_worst
+from hpcspike.figures.study_curves import _curves as study_curves_of
 from hpcspike.figures.style import (
     BLACK,
     BLUE,
@@ -161,11 +163,12 @@ def test_recorded_units_are_sorted_by_their_peak_and_the_model_is_the_mean_of_it
 def test_three_networks_stand_side_by_side_with_what_became_of_them(network: xr.Dataset) -> None:
     other = network.assign(correlation=0.25, status=2)
     figure = figures.networks_side_by_side({"fast": network, "slow": other}, n_neurons=2)
-    heads = [axes.get_title("left").split("\n") for axes in panels(figure)]
-    assert heads[0][:2] == ["fast", "learned, correlation 0.9 over 20 neurons"]
-    assert heads[2][:2] == ["slow", "tracking error, correlation 0.25 over 20 neurons"]
-    assert heads[0][-1] == "neuron 7, correlation 1.00"
-    assert heads[1][0].startswith("neuron 19")
+    titles = [axes.get_title("left") for axes in panels(figure)]
+    heads = [title.replace("\n", " ") for title in titles]
+    assert heads[0].startswith("fast learned, correlation 0.9 over 20 neurons")
+    assert heads[2].startswith("slow tracking error (too smooth), correlation 0.25 over 20 neurons")
+    assert titles[0].split("\n")[-1] == "neuron 7, correlation 1.00"
+    assert heads[1].startswith("neuron 19")
 
 
 # ---- sweeps ----------------------------------------------------------------------------------------------------------
@@ -217,7 +220,7 @@ def test_learning_curves_are_means_with_their_standard_deviation_and_name_their_
     assert rate.get_ylabel() == "population rate (Hz)"
     band = correlation.collections[1].get_paths()[0].vertices[:, 1]  # of 20 ms, two networks
     spread = np.std([0.5, 0.14], ddof=1)
-    assert (band.min(), band.max()) == pytest.approx((0.32 - spread, 0.64 + 2 * spread))
+    assert (band.min(), band.max()) == pytest.approx((0.32 - spread, 1.0))  # cut where a correlation ends
     assert figure.get_suptitle() == r"one slice of the sweep: $\tau_c$ = 100 ms (of 2 values)"
     assert [text.get_text() for text in figure.legends[0].get_texts()][1] == r"$\tau_s$ = 20 ms"
 
@@ -257,7 +260,7 @@ def test_the_lag_and_the_variance_formula_are_drawn_where_there_are_any() -> Non
     sweep = synthetic_sweep(tau_syn_ms=(10.0, 40.0, 90.0), tau_corr_ms=(100.0,), n_neurons=(400,))
     planted = {"lag_error": 0.2, "lag_theory": 0.3, "sampling_formula": 0.4}
     sweep = sweep.assign({name: sweep[name].copy(data=0 * sweep[name] + value) for name, value in planted.items()})
-    axes = panel(figures.error_kinds(sweep), "error / s.d. of the target")
+    axes = panel(figures.error_kinds(sweep), "clamped error / s.d. of the target")
     dashed = {line.get_color(): line.get_ydata() for line in axes.lines if line.get_linestyle() == "--"}
     solid = {line.get_color(): line.get_ydata() for line in axes.lines if line.get_linestyle() == "-"}
     assert dashed[SKY] == pytest.approx([0.4] * 3)
@@ -265,14 +268,14 @@ def test_the_lag_and_the_variance_formula_are_drawn_where_there_are_any() -> Non
     assert solid[PURPLE] == pytest.approx([0.2] * 3)
     assert ORANGE not in dashed
     words = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert words == ["sampling", "tracking", "lag", "quasi-static residual", "theory"]
+    assert words == ["clamped sampling", "clamped tracking", "clamped lag", "quasi-static residual", "theory"]
 
 
 def test_measured_errors_are_solid_and_their_own_theory_is_dashed() -> None:
     """Results of versions that had no lag."""
     sweep = synthetic_sweep(tau_syn_ms=(10.0, 40.0, 90.0), tau_corr_ms=(100.0,), n_neurons=(400,))
     sweep = sweep.drop_vars(LATER_RESULTS)
-    axes = panel(figures.error_kinds(sweep), "error / s.d. of the target")
+    axes = panel(figures.error_kinds(sweep), "clamped error / s.d. of the target")
     dashed = {line.get_color(): line.get_ydata() for line in axes.lines if line.get_linestyle() == "--"}
     solid = {line.get_color(): line.get_ydata() for line in axes.lines if line.get_linestyle() == "-"}
     tau_s = np.array([10.0, 40.0, 90.0])
@@ -282,7 +285,7 @@ def test_measured_errors_are_solid_and_their_own_theory_is_dashed() -> None:
     assert solid[ORANGE] == pytest.approx(0.4 + 0.25 * np.log10(tau_s / 30.0) ** 2)
     assert solid[BLACK] == pytest.approx([0.3] * 3)
     words = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert words == ["sampling", "tracking", "quasi-static residual", "theory, scaling only"]
+    assert words == ["clamped sampling", "clamped tracking", "quasi-static residual", "theory, scaling only"]
 
 
 def test_the_sign_of_the_spectral_index_is_put_into_words_on_its_side() -> None:
@@ -306,16 +309,16 @@ def test_shares_of_networks_add_up_at_every_synaptic_time() -> None:
     bars = {
         words: [bar.get_height() for bar in bars] for bars, words in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    assert bars["sampling error"] == pytest.approx([1.0, 0.0])
+    assert bars["sampling error (too fast)"] == pytest.approx([1.0, 0.0])
     assert bars["learned"] == pytest.approx([0.0, 2 / 3])
-    assert bars["tracking error"] == pytest.approx([0.0, 1 / 3])
+    assert bars["tracking error (too smooth)"] == pytest.approx([0.0, 1 / 3])
     feet = [[bar.get_y() for bar in container] for container in axes.containers]  # learned, sampling, tracking
     assert feet == [pytest.approx([0.0, 0.0]), pytest.approx([0.0, 2 / 3]), pytest.approx([1.0, 2 / 3])]
     colours = {
         words: to_hex(bars[0].get_facecolor()).upper()
         for bars, words in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    assert colours["sampling error"] == STATUS_COLOURS["sampling"]
+    assert colours["sampling error (too fast)"] == STATUS_COLOURS["sampling"]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["3", "20"]
 
 
@@ -643,3 +646,47 @@ def test_samples_are_of_neurons_that_have_a_target() -> None:
     assert from_best_to_worst(known, 3).tolist() == [3, 4, 1]
     assert from_best_to_worst(known, 8).tolist() == [3, 4, 1]
     assert sorted(from_best_to_worst(known * np.nan, 8).tolist()) == [0, 1, 2, 3, 4]
+
+
+def test_long_titles_end_within_the_width_of_their_figure() -> None:
+    sweep = synthetic_sweep(
+        tau_syn_ms=(10.0, 20.0, 40.0), tau_corr_ms=(50.0, 100.0),
+        further={f"neuron.parameter_of_a_long_name_{k}": (1.0, 2.0) for k in range(4)},
+    )  # fmt: skip
+    for figure in (figures.performance_map(sweep), figures.learning_curves(sweep), figures.inverted_u_curves(sweep)):
+        FigureCanvasAgg(figure).draw()
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        texts = [figure._suptitle, *(axes._left_title for axes in figure.axes)]
+        shown = [text.get_window_extent(renderer) for text in texts if text is not None and text.get_text()]
+        assert all(box.x0 > 0 and box.x1 < figure.bbox.width for box in shown)
+        assert any("\n" in text.get_text() for text in texts if text is not None)
+
+
+def test_a_parameter_that_nobody_chose_is_that_of_the_best_cell_and_said_to_be() -> None:
+    sweep = synthetic_sweep(
+        tau_syn_ms=(10.0, 20.0, 40.0), tau_corr_ms=(50.0, 100.0), further={"ridge": (0.1, 1.0, 9.0)}
+    )
+    sweep["correlation"] = sweep["correlation"].copy(data=np.where(sweep["ridge"] == 1.0, 0.9, 0.2))
+    assert figures.performance_map(sweep).get_suptitle() == r"ridge $\lambda$ = 1 (that of the best cell)"
+    assert figures.performance_map(sweep, select={"ridge": 9.0}).get_suptitle() == r"ridge $\lambda$ = 9"
+    assert r"ridge $\lambda$ = 1 (that of the best network, of 3 values)" in " ".join(
+        figures.learning_curves(sweep).get_suptitle().split()
+    )
+
+
+def test_a_level_that_no_cell_crosses_is_said_to_be_reached_nowhere_or_everywhere() -> None:
+    sweep = synthetic_sweep(tau_syn_ms=(10.0, 20.0), tau_corr_ms=(50.0, 100.0))
+    for value, words in ((0.2, "nowhere"), (0.9, "everywhere")):
+        sweep["correlation"] = sweep["correlation"].copy(data=np.full(sweep.sizes["point"], value))
+        (legend,) = figures.performance_map(sweep).legends
+        assert f"correlation = 0.7 (reached {words})" in [text.get_text() for text in legend.get_texts()]
+
+
+def test_many_replicates_are_a_band_and_few_are_lines() -> None:
+    tau = np.linspace(0.1, 1.0, 31)
+    axes_of_many, axes_of_few = Figure().subplots(), Figure().subplots()
+    study_curves_of(axes_of_many, np.outer(tau, [1.0, 2.0]), 1, "k")
+    study_curves_of(axes_of_few, np.outer(tau[:30], [1.0, 2.0]), 1, "k")
+    assert (len(axes_of_many.lines), len(axes_of_few.lines)) == (1, 31)
+    band = axes_of_many.collections[0].get_paths()[0].vertices[:, 1]
+    assert (band.min(), band.max()) == pytest.approx((np.quantile(tau, 0.05), 2 * np.quantile(tau, 0.95)))

@@ -118,3 +118,36 @@ def test_the_table_is_exported_shown_on_the_page_and_drawn(tmp_path: Path, capsy
     titles = [axes.get_title() + axes.get_title("left") for axes in figure.axes]
     for words in ("go: data", "go: model", "stay: data", "stay: model", "best: ", "median: ", "worst: "):
         assert any(words in title for title in titles), words
+
+
+def with_constant_unit() -> xr.Dataset:
+    """The network, as if the first unit never fired in the data of the first condition."""
+    trained = network().copy(deep=True)
+    trained["target"].loc[{"target_set": 0, "neuron": 0}] = 0.0
+    return trained
+
+
+def test_a_unit_with_constant_data_has_no_correlation_and_no_ceiling(tmp_path: Path) -> None:
+    table, before = recorded_units(with_constant_unit()), recorded_units(network())
+    for name in ("correlation_50ms", "correlation_100ms", "ceiling_50ms", "ceiling_100ms"):
+        assert np.isnan(table[name][0, 0])
+        assert table[name].isnull().sum() == 1
+        assert table[name].attrs == before[name].attrs
+    assert np.isnan(table["other_condition_100ms"][1, 0])  # the other condition's data are those that do not vary
+    assert np.isfinite(table["other_condition_100ms"][0, 0])
+    np.testing.assert_array_equal(table["rms_error"], before["rms_error"])
+    with_constant_unit().to_netcdf(tmp_path / "net.nc", engine="h5netcdf")
+    assert main(["export", str(tmp_path / "net.nc"), str(tmp_path / "units.csv")]) == 0
+    rows = [line.split(",") for line in (tmp_path / "units.csv").read_text().splitlines()]
+    column = rows[0].index("correlation_100ms")
+    assert sum(row[column] == "" for row in rows) == 1
+    page = page_of_network(with_constant_unit(), [])
+    assert "A dash: the data do not vary there (1 of 6 rows)" in page
+
+
+def test_figures_leave_units_with_constant_data_out_and_say_how_many() -> None:
+    drawn = figures_for(with_constant_unit())
+    for name, place in (("recorded", "correlation with data"), ("psth", "correlation of the trial average with data")):
+        figure = drawn[name]()
+        titles = [axes.get_title("left") for axes in figure.axes if axes.get_xlabel() == place]
+        assert "without 1 of 3 units: constant data" in titles[0]

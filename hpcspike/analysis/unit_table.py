@@ -22,6 +22,9 @@ COLUMNS = {
 }
 """Measures of each unit, and the variables of a network's Dataset that they are."""
 
+OF_DATA = ("correlation_", "ceiling_", "data_ceiling_", "other_condition_")
+"""Beginnings of the columns that say nothing where the data do not vary."""
+
 
 @takes_results
 def recorded_units(trained: xr.Dataset) -> xr.Dataset:
@@ -39,7 +42,8 @@ def recorded_units(trained: xr.Dataset) -> xr.Dataset:
         ``condition``: correlation of the trial average with the data in bins of 50 and 100 ms; the highest that the
         model's trials allow (``ceiling_*``: split halves) and, where the file holds single trials, the data's
         (``data_ceiling_*``); correlation with the data of the other conditions; rms error and mean rates in Hz. What a
-        Dataset does not have is left out.
+        Dataset does not have is left out. Where the data of a unit are constant in a condition, as of one that never
+        fired, there is no correlation with them and no ceiling: NaN. A ceiling of 0 is one whose halves do not agree.
 
     Raises
     ------
@@ -53,7 +57,20 @@ def recorded_units(trained: xr.Dataset) -> xr.Dataset:
         raise DataError("this network was trained on drives, which have no rates to compare")
     units = trained.isel(neuron=np.flatnonzero(trained["recorded"].values.astype(bool)))
     table = {name: units[variable] for name, variable in COLUMNS.items() if variable in units}
+    if "target" in units:
+        varies = ~constant_data(units)
+        # another condition's data vary where those of all conditions, less its own, do
+        other_varies = varies.sum("target_set") - varies > 0
+        for name in [name for name in table if name.startswith(OF_DATA)]:
+            has_value = other_varies if name.startswith("other_condition") else varies
+            table[name] = table[name].where(has_value).assign_attrs(table[name].attrs)
     return xr.Dataset(table).drop_vars(["recorded"], errors="ignore")
+
+
+def constant_data(units: xr.Dataset) -> xr.DataArray:
+    """Where the data that a unit is to follow do not vary in time, so that nothing correlates with them."""
+    target = units["target"]
+    return target.max("time") == target.min("time")
 
 
 def set_names_of(trained: xr.Dataset) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import xarray as xr
@@ -28,10 +29,11 @@ def called(one: xr.Dataset | xr.DataArray, neuron: int, *, name: str = "unit_nam
     neuron
         Its number.
     name
-        Variable that holds the name of the unit.
+        Variable that holds the name of the unit; "unit" stands before it unless it begins with that.
     """
     unit = str(one[name].values) if name in one.coords or (isinstance(one, xr.Dataset) and name in one) else ""
-    return f"unit {unit} (neuron {neuron})" if unit else f"neuron {neuron}"
+    named = unit if re.match(r"unit(?![a-z])", unit, re.IGNORECASE) else f"unit {unit}"
+    return f"{named} (neuron {neuron})" if unit else f"neuron {neuron}"
 
 
 def said_of(coordinates: dict[str, xr.DataArray], neuron: int) -> dict[str, Any]:

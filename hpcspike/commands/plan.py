@@ -39,6 +39,9 @@ from hpcspike.sweep.layout import Table
 from hpcspike.sweep.scaling import loop_time
 from hpcspike.sweep.store import SweepStore, open_store
 
+LEAST_MIB = 0.5
+"""What takes less is 0 MiB in words, and not worth a line."""
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the plan; with ``--create`` make the store, or add what is new to it."""
@@ -160,7 +163,7 @@ def _print_experiment(experiment: Experiment, available: float, ranks: int) -> N
     refuse_idle_ranks(facts.n_neurons, ranks)
     if kind != "rls" and ranks > 1:
         raise SpecError(f"--ranks {ranks}: learner.kind = {kind} runs on one rank; leave the option out")
-    print(f"experiment {experiment.name}")
+    print(f"experiment {experiment.name if 'name' in experiment.model_fields_set else '(its file gives no name)'}")
     of_them = f", {facts.n_recorded:,} of them recorded" if facts.n_recorded else ""
     print(f"network    {counted(facts.n_neurons, 'neuron')}{of_them}, {facts.duration_ms:g} ms")
     print(f"time       about {shown_seconds(cost.seconds + SECONDS_TO_START)} on one core")
@@ -169,8 +172,9 @@ def _print_experiment(experiment: Experiment, available: float, ranks: int) -> N
     if kind != "rls":  # its states are of another kind
         return
     _print_matrices(experiment)
-    saved = checkpoint_bytes(experiment, n_neurons=facts.n_neurons)
-    print(f"checkpoint up to {shown_mib(saved / 2**20)} each")
+    saved = checkpoint_bytes(experiment, n_neurons=facts.n_neurons) / 2**20
+    if saved >= LEAST_MIB:
+        print(f"checkpoint up to {shown_mib(saved)} each")
     if ranks > 1:
         loop = loop_time(experiment, ranks)
         phases = ", ".join(f"{name} {shown_seconds(value)}" for name, value in asdict(loop).items())
@@ -236,6 +240,8 @@ def _print_matrices(experiment: Experiment) -> None:
     else:
         other, how = "float64", "without that key" if training.matrix_dtype else "training.dtype: float64"
     needed = {name: shown_mib(matrices_mib(experiment, name)) for name in (kept, other)}
+    if matrices_mib(experiment, kept) < LEAST_MIB:
+        return
     print(f"matrices   {needed[kept]} of it for P in {kept}; in {other} {needed[other]} ({how})")
 
 

@@ -108,11 +108,20 @@ def _print_first(sweep: Sweep, grid: Grid, available: float) -> None:
     assert sweep.adaptive is not None
     table = planned(grid)
     seconds = float(grid.seconds.sum()) + SECONDS_TO_START * len(table.batches)
-    print(f"round 0    {counted(grid.n_points, 'point')}, about {shown_seconds(seconds)} on one core")
+    print(f"round 0    {_of_the_first(sweep, 0, grid.n_points)}, about {shown_seconds(seconds)} on one core")
     _print_whole(sweep, grid.seconds, len(table.batches))
     needed = float(grid.memory_mib.max())
     fits = "" if needed <= available else ": DOES NOT FIT"
     print(f"memory     up to {shown_mib(needed)} per process, {shown_mib(available)} available{fits}")
+
+
+def _of_the_first(sweep: Sweep, number: int, n_points: int) -> str:
+    """How many points a round has; of those that are spread evenly before any is chosen, of how many they are."""
+    assert sweep.adaptive is not None
+    first = sweep.adaptive.first_round(len(sweep.axes))
+    if number > sweep.adaptive.ahead or n_points >= first:
+        return counted(n_points, "point")
+    return f"{n_points} of the {first} first points"
 
 
 def _print_cost(sweep: Sweep, store: SweepStore, lacking: np.ndarray) -> None:
@@ -220,5 +229,5 @@ def _print_round(store: SweepStore, chosen: Round) -> None:
     rows = [row for batch in chosen.batches for row in store.points(batch)]
     predicted = store.read("predicted_seconds")[rows]
     seconds = float((predicted * calibration(store)(predicted)).sum()) + SECONDS_TO_START * len(chosen.batches)
-    points, batches = counted(len(rows), "point"), ", ".join(map(str, chosen.batches))
+    points, batches = _of_the_first(store.sweep, chosen.number, len(rows)), ", ".join(map(str, chosen.batches))
     print(f"round {chosen.number:<4} {points} in batches {batches}, about {shown_seconds(seconds)} on one core")

@@ -130,4 +130,6 @@ def _reporter(batch: int) -> Iterator[tuple[Callable[[PointDone], None], Callabl
 
 
 def _describe(point: PointDone) -> str:
-    return f"{point.status}, {point.judged}, {point.seconds:.1f} s"
+    from hpcspike.measures.verdict import LIMITED
+
+    return f"{LIMITED.get(point.status, point.status)}, {point.judged}, {point.seconds:.1f} s"

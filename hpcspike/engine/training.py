@@ -134,8 +134,10 @@ def complete(
     experiment: dict[str, Any] | None = None,
 ) -> Trained:
     """Train until nothing is left to do; arguments as those of `train`."""
+    smoothing_ms = 0.0 if trainer.measures is None else trainer.measures.smoothing_ms
+    shown = progress and trainer.world.rank == 0
     with (
-        loop_reporter(trainer.n_loops, shown=progress and trainer.world.rank == 0) as report,
+        loop_reporter(trainer.n_loops, shown=shown, smoothing_ms=smoothing_ms) as report,
         keeping(trainer, checkpoints, lambda: identify(trainer, experiment)) as manager,
     ):
         while not trainer.finished:

@@ -29,6 +29,7 @@ from hpcspike.figures.planes import performance_map
 from hpcspike.figures.psth import unit_psths
 from hpcspike.figures.recorded import data_beside_model
 from hpcspike.figures.study_available import figures_of_study
+from hpcspike.figures.style import heading
 from hpcspike.figures.transfer import transfer_curves
 from hpcspike.figures.tuning import collapse_panels, inverted_u_curves
 from hpcspike.figures.variability import spike_variability
@@ -107,7 +108,7 @@ def _with_remark(draw: Callable[..., Figure], words: str, **options: Any) -> Fig
     """A figure that says over which neurons it is, or of how many of the networks of its sweep."""
     figure = draw(**options)
     title = figure.get_suptitle()
-    figure.suptitle(f"{title} ({words})" if title else words, fontsize=9)
+    heading(figure, f"{title} ({words})" if title else words)
     return figure
 
 

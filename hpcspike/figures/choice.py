@@ -14,6 +14,9 @@ from hpcspike.figures.style import valued
 REFERENCE = {"tau_syn_ms": 20.0, "tau_corr_ms": 100.0, "duration_ms": 1000.0, "n_neurons": 500.0}
 """Values of the paper's Figs 6 and 7; a panel that must fix a parameter takes the grid value nearest to these."""
 
+BEST = " (that of the best cell)"
+"""What a title adds to a fixed value that was chosen by its results."""
+
 Selection = Mapping[str, Any] | None
 
 
@@ -32,7 +35,9 @@ def fix_others(result: xr.Dataset, *, keep: Collection[str], select: Selection =
     Returns
     -------
     Dataset, str
-        The slice, and the fixed parameters with their values for a title (those with one value only are left out).
+        The slice, and the fixed parameters with their values for a title (those with one value only are left out). A
+        number that nobody chose, and that has no reference value, is that of the cell of the highest correlation, which
+        the words say.
 
     Raises
     ------
@@ -40,13 +45,36 @@ def fix_others(result: xr.Dataset, *, keep: Collection[str], select: Selection =
         If a selected text is not among the values.
     """
     notes = []
-    for name in [str(dim) for dim in result.dims if dim not in keep]:
-        values = result[name].values
-        index = nearest(values, name, (select or {}).get(name))
+    # the best cell last, within what the others leave
+    fixed = [str(dim) for dim in result.dims if dim not in keep]
+    by_best = [name for name in fixed if name not in (select or {}) and has_no_reference(result, name)]
+    for name in sorted(fixed, key=by_best.__contains__):
+        values, wanted = result[name].values, (select or {}).get(name)
+        best = _of_best_cell(result, name) if name in by_best else None
+        index = nearest(values, name, wanted) if best is None else best
         if len(values) > 1:
-            notes.append(valued(name, values[index], attrs=result[name].attrs))
+            notes.append(valued(name, values[index], attrs=result[name].attrs) + (BEST if best is not None else ""))
         result = result.isel({name: index})
     return result, ", ".join(notes)
+
+
+def has_no_reference(result: xr.Dataset, name: str) -> bool:
+    """Whether a parameter is a number for which `nearest` would know no better than the first."""
+    return name not in REFERENCE and name != "n_loops" and result[name].dtype.kind in "iuf"
+
+
+def _of_best_cell(result: xr.Dataset, name: str) -> int | None:
+    """Position along a parameter of the cell of the highest correlation; None where there is no such cell."""
+    for measure in ("correlation", "performance"):
+        if measure in result and name in result[measure].dims:
+            return best_along(result[measure], name)
+    return None
+
+
+def best_along(table: xr.DataArray, name: str) -> int | None:
+    """Position along a dimension of the highest value; None where there is none."""
+    highest = table.max([dim for dim in table.dims if dim != name]).values
+    return int(np.nanargmax(highest)) if len(highest) > 1 and np.isfinite(highest).any() else None
 
 
 def nearest(values: np.ndarray, name: str, wanted: Any = None) -> int:

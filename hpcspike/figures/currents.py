@@ -10,7 +10,7 @@ from matplotlib.colors import LogNorm
 
 from hpcspike.analysis.neurons import experiment_of
 from hpcspike.errors import DataError
-from hpcspike.figures.style import BLACK, BLUE, GREEN, GREY, TIME, VERMILION, few_ticks, new_figure, styled
+from hpcspike.figures.style import BLACK, BLUE, GREEN, GREY, TIME, VERMILION, few_ticks, heading, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +61,7 @@ def balance_of_currents(trained: xr.Dataset, *, n_neurons: int = 4) -> Figure:
     for kind, colour in COLOURS.items():
         panels[0].plot([], [], color=colour, label=kind)
     figure.legend(loc="outside lower center", ncols=4)
-    figure.suptitle(f"test trial {int(shown['trial'])}, plasticity off", fontsize=9)
+    heading(figure, f"test trial {int(shown['trial'])}, plasticity off")
     return figure
 
 
@@ -105,5 +105,5 @@ def perturbation_map(trained: xr.Dataset) -> Figure:
     kind = _WORDS[trained.attrs["perturbation"]]
     left_out = f"; {int((~there).sum())} have no such spike" if not there.all() else ""
     words = f"{kind} one neuron at a time, {len(known)} neurons{left_out}"
-    figure.suptitle(f"{words}; test trial {int(trained.attrs['trial'])}, plasticity off", fontsize=9)
+    heading(figure, f"{words}; test trial {int(trained.attrs['trial'])}, plasticity off")
     return figure

@@ -22,12 +22,14 @@ from hpcspike.figures.style import (
     SKY,
     STATUS_COLOURS,
     STATUS_MARKERS,
+    heading,
     label,
     log_axis,
     new_figure,
     panel_letters,
     ramped,
     say_if_empty,
+    share_of,
     styled,
     valued,
 )
@@ -72,7 +74,7 @@ def error_kinds(sweep: xr.Dataset, *, select: Selection = None) -> Figure:
         _shares(fourth, one)
         fourth.set_title(fixed)
     if note:
-        figure.suptitle(note, fontsize=9)
+        heading(figure, note)
     panel_letters([first, second, third, fourth])
     return figure
 
@@ -85,16 +87,18 @@ def _index_map(figure: Figure, axes: Axes, result: xr.Dataset) -> None:
     axes.set_xlabel(label("tau_syn_ms"))
     axes.set_ylabel(label("tau_corr_ms"))
     bar = figure.colorbar(mesh, ax=axes, pad=0.02)
-    bar.set_label("spectral index\n(− tracking, + sampling)")
+    bar.set_label("spectral index\n(− tracking: too smooth,\n+ sampling: too fast)")
 
 
 def _index_curves(axes: Axes, result: xr.Dataset, wanted: float | None) -> None:
     """Curves of some tau_c, among them the one that the panels of a single tau_c show."""
     values = result["tau_corr_ms"].values
-    for position, (k, colour) in enumerate(ramped(values, CURVES, among=nearest(values, "tau_corr_ms", wanted))):
-        words = valued("tau_corr_ms", values[k])
+    chosen = ramped(values, CURVES, among=nearest(values, "tau_corr_ms", wanted))
+    for position, (k, colour) in enumerate(chosen):
+        words = "" if np.isnan(values[k]) else valued("tau_corr_ms", values[k])
         _errorbar(axes, result.isel(tau_corr_ms=k), "spectral_index", colour, MARKERS[position], words)
     say_if_empty(axes)
+    axes.set_title(share_of("tau_corr_ms", len(chosen), len(values)))
     axes.axhline(0.0, color=GREY, lw=0.8, zorder=0)
     log_axis(axes, "x", result["tau_syn_ms"].values)
     axes.set_xlabel(label("tau_syn_ms"))
@@ -102,8 +106,8 @@ def _index_curves(axes: Axes, result: xr.Dataset, wanted: float | None) -> None:
     low, high = axes.get_ylim()
     low, high = min(low, -0.1), max(high, 0.1)
     axes.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))  # room for the words
-    axes.text(0.99, 0.98, "too much fast power: sampling", transform=axes.transAxes, ha="right", va="top", fontsize=8)
-    axes.text(0.02, 0.02, "too little: tracking", transform=axes.transAxes, ha="left", va="bottom", fontsize=8)
+    axes.text(0.99, 0.98, "too fast: sampling", transform=axes.transAxes, ha="right", va="top", fontsize=8)
+    axes.text(0.02, 0.02, "too smooth: tracking", transform=axes.transAxes, ha="left", va="bottom", fontsize=8)
     if axes.get_legend_handles_labels()[1]:
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
 
@@ -139,25 +143,29 @@ def _clamped(axes: Axes, one: xr.Dataset) -> None:
         *([("lag_error", "lag_theory", PURPLE, "P")] if split else []),
     ):
         kind = name.replace("_error", "")
-        _errorbar(axes, one, name, colour, marker, kind)
+        measure = f"clamped {kind}"
+        _errorbar(axes, one, name, colour, marker, measure)
         if theory in one:
-            name_of_line = "_" if kind in axes.get_legend_handles_labels()[1] else f"{kind}, not measured"
+            name_of_line = "_" if measure in axes.get_legend_handles_labels()[1] else f"{kind}, theory"
             axes.plot(one["tau_syn_ms"], one[theory], color=colour, ls=(0, (4, 2)), lw=1.2, label=name_of_line)
     _errorbar(axes, one, "quasi_static_residual", BLACK, "D", "quasi-static residual")
     axes.set_yscale("log")
     log_axis(axes, "x", one["tau_syn_ms"].values)
     axes.set_xlabel(label("tau_syn_ms"))
-    axes.set_ylabel("error / s.d. of the target")
-    if not any(name in one and one[name].notnull().any() for name in ("sampling_error", "tracking_error")):
+    measured = any(name in one and one[name].notnull().any() for name in ("sampling_error", "tracking_error"))
+    axes.set_ylabel("clamped error / s.d. of the target" if measured else "theory's scaling of the errors")
+    if not measured:
         axes.text(
-            0.5, 0.98, "not measured: only for theta\nneurons trained on drives", transform=axes.transAxes, ha="center",
-            va="top", fontsize=8,
+            0.5, 0.98, "no clamped errors: only for theta\nneurons trained on drives", transform=axes.transAxes,
+            ha="center", va="top", fontsize=8,
         )  # fmt: skip
     handles, words = axes.get_legend_handles_labels()
-    theory_line = Line2D([], [], color=GREY, ls=(0, (4, 2)), lw=1.2)
+    if measured:
+        handles.append(Line2D([], [], color=GREY, ls=(0, (4, 2)), lw=1.2))
+        words.append("theory" if split else "theory, scaling only")
     axes.legend(
-        [*handles, theory_line],
-        [*words, "theory" if split else "theory, scaling only"],
+        handles,
+        words,
         loc="upper center",
         bbox_to_anchor=(0.5, -0.2),
         ncols=2,
@@ -189,7 +197,7 @@ def _status_shares(axes: Axes, one: xr.Dataset) -> None:
     axes.set_xlabel(label("tau_syn_ms"))
     axes.set_ylabel("share of networks")
     if axes.patches:
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
 
 
 def _shares(axes: Axes, one: xr.Dataset) -> None:

@@ -24,10 +24,12 @@ from hpcspike.figures.style import (
     VERMILION,
     edges,
     few_ticks,
+    heading,
     label,
     new_figure,
     panel_letters,
     ramped,
+    share_of,
     spread_over,
     styled,
     valued,
@@ -36,6 +38,7 @@ from hpcspike.figures.style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.gridspec import SubplotSpec
 
 MAPS = 3
 CURVES = 4
@@ -51,6 +54,8 @@ def capacity_panels(
     **options: Any,
 ) -> Figure:
     """Performance against T, the capacity against N, and maps over (tau_c, T) with T_max = capacity * tau_c (Fig 7).
+
+    Of a single tau_c there are no maps.
 
     Parameters
     ----------
@@ -70,12 +75,27 @@ def capacity_panels(
     result, note = fix_others(capacity(sweep, threshold=every, **options).load(), keep=keep, select=select)
     sizes = result["n_neurons"].values
     shown = [int(k) for k in spread_over(sizes, MAPS)]
-    figure = new_figure(8.6, 6.4)
-    rows = figure.add_gridspec(2, 1, height_ratios=(1.0, 1.05))
+    plane = result.sizes["tau_corr_ms"] > 1
+    figure = new_figure(8.6, 6.4 if plane else 3.4)
+    rows = figure.add_gridspec(1 + plane, 1, height_ratios=(1.0, 1.05)[: 1 + plane])
     first, second = rows[0].subgridspec(1, 2).subplots(squeeze=False)[0]
     _against_duration(first, result, threshold, select)
     _against_size(second, result, threshold)
-    panels = list(rows[1].subgridspec(1, len(shown)).subplots(sharey=True, squeeze=False)[0])
+    panels = [first, second]
+    if plane:
+        panels += _maps(figure, rows[1], result, shown, threshold)
+        share = share_of("n_neurons", len(shown), len(sizes))
+        note = ", ".join(part for part in (note, f"maps: {share}" if share else "") if part)
+    if note:
+        heading(figure, note)
+    panel_letters(panels)
+    return figure
+
+
+def _maps(figure: Figure, row: SubplotSpec, result: xr.Dataset, shown: list[int], threshold: float) -> list[Axes]:
+    """A map over (tau_c, T) for each of some N, with their legend."""
+    sizes = result["n_neurons"].values
+    panels = list(row.subgridspec(1, len(shown)).subplots(sharey=True, squeeze=False)[0])
     at = result.sel(threshold=threshold)
     low = min(0.0, float(np.nan_to_num(result["performance"]).min()))
     for axes, k in zip(panels, shown, strict=True):
@@ -84,15 +104,13 @@ def capacity_panels(
     panels[0].set_ylabel(label("duration_ms"))
     figure.colorbar(mesh, ax=panels, pad=0.02, label=CORRELATION)
     figure.legend(handles=_map_legend(at.isel(n_neurons=shown)), loc="outside lower center", ncols=4)
-    if note:
-        figure.suptitle(note, fontsize=9)
-    panel_letters([first, second, *panels])
-    return figure
+    return panels
 
 
 def _against_duration(axes: Axes, result: xr.Dataset, threshold: float, select: Selection) -> None:
     one, fixed = fix_others(result, keep=("duration_ms", "n_neurons", "threshold"), select=select)
-    for position, (k, colour) in enumerate(ramped(one["n_neurons"].values, CURVES)):
+    chosen = ramped(one["n_neurons"].values, CURVES)
+    for position, (k, colour) in enumerate(chosen):
         curve = one.isel(n_neurons=k)
         known = ~np.isnan(curve["performance"].values)
         spread = np.nan_to_num(curve["performance_sd"].values[known])
@@ -111,7 +129,8 @@ def _against_duration(axes: Axes, result: xr.Dataset, threshold: float, select: 
     axes.set_xlabel(label("duration_ms"))
     axes.set_ylabel(CORRELATION)
     few_ticks(axes, "x")
-    axes.set_title(fixed)
+    share = share_of("n_neurons", len(chosen), one.sizes["n_neurons"])
+    axes.set_title(", ".join(part for part in (fixed, share) if part))
     axes.legend()
 
 
@@ -149,13 +168,13 @@ def _against_size(axes: Axes, result: xr.Dataset, threshold: float) -> None:
         few_ticks(axes, "x", integer=True)
     axes.set_ylim(bottom=0)
     source = {"replicates": "replicates", "cells": r"$\tau_c$"}[result.attrs["interval"]]
-    axes.set_title(f"bars: {100 * result.attrs['interval_level']:.0f} % interval over {source}")
+    if bool((result["capacity_high"] > result["capacity_low"]).any()):
+        axes.set_title(f"bars: {100 * result.attrs['interval_level']:.0f} % interval over {source}")
     handles, words = axes.get_legend_handles_labels()
-    if (result["capacity_kind"].isin([-1, 1])).any():
-        handles.append(Line2D([], [], ls="", marker="^", ms=6, mfc="none", mec=GREY))
-        words.append("at least")
-        handles.append(Line2D([], [], ls="", marker="v", ms=6, mfc="none", mec=GREY))
-        words.append("at most")
+    for kind, marker, bound in ((1, "^", "at least"), (-1, "v", "at most")):
+        if (result["capacity_kind"] == kind).any():
+            handles.append(Line2D([], [], ls="", marker=marker, ms=6, mfc="none", mec=GREY))
+            words.append(bound)
     axes.legend(handles, words, title="threshold", loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 

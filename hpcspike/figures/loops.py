@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,10 @@ import xarray as xr
 from hpcspike.analysis.available import n_values
 from hpcspike.analysis.cells import make_grid, varying
 from hpcspike.analysis.learners import learner_axis
+from hpcspike.analysis.neurons import carrier, experiment_of
 from hpcspike.analysis.unit_table import set_names_of
 from hpcspike.errors import DataError
-from hpcspike.figures.choice import Selection, nearest
+from hpcspike.figures.choice import Selection, has_no_reference, nearest
 from hpcspike.figures.style import (
     BLACK,
     CORRELATION,
@@ -21,15 +23,18 @@ from hpcspike.figures.style import (
     MARKERS,
     PALETTE,
     few_ticks,
+    heading,
     new_figure,
     panel_letters,
     ramped,
     say_if_empty,
     sets_of_loops,
+    share_of,
     styled,
     valued,
     valued_apart,
 )
+from hpcspike.measures.verdict import n_with_targets_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,9 +68,16 @@ def learning_curves(sweep: xr.Dataset, *, select: Selection = None) -> Figure:
     counts = {name: n_values(sweep, name) or count for name, count in varying(sweep).items()}
     family = max(counts, key=lambda name: (name == learner_axis(sweep), counts[name])) if counts else "n_neurons"
     grid = make_grid(sweep, over=(family,))
-    index = [nearest(grid.axes[n], n, (select or {}).get(n)) for n in grid.dims[:-1]]
+    # a number that nobody chose and that has no reference value is that of the best network
+    table = sweep["correlation"].values if "correlation" in sweep else np.full(sweep.sizes["point"], np.nan)
+    best = int(np.nanargmax(table)) if np.isfinite(table).any() else None
+    wanted = dict(select or {})
+    by_best = [n for n in grid.dims[:-1] if n not in wanted and best is not None and has_no_reference(sweep, n)]
+    wanted |= {n: sweep[n].values[best] for n in by_best if best is not None}
+    index = [nearest(grid.axes[n], n, wanted.get(n)) for n in grid.dims[:-1]]
     fixed = [
-        f"{valued(n, grid.axes[n][k], attrs=sweep[n].attrs)} (of {len(grid.axes[n])} values)"
+        f"{valued(n, grid.axes[n][k], attrs=sweep[n].attrs)} "
+        + (f"({'that of the best network, ' * (n in by_best)}of {len(grid.axes[n])} values)")
         for n, k in zip(grid.dims[:-1], index, strict=True)
         if len(grid.axes[n]) > 1
     ]
@@ -90,14 +102,20 @@ def learning_curves(sweep: xr.Dataset, *, select: Selection = None) -> Figure:
             if name == "curve_correlation" and TESTS in sweep:
                 _loops(axes, sweep[TESTS].isel(point=members_of).load(), colour, MARKERS[position], tested=True)
     for axes, name in zip(panels, measures, strict=True):
-        _finish(axes, name, tested=_tested(sweep))
+        _finish(axes, name, tested=_tested(sweep), smoothing_ms=smoothing_of(sweep))
     # a curve may be missing from one panel and be there in the next
     found = [zip(*axes.get_legend_handles_labels()[::-1], strict=True) for axes in panels]
     handles = {word: handle for panel in found for word, handle in panel}
     shown = [labels[k] for k, _ in chosen if labels[k] in handles]
-    figure.legend([handles[word] for word in shown], shown, loc="outside lower center", ncols=min(len(shown), 6) or 1)
+    figure.legend(
+        [handles[word] for word in shown],
+        shown,
+        loc="outside lower center",
+        ncols=min(len(shown), 6) or 1,
+        title=share_of(family, len(chosen), len(values)) or None,
+    )
     if fixed:
-        figure.suptitle(f"one slice of the sweep: {', '.join(fixed)}", fontsize=9)
+        heading(figure, f"one slice of the sweep: {', '.join(fixed)}")
     panel_letters(list(panels))
     return figure
 
@@ -116,6 +134,12 @@ def training_curves(trained: xr.Dataset) -> Figure:
         panels[0].legend()
     panel_letters(list(panels))
     return figure
+
+
+def smoothing_of(sweep: xr.Dataset) -> float:
+    """Over what the tests while training of a sweep take means (ms); 0 if none does, or its points differ in it."""
+    plan = json.loads(sweep.attrs.get("sweep", "{}"))
+    return float(plan.get("experiment", {}).get("measures", {}).get("smoothing_ms", 0.0))
 
 
 def _tested(results: xr.Dataset) -> bool:
@@ -143,7 +167,20 @@ def draw_training(axes: Axes, trained: xr.Dataset, name: str) -> None:
         results = trained[TESTS].values
         known = ~np.isnan(results)
         axes.plot(loop[known], results[known], color=BLACK, ls=DASHED, marker="o", mfc="white", ms=4, label="tests")
-    _finish(axes, name, tested=tested)
+    smoothing = float(experiment_of(trained).get("measures", {}).get("smoothing_ms", 0.0))
+    _finish(axes, name, tested=tested, over=over_which_neurons(trained), smoothing_ms=smoothing)
+
+
+def over_which_neurons(trained: xr.Dataset) -> str:
+    """Over what the learning curves of a network are averaged: all its neurons that learn, or its outputs."""
+    if carrier(trained) == "output":
+        return "all outputs"
+    n_trained = n_with_targets_of(trained)
+    if n_trained is not None:
+        return f"the {n_trained} trained neurons"
+    recorded = "recorded" in trained and bool(np.any(trained["recorded"].values))
+    mixed = recorded and not bool(np.all(trained["recorded"].values))
+    return "all neurons, recorded and auxiliary" if mixed else "all recorded units" if recorded else "all neurons"
 
 
 @styled
@@ -173,7 +210,7 @@ def exemplary_curves(sweep: xr.Dataset, chosen: Mapping[str, int]) -> Figure:
             if name == "curve_correlation" and np.isfinite(tested):
                 axes.axhline(tested, color=colour, lw=0.9, ls=DASHED)
     for axes, name in zip(panels, measures, strict=True):
-        _finish(axes, name, tested=_tested(sweep))
+        _finish(axes, name, tested=_tested(sweep), smoothing_ms=smoothing_of(sweep))
     handles, words_ = panels[0].get_legend_handles_labels()
     if handles:
         figure.legend(handles, words_, loc="outside lower center", ncols=len(words_))
@@ -181,15 +218,16 @@ def exemplary_curves(sweep: xr.Dataset, chosen: Mapping[str, int]) -> Figure:
     return figure
 
 
-def _finish(axes: Axes, name: str, *, tested: bool = False) -> None:
+def _finish(axes: Axes, name: str, *, tested: bool = False, over: str = "", smoothing_ms: float = 0.0) -> None:
     say_if_empty(axes)
     axes.set_xlabel("training loop")
     few_ticks(axes, "x", integer=True)
     title, words = PANELS[name]
     if name == "curve_correlation" and tested:
-        title += "\n(dashed: tests, plasticity off)"
+        smoothed = f" of the {smoothing_ms:g} ms mean" if smoothing_ms else ""
+        title += f"\n(dashed: tests{smoothed}, plasticity off)"
     axes.set_title(title)
-    axes.set_ylabel(words)
+    axes.set_ylabel(f"{words},\n{over}" if over and name == "curve_correlation" else words)
     if name == "curve_weight_change" and _positive(axes):
         axes.set_yscale("log")
 
@@ -210,7 +248,10 @@ def _loops(
     axes.plot(loop, mean, color=colour, marker=marker, markevery=every, label=words)
     if (~np.isnan(values[:, known])).sum(axis=0).min() > 1:
         spread = np.nanstd(values[:, known], axis=0, ddof=1)
-        axes.fill_between(loop, mean - spread, mean + spread, color=colour, alpha=0.2, lw=0)
+        # a band ends where the quantity does: rates and changes are positive, correlations lie between -1 and 1
+        least, most = (-1.0, 1.0) if "correlation" in str(table.name) else (0.0, np.inf)
+        low, high = np.maximum(mean - spread, least), np.minimum(mean + spread, most)
+        axes.fill_between(loop, low, high, color=colour, alpha=0.2, lw=0)
 
 
 def _positive(axes: Axes) -> bool:

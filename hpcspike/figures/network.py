@@ -24,6 +24,7 @@ from hpcspike.figures.style import (
     TARGET,
     TIME,
     few_ticks,
+    foot,
     new_figure,
     panel_letters,
     pretty_units,
@@ -242,7 +243,7 @@ def error_split(trained: xr.Dataset, *, fast_time_ms: float | None = None) -> Fi
     if not has_split(trained):
         figure = new_figure(5.2, 3.7)
         draw_spectra(figure.subplots(), trained, fast_time_ms)
-        figure.supxlabel(without_split(trained), fontsize=8, color=GREY)
+        foot(figure, without_split(trained))
         return figure
     figure = new_figure(8.2, 3.4)
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))

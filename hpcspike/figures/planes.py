@@ -21,11 +21,13 @@ from hpcspike.figures.style import (
     SEQUENTIAL,
     STATUS_MARKERS,
     edges,
+    heading,
     label,
     log_axis,
     new_figure,
     panel_letters,
     remark,
+    share_of,
     spread_over,
     styled,
     valued,
@@ -63,11 +65,11 @@ def performance_map(sweep: xr.Dataset, *, threshold: float = 0.7, select: Select
     shown = [int(k) for k in spread_over(sizes, PANELS)]
     figure = new_figure(1.3 + 3.3 * len(shown), 3.95)
     panels = np.atleast_1d(figure.subplots(1, len(shown), sharex=True, sharey=True))
-    low = min(0.0, float(np.nan_to_num(result["correlation"]).min()))
+    low, crossed = min(0.0, float(np.nan_to_num(result["correlation"]).min())), False
     for axes, index in zip(panels, shown, strict=True):
         one = result.isel(n_neurons=index)
         mesh = draw_plane(axes, one["correlation"].transpose("tau_corr_ms", "tau_syn_ms"), vmin=low, vmax=1.0)
-        outline(axes, one["correlation"].transpose("tau_corr_ms", "tau_syn_ms"), threshold)
+        crossed |= outline(axes, one["correlation"].transpose("tau_corr_ms", "tau_syn_ms"), threshold)
         _status_symbols(axes, one, mesh)
         diagonal(axes)
         axes.set_title(valued("n_neurons", sizes[index]) if len(sizes) > 1 else "")
@@ -76,9 +78,10 @@ def performance_map(sweep: xr.Dataset, *, threshold: float = 0.7, select: Select
     bar = figure.colorbar(mesh, ax=list(panels), pad=0.02, label=CORRELATION)
     bar.ax.axhline(threshold, color="white", lw=2.4)
     bar.ax.axhline(threshold, color=BLACK, lw=1.2)
-    _legend(figure, result, threshold, columns=5 if len(shown) > 1 else 3)
+    _legend(figure, result, threshold, columns=5 if len(shown) > 1 else 3, crossed=crossed)
+    note = ", ".join(part for part in (note, share_of("n_neurons", len(shown), len(sizes))) if part)
     if note:
-        figure.suptitle(note, fontsize=9)
+        heading(figure, note)
     panel_letters(list(panels))
     return figure
 
@@ -101,8 +104,8 @@ def draw_plane(axes: Axes, table: xr.DataArray, **colours: Any) -> Any:
     return mesh
 
 
-def outline(axes: Axes, table: xr.DataArray, threshold: float, *, log: bool = True) -> None:
-    """Line along the cell borders between values below the threshold and the others."""
+def outline(axes: Axes, table: xr.DataArray, threshold: float, *, log: bool = True) -> bool:
+    """Line along the cell borders between values below the threshold and the others; whether there are such borders."""
     row, column = (str(dim) for dim in table.dims)
     x = edges(table[column].values.astype(np.float64), log=log)
     y = edges(table[row].values.astype(np.float64), log=log)
@@ -117,6 +120,7 @@ def outline(axes: Axes, table: xr.DataArray, threshold: float, *, log: bool = Tr
         axes.plot(xs, ys, color="white", lw=2.6, solid_capstyle="round", zorder=3)
     for xs, ys in segments:
         axes.plot(xs, ys, color=BLACK, lw=1.3, solid_capstyle="round", zorder=4)
+    return bool(segments)
 
 
 def diagonal(axes: Axes) -> None:
@@ -143,13 +147,16 @@ def _status_symbols(axes: Axes, one: xr.Dataset, mesh: Any) -> None:
                 )
 
 
-def _legend(figure: Figure, result: xr.Dataset, threshold: float, *, columns: int) -> None:
+def _legend(figure: Figure, result: xr.Dataset, threshold: float, *, columns: int, crossed: bool) -> None:
     present = np.unique(result["status"].values)
     handles = [
         Line2D([], [], ls="", marker=marker, mfc="none", color=BLACK, ms=5.5, mew=0.9, label=words)
         for code, (marker, words) in enumerate(STATUS_MARKERS.values())
         if code in present
     ]
-    handles.append(Line2D([], [], color=BLACK, lw=1.3, label=f"correlation = {threshold:g}"))
+    known = result["correlation"].values[np.isfinite(result["correlation"].values)]
+    reached = len(known) and known.min() >= threshold
+    where = "" if crossed or not len(known) else " (reached everywhere)" if reached else " (reached nowhere)"
+    handles.append(Line2D([], [], color=BLACK, lw=1.3, label=f"correlation = {threshold:g}{where}"))
     handles.append(Line2D([], [], color=GREY, lw=1.0, ls=(0, (4, 3)), label=r"$\tau_s = \tau_c$"))
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, handletextpad=0.5, columnspacing=1.4)

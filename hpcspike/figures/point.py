@@ -33,10 +33,11 @@ from hpcspike.figures.network import (
     without_split,
 )
 from hpcspike.figures.style import (
-    GREY,
     STATUS_MARKERS,
     TIME,
     few_ticks,
+    foot,
+    heading,
     new_figure,
     panel_letters,
     remark,
@@ -85,12 +86,12 @@ def point_overview(trained: xr.Dataset, *, n_neurons: int = 4, target_set: int =
         if with_split:
             draw_split(split[0], trained)
         else:
-            below.supxlabel(without_split(trained), fontsize=8, color=GREY)
+            foot(below, without_split(trained))
     else:
         for axes in (spectra, *split):
             _remark(axes, _missing_response(trained))
     panel_letters([first, raster, curve, spectra, *split])
-    figure.suptitle(_title(trained), fontsize=9)
+    heading(figure, _title(trained))
     return figure
 
 
@@ -115,10 +116,10 @@ def networks_side_by_side(networks: Mapping[str, xr.Dataset], *, n_neurons: int 
         )
     figure = new_figure(0.6 + 3.3 * len(networks), 1.5 + 1.0 * n_neurons)
     places = np.asarray(figure.subfigures(1, len(networks), squeeze=False))[0]
-    for place, (heading, trained) in zip(places, networks.items(), strict=True):
+    for place, (name, trained) in zip(places, networks.items(), strict=True):
         first = _traces(place, trained, n_neurons, 0, trial, with_legend=False)
         words = ", ".join(_outcome(trained)[:2])
-        first.set_title(f"{heading}\n{words}\n\n{first.get_title(loc='left')}", loc="left", fontsize=8)
+        first.set_title(f"{name}\n{words}\n\n{first.get_title(loc='left')}", loc="left", fontsize=8)
     trials = max(trained.sizes.get("trial", 1) for trained in networks.values())
     figure.legend(handles=trace_handles(trials, trial), loc="outside lower center", ncols=3)
     return figure

@@ -52,7 +52,9 @@ def unit_psths(trained: xr.Dataset) -> Figure:
     order = np.argsort(
         units["target"].isel(target_set=0).transpose("neuron", "time").values.argmax(axis=1), kind="stable"
     )
-    ranking = np.argsort(table["correlation_100ms"].mean("target_set").values, kind="stable")
+    mean = table["correlation_100ms"].mean("target_set").values
+    # units whose data do not vary in any condition have no correlation, and come last
+    ranking = np.argsort(mean, kind="stable")[: int(np.isfinite(mean).sum()) or None]
     chosen = [int(ranking[-1]), int(ranking[len(ranking) // 2]), int(ranking[0])]
     figure = new_figure(5.2 * len(sets) + 1.0, 9.6)
     rows = figure.add_gridspec(3, 1, height_ratios=(1.25, 1.25, 0.8))
@@ -127,10 +129,8 @@ def _psth(
     data = units["target"].isel(target_set=target_set, neuron=unit)
     axes.plot(units["time"], data, color=TARGET, lw=1.6, label="data")
     correlation = float(table["correlation_100ms"][target_set, unit])
-    axes.set_title(
-        f"{words}: {called(units.isel(neuron=unit), int(units['neuron'][unit]))}, correlation {correlation:.2f}",
-        fontsize=8,
-    )
+    found = f"correlation {correlation:.2f}" if np.isfinite(correlation) else "constant data"
+    axes.set_title(f"{words}: {called(units.isel(neuron=unit), int(units['neuron'][unit]))}, {found}", fontsize=8)
     axes.set_xlim(0.0, edges[-1])
     axes.set_ylim(0.0, 1.25 * max(float(data.max()), float((mean + error).max()), 1.0))
     few_ticks(axes, "y", 3)
@@ -143,14 +143,18 @@ def _distribution(axes: Axes, table: xr.Dataset, *, several: bool) -> None:
         **({"other conditions, 100 ms": ("other_condition_100ms", GREY, ":")} if several else {}),
     }
     shown = {words: entry for words, entry in shown.items() if entry[0] in table}
-    low = min(0.0, *(float(table[name].min()) for name, _, _ in shown.values()))
+    shown = {words: entry for words, entry in shown.items() if bool(table[entry[0]].notnull().any())}
+    constant = int(table["correlation_100ms"].isnull().sum())
+    if constant:
+        axes.set_title(f"without {constant} of {table.sizes['neuron']} units: constant data", fontsize=8)
+    low = min([0.0, *(float(table[name].min()) for name, _, _ in shown.values())])
     bins = np.linspace(np.floor(10 * low) / 10, 1.0, 31).tolist()
     for words, (name, colour, style) in shown.items():
-        values = table[name].values
+        values = table[name].dropna("neuron").values
         axes.hist(values, bins=bins, histtype="step", color=colour, ls=style, lw=1.4)
-        axes.plot([], [], color=colour, ls=style, label=f"{words}, mean {np.nanmean(values):.2f}")
+        axes.plot([], [], color=colour, ls=style, label=f"{words}, mean {values.mean():.2f}")
     source = "data_ceiling_100ms" if "data_ceiling_100ms" in table else "ceiling_100ms"
-    if source in table:
+    if source in table and bool(table[source].notnull().any()):
         of = "data's" if source.startswith("data") else "model's"
         value = float(np.nanmean(table[source].values))
         axes.axvline(value, color=GREY, lw=1.0, label=f"{of} trials allow, 100 ms: {value:.2f}")

@@ -8,9 +8,10 @@ import numpy as np
 import xarray as xr
 
 from hpcspike.analysis import neuron_correlation
-from hpcspike.analysis.unit_table import set_names_of
+from hpcspike.analysis.unit_table import constant_data, set_names_of
 from hpcspike.analysis.units import called
 from hpcspike.checks import whole_number
+from hpcspike.figures.loops import over_which_neurons
 from hpcspike.figures.network import quantity, recorded_only
 from hpcspike.figures.style import (
     BLUE,
@@ -68,11 +69,15 @@ def data_beside_model(trained: xr.Dataset, *, target_set: int = 0) -> Figure:
     right.set_title(f"{name}model: {units['response'].attrs.get('quantity', 'response')}, {averaged}")
     with_rates = {"neuron_rate", "neuron_target_rate"} <= set(units)
     columns = rows[1].subgridspec(1, 2 + with_rates, width_ratios=(1.35, 1, 0.9)[: 2 + with_rates])
-    count = min(SAMPLES, data.sizes["neuron"])
+    constant = constant_data(units).values
+    count = min(SAMPLES, int((~constant).sum()) or data.sizes["neuron"])
     samples = columns[0].subgridspec(count, 1).subplots(sharex=True, squeeze=False)[:, 0]
-    _samples(samples, data, model, per_unit["correlation_trial_averaged"].values, words)
+    correlation = np.where(constant, np.nan, per_unit["correlation_trial_averaged"].values)
+    _samples(samples, data, model, correlation, words)
+    handles, said = samples[0].get_legend_handles_labels()
+    figure.legend(handles, said, loc="outside lower left", ncols=2)
     histogram, loops = columns[1].subgridspec(2, 1).subplots(squeeze=False)[:, 0]
-    _histogram(histogram, per_unit, trained.sizes["trial"])
+    _histogram(histogram, per_unit.isel(neuron=~constant), trained.sizes["trial"], int(constant.sum()))
     _loops(loops, trained, target_set)
     rates = [figure.add_subplot(columns[2])] if with_rates else []
     for axes in rates:
@@ -105,24 +110,28 @@ def _heat_maps(figure: Figure, left: Axes, right: Axes, data: xr.DataArray, mode
 
 
 def _samples(panels: np.ndarray, data: xr.DataArray, model: xr.DataArray, correlation: np.ndarray, words: str) -> None:
-    order = np.argsort(correlation)[::-1]
+    order = np.argsort(-correlation, kind="stable")  # NaN, where the data do not vary, comes last
+    order = order[: int(np.isfinite(correlation).sum()) or None]
     chosen = order[np.round(np.linspace(0, len(order) - 1, len(panels))).astype(int)]
     time = data["time"].values
     for axes, unit in zip(panels, chosen, strict=True):
         axes.plot(time, model.values[unit], color=RESPONSE, lw=1.0, label="model")
         axes.plot(time, data.values[unit], color=TARGET, lw=1.5, label="data")
-        axes.set_title(
-            f"{called(data.isel(neuron=unit), int(data['neuron'][unit]))}, correlation {correlation[unit]:.2f}",
-            fontsize=8,
-        )
+        found = f"correlation {correlation[unit]:.2f}" if np.isfinite(correlation[unit]) else "constant data"
+        axes.set_title(f"{called(data.isel(neuron=unit), int(data['neuron'][unit]))}, {found}", fontsize=8)
         axes.set_xlim(time[0], time[-1])
         few_ticks(axes, "y", 3)
-    panels[0].legend(loc="lower right", bbox_to_anchor=(1.0, 0.93), ncols=2, borderaxespad=0.2)
     panels[-1].set_xlabel(TIME)
     panels[len(panels) // 2].set_ylabel(words)
 
 
-def _histogram(axes: Axes, per_unit: xr.Dataset, n_trials: int) -> None:
+def _histogram(axes: Axes, per_unit: xr.Dataset, n_trials: int, n_constant: int) -> None:
+    """Correlations of the units whose data vary; of the others, which have none, how many there are."""
+    if n_constant:
+        n_units = per_unit.sizes["neuron"] + n_constant
+        axes.set_title(f"without {n_constant} of {n_units} units: constant data", fontsize=8)
+    if not per_unit.sizes["neuron"]:
+        return
     values = {
         "trial average": (per_unit["correlation_trial_averaged"].values, BLUE, "-"),
         "single trials": (per_unit["correlation_single_trial"].values, ORANGE, "--"),
@@ -141,7 +150,7 @@ def _histogram(axes: Axes, per_unit: xr.Dataset, n_trials: int) -> None:
         axes.plot([], [], color=colour, ls=style, label=f"{words}, mean {array.mean():.2f}")
     for array, colour, style in values.values():
         axes.plot([array.mean()] * 2, [0, 1.08 * tallest], color=colour, ls=style, lw=1.0)
-    axes.set_ylim(0, 1.9 * tallest)  # room for the legend
+    axes.set_ylim(0, 2.4 * tallest)  # room for the legend
     axes.set_xlabel("correlation with data")
     axes.set_ylabel("recorded units")
     few_ticks(axes, "y", 4, integer=True)
@@ -173,8 +182,7 @@ def _loops(axes: Axes, trained: xr.Dataset, target_set: int) -> None:
         of_set = trained["loop_target_set"].values if "loop_target_set" in trained else np.zeros(len(values), int)
         kept = np.flatnonzero(of_set == target_set) if trained.sizes["target_set"] > 1 else np.arange(len(values))
         axes.plot(kept + 1, values[kept], color=BLUE, marker="o", markevery=max(1, len(kept) // 10))
-        words = "all neurons, " if "recorded" in trained and not trained["recorded"].values.all() else ""
-        axes.set_title(f"{words}plasticity on")
+        axes.set_title(f"{over_which_neurons(trained)}, plasticity on")
     else:
         axes.text(0.5, 0.5, "no learning curve", ha="center", color=GREY, transform=axes.transAxes)
     axes.set_xlabel("training loop")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from hpcspike.figures import loops
 from hpcspike.figures.study_parts import (
@@ -37,6 +38,7 @@ from hpcspike.figures.style import (
 from hpcspike.intervals import correlation_interval, mean_interval
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -45,6 +47,8 @@ PANELS = {
     "excluded_share": ("sign rule", "share of synapses excluded"),
 }
 LINES = ("-", "--", ":")
+MOST_LINES = 30
+"""Replicates above which a band stands for their lines."""
 LONG = 100
 """Loops from which their axis is logarithmic."""
 
@@ -58,6 +62,8 @@ MEASURES = {
 @styled
 def study_curves(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
     """Correlation and weight change in every training loop (paper Figs 1c, 1e): replicates thin, their mean strong.
+
+    Of more than 30 replicates the band that holds 90 % of them stands for their lines.
 
     Parameters
     ----------
@@ -80,10 +86,12 @@ def study_curves(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
             _curves(axes, collected(tree, variant, name), sets, colours[variant])
     for axes, name in zip(panels, names, strict=True):
         _finish_curves(axes, name)
-    handles = [Line2D([], [], color=colours[variant], label=variant) for variant in shown]
+    handles: list[Artist] = [Line2D([], [], color=colours[variant], label=variant) for variant in shown]
     if n_sets > 1:
         for target_set, style in enumerate(LINES[:n_sets]):
             handles.append(Line2D([], [], color=GREY, ls=style, label=f"target set {target_set + 1}"))
+    if any(len(networks(tree, variant)) > MOST_LINES for variant in shown):
+        handles.append(Patch(color=GREY, alpha=0.3, lw=0, label="middle 90 % of the networks"))
     figure.legend(handles=handles, loc="outside lower center", ncols=4)
     panel_letters(list(panels))
     return figure
@@ -103,7 +111,11 @@ def _curves(axes: Axes, values: np.ndarray, n_sets: int, colour: Any) -> None:
     for target_set, style in enumerate(LINES[:n_sets]):
         chosen = slice(target_set, None, n_sets)
         part, x = values[:, chosen], loop[chosen]
-        if len(part) > 1:
+        if len(part) > MOST_LINES:
+            there = np.isfinite(part).any(axis=0)
+            low, high = np.nanquantile(part[:, there], (0.05, 0.95), axis=0)
+            axes.fill_between(x[there], low, high, color=colour, alpha=0.3, lw=0)
+        elif len(part) > 1:
             for one in part:
                 axes.plot(x, one, color=colour, lw=0.6, alpha=0.4, ls=style)
         known = np.isfinite(part)
@@ -190,6 +202,12 @@ def show_whole(axes: Axes) -> None:
     axes.set_ylim(lowest - 0.05 * (lowest < 0), 1.03)
 
 
+def _beside_each_other(count: int, places: Places) -> np.ndarray:
+    """Shifts of many dots at one place, evenly spread over a tenth of the way to the next in no order of theirs."""
+    golden = (np.sqrt(5.0) - 1.0) / 2.0
+    return (np.arange(count) * golden % 1.0 - 0.5) * 0.1 * (0.0 if places.log else places.step)
+
+
 def draw_replicates(
     axes: Axes,
     places: Places,
@@ -209,7 +227,10 @@ def draw_replicates(
     x = places.beside(shift)
     for place, one in zip(places.beside(shift - 0.06), values, strict=True):
         if len(one) > 1:
-            axes.plot(np.full(len(one), place), one, ls="", marker=marker, ms=3.5, color=colour, alpha=0.45, mew=0)
+            many = len(one) > MOST_LINES
+            dots = place + _beside_each_other(len(one), places) * many
+            size, alpha = (2.5, 0.3) if many else (3.5, 0.45)
+            axes.plot(dots, one, ls="", marker=marker, ms=size, color=colour, alpha=alpha, mew=0)
     found = [(correlation_interval if correlation else mean_interval)(one) for one in values]
     means, below, above = np.array([(one.value, one.value - one.low, one.high - one.value) for one in found]).T
     order = np.argsort(x)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+from matplotlib.lines import Line2D
 
 from hpcspike.figures.study_memory import AVERAGED, running_mean
 from hpcspike.figures.study_parts import Variants, collected, colours_of, required
-from hpcspike.figures.style import MARKERS, few_ticks, log_axis, new_figure, panel_letters, styled
+from hpcspike.figures.style import GREY, MARKERS, few_ticks, log_axis, new_figure, panel_letters, styled
 from hpcspike.intervals import geometric_interval
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def goals_found(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
     """
     shown = required(tree, "goal_time_after", variants=variants)
     colours = colours_of(shown)
-    figure = new_figure(7.4, 3.4)
+    figure = new_figure(7.4, 3.9)
     left, right = figure.subplots(1, 2)
     every = []
     for k, variant in enumerate(shown):
@@ -60,5 +61,18 @@ def goals_found(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
     if len(known):
         log_axis(right, "y", np.geomspace(known.min() / 1.5, known.max() * 1.5, 30))
     few_ticks(right, "x", 6, integer=True)
+    figure.legend(handles=_legend(), loc="outside lower right", ncols=3)
     panel_letters([left, right])
     return figure
+
+
+def _legend() -> list[Line2D]:
+    """What the lines and stars of the times say, whatever their colour."""
+    looks: dict[str, dict[str, Any]] = {
+        "before training": {"ls": ":", "marker": "o", "mfc": "white"},
+        "after, mean and 95 % interval": {"ls": "-", "marker": "o", "mfc": GREY},
+        "single networks": {"ls": "-", "lw": 0.5, "alpha": 0.6},
+        "new trials, before": {"ls": "", "marker": "*", "mfc": "white", "ms": 7},
+        "new trials, after": {"ls": "", "marker": "*", "mfc": GREY, "ms": 7},
+    }
+    return [Line2D([], [], color=GREY, label=words, **look) for words, look in looks.items()]

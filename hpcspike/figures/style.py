@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 import matplotlib
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.textpath import TextPath
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from hpcspike.notation import NAMES, name_of, tex, units_of
@@ -23,6 +26,10 @@ if TYPE_CHECKING:
 from hpcspike.takes_results import takes_results
 
 P = ParamSpec("P")
+
+TITLE_SIZE = 9.0
+LABELS_WIDTH = 0.4
+"""Points; inches that the labels of an axis take on the left of a panel."""
 
 # typed Any since the names that matplotlib knows differ between its versions
 SETTINGS: Any = {
@@ -67,8 +74,8 @@ LEARNERS: dict[str, str] = {kind: section.title for kind, section in SECTIONS.it
 # status -> marker, word; the order is that of hpcspike.variables.STATUS
 STATUS_MARKERS = {
     "learned": ("o", "learned"),
-    "sampling": ("^", "sampling error"),
-    "tracking": ("s", "tracking error"),
+    "sampling": ("^", "sampling error (too fast)"),
+    "tracking": ("s", "tracking error (too smooth)"),
     "diverged": ("x", "diverged"),
     "silent": ("_", "silent"),
     "unjudged": (".", "not judged"),
@@ -101,10 +108,62 @@ def styled(function: Callable[P, Figure]) -> Callable[P, Figure]:
             words = [text for text in said if text][:1]
             if words:
                 title = figure.get_suptitle()
-                figure.suptitle(f"{title} (data: {words[0]})" if title else f"data: {words[0]}", fontsize=9)
+                heading(figure, f"{title} (data: {words[0]})" if title else f"data: {words[0]}")
+            _wrap_titles_of_panels(figure)
             return figure
 
     return wrapped
+
+
+def heading(figure: Figure | SubFigure, words: str) -> None:
+    """The title over all panels, in as many lines as the width of the figure asks for."""
+    figure.suptitle(wrapped_to(words, _width_of(figure), 9), fontsize=9)
+
+
+def foot(figure: Figure | SubFigure, words: str) -> None:
+    """A grey remark below all panels, in as many lines as their width asks for."""
+    figure.supxlabel(wrapped_to(words, _width_of(figure), 8), fontsize=8, color=GREY)
+
+
+def _width_of(figure: Figure | SubFigure) -> float:
+    """Room for words (inches), without a margin at either side."""
+    return float(figure.bbox.width / figure.dpi) - 0.3
+
+
+def wrapped_to(words: str, width: float, size: float) -> str:
+    """Words of a font size (points) in lines of at most ``width`` inches; formulas between two $ stay whole.
+
+    >>> wrapped_to("one two three", 0.6, 9)
+    'one two\\nthree'
+    """
+    font = FontProperties(size=size)
+    lines: list[str] = []
+    for line in words.split("\n"):
+        lines.append("")
+        for part in re.findall(r"\s*(?:\$[^$]*\$|\S)+", line):
+            if lines[-1] and _wide(lines[-1] + part, font) > width:
+                lines.append(part.lstrip())
+            else:
+                lines[-1] += part
+    return "\n".join(lines)
+
+
+def _wide(words: str, font: FontProperties) -> float:
+    return float(TextPath((0, 0), words, prop=font).get_extents().width) / 72
+
+
+def _wrap_titles_of_panels(figure: Figure) -> None:
+    """Titles of single panels end about where the next panel begins, or the figure ends."""
+    for axes in figure.axes:
+        title, place = axes.get_title(loc="left"), axes.get_subplotspec()
+        if not title.strip() or place is None:
+            continue
+        own: Any = axes.figure
+        grid = place.get_gridspec()
+        margins, between = own.subplotpars, grid.get_subplot_params(own).wspace  # those before the layout
+        share = place.get_position(own).width / (margins.right - margins.left)
+        share *= 1 + between * (grid.ncols - 1) / grid.ncols
+        axes.set_title(wrapped_to(title, share * _width_of(own) - LABELS_WIDTH, TITLE_SIZE), loc="left")
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -241,6 +300,16 @@ def ramped(values: np.ndarray, count: int, *, among: int | None = None) -> list[
     """Positions of at most ``count`` values spread over all of them, ``among`` included, each with its colour."""
     chosen = [int(k) for k in spread_over(values, count, among=among)]
     return list(zip(chosen, ramp(len(chosen)), strict=True))
+
+
+def share_of(name: str, shown: int, count: int) -> str:
+    """How many values of a parameter are drawn where that is not all of them; else empty.
+
+    >>> share_of("n_neurons", 3, 5), share_of("n_neurons", 3, 3)
+    ('3 of 5 $N$ shown', '')
+    """
+    called = name_of(name)
+    return f"{shown} of {count} {tex(called.symbol) if called.symbol else called.words} shown" if shown < count else ""
 
 
 def edges(values: np.ndarray, *, log: bool) -> np.ndarray:

@@ -9,7 +9,7 @@ import xarray as xr
 
 from hpcspike.analysis.neurons import experiment_of, measured_law
 from hpcspike.errors import DataError
-from hpcspike.figures.style import BLACK, BLUE, GREY, PALETTE, VERMILION, new_figure, panel_letters, styled
+from hpcspike.figures.style import BLACK, BLUE, GREY, PALETTE, VERMILION, heading, new_figure, panel_letters, styled
 from hpcspike.model.transfer import best_smoothing, rate_of_constant_input, rate_of_noisy_input
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ def transfer_curves(trained: xr.Dataset) -> Figure:
     left.legend(loc="upper left")
     form = f"OU of {noise.get('tau_corr_ms', 10.0):g} ms" if noise.get("tau_corr_ms", 10.0) else "white"
     more = f", {MOST_CURVES} of {n_curves} curves" if n_curves > MOST_CURVES else ""
-    figure.suptitle(
+    heading(
+        figure,
         f"{neuron.get('model', '')} neurons, noise of s.d. {noise.get('standard_deviation', np.nan):g} ({form}){more}",
-        fontsize=9,
     )
     panel_letters([left, right])
     return figure

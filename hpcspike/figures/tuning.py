@@ -26,6 +26,7 @@ from hpcspike.figures.style import (
     ramp,
     ramped,
     say_if_empty,
+    share_of,
     spread_over,
     styled,
     valued,
@@ -59,17 +60,22 @@ def inverted_u_curves(sweep: xr.Dataset, *, threshold: float = 0.7, select: Sele
     panels = np.atleast_1d(figure.subplots(1, len(families), sharey=True))
     for axes, family in zip(panels, families, strict=True):
         one, fixed = fix_others(result, keep=("tau_syn_ms", family), select=select)
-        for position, (k, colour) in enumerate(ramped(one[family].values, CURVES)):
-            _curve(axes, one.isel({family: k}), colour, MARKERS[position], valued(family, one[family].values[k]))
+        chosen, count = ramped(one[family].values, CURVES), one.sizes[family]
+        for position, (k, colour) in enumerate(chosen):
+            value = one[family].values[k]
+            # targets without a tau_c have one curve, which needs no name
+            words = "" if count == 1 and np.isnan(value) else valued(family, value)
+            _curve(axes, one.isel({family: k}), colour, MARKERS[position], words)
         say_if_empty(axes)
         axes.axhline(threshold, color=GREY, lw=0.8, ls=(0, (1, 2)), zorder=0)
         log_axis(axes, "x", one["tau_syn_ms"].values)
         axes.set_xlabel(label("tau_syn_ms"))
-        axes.set_title(", ".join(part for part in (fixed, note) if part))
+        axes.set_title(", ".join(part for part in (fixed, note, share_of(family, len(chosen), count)) if part))
     panels[0].set_ylabel(CORRELATION)
     panels[0].set_ylim(top=max(1.0, panels[0].get_ylim()[1]))
     for axes in panels:
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, columnspacing=1.2)
+        if axes.get_legend_handles_labels()[1]:
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, columnspacing=1.2)
     _legend_of_stars(figure, {star.get_markerfacecolor() != "white" for axes in panels for star in _stars(axes)})
     panel_letters(list(panels))
     return figure

@@ -8,7 +8,17 @@ import numpy as np
 import xarray as xr
 
 from hpcspike.analysis import spike_statistics
-from hpcspike.figures.style import BLUE, GREY, ORANGE, VERMILION, new_figure, panel_letters, say_if_empty, styled
+from hpcspike.figures.style import (
+    BLUE,
+    GREY,
+    ORANGE,
+    VERMILION,
+    heading,
+    new_figure,
+    panel_letters,
+    say_if_empty,
+    styled,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,7 +52,7 @@ def spike_variability(trained: xr.Dataset, *, bin_ms: float | None = None, least
     _draw_counts(counts, found)
     _draw_pairs(pairs, found, bin_ms)
     each = "" if sets == 1 else f" in each of {sets} target sets"
-    figure.suptitle(f"all neurons, {n_trials} test trial{'s' * (n_trials > 1)}{each}, plasticity off", fontsize=9)
+    heading(figure, f"all neurons, {n_trials} test trial{'s' * (n_trials > 1)}{each}, plasticity off")
     panel_letters([intervals, counts, pairs])
     return figure
 

@@ -88,8 +88,13 @@ def _units(trained: xr.Dataset) -> list[Section]:
             cells = [Cell(unit_name, unit_name), *([Cell(name, name)] if len(names) > 1 else [])]
             values = (float(array.values[target_set, unit]) for array in found.data_vars.values())
             rows.append([*cells, *(Cell(number(value), repr(value)) for value in values)])
+    constant = int(np.isnan(found["correlation_100ms"]).sum()) if "correlation_100ms" in found else 0
+    zero = [name for name in found if "ceiling" in str(name) and bool((found[name] == 0).any())]
     trials = "the data's own single trials" if "data_ceiling_100ms" in found else "single trials of the model"
-    text = f"Average over all test trials against the data. Ceilings: from split halves of {trials}."
+    text = f"Average over all test trials against the data, plasticity off. Ceilings: from split halves of {trials}"
+    text += "; 0: the halves do not agree." if zero else "."
+    if constant:
+        text += f" A dash: the data do not vary there ({constant} of {len(rows)} rows); nothing correlates with them."
     return [Section("units", "Recorded units", paragraph(text) + table("Recorded units", columns, rows, key="units"))]
 
 

@@ -110,7 +110,8 @@ def show_command(store: str, point: int) -> str:
 
 def export_command(store: str) -> str:
     """The command that packs the networks of a store into one file."""
-    return f"hpcspike export {shlex.quote(store)} {shlex.quote(f'{store}.zip')}"
+    packed = f"{store.removesuffix('.zarr')}.zip"
+    return f"hpcspike export {shlex.quote(store)} {shlex.quote(packed)}"
 
 
 def _sparkline(curve: np.ndarray, threshold: float) -> Markup:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from hpcspike.analysis.cells import parameters, varying
 from hpcspike.analysis.recorded import over_recorded
 from hpcspike.analysis.scattered import plan_of
-from hpcspike.figures.loops import exemplary_curves
+from hpcspike.figures.loops import exemplary_curves, smoothing_of
 from hpcspike.notation import NAMES
 from hpcspike.report.drawing import as_png
 from hpcspike.report.networks import MOST_ROWS, SECTION, export_command, networks_table, point_numbers, show_command
@@ -190,13 +190,24 @@ def _examples(sweep: xr.Dataset, chosen: dict[str, int], store: str, overviews: 
         "How they learned",
         "Learning curves of three networks. " + _curves_in_words(sweep, chosen),
         as_png(exemplary_curves(sweep, chosen)),
-        Markup(
-            "<p>Correlation of target and response, population rate, and relative change of the weights in every "
-            "training loop, with plasticity on. Dashed: the correlation in test trials after training, with "
-            "plasticity off.</p>"
-        ),
+        paragraph(_explained(sweep)),
     )
     return listed + figures([drawn, *overviews])
+
+
+def _explained(sweep: xr.Dataset) -> str:
+    """What the solid and dashed lines of the learning curves are, and over which neurons."""
+    judged = sweep.attrs.get("judged")
+    over = "all neurons" if judged is None else f"the {judged} alone"
+    words = (
+        "Correlation of target and response, population rate, and relative change of the weights in every training "
+        "loop, over all neurons, with plasticity on. "
+    )
+    if "curve_test_correlation" in sweep and bool(sweep["curve_test_correlation"].notnull().any()):
+        smoothing = smoothing_of(sweep)
+        mean = f", of the moving mean over {smoothing:g} ms" if smoothing else ""
+        words += f"Dashed with markers: tests while training, over all neurons, plasticity off{mean}. "
+    return f"{words}Dashed across: the correlation in test trials after training, over {over}, with plasticity off."
 
 
 def _curves_in_words(sweep: xr.Dataset, chosen: dict[str, int]) -> str:
