@@ -12,8 +12,10 @@ import xarray as xr
 import hpcspike
 from hpcspike import live_network
 from hpcspike.engine.checkpoint import Checkpoints
+from hpcspike.engine.training_tests import TrainingTests
 from hpcspike.errors import DataError, SpecError, StoreError
 from hpcspike.live.engine_network import EngineNetwork
+from hpcspike.measures.verdict import remarks_of
 from hpcspike.runs.point import fit_and_evaluate
 from hpcspike.runs.run import train_to_store
 from hpcspike.spec.experiment import Experiment
@@ -364,6 +366,41 @@ def test_training_goes_on_and_says_with_which_p(net: EngineNetwork, tmp_path: Pa
     assert again.dataset().attrs["experiment_hash"] == twice.dataset().attrs["experiment_hash"]
     with pytest.raises(StoreError, match="exists"):
         twice.save(tmp_path / "on.zarr")
+
+
+def test_training_that_goes_on_is_judged_by_new_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    def scripted(*results: float) -> None:
+        left = iter(results)
+
+        def result(_: TrainingTests) -> tuple[float, list[float]]:
+            found = next(left)
+            return found, [found]
+
+        monkeypatch.setattr(TrainingTests, "_mean_correlation", result)
+
+    training = {"n_loops": 6, "update_interval_ms": 2.0, "keep": "best", "patience": 1}
+    asked = experiment(neuron=SPIKING, training=training, measures={"test_every_loops": 1})
+    scripted(0.9, 0.4)
+    stored = hpcspike.run(asked)
+    assert remarks_of(stored)[:2] == [
+        "training ended after 2 of 6 loops: the last 1 of the tests while training were no better than the best "
+        "(training.patience)",
+        "the weights are those after 1 loop of 2, which did best in the tests while training, over all neurons with "
+        "targets (training.keep = best)",
+    ]
+    begun = live_network(stored)
+    assert isinstance(begun, EngineNetwork)
+    scripted(0.3, 0.2)  # the weights as they are, then those of one more loop
+    worse = begun.train(3)
+    assert worse.changes[-1] == "trained for 1 of 3 more loops (training.patience = 1 ended it), P begun anew"
+    np.testing.assert_array_equal(worse.weights, begun.weights)
+    scripted(0.3, 0.4, 0.6, 0.5)
+    better = begun.train(3)
+    assert better.changes[-1] == "trained for 3 more loops per target set, P begun anew"
+    assert better.trained.curve["test_correlation"].tolist() == [0.9, 0.4, 0.4, 0.6, 0.5]
+    assert "those after 4 loops of 5" in better.dataset().attrs["training_ended"]
+    scripted(0.3, 0.4, 0.6)
+    np.testing.assert_array_equal(better.weights, begun.train(2).weights)
 
 
 def test_with_a_saved_state_training_goes_on_as_if_it_had_not_ended(tmp_path: Path) -> None:

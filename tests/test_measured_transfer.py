@@ -293,6 +293,10 @@ def test_a_dataset_gives_back_the_law_it_holds() -> None:
         ({"training": {"transfer": "phi_1"}}, "training.transfer = phi_1 has no effect"),
         ({"training": RATE}, r"measured needs trial_noise\.standard_deviation > 0"),
         (
+            {"training": RATE, "trial_noise": {**NOISE.model_dump(), "neuron_factors": [1.0, 0.0, 1.0]}},
+            r"trial_noise\.neuron_factors is 0 for neuron 1: training\.transfer = measured needs factors > 0",
+        ),
+        (
             {"training": {"variable": "rate"}, "neuron": {"model": "lif"}},
             "phi_2 is the transfer function of theta neurons; choose training.transfer: measured",
         ),

@@ -28,6 +28,7 @@ from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.targets import RecordedTargets
 from hpcspike.spec.validation import validate_experiment
 from tests.checkpoint_cases import outcome
+from tests.mpi_launch import ROOT, launch
 
 LEFT = np.array([[8.0, 6.0, 10.0, 12.5], [1.5, 2.0, 3.0, 2.5], [7.0, 5.0, 5.5, 4.0]])
 RIGHT = np.array([[18.0, 16.5, 11.0, 12.0], [4.0, 2.0, 3.5, 2.0], [1.0, 2.0, 2.5, 3.0]])
@@ -270,6 +271,36 @@ def test_every_condition_has_a_figure_of_data_beside_model() -> None:
         data_beside_model(trained, target_set=2)
 
 
+def test_what_is_odd_about_one_condition_alone_names_it(tmp_path: Path) -> None:
+    keys = two_csv(tmp_path, "time_ms,a\n0,9.5\n90,9.5\n200,9.5\n", "time_ms,a\n0,8.5\n90,9\n200,7\n")
+    found = read(tmp_path, keys).remarks
+    assert [remark for remark in found if "throughout" in remark] == ["one: unit a has one value throughout"]
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.5])
+def test_sums_over_time_do_not_depend_on_who_holds_which_neurons(ratio: float) -> None:
+    exp = made_up().changed({"targets.auxiliary_ratio": ratio})
+    for block in (None, (0, 2), (1, 4), (2, 4)):
+        assert build_problem(exp, block=block).targets.flags.c_contiguous
+
+
+@pytest.mark.mpi
+def test_conditions_have_the_same_bits_on_ranks_that_hold_recorded_units_alone(tmp_path: Path) -> None:
+    exp = made_up(
+        training={"variable": "rate", "n_loops": 2, "update_interval_ms": 4.0, "keep": "best", "patience": 2}
+    ).changed({"targets.auxiliary_ratio": 0.5, "targets.n_units": 12})
+    (tmp_path / "e.yaml").write_text(yaml.safe_dump(exp.model_dump(mode="json")))
+    expected = hpcspike.run(exp)
+    for ranks in (2, 3):
+        line = f"train e.yaml --threads {ranks % 2 + 1} --out {ranks}.zarr"
+        done = launch(ranks, ROOT / "tests" / "mpi_train.py", 2000, line, folder=tmp_path, timeout=200.0)
+        assert done.code == 0, done
+        found = hpcspike.open_network(tmp_path / f"{ranks}.zarr").load()
+        assert found.keys() == expected.keys()
+        for variable in expected.keys() - {"curve_seconds"}:
+            np.testing.assert_array_equal(found[variable], expected[variable], err_msg=str(variable))
+
+
 @pytest.mark.parametrize("steps", [17, 133, 266])
 def test_a_training_of_conditions_cut_anywhere_goes_on_bit_for_bit(tmp_path: Path, steps: int) -> None:
     exp = made_up()
@@ -311,6 +342,14 @@ def test_recordings_prints_an_experiment_that_trains_all_conditions(
     assert "# proposed, since not given: conditions: " in text
     experiment = validate_experiment(yaml.safe_load(text))
     np.testing.assert_array_equal(build_problem(experiment).targets[:, :3, -1], BOTH[:, :, -1] / 100.0)
+
+
+def test_conditions_with_a_slash_keep_their_whole_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dataset("trial_type", ["left/lick", "right/lick"]).to_netcdf(tmp_path / "r.nc", engine="h5netcdf")
+    assert main(["recordings", str(tmp_path / "r.nc"), "--set", "min_rate_hz=0"]) == 0
+    experiment = validate_experiment(yaml.safe_load(capsys.readouterr().out))
+    assert isinstance(experiment.targets, RecordedTargets)
+    assert experiment.targets.condition_names == ("left/lick", "right/lick")
 
 
 def test_several_files_become_conditions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

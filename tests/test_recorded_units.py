@@ -24,7 +24,7 @@ from hpcspike.learners.interface import Rollout
 from hpcspike.measures.evaluation import judged_by
 from hpcspike.measures.recorded import recorded_scalars
 from hpcspike.measures.status import silent_share
-from hpcspike.measures.verdict import judged, judged_points, remarks, verdict, verdict_of
+from hpcspike.measures.verdict import judged, judged_points, remarks, remarks_of, verdict, verdict_of
 from hpcspike.model.reach import reach_of, remark_on_reach
 from hpcspike.model.recording_table import RecordingTable
 from hpcspike.model.recordings import Recording
@@ -215,6 +215,19 @@ def test_a_verdict_on_recorded_targets_is_over_the_recorded_units_with_the_auxil
     ]
     alone = {**RECORDED, "correlation_auxiliary": np.nan}
     assert "over 227 recorded units, plasticity" in verdict(alone, n_neurons=227)
+
+
+def test_constant_targets_of_recorded_units_are_counted_alone(tmp_path: Path) -> None:
+    """A flat unit at any level, and as many auxiliary neurons, whose targets are no recorded ones."""
+    path = rates_file(tmp_path)
+    lines = [line.split(",") for line in path.read_text().splitlines()]
+    path.write_text("\n".join(",".join([*line[:3], "9.9" if k else "C3", line[4]]) for k, line in enumerate(lines)))
+    trained = hpcspike.run(recorded_experiment(path))
+    said = (
+        "1 of 3 recorded targets is constant: a correlation with a constant has no value, and counts as 0 in the mean"
+    )
+    assert said in remarks_of(trained)
+    assert trained["neuron_correlation"].values[0, 1] == 0.0
 
 
 def test_a_verdict_names_neurons_trials_and_plasticity_and_is_qualified_by_silent_neurons() -> None:

@@ -200,6 +200,14 @@ def test_interpolation_is_exact_at_samples_and_bounded_between(data: st.DataObje
     assert (between <= high * (1 + 1e-12)).all()
 
 
+def test_a_constant_unit_stays_constant() -> None:
+    levels = [[7.3], [11.1], [9.9], [13.7]]
+    recording = recording_of(np.hstack([levels] * 11), 20.0 * np.arange(11))
+    found = interpolated(recording, np.arange(200.0))
+    np.testing.assert_array_equal(found, np.hstack([levels] * 200))
+    assert found.flags.c_contiguous
+
+
 def test_nothing_is_extrapolated() -> None:
     recording = recording_of([[0.0, 1.0]], [0.0, 10.0])
     for times in ([-0.1, 5.0], [5.0, 10.1]):

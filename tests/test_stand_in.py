@@ -128,3 +128,6 @@ def test_a_sweep_over_made_up_data_says_so(tmp_path: Path) -> None:
     ensure_store(path, sweep)
     with hpcspike.open_sweep(path) as opened:
         assert opened.attrs["stand_in"] == STAND_IN
+    with hpcspike.open_sweep(path, complete_only=False) as opened:
+        assert opened["n_neurons"].values.tolist() == [12, 18]  # which the recording decides
+        assert opened["duration_ms"].values.tolist() == [200.0, 200.0]

@@ -90,7 +90,7 @@ def go_on(arguments: argparse.Namespace) -> int:
     refuse_ranks("train --from")
     from hpcspike.live.network import write_network
     from hpcspike.live.opening import live_network
-    from hpcspike.measures.verdict import verdict_of
+    from hpcspike.measures.verdict import remarks_of, verdict_of
 
     if arguments.config is not None:
         raise SpecError(f"{arguments.config} and --from {arguments.source}: give one of them")
@@ -107,6 +107,8 @@ def go_on(arguments: argparse.Namespace) -> int:
     found = longer.dataset()
     write_network(found, path)
     print(f"{path}: {longer.changes[-1]}; {verdict_of(found)}")
+    for words in remarks_of(found):
+        print(words)
     return 0
 
 

@@ -18,6 +18,7 @@ from hpcspike.model.rate_law import RateLaw, rate_law
 from hpcspike.rls.interface import RlsEngine
 from hpcspike.shown import Shown
 from hpcspike.spec.experiment import Training, is_multiple, n_steps
+from hpcspike.wording import counted
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,6 +62,10 @@ class Trained(Shown):
         Loop in which the network diverged, -1 if it did not.
     world
         The ranks that hold the blocks of the network.
+    planned_loops
+        Loops that training would have taken, had ``training.patience`` not ended it; None if it has not.
+    kept_loops
+        Loops after which the weights were those that are kept; None where those of the end are kept whatever tests say.
     """
 
     problem: Problem
@@ -70,6 +75,24 @@ class Trained(Shown):
     curve: dict[str, np.ndarray]
     diverged_loop: int
     world: World = field(default_factory=World)
+    planned_loops: int | None = None
+    kept_loops: int | None = None
+
+    @property
+    def endings(self) -> list[str]:
+        """What tests while training have decided, one line each: when it ended, and which weights are kept."""
+        done, found = len(self.curve["correlation"]), []
+        if self.planned_loops is not None and done < self.planned_loops:
+            found.append(
+                f"training ended after {done} of {counted(self.planned_loops, 'loop')}: the last "
+                f"{self.training.patience} of the tests while training were no better than the best (training.patience)"
+            )
+        if self.kept_loops is not None and self.kept_loops != done:
+            found.append(
+                f"the weights are those after {counted(self.kept_loops, 'loop')} of {done}, which did best in the "
+                "tests while training, over all neurons with targets (training.keep = best)"
+            )
+        return found
 
     @cached_property
     def law(self) -> RateLaw:

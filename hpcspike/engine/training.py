@@ -166,6 +166,8 @@ def as_it_is(trainer: Trainer) -> Trained:
         curve=trainer.curves(),
         diverged_loop=trainer.diverged_loop,
         world=trainer.world,
+        planned_loops=trainer.n_loops if trainer.tests.exhausted else None,
+        kept_loops=trainer.tests.kept_loops,
     )
 
 

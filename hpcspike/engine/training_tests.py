@@ -37,6 +37,7 @@ class TrainingTests:
         Loops between tests, 0 if there are none.
     results
         Number of loops that were done -> mean correlation of single trials and targets, over all neurons and sets.
+        Those from before training went on (`go_on`) are part of the curve, and decide nothing.
     by_set
         The same, over the neurons of each set apart.
     best_weight
@@ -50,6 +51,8 @@ class TrainingTests:
         self._smoothing_ms = 0.0 if measures is None else measures.smoothing_ms
         self.every = live.problem.n_sets * (asked or 0)
         self.results: dict[int, float] = {}
+        self._before: dict[int, float] = {}
+        self._begun = 0
         self.by_set: dict[int, list[float]] = {}
         self.best_weight = live.weight.copy() if self._keeps_best else np.empty(0)
 
@@ -58,7 +61,7 @@ class TrainingTests:
         if not self.every or not (last or self._scheduled(loops)):
             return
         # the last one is no test that training would have, were there more loops: it is not compared here
-        best = max(self._at_schedule().values(), default=-np.inf)
+        best = max(self._compared().values(), default=-np.inf)
         value, self.by_set[loops] = self._mean_correlation()
         self.results[loops] = value
         if self._keeps_best and self._scheduled(loops) and value > best:
@@ -69,16 +72,31 @@ class TrainingTests:
         """Whether so many tests as patience has brought nothing better than the best one before."""
         if self._patience is None:
             return False
-        values = list(self._at_schedule().values())
+        values = list(self._compared().values())
         best = values.index(max(values)) if values else -1
         return len(values) - 1 - best >= self._patience
 
     def kept_weight(self) -> np.ndarray:
         """Plastic weights of the network as it is kept, (synapses,): those of now, or of the best test so far."""
-        if not self._keeps_best or not self.results:
-            return self._live.weight
-        best = max(self.results, key=lambda loops: self.results[loops])
-        return self.best_weight if self._scheduled(best) else self._live.weight
+        best = self.kept_loops
+        return self.best_weight if best in self._compared() else self._live.weight
+
+    @property
+    def kept_loops(self) -> int | None:
+        """After how many loops the weights were those that are kept; None: the last ones are, whatever tests say."""
+        results = self._before | {loops: value for loops, value in self.results.items() if loops > self._begun}
+        return max(results, key=lambda loops: results[loops]) if self._keeps_best and results else None
+
+    def go_on(self, results: dict[int, float], *, loops: int) -> None:
+        """Begin after ``loops`` loops with the weights of now: they are tested anew, as settings may be others.
+
+        ``results``: tests so far, for the curve. All ranks ask together.
+        """
+        self.results, self._begun = results, loops
+        if self.every and (self._keeps_best or self._patience is not None):
+            self._before = {loops: self._mean_correlation()[0]}
+        if self._keeps_best:
+            self.best_weight = self._live.weight.copy()
 
     def curve(self, loops: int) -> np.ndarray:
         """Result after every loop, (loops,), NaN where there was no test."""
@@ -118,8 +136,10 @@ class TrainingTests:
     def _scheduled(self, loops: int) -> bool:
         return loops % self.every == 0
 
-    def _at_schedule(self) -> dict[int, float]:
-        return {loops: value for loops, value in self.results.items() if self._scheduled(loops)}
+    def _compared(self) -> dict[int, float]:
+        """The tests that decide: that of the weights training went on with, and those at multiples of ``every``."""
+        new = {k: value for k, value in self.results.items() if k > self._begun and self._scheduled(k)}
+        return self._before | new
 
     def _mean_correlation(self) -> tuple[float, list[float]]:
         # as `hpcspike.measures.evaluation.evaluate` computes correlation, in trials of their own; 0 of neurons whose

@@ -44,7 +44,7 @@ def trained_further(
     trained = complete(trainer, progress=progress, on_loop=on_loop)
     experiment = _longer(network.experiment, loops)
     return dataclasses.replace(network, experiment=experiment)._changed(
-        trained, f"trained for {loops} more loops per target set, {words}"
+        trained, f"{_further(network, trained, loops)}, {words}"
     )
 
 
@@ -85,7 +85,7 @@ def from_states(
     )
     assert learner.trained is not None
     return dataclasses.replace(network, experiment=experiment)._changed(
-        learner.trained, f"trained for {loops} more loops per target set, {SAVED_P}"
+        learner.trained, f"{_further(network, learner.trained, loops)}, {SAVED_P}"
     )
 
 
@@ -144,14 +144,11 @@ def _trainer(network: EngineNetwork, problem: Problem, loops: int, threads: int)
     live.take_weights(trained.simulation)
     live.set_state(problem.phase, problem.filtered)
     trainer.weight_before = live.weight.copy()
-    if len(trainer.tests.best_weight):
-        trainer.tests.best_weight = live.weight.copy()
     done = len(trained.curve["correlation"])
     trainer.n_loops = done + loops * problem.n_sets
     trainer.curve = {name: trained.curve[name].tolist() for name in CURVE}
-    if trainer.tests.every and "test_correlation" in trained.curve:
-        results = [[k + 1, float(v)] for k, v in enumerate(trained.curve["test_correlation"]) if v == v]
-        trainer.tests.load_numbers({"results": results}, n_loops=trainer.n_loops)
+    tested = trained.curve.get("test_correlation", np.empty(0)) if trainer.tests.every else np.empty(0)
+    trainer.tests.go_on({int(k) + 1: float(tested[k]) for k in np.flatnonzero(np.isfinite(tested))}, loops=done)
     trainer.cursor = Cursor(loop=done)
     if trained.rls is None:
         return trainer, NEW_P
@@ -160,6 +157,16 @@ def _trainer(network: EngineNetwork, problem: Problem, loops: int, threads: int)
     for ours, theirs in zip(trainer.rls.state_arrays(), trained.rls.state_arrays(), strict=True):
         ours.put(0, rows, theirs.take(0, rows))
     return trainer, KEPT_P
+
+
+def _further(network: EngineNetwork, trained: Trained, loops: int) -> str:
+    """How many more loops were trained, and what ended them early."""
+    more = len(trained.curve["correlation"]) - len(network.trained.curve["correlation"])
+    asked = loops * trained.problem.n_sets
+    if more == asked:
+        return f"trained for {loops} more loops per target set"
+    why = "diverged" if trained.diverged_loop >= 0 else f"training.patience = {trained.training.patience} ended it"
+    return f"trained for {more} of {asked} more loops ({why})"
 
 
 def _longer(experiment: Experiment, loops: int) -> Experiment:

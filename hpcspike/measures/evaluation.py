@@ -113,10 +113,11 @@ def evaluate(trained: Trained, measures: Measures | None = None, *, tau_corr_ms:
     }
     correlation = np.stack([column["correlation"] for column in columns])
     whole = np.stack([trained.world.concatenate(row) for row in correlation])
-    constant = trained.world.concatenate(count_constant(problem.targets)[None]).sum(axis=0)
+    of_judged = problem.targets[:, : max(problem.n_recorded - problem.first, 0) if problem.n_recorded else None]
+    constant = trained.world.concatenate(count_constant(of_judged)[None]).sum(axis=0)
     return Evaluation(
         scalars, correlation, problem.n_neurons, measures, by_neuron, n_with_targets=n_with_targets(whole),
-        remarks=[*remarks(scalars), *remark_on_constant(*constant)],
+        remarks=[*trained.endings, *remarks(scalars), *remark_on_constant(*constant, recorded=problem.n_recorded > 0)],
     )  # fmt: skip
 
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Scalars = Mapping[str, float | int]
 
+ENDINGS = "training_ended"
+"""Attribute of a network's Dataset with what tests while training have decided, if they have: lines of text."""
+
 LIMITED = {
     "sampling": "limited by sampling error",
     "tracking": "limited by tracking error",
@@ -80,9 +83,13 @@ def verdict_of(trained: xr.Dataset) -> str:
 
 def remarks_of(trained: xr.Dataset) -> list[str]:
     """`remarks` of the Dataset of one trained network, constant targets, and the rates of neurons without a target."""
-    found = remarks(scalars_of(trained))
+    found = [*trained.attrs.get(ENDINGS, "").splitlines(), *remarks(scalars_of(trained))]
     if "target" in trained:
-        found += remark_on_constant(*count_constant(trained["target"].values))
+        target = trained["target"]
+        n_recorded = int(trained.get("n_recorded", 0))
+        if n_recorded:
+            target = target.isel(neuron=slice(n_recorded))
+        found += remark_on_constant(*count_constant(target.values), recorded=bool(n_recorded))
     if n_with_targets_of(trained) is not None and "neuron_rate" in trained:
         has = np.isfinite(trained["neuron_correlation"].values).any(axis=0)
         rate = trained["neuron_rate"].mean("target_set").values
@@ -99,13 +106,13 @@ def count_constant(targets: np.ndarray) -> np.ndarray:
     return np.array([(range_of == 0).sum(), np.isfinite(range_of).sum()])
 
 
-def remark_on_constant(n_constant: int, n_targets: int) -> list[str]:
-    """That a correlation with a constant target counts as 0, if any target is one; otherwise nothing."""
+def remark_on_constant(n_constant: int, n_targets: int, *, recorded: bool = False) -> list[str]:
+    """That a correlation with a constant target counts as 0, if any that is judged is one; otherwise nothing."""
     if not n_constant:
         return []
-    are = "is" if n_constant == 1 else "are"
+    are, targets = "is" if n_constant == 1 else "are", counted(n_targets, "recorded target" if recorded else "target")
     return [
-        f"{n_constant} of {counted(n_targets, 'target')} {are} constant: a correlation with a constant has no value, "
+        f"{n_constant} of {targets} {are} constant: a correlation with a constant has no value, "
         "and counts as 0 in the mean"
     ]
 

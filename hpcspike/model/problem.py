@@ -212,6 +212,8 @@ class Problem(Shown):
         )  # fmt: skip
         if self.targets.ndim != 3 or self.targets.shape[1] != rows or self.targets.shape[2] == 0:
             raise DataError(f"targets has shape {self.targets.shape}: must be (n_sets, {rows}, n_samples)")
+        # sums over time are in the order of the array, which must not depend on who holds which rows
+        self.targets = np.ascontiguousarray(self.targets)
         expected = {
             "stimuli": (self.stimuli, (self.targets.shape[0], rows)),
             "phase": (self.phase, (rows,)),

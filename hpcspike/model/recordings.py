@@ -149,9 +149,9 @@ def read_recording(
     rows = kept_rows(read[0].path, read[0].values, np.mean(rates, axis=0) if rates else None, targets)
     recordings = [_kept(one, rows, targets, name, tau_ms) for one, name in zip(read, names, strict=True)]
     first, further = recordings[0], tuple(recordings[1:])
-    known = set(first.remarks)
-    own = tuple(f"{one.condition}: {remark}" for one in further for remark in one.remarks if remark not in known)
-    return replace(first, further=further, remarks=first.remarks + own)
+    of_all = tuple(remark for remark in first.remarks if all(remark in one.remarks for one in further))
+    own = (f"{one.condition}: {said}" for one in (first, *further) for said in one.remarks if said not in of_all)
+    return replace(first, further=further, remarks=(*of_all, *own))
 
 
 def _read(
@@ -222,7 +222,10 @@ def interpolated(recording: Recording, times_ms: Array) -> Array:
 
 
 def interpolated_at(values: Array, samples: Array, times_ms: Array) -> Array:
-    """`interpolated` of any values (..., n_samples) that were sampled at ``samples``; (..., len(times_ms))."""
+    """`interpolated` of any values (..., n_samples) that were sampled at ``samples``; (..., len(times_ms)).
+
+    A course that is constant stays it, to the bit.
+    """
     first, last = float(samples[0]), float(samples[-1])
     slack = 1e-9 * (last - first)  # grid points are sums of rounded steps
     if times_ms.size and (times_ms.min() < first - slack or times_ms.max() > last + slack):
@@ -234,7 +237,10 @@ def interpolated_at(values: Array, samples: Array, times_ms: Array) -> Array:
     left = np.clip(np.searchsorted(samples, times, side="right") - 1, 0, samples.size - 2)
     weight = (times - samples[left]) / (samples[left + 1] - samples[left])
     # written as a weighted sum because v0 + w (v1 - v0) does not hit v1 exactly at w = 1
-    return values[..., left] * (1.0 - weight) + values[..., left + 1] * weight
+    found = np.take(values, left, axis=-1) * (1.0 - weight) + np.take(values, left + 1, axis=-1) * weight
+    constant = (values == values[..., :1]).all(axis=-1)
+    found[constant] = values[constant][..., :1]
+    return found
 
 
 def auxiliary_rates(paths: Array, *, grid_ms: float, tau_syn_ms: float) -> Array:

@@ -22,6 +22,7 @@ from hpcspike.identity import experiment_hash
 from hpcspike.learners.assignment import carrier_of
 from hpcspike.learners.interface import Learner
 from hpcspike.measures.evaluation import Evaluation
+from hpcspike.measures.verdict import ENDINGS
 from hpcspike.model.build import recording_of
 from hpcspike.model.rate_law import table_of
 from hpcspike.model.rate_law_kinds import MEASURED
@@ -120,7 +121,7 @@ def describe(
     """The Dataset of a trained network, on every rank; see `run`."""
     output = DatasetOutput(world or World())
     coordinates = _write(output, experiment, learner, evaluation)
-    output.finish(_attributes(experiment), coordinates)
+    output.finish(_attributes(experiment) | _endings(learner.trained), coordinates)
     assert output.dataset is not None
     return output.dataset
 
@@ -133,7 +134,7 @@ def describe_trained(
     trials = min(experiment.measures.n_test_trials, RECORDED_TRIALS)
     coordinates = _write_trained(output, experiment, trained, evaluation, trials)
     _write_scalars(output, World(), evaluation, recorded=trained.problem.n_recorded > 0)
-    output.finish(attributes, coordinates)
+    output.finish(attributes | _endings(trained), coordinates)
     assert output.dataset is not None
     return output.dataset
 
@@ -202,7 +203,8 @@ def _written(
         record = provenance.of_ranks(world) | spent
         if world.rank == 0:
             record = provenance.collect(n_ranks=world.size, n_threads=threads) | record
-        output.finish({**_attributes(experiment), "provenance": json.dumps(record)}, coordinates)
+        attributes = _attributes(experiment) | _endings(learner.trained)
+        output.finish({**attributes, "provenance": json.dumps(record)}, coordinates)
         if isinstance(output, DatasetOutput):
             dataset = output.dataset
             world.agree(lambda: None if dataset is None else write_unfinished(dataset, unfinished))
@@ -217,6 +219,12 @@ def _attributes(experiment: Experiment) -> dict[str, str]:
         "experiment_hash": experiment_hash(experiment),
         **stand_in_attributes(experiment),
     }
+
+
+def _endings(trained: Trained | None) -> dict[str, str]:
+    """What tests while training have decided, if there is anything to say."""
+    said = [] if trained is None else trained.endings
+    return {ENDINGS: "\n".join(said)} if said else {}
 
 
 def _write(output: Output, experiment: Experiment, learner: Learner, evaluation: Evaluation) -> list[str]:

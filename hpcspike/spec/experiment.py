@@ -409,6 +409,12 @@ def why_untrainable(neuron: Neuron, training: Training, noise: TrialNoise) -> st
             "neuron has no slope to be trained by; give its s.d., for example a tenth of the input that makes a neuron "
             "fire"
         )
+    factors = noise.neuron_factors or (1.0,)
+    if transfer == "measured" and not all(factors):
+        return (
+            f"trial_noise.neuron_factors is 0 for neuron {factors.index(0.0)}: training.transfer = measured "
+            "needs factors > 0, as a silent neuron without noise has no slope to be trained by"
+        )
     if transfer != "measured" and neuron.model != "theta":
         return (
             f"training.variable = rate with training.transfer = {transfer} needs neuron.model = theta, not "

@@ -77,8 +77,8 @@ def name_of(item: Any) -> str:
     if "name" in item:
         return str(item["name"])
     chosen = [value for key in ("path", "variable", "task") if (value := item.get(key)) is not None]
-    chosen += [_joined(value) for value in item.get("condition", {}).values()]
-    return ", ".join(str(value).replace("\\", "/").rsplit("/", 1)[-1] for value in chosen)
+    places = [str(value).replace("\\", "/").rsplit("/", 1)[-1] for value in chosen]
+    return ", ".join(places + [_joined(value) for value in item.get("condition", {}).values()])
 
 
 def _joined(value: Any) -> str:

@@ -163,7 +163,7 @@ def why_not_shaken(noise: TrialNoise, model: str, n_neurons: int | None) -> str 
     if noise.neuron_factors is not None and n_neurons not in (None, len(noise.neuron_factors)):
         return (
             f"trial_noise.neuron_factors has {len(noise.neuron_factors)} numbers: must be one for each of the "
-            f"{n_neurons} neurons"
+            f"{n_neurons} neurons; give as many, or leave it out for the same noise in all"
         )
     return None
 

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from hpcspike.errors import SpecError
 from hpcspike.identity import experiment_hash
+from hpcspike.runs.facts import facts_of
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.sweep import Sweep, shown_point
 from hpcspike.sweep.cost import Cost, predict
@@ -99,8 +100,11 @@ def build_grid(sweep: Sweep, positions: Sequence[int] | None = None) -> Grid:
         hashes.append(experiment_hash(experiment))
         costs.append(predict(experiment))
         n_loops = max(n_loops, experiment.training.n_loops * experiment.targets.n_sets)
+        facts = facts_of(experiment)
+        of_recording = {"n_neurons": facts.n_neurons, "duration_ms": facts.duration_ms}
         for name, dotted in fields.items():
-            raw[name].append(_value(experiment, dotted))
+            value = _value(experiment, dotted)
+            raw[name].append(of_recording.get(name) if value is None else value)
     chosen = np.arange(len(hashes)) if positions is None else np.array(positions, dtype=np.int64)
     _refuse_equal_points(sweep, hashes, chosen)
     for dotted, name in names.items():
