@@ -200,7 +200,17 @@ def test_continuous_integration_runs_the_test_command_of_the_readme() -> None:
 
 
 # about numbers that hang on the exchange alone, which the others test with both MPIs
-WITH_ONE_MPI = {"plastic_decays", "dale", "feed_forward", "lif", "rate_units", "readme", "subset", "user_neurons"}
+WITH_ONE_MPI = {
+    "plastic_decays",
+    "dale",
+    "feed_forward",
+    "lif",
+    "rate_units",
+    "readme",
+    "recorded_conditions",
+    "subset",
+    "user_neurons",
+}
 
 
 def test_files_that_start_ranks_are_run_with_the_other_mpi_or_left_out_by_name() -> None:
