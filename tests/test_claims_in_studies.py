@@ -174,17 +174,21 @@ def test_rate_units_are_compared_with_spiking_networks_at_an_equal_cue() -> None
         "fig3s2": study(["lif"], correlation=[[0.6, 0.5]]),
     }
     row = the_row(tables, 10, "tanh units minus that of spiking")
-    assert row.measure.endswith("N = 500, equal cue")
+    assert row.measure.startswith("correlation of tanh units minus that of spiking neurons")
+    assert (
+        "N = 500, cues of equal amplitude (a cue that is stronger for tanh units only gives a difference" in row.measure
+    )
     assert (row.found.value, row.found.n, row.verdict) == (pytest.approx(0.65 - 0.87), 3, "does not hold")
     assert the_row(tables, 10, "drive and target, lif").found.value == pytest.approx(0.55)
     assert the_row(tables, 10, "x and target, tanh units").found.value == pytest.approx(0.97)
     tables["fig1s1"] = of_document(tables["fig1s1"], 5.0, 50.0, 15, tanh_weak_cue={"stimulus": {"amplitude": 1.0}})
     tables["fig3"] = of_document(tables["fig3"], 1.0, 100.0, 30)
     measure = the_row(tables, 10, "tanh units minus that of spiking").measure
-    assert (
-        "(amplitude 1 for 50 ms, 15 loops against amplitude 1 for 100 ms, 30 loops; a cue that is stronger" in measure
-    )
+    compared = "50 ms of amplitude 1, sigma 2, 15 loops against 100 ms of amplitude 1, sigma 2, 30 loops"
+    assert f"({compared}; a cue that is stronger" in measure
     assert "a difference of 0.1, " in measure  # which nothing judges
+    unequal = {**tables, "fig3": of_document(tables["fig3"], 2.0, 100.0, 30)}
+    assert not [row for row in statements.other_units(unequal) if "minus" in row.measure]
     without = {**tables, "fig1s1": tables["fig1s1"].sel(variant=["tanh"])}
     assert not [row for row in statements.other_units(without) if "minus" in row.measure]
     tables["fig1s1"]["diverged_loop"] = (("variant", "replicate"), np.array([[-1] * 4, [-1, -1, -1, 3]]))

@@ -26,6 +26,8 @@ from hpcspike.studies.claims import Row, above, below, covers
 if TYPE_CHECKING:
     import xarray as xr
 
+    from hpcspike.spec.experiment import Experiment
+
 
 def own_patterns(tables: Tables) -> Iterator[Row]:
     """Claim 1."""
@@ -198,32 +200,41 @@ def _rate_units_against_spiking(tables: Tables) -> Iterator[Row]:
     spiking = correlations_of(tables, "fig3", "periodic")
     if not np.isfinite(same).any() or not np.isfinite(spiking).any():
         return
-    found, unequal = difference_interval(same, spiking), difference_interval(strong, spiking)
-    beside = ""
+    settings = [_settings_of(tables, "fig1s1", SAME_CUE), _settings_of(tables, "fig3", "periodic")]
+    known = [one for one in settings if one is not None]
+    if len({one.stimulus.amplitude for one in known}) > 1:
+        return
+    notes = [" against ".join(map(_cue_and_training, known))] if len(known) == 2 else []
+    unequal = difference_interval(strong, spiking)
     if np.isfinite(unequal.low):
-        beside = (
-            f"; a cue that is stronger for tanh units only adds up to a difference of {unequal.value:.3g}, "
+        notes.append(
+            f"a cue that is stronger for tanh units only gives a difference of {unequal.value:.3g}, "
             f"{unequal.low:.3g} to {unequal.high:.3g}, which is not judged"
         )
-    other = [_cue_and_loops(tables, "fig1s1", SAME_CUE), _cue_and_loops(tables, "fig3", "periodic")]
-    differs = f" ({' against '.join(other)}{beside})" if all(other) else ""
-    measure = f"correlation of tanh units minus that of spiking neurons, products of sines, N = 500, equal cue{differs}"
+    found = difference_interval(same, spiking)
+    what = (
+        "correlation of tanh units minus that of spiking neurons, products of sines, N = 500, cues of equal amplitude"
+    )
+    measure = f"{what} ({'; '.join(notes)})" if notes else what
     yield Row(10, measure, "fig1s1, fig3", "above 0", found, above(found, 0.0))
 
 
-def _cue_and_loops(tables: Tables, study: str, variant: str) -> str:
-    """The cue and the number of loops of a variant, in words; '' if the table does not hold its document."""
+def _settings_of(tables: Tables, study: str, variant: str) -> Experiment | None:
+    """The experiment of a variant by the table's document; None if it has none that this version can read."""
     from hpcspike.spec.study import Study, StudyRun
 
-    document = tables[study].attrs.get("document")
     try:
-        one = Study.model_validate_json(document).experiment_of(StudyRun(variant, 0)) if document else None
-    except (ValueError, SpecError):  # of a version that named its settings otherwise
-        one = None
-    if one is None:
-        return ""
-    cue = one.stimulus
-    return f"amplitude {cue.amplitude:g} for {cue.duration_ms:g} ms, {one.training.n_loops} loops"
+        return Study.model_validate_json(tables[study].attrs["document"]).experiment_of(StudyRun(variant, 0))
+    except (KeyError, ValueError, SpecError):  # of a version that named its settings otherwise
+        return None
+
+
+def _cue_and_training(one: Experiment) -> str:
+    """Cue, s.d. of the initial weights (if they have one) and number of loops, in words."""
+    sigma = getattr(one.connectivity, "sigma", None)
+    weights = "" if sigma is None else f", sigma {sigma:g}"
+    cue = f"{one.stimulus.duration_ms:g} ms of amplitude {one.stimulus.amplitude:g}"
+    return f"{cue}{weights}, {one.training.n_loops} loops"
 
 
 def dale(tables: Tables) -> Iterator[Row]:
@@ -244,7 +255,7 @@ def dale(tables: Tables) -> Iterator[Row]:
         if flips.size and variant != "unconstrained":
             verdict = "holds" if not flips.any() else "does not hold"
             measure = f"share of the synapses whose sign changed, {variant}"
-            yield Row(11, measure, study, "0", mean_interval(flips), verdict)
+            yield Row(11, measure, study, "0 in every network", mean_interval(flips), verdict)
         shrink = values_of(tables, study, "spectral_radius_after", variant)
         shrink = shrink - values_of(tables, study, "spectral_radius_before", variant)
         if np.isfinite(shrink).any():
