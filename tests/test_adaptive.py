@@ -539,7 +539,7 @@ def test_plan_and_status_say_what_it_costs_and_how_far_it_is(
     assert main(["plan", str(config), "--store", str(tmp_path / "none.zarr")]) == 0
     printed = capsys.readouterr().out
     assert "points     at most 40 points, chosen from 6,050 = 55 synapse.tau_syn_ms x 55" in printed
-    assert "round 0    6 points, about" in printed
+    assert "round 0    6 of the 12 first points, about" in printed
     assert "time       at most about" in printed
     assert main(["plan", str(config), "--store", str(explored)]) == 0
     printed = capsys.readouterr().out

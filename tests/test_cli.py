@@ -18,8 +18,12 @@ import yaml
 from sweep_stub import stub_point, sweep_document
 
 from hpcspike.cli import build_parser, main
-from hpcspike.commands.common import counted
+from hpcspike.commands.common import counted, states_in_words
 from hpcspike.runs import point
+from hpcspike.spec.experiment import Experiment
+from hpcspike.spec.load import load
+from hpcspike.spec.study import Study
+from hpcspike.spec.sweep import Sweep
 from hpcspike.sweep.reading import open_sweep
 
 
@@ -250,6 +254,24 @@ def test_plan_says_what_an_experiment_costs(hpcspike: Run, network: Path) -> Non
     result = hpcspike("plan", network)
     assert result.code == 0
     assert "experiment tiny" in result.out
+    document = yaml.safe_load(network.read_text())
+    network.write_text(yaml.safe_dump({key: value for key, value in document.items() if key != "name"}))
+    unnamed = hpcspike("plan", network).out
+    assert "experiment (its file gives no name)" in unnamed
+    assert " 0 MiB" not in unnamed
+
+
+def test_help_names_an_example_of_the_kind_that_the_command_reads(hpcspike: Run) -> None:
+    kinds = {"train": (Experiment, "fig1_drive"), "study": (Study, "fig1"), "plan": (Sweep, "fig6")}
+    for command, (kind, example) in kinds.items():
+        words = " ".join(hpcspike(command, "--help").out.split())
+        assert f"such as {example} " in words
+        assert isinstance(load(example), kind)
+
+
+def test_what_became_of_networks_is_called_as_in_their_verdicts() -> None:
+    counts = {"learned": 3, "sampling": 8, "tracking": 0, "silent": 1}
+    assert states_in_words(counts) == "3 learned, 8 limited by sampling error, 1 silent"
 
 
 def test_plan_names_the_size_and_the_others(hpcspike: Run, here: Path) -> None:
@@ -283,7 +305,11 @@ def test_a_small_point_of_one_process_may_be_what_does_not_fit(hpcspike: Run, he
 
 
 def test_plan_predicts_ranks_for_the_learner_that_runs_on_them(hpcspike: Run, network: Path) -> None:
-    assert "checkpoint up to" in hpcspike("plan", network, "--ranks", "2").out
+    of_tiny = hpcspike("plan", network, "--ranks", "2").out
+    assert "ranks      2: about 0.0 s per loop, about" in of_tiny
+    larger = hpcspike("plan", network, "--ranks", "2", "--set", "network.n_neurons=2000").out
+    assert "checkpoint up to" in larger
+    assert "update " in larger
     refused(hpcspike("plan", network, "--ranks", "1000"), "is less than the 1000 MPI ranks; start at most")
     refused(
         hpcspike("plan", network, "--ranks", "2", "--set", "learner={kind: huh}"),

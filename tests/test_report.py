@@ -154,6 +154,15 @@ def sweep_page(sweep: xr.Dataset) -> Page:
 # ---- a sweep ---------------------------------------------------------------------------------------------------------
 
 
+def test_dashed_lines_of_learning_curves_are_told_apart(sweep: xr.Dataset, sweep_page: Page) -> None:
+    after = "Dashed across: the correlation in test trials after training, over all neurons, with plasticity off."
+    assert after in page_of_sweep(sweep, [], store="s.zarr")
+    tested = sweep.assign(curve_test_correlation=sweep["curve_correlation"])
+    text = page_of_sweep(tested, [], store="s.zarr")
+    assert f"Dashed with markers: tests while training, over all neurons, plasticity off. {after}" in text
+    assert "hpcspike export s.zarr s.zip" in text
+
+
 def test_every_network_has_a_row_with_its_numbers_and_its_command(sweep: xr.Dataset, sweep_page: Page) -> None:
     rows = sweep_page.rows_of("networks-table")
     assert len(rows) == sweep.sizes["point"] == 12

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,13 @@ def keys_and_values(texts: Iterable[str], *, option: str, as_text: Container[str
         except SpecError as error:
             raise SpecError(f"{option} {shown_text(text)}: {error}") from None
     return found
+
+
+def states_in_words(counts: Mapping[str, int]) -> str:
+    """How many networks became what, in the words of their verdicts; those of which there is none are left out."""
+    from hpcspike.measures.verdict import LIMITED
+
+    return ", ".join(f"{count} {LIMITED.get(name, name)}" for name, count in counts.items() if count)
 
 
 def refuse_unwritable(path: Path) -> None:

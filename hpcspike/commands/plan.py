@@ -177,8 +177,10 @@ def _print_experiment(experiment: Experiment, available: float, ranks: int) -> N
         print(f"checkpoint up to {shown_mib(saved)} each")
     if ranks > 1:
         loop = loop_time(experiment, ranks)
-        phases = ", ".join(f"{name} {shown_seconds(value)}" for name, value in asdict(loop).items())
-        print(f"ranks      {ranks}: about {shown_seconds(loop.total)} per loop ({phases}), ", end="")
+        taken = {name: shown_seconds(value) for name, value in asdict(loop).items()}
+        phases = ", ".join(f"{name} {words}" for name, words in taken.items() if words != shown_seconds(0.0))
+        of_it = f" ({phases})" if phases else ""
+        print(f"ranks      {ranks}: about {shown_seconds(loop.total)} per loop{of_it}, ", end="")
         print(f"about {shown_mib(BASE_MIB + (cost.memory_mib - BASE_MIB) / ranks)} of memory each")
 
 

@@ -10,11 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcspike.commands.common import counted, refuse_unwritable
+from hpcspike.commands.common import counted, refuse_unwritable, states_in_words
 from hpcspike.engine.checkpoint_files import MANIFEST, SCHEMA, Damaged, checkpoints_in, read_manifest
 from hpcspike.errors import SpecError, StoreError
 from hpcspike.files import whole
-from hpcspike.measures.verdict import LIMITED
 from hpcspike.sweep.cost import shown_mib, shown_seconds
 from hpcspike.sweep.status import Status, sweep_status
 from hpcspike.sweep.store import open_store
@@ -137,7 +136,7 @@ def _table(status: Status) -> Table:
 
 
 def _rows(status: Status) -> list[tuple[str, str]]:
-    counts = ", ".join(f"{count} {LIMITED.get(name, name)}" for name, count in status.counts.items() if count)
+    counts = states_in_words(status.counts)
     rows = [
         ("sweep", f"{status.name}{' (finalized)' if status.finalized else ''}"),
         ("points", f"{status.done} of {status.points} done{f' ({counts})' if counts else ''}"),

@@ -302,7 +302,8 @@ def draw_spectra(axes: Axes, trained: xr.Dataset, fast_time_ms: float | None = N
     judged = over_recorded(trained)
     if "spectral_index" in judged:
         over = f", {judged.attrs['judged']}" if "judged" in judged.attrs else ""
-        axes.set_title(f"spectral index {float(judged['spectral_index']):+.2f}{over}")
+        index = float(judged["spectral_index"])
+        axes.set_title(f"spectral index {index:+.2f}{over}" if np.isfinite(index) else "no spectral index")
     axes.legend(loc="lower left")
 
 

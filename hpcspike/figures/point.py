@@ -197,7 +197,7 @@ def _outcome(trained: xr.Dataset) -> list[str]:
     if np.isfinite(scalars.get("population_rate", np.nan)):
         parts.append(f"population rate {scalars['population_rate']:.3g} Hz")
     if scalars.get("silent_share", 0.0) > 0:
-        parts.append(f"{100 * scalars['silent_share']:.2g} % of the neurons silent")
+        parts.append(f"{100 * scalars['silent_share']:.3g} % of the neurons silent")
     return parts
 
 

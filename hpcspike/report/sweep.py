@@ -157,7 +157,7 @@ def _with_silent_neurons(sweep: xr.Dataset) -> str:
         return ""
     return (
         f" {len(with_silent)} of those that learned have neurons that are silent in the test trials, up to "
-        f"{100 * with_silent.max():.2g} % of their neurons."
+        f"{100 * with_silent.max():.3g} % of their neurons."
     )
 
 
