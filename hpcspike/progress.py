@@ -17,10 +17,10 @@ NOTEBOOK_SECONDS = 0.1
 """A notebook's line is written anew no more often than this: every time is a message to the browser."""
 
 
-def tests_in_words(smoothing_ms: float) -> str:
+def name_of_tests(smoothing_ms: float) -> str:
     """What a test while training is called: one of a moving mean is no correlation at the moments of the target.
 
-    >>> tests_in_words(0.0), tests_in_words(100.0)
+    >>> name_of_tests(0.0), name_of_tests(100.0)
     ('test', 'test (100 ms mean)')
     """
     return f"test ({smoothing_ms:g} ms mean)" if smoothing_ms else "test"
@@ -47,7 +47,7 @@ def loop_reporter(n_loops: int, *, shown: bool, unit: str = "loop", smoothing_ms
     from hpcspike.compiling import telling
 
     with _shower(n_loops, unit) as show, telling(lambda: show(None, COMPILING)):
-        yield lambda loop, row: show(loop, describe(row, tests=tests_in_words(smoothing_ms)))
+        yield lambda loop, row: show(loop, describe(row, tests=name_of_tests(smoothing_ms)))
 
 
 @contextmanager

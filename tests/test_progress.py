@@ -94,4 +94,4 @@ def test_ipython_in_a_terminal_is_no_notebook(monkeypatch: pytest.MonkeyPatch, m
 def test_a_test_of_a_moving_mean_is_called_so() -> None:
     row = {"correlation": 0.5, "seconds": 1.0, "test_correlation": 0.11}
     assert "  test 0.110  " in progress.describe(row)
-    assert "  test (100 ms mean) 0.110  " in progress.describe(row, tests=progress.tests_in_words(100.0))
+    assert "  test (100 ms mean) 0.110  " in progress.describe(row, tests=progress.name_of_tests(100.0))
