@@ -26,6 +26,7 @@ from hpcspike.figures.style import (
     few_ticks,
     heading,
     label,
+    legend_below,
     new_figure,
     panel_letters,
     ramped,
@@ -103,7 +104,7 @@ def _maps(figure: Figure, row: SubplotSpec, result: xr.Dataset, shown: list[int]
         axes.set_title(valued("n_neurons", sizes[k]))
     panels[0].set_ylabel(label("duration_ms"))
     figure.colorbar(mesh, ax=panels, pad=0.02, label=CORRELATION)
-    figure.legend(handles=_map_legend(at.isel(n_neurons=shown)), loc="outside lower center", ncols=4)
+    legend_below(figure, _map_legend(at.isel(n_neurons=shown)), ncols=4)
     return panels
 
 

@@ -24,6 +24,7 @@ from hpcspike.figures.style import (
     PALETTE,
     few_ticks,
     heading,
+    legend_below,
     new_figure,
     panel_letters,
     ramped,
@@ -107,10 +108,10 @@ def learning_curves(sweep: xr.Dataset, *, select: Selection = None) -> Figure:
     found = [zip(*axes.get_legend_handles_labels()[::-1], strict=True) for axes in panels]
     handles = {word: handle for panel in found for word, handle in panel}
     shown = [labels[k] for k, _ in chosen if labels[k] in handles]
-    figure.legend(
+    legend_below(
+        figure,
         [handles[word] for word in shown],
         shown,
-        loc="outside lower center",
         ncols=min(len(shown), 6) or 1,
         title=share_of(family, len(chosen), len(values)) or None,
     )
@@ -213,7 +214,7 @@ def exemplary_curves(sweep: xr.Dataset, chosen: Mapping[str, int]) -> Figure:
         _finish(axes, name, tested=_tested(sweep), smoothing_ms=smoothing_of(sweep))
     handles, words_ = panels[0].get_legend_handles_labels()
     if handles:
-        figure.legend(handles, words_, loc="outside lower center", ncols=len(words_))
+        legend_below(figure, handles, words_, ncols=len(words_))
     panel_letters(list(panels))
     return figure
 

@@ -23,6 +23,7 @@ from hpcspike.figures.style import (
     edges,
     heading,
     label,
+    legend_below,
     log_axis,
     new_figure,
     panel_letters,
@@ -159,4 +160,4 @@ def _legend(figure: Figure, result: xr.Dataset, threshold: float, *, columns: in
     where = "" if crossed or not len(known) else " (reached everywhere)" if reached else " (reached nowhere)"
     handles.append(Line2D([], [], color=BLACK, lw=1.3, label=f"correlation = {threshold:g}{where}"))
     handles.append(Line2D([], [], color=GREY, lw=1.0, ls=(0, (4, 3)), label=r"$\tau_s = \tau_c$"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, handletextpad=0.5, columnspacing=1.4)
+    legend_below(figure, handles, ncols=columns, handletextpad=0.5, columnspacing=1.4)

@@ -38,6 +38,7 @@ from hpcspike.figures.style import (
     few_ticks,
     foot,
     heading,
+    legend_below,
     new_figure,
     panel_letters,
     remark,
@@ -121,7 +122,7 @@ def networks_side_by_side(networks: Mapping[str, xr.Dataset], *, n_neurons: int 
         words = ", ".join(_outcome(trained)[:2])
         first.set_title(f"{name}\n{words}\n\n{first.get_title(loc='left')}", loc="left", fontsize=8)
     trials = max(trained.sizes.get("trial", 1) for trained in networks.values())
-    figure.legend(handles=trace_handles(trials, trial), loc="outside lower center", ncols=3)
+    legend_below(figure, trace_handles(trials, trial), ncols=3)
     return figure
 
 

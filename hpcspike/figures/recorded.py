@@ -23,6 +23,7 @@ from hpcspike.figures.style import (
     TARGET,
     TIME,
     few_ticks,
+    legend_below,
     new_figure,
     panel_letters,
     styled,
@@ -75,7 +76,7 @@ def data_beside_model(trained: xr.Dataset, *, target_set: int = 0) -> Figure:
     correlation = np.where(constant, np.nan, per_unit["correlation_trial_averaged"].values)
     _samples(samples, data, model, correlation, words)
     handles, said = samples[0].get_legend_handles_labels()
-    figure.legend(handles, said, loc="outside lower left", ncols=2)
+    legend_below(figure, handles, said, ncols=2, side="left")
     histogram, loops = columns[1].subgridspec(2, 1).subplots(squeeze=False)[:, 0]
     _histogram(histogram, per_unit.isel(neuron=~constant), trained.sizes["trial"], int(constant.sum()))
     _loops(loops, trained, target_set)

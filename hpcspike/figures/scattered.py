@@ -22,6 +22,7 @@ from hpcspike.figures.style import (
     STATUS_MARKERS,
     few_ticks,
     label,
+    legend_below,
     log_axis,
     new_figure,
     valued,
@@ -103,7 +104,7 @@ def scattered_map(
             part for part in (f"median by the surface through {sweep.sizes['point']} networks", plane.note) if part
         )
     )
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, handletextpad=0.5, columnspacing=1.4)
+    legend_below(figure, handles, ncols=3, handletextpad=0.5, columnspacing=1.4)
     return figure
 
 

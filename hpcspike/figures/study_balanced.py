@@ -16,6 +16,7 @@ from hpcspike.figures.style import (
     GREY,
     MARKERS,
     VERMILION,
+    legend_below,
     log_axis,
     new_figure,
     panel_letters,
@@ -75,7 +76,7 @@ def systems_learned(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
         Line2D([], [], ls="", marker="o", ms=5, color=GREY, mfc="white", label="wanted"),
         Line2D([], [], ls="", marker="o", ms=3, color=GREY, label="decoded from the network"),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+    legend_below(figure, handles, ncols=4)
     panel_letters([left, right])
     return figure
 
@@ -130,7 +131,7 @@ def noise_curves(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
         if not len(known):
             remark(axes, "no network has a score")
     handles = [Line2D([], [], color=colours[v], marker=MARKERS[k % len(MARKERS)], label=v) for k, v in enumerate(shown)]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    legend_below(figure, handles, ncols=3)
     panel_letters(panels)
     return figure
 
@@ -175,7 +176,7 @@ def rate_code(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
         Line2D([], [], color=BLUE, marker="o", ms=4.5, label="network"),
         Line2D([], [], color=GREY, marker="o", ms=4.5, mfc="white", label="Poisson spikes of its rates"),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    legend_below(figure, handles, ncols=2)
     return figure
 
 
@@ -229,6 +230,6 @@ def balance(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
     if len(shown) > 1:
         handles += [Line2D([], [], ls="", marker=MARKERS[k % len(MARKERS)], color=colours[v], label=v)
                     for k, v in enumerate(shown)]  # fmt: skip
-    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+    legend_below(figure, handles, ncols=4)
     panel_letters([left, right])
     return figure

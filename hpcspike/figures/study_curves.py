@@ -28,6 +28,7 @@ from hpcspike.figures.style import (
     GREY,
     VERMILION,
     few_ticks,
+    legend_below,
     log_axis,
     new_figure,
     panel_letters,
@@ -92,7 +93,7 @@ def study_curves(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
             handles.append(Line2D([], [], color=GREY, ls=style, label=f"target set {target_set + 1}"))
     if any(len(networks(tree, variant)) > MOST_LINES for variant in shown):
         handles.append(Patch(color=GREY, alpha=0.3, lw=0, label="middle 90 % of the networks"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+    legend_below(figure, handles, ncols=4)
     panel_letters(list(panels))
     return figure
 
@@ -187,7 +188,7 @@ def performance_by_variant(tree: xr.DataTree, *, variants: Variants = None) -> F
     for right in others:
         right.set_ylim(bottom=0)
     handles, words_ = left.get_legend_handles_labels()
-    figure.legend(handles, words_, loc="outside lower center", ncols=len(known))
+    legend_below(figure, handles, words_, ncols=len(known))
     panel_letters([left, *others])
     return figure
 

@@ -26,6 +26,7 @@ from hpcspike.figures.style import (
     ORANGE,
     TIME,
     few_ticks,
+    legend_below,
     new_figure,
     panel_letters,
     say_if_empty,
@@ -98,7 +99,7 @@ def _altered(tree: xr.DataTree, abscissa: str, panels: dict[str, str], words: st
         axes.tick_params(labelleft=True)
         few_ticks(axes, "x", 6)
     handles = [Line2D([], [], color=colours[v], marker=MARKERS[k % len(MARKERS)], label=v) for k, v in enumerate(shown)]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    legend_below(figure, handles, ncols=3)
     panel_letters(list(all_axes))
     return figure
 
@@ -165,5 +166,5 @@ def phase_deviation(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
         Line2D([], [], color=ORANGE, lw=1.0, ls=(0, (2, 2)), label="spike deleted"),
         Patch(color=WINDOW, label="trained window"),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+    legend_below(figure, handles, ncols=4)
     return figure

@@ -30,6 +30,7 @@ from hpcspike.figures.style import (
     TARGET,
     TIME,
     few_ticks,
+    legend_below,
     new_figure,
     sets_of_loops,
     spread_over,
@@ -102,7 +103,7 @@ def example_traces(tree: xr.DataTree, *, variants: Variants = None, n_neurons: i
         panels[len(chosen) - 1, k].set_xlabel(TIME, fontsize=8)
         if k == 0 or columns[k - 1].variant != column.variant:
             panels[len(chosen) // 2, k].set_ylabel(QUANTITY.get(str(one.attrs.get("trained_variable")), "response"))
-    figure.legend(handles=_legend(drawn, first), loc="outside lower center", ncols=max(2, int(width / 2.3)))
+    legend_below(figure, _legend(drawn, first), ncols=max(2, int(width / 2.3)))
     return figure
 
 

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from hpcspike.figures.study_memory import AVERAGED, running_mean
 from hpcspike.figures.study_parts import Variants, collected, colours_of, required
-from hpcspike.figures.style import GREY, MARKERS, few_ticks, log_axis, new_figure, panel_letters, styled
+from hpcspike.figures.style import GREY, MARKERS, few_ticks, legend_below, log_axis, new_figure, panel_letters, styled
 from hpcspike.intervals import geometric_interval
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def goals_found(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
     if len(known):
         log_axis(right, "y", np.geomspace(known.min() / 1.5, known.max() * 1.5, 30))
     few_ticks(right, "x", 6, integer=True)
-    figure.legend(handles=_legend(), loc="outside lower right", ncols=3)
+    legend_below(figure, _legend(), ncols=3, side="right")
     panel_letters([left, right])
     return figure
 

@@ -22,6 +22,7 @@ from hpcspike.figures.style import (
     GREY,
     MARKERS,
     few_ticks,
+    legend_below,
     log_axis,
     new_figure,
     panel_letters,
@@ -73,7 +74,7 @@ def scores_by_variant(tree: xr.DataTree, *, variants: Variants = None) -> Figure
         Line2D([], [], ls="", marker="o", color=BLUE, label="trained"),
         Line2D([], [], ls="", marker="o", mfc="white", color=GREY, label="untrained"),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    legend_below(figure, handles, ncols=2)
     panel_letters(list(panels))
     return figure
 
@@ -140,7 +141,7 @@ def damage_curves(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
     right.set(ylabel="change by one deleted spike", xlim=(-0.6, len(shown) - 0.4))
     right.set_xticks(range(len(shown)), shown, rotation=30, fontsize=7)
     handles = [Line2D([], [], color=colours[v], marker=MARKERS[k % len(MARKERS)], label=v) for k, v in enumerate(shown)]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+    legend_below(figure, handles, ncols=4)
     panel_letters([left, right])
     return figure
 

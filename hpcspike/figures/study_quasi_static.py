@@ -18,6 +18,7 @@ from hpcspike.figures.style import (
     GREY,
     TIME,
     few_ticks,
+    legend_below,
     new_figure,
     say_if_empty,
     spread_over,
@@ -80,7 +81,7 @@ def quasi_static_rates(tree: xr.DataTree, *, variants: Variants = None, n_neuron
     ]
     found, words = axes.get_legend_handles_labels()
     labels = [*(str(handle.get_label()) for handle in handles), *words]
-    figure.legend([*handles, *found], labels, loc="outside lower center", ncols=3)
+    legend_below(figure, [*handles, *found], labels, ncols=3)
     return figure
 
 

@@ -20,7 +20,7 @@ from hpcspike.figures.study_parts import (
     packed,
     required,
 )
-from hpcspike.figures.style import BLACK, BLUE, GREY, PURPLE, TIME, few_ticks, new_figure, styled
+from hpcspike.figures.style import BLACK, BLUE, GREY, PURPLE, TIME, few_ticks, legend_below, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,7 +79,7 @@ def study_rasters(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
         few_ticks(panels[-1, k], "x", 3)
         panels[-1, k].set_xlabel(TIME, fontsize=8)
     _share_rates(panels[1::2])
-    figure.legend(handles=_legend(first, inhibitory=inhibitory), loc="outside lower center", ncols=5)
+    legend_below(figure, _legend(first, inhibitory=inhibitory), ncols=5)
     return figure
 
 

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from hpcspike.figures.currents import COLOURS, draw_currents
 from hpcspike.figures.study_parts import Variants, collected, networks, required
-from hpcspike.figures.style import BLACK, BLUE, GREY, VERMILION, few_ticks, new_figure, styled
+from hpcspike.figures.style import BLACK, BLUE, GREY, VERMILION, few_ticks, legend_below, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +44,7 @@ def spread_panels(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
             row[0].annotate(variant, (0.0, 1.18), xycoords="axes fraction", fontweight="bold", fontsize=9)
     handles = [Line2D([], [], color=colour, label=kind) for kind, colour in COLOURS.items()]
     handles += [Line2D([], [], ls="", marker="s", color=c, label=w) for c, w in ((GREY, "before"), (BLACK, "after"))]
-    figure.legend(handles=handles, loc="outside lower center", ncols=6)
+    legend_below(figure, handles, ncols=6)
     return figure
 
 

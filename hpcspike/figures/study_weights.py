@@ -11,7 +11,18 @@ from matplotlib.patches import Circle
 
 from hpcspike.figures.study_curves import draw_replicates
 from hpcspike.figures.study_parts import Variants, collected, finish_places, networks, pages, places_of, required
-from hpcspike.figures.style import BLACK, BLUE, GREY, ORANGE, few_ticks, new_figure, panel_letters, say_if_empty, styled
+from hpcspike.figures.style import (
+    BLACK,
+    BLUE,
+    GREY,
+    ORANGE,
+    few_ticks,
+    legend_below,
+    new_figure,
+    panel_letters,
+    say_if_empty,
+    styled,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,7 +68,7 @@ def eigenvalue_panels(tree: xr.DataTree, *, variants: Variants = None) -> Figure
     panels[1, 0].set_ylabel("imaginary part")
     handles = [Line2D([], [], ls="", marker="o", color=COLOURS[n], label=w) for n, w in _WORDS.items()]
     handles.append(Line2D([], [], color=BLACK, lw=0.8, label="unit circle"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    legend_below(figure, handles, ncols=3)
     return figure
 
 
@@ -135,6 +146,6 @@ def rank_by_variant(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
     if largest < NEGLIGIBLE:  # a panel of rounding errors would look empty
         panels[0].set_title(f"error of the best weights:\nat most {largest:.0e} s.d. of the target")
     handles, words_ = panels[0].get_legend_handles_labels()
-    figure.legend(handles, words_, loc="outside lower center", ncols=3)
+    legend_below(figure, handles, words_, ncols=3)
     panel_letters(list(panels))
     return figure

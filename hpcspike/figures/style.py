@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
 import matplotlib
 import numpy as np
@@ -30,6 +30,8 @@ P = ParamSpec("P")
 TITLE_SIZE = 9.0
 LABELS_WIDTH = 0.4
 """Points; inches that the labels of an axis take on the left of a panel."""
+LEGEND_PER_COLUMN = 4.8
+"""Symbol of a legend's entry and the space beside it, in units of the font size."""
 
 # typed Any since the names that matplotlib knows differ between its versions
 SETTINGS: Any = {
@@ -123,6 +125,24 @@ def heading(figure: Figure | SubFigure, words: str) -> None:
 def foot(figure: Figure | SubFigure, words: str) -> None:
     """A grey remark below all panels, in as many lines as their width asks for."""
     figure.supxlabel(wrapped_to(words, _width_of(figure), 8), fontsize=8, color=GREY)
+
+
+def legend_below(
+    figure: Figure | SubFigure, handles: Iterable[Any], labels: Iterable[str] | None = None, *, ncols: int,
+    side: Literal["left", "center", "right"] = "center", **options: Any,
+) -> None:  # fmt: skip
+    """A legend below all panels, in at most ``ncols`` columns and no more than the figure has room for."""
+    found = list(handles)
+    said = [str(handle.get_label()) for handle in found] if labels is None else list(labels)
+    font, beside = FontProperties(size=8), LEGEND_PER_COLUMN * 8 / 72
+
+    def width(columns: int) -> float:
+        parts = np.array_split(np.array([_wide(words, font) + beside for words in said]), columns)
+        return float(sum(part.max() for part in parts))
+
+    fitting = (columns for columns in range(min(ncols, len(said)), 1, -1) if width(columns) <= _width_of(figure))
+    place: Any = f"outside lower {side}"
+    figure.legend(found, said, loc=place, ncols=next(fitting, 1), **options)
 
 
 def _width_of(figure: Figure | SubFigure) -> float:

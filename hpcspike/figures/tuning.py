@@ -19,6 +19,7 @@ from hpcspike.figures.style import (
     GREY,
     MARKERS,
     label,
+    legend_below,
     log_axis,
     new_figure,
     panel_letters,
@@ -93,7 +94,7 @@ def _legend_of_stars(figure: Figure, drawn: set[bool]) -> None:
         if inside in drawn
     ]
     if handles:
-        figure.legend(handles=handles, loc="outside lower center", ncols=2)
+        legend_below(figure, handles, ncols=2)
 
 
 def _curve(axes: Axes, one: xr.Dataset, colour: Any, marker: str, words: str) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from hpcspike.measures.recorded import ASKED_ABOVE_HZ, SILENT_BELOW_HZ
 from hpcspike.spec.experiment import Measures
 from hpcspike.variables import STATUS
-from hpcspike.wording import counted
+from hpcspike.wording import counted, percent
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -147,7 +147,7 @@ def qualified_status(scalars: Scalars, *, n_neurons: int, measures: Measures) ->
     if status in ("silent", "diverged") or not share > 0:
         return words
     count = round(share * n_neurons)
-    silent = f"{count} of {counted(n_neurons, 'neuron')} silent, {100 * share:.2g} %"
+    silent = f"{count} of {counted(n_neurons, 'neuron')} silent, {percent(share)} %"
     return f"{words} ({silent}, below {measures.silent_rate_hz:g} Hz)"
 
 
@@ -163,7 +163,7 @@ def remarks(scalars: Scalars) -> list[str]:
         f"rates of the recorded units: {model:.3g} Hz in the model, {data:.3g} Hz in the data, "
         f"rms error of the average over test trials {error:.3g} Hz",
         f"silent: {silent:.0f} of {counted(n_recorded, 'recorded unit')} (below {SILENT_BELOW_HZ:g} Hz in the model, "
-        f"above {ASKED_ABOVE_HZ:g} Hz in the data); {100 * unreachable:.2g} % of the target time asks for rates that a "
+        f"above {ASKED_ABOVE_HZ:g} Hz in the data); {percent(unreachable)} % of the target time asks for rates that a "
         "neuron without noise cannot hold",
     ]
 
@@ -213,7 +213,7 @@ def judged(scalars: Scalars) -> str:
     """The correlation that decides what a network became, in few words, and the share of silent neurons if any are."""
     name, share = judged_over(scalars), _value(scalars, "silent_share")
     over = " over recorded units" if name == "correlation_recorded" else ""
-    silent = f", {100 * share:.2g} % of the neurons silent" if share > 0 else ""
+    silent = f", {percent(share)} % of the neurons silent" if share > 0 else ""
     return f"correlation {_value(scalars, name):.3f}{over}{silent}"
 
 

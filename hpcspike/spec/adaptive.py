@@ -12,7 +12,7 @@ MOST_AXES = 4
 """Most axes of an adaptive sweep: a smooth surface over more of them needs too many points."""
 
 FIRST_PER_AXIS = 6
-"""Points of the first round for every axis."""
+"""Points for every axis that are spread evenly before any is chosen."""
 
 
 class Question(Section):
@@ -96,7 +96,7 @@ class Adaptive(Section):
         None,
         ge=4,
         le=100_000,
-        doc=f"Points of the first round, spread evenly; default: {FIRST_PER_AXIS} for every axis.",
+        doc=f"Points that are spread evenly before any is chosen; default: {FIRST_PER_AXIS} for every axis.",
     )
     points_per_round: int | None = whole_number(
         None, ge=1, le=1000, doc="Points of every further round; default: a quarter of those there are, at least 6."
@@ -120,7 +120,7 @@ class Adaptive(Section):
         return resolve
 
     def first_round(self, n_axes: int) -> int:
-        """Points of the first round."""
+        """Points that are spread evenly before any is chosen."""
         wanted = FIRST_PER_AXIS * n_axes if self.first is None else self.first
         return wanted if self.budget.points is None else min(wanted, self.budget.points)
 
