@@ -18,7 +18,17 @@ from matplotlib.lines import Line2D
 from hpcspike import figures
 from hpcspike.errors import DataError
 from hpcspike.figures.choice import fix_others, nearest
-from hpcspike.figures.style import PALETTE, STATUS_MARKERS, edges, label, legend_below, log_axis, new_figure, valued
+from hpcspike.figures.style import (
+    PALETTE,
+    SETTINGS,
+    STATUS_MARKERS,
+    edges,
+    label,
+    legend_below,
+    log_axis,
+    new_figure,
+    valued,
+)
 from hpcspike.variables import STATUS
 from tests.synthetic import Columns, synthetic_sweep, synthetic_trained
 
@@ -362,11 +372,12 @@ def test_panels_of_a_sweep_over_loops_show_the_longest_training() -> None:
 
 @pytest.mark.parametrize(("width", "columns"), [(2.5, 1), (4.0, 2), (8.0, 3)])
 def test_a_legend_has_the_columns_that_its_figure_has_room_for(width: float, columns: int) -> None:
-    figure = new_figure(width, 3.0)
-    figure.subplots()
     words = ("tracking error (too smooth)", "sampling error (too fast)", "learned", "correlation = 0.7")
-    legend_below(figure, [Line2D([], [], label=text) for text in words], ncols=3)
-    FigureCanvasAgg(figure).draw()
+    with matplotlib.rc_context(SETTINGS):
+        figure = new_figure(width, 3.0)
+        figure.subplots()
+        legend_below(figure, [Line2D([], [], label=text) for text in words], ncols=3)
+        FigureCanvasAgg(figure).draw()
     (legend,) = figure.legends
     places = {round(text.get_window_extent().x0) for text in legend.get_texts()}
     assert len(places) == columns
