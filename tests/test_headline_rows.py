@@ -69,6 +69,19 @@ def test_what_fast_synapses_do_is_held_against_its_bounds(currents: float, weigh
     assert _verdicts(table) == [(17, HOLDS), (17, wanted), (17, wanted)]
 
 
+@pytest.mark.parametrize(("last", "words"), [(0.10, "still fall"), (0.15, "do not fall any more")])
+def test_a_task_that_is_not_learned_says_whether_errors_still_fell(last: float, words: str) -> None:
+    table = _table(huh.XOR, "test_wrong", {"delay-500": 0.05, "delay-1000": 0.5})
+    curve = np.concatenate([np.full(400, 0.3), np.full(300, 0.16), np.full(100, last), np.full(200, np.nan)])
+    table["curve_wrong"] = (("variant", "replicate", "loop"), np.broadcast_to(curve, (2, 3, 1000)))
+    short, long = rows({huh.XOR: table})
+    assert short.why == ""
+    assert long.why == (
+        f"Errors {words} where training ends: {100 * last:.0f} % of the answers are wrong in the last 100 of its 800 "
+        "passes, 16 % in the 100 after its middle."
+    )
+
+
 def test_an_lstm_that_learned_nothing_does_not_drive_the_comparison() -> None:
     table = _table(digits.STUDY, "test_wrong", {"lsnn": 0.5, "lif": 0.9, "lstm": 0.5})
     table["test_wrong"][2, 0] = 0.999
