@@ -49,7 +49,7 @@ def _table(study: str, **values: dict[str, list[float]]) -> xr.Dataset:
 @pytest.mark.parametrize(
     ("error", "matrix", "without", "verdicts"),
     [
-        (0.01, 0.05, 0.9, ["holds"] * 4),
+        (0.01, 0.05, 0.9, ["holds", "undecided", "holds", "holds"]),  # all of 20 networks may be 83 % of all there are
         (0.2, 0.5, 0.1, ["does not hold"] * 4),
     ],
 )
@@ -72,7 +72,7 @@ def test_networks_that_diverged_count_as_errors_without_bound() -> None:
     median, share = [row for row in rows({bourdoukan.STUDY: table}) if row.claim == 19]
     assert (median.found.value, median.found.n) == (0.01, 20)
     assert share.found.value == 0.75
-    assert share.verdict == "does not hold"
+    assert share.verdict == "undecided"  # 0.51 to 0.91
 
 
 def test_networks_that_only_another_variant_has_are_not_counted() -> None:
