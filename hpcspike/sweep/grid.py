@@ -29,6 +29,8 @@ STANDARD_FIELDS = {
     "seed": "seed",
 }
 """Field behind each of POINT_PARAMETERS."""
+OF_RECORDING = ("n_neurons", "duration_ms")
+"""Those that an experiment may leave to its recording."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +102,11 @@ def build_grid(sweep: Sweep, positions: Sequence[int] | None = None) -> Grid:
         hashes.append(experiment_hash(experiment))
         costs.append(predict(experiment))
         n_loops = max(n_loops, experiment.training.n_loops * experiment.targets.n_sets)
-        facts = facts_of(experiment)
-        of_recording = {"n_neurons": facts.n_neurons, "duration_ms": facts.duration_ms}
         for name, dotted in fields.items():
             value = _value(experiment, dotted)
-            raw[name].append(of_recording.get(name) if value is None else value)
+            if value is None and name in OF_RECORDING:
+                value = getattr(facts_of(experiment), name)
+            raw[name].append(value)
     chosen = np.arange(len(hashes)) if positions is None else np.array(positions, dtype=np.int64)
     _refuse_equal_points(sweep, hashes, chosen)
     for dotted, name in names.items():
