@@ -199,7 +199,8 @@ def test_the_figure_says_over_what_it_is_and_how_many_are_left_out(network: xr.D
     words = [text.get_text() for text in pairs.get_legend().get_texts()]
     assert words[1] == f"noise, mean {float(found['pair_correlation_noise'].mean()):+.3f}"
     one = spike_variability(network.isel(trial=slice(1)))
-    assert "needs repetitions: two test trials of a target set" in one.axes[1].get_title("left")
+    left_out = " ".join(one.axes[1].get_title("left").split())
+    assert "needs repetitions: two test trials of a target set" in left_out
 
 
 def test_a_raster_by_peak_is_in_the_order_of_peaks() -> None:
