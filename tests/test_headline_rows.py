@@ -117,9 +117,20 @@ def test_the_first_goal_is_held_against_the_second(second_ms: float, wanted: str
     # of three networks no share is told from 2/3, whatever they do
     assert _verdicts(table) == [(25, "undecided"), (25, HOLDS)] + [(25, wanted)] * 3
     share = next(row for row in rows({navigation.STUDY: table}) if row.measure.startswith("share"))
-    assert (share.found.value, share.why != "") == (float(wanted == HOLDS), True)
+    assert share.found.value == float(wanted == HOLDS)
+    factor = 300.0 / second_ms
+    assert share.why.startswith(f"The factors are {factor:.2f} to {factor:.2f}. With the first goals")
+    table["curve_goals"] = (("variant", "replicate", "loop"), np.arange(2 * 3 * 20.0).reshape(2, 3, 20) / 10)
+    rising = next(row for row in rows({navigation.STUDY: table}) if row.measure.startswith("share"))
+    assert rising.why.endswith(
+        "Goals per second were 3 in the 2 passes after the middle of training, and 3.8 in its last 2."
+    )
     many = xr.concat([table] * 4, "replicate").assign_coords(replicate=np.arange(12))
     assert _verdicts(many)[0] == (25, wanted)
+    # where there are more adaptive networks than leaky ones, those that are not there count for nothing
+    fewer = many.assign(wall_seconds=xr.ones_like(many["test_goals"].isel(test_trial=0)))
+    fewer["wall_seconds"][1, 2:] = np.nan
+    assert [row.found.n for row in rows({navigation.STUDY: fewer})] == [12, 12, 12, 2, 12]
     table["goal_time_after"][0, :, 1] = np.inf
     assert _verdicts(table)[1] == (25, FAILS)
 

@@ -28,7 +28,7 @@ def scores_of(tables: Tables, study: str, variable: str, variant: str, **select:
     column = table[variable].sel(variant=variant, **select)
     trials = [dim for dim in column.dims if dim != "replicate"]
     found = np.asarray(column.median(trials).values, dtype=np.float64)
-    return np.where(np.isnan(found) & _trained(table, variant), np.inf, found)
+    return np.where(np.isnan(found) & trained(table, variant), np.inf, found)
 
 
 def row(claim: int, measure: str, study: str, criterion: str, found: Interval, judge: Verdict, why: str = "") -> Row:
@@ -51,10 +51,10 @@ def wrong_of(tables: Tables, study: str, variant: str) -> np.ndarray:
     1 where training diverged, NaN where there is no such network.
     """
     found = values_of(tables, study, "test_wrong", variant)
-    return np.where(np.isnan(found) & _trained(tables[study], variant), 1.0, found) if len(found) else found
+    return np.where(np.isnan(found) & trained(tables[study], variant), 1.0, found) if len(found) else found
 
 
-def _trained(table: xr.Dataset, variant: str) -> np.ndarray:
+def trained(table: xr.Dataset, variant: str) -> np.ndarray:
     """(replicates,) whether there is this network of a variant: others may have more (``replicates_of``)."""
     wall = table.get("wall_seconds")
     return np.ones(table.sizes["replicate"], bool) if wall is None else wall.sel(variant=variant).notnull().values
