@@ -24,7 +24,9 @@ from hpcspike.arguments import positive
 from hpcspike.cli import main as hpcspike
 from hpcspike.errors import HpcspikeError, StoreError
 from hpcspike.files import write_json
+from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.load import load, sizes_of
+from hpcspike.spec.recorded import RecordedTargets
 from hpcspike.spec.study import Study, StudyRun
 from hpcspike.spec.sweep import Sweep
 from hpcspike.sweep.cost import SECONDS_TO_START, predict, shown_seconds
@@ -51,12 +53,16 @@ class Part:
 
 
 def parts(reference: Path, configs: Path) -> list[Part]:
-    """What has a table in the reference results, cheapest first."""
+    """What has a table in the reference results, cheapest first; not what is trained on recordings that are missing."""
     found = []
     for table in sorted(reference.glob("*.nc")):
         config = configs / f"{table.stem}.yaml"
         size = LAPTOP if LAPTOP in (sizes_of(config) or ()) else None
         plan = load(config, size=size)
+        targets = _first_experiment(plan).targets
+        if isinstance(targets, RecordedTargets) and not (targets.is_stand_in or Path(targets.path).exists()):
+            print(f"{table.stem}: {targets.path} is not here, so its table stays as it is")
+            continue
         if isinstance(plan, Study):
             costs = {variant: predict(plan.experiment_of(StudyRun(variant, 0))).seconds for variant in plan.variants}
             seconds = sum(plan.repetitions(variant) * (cost + SECONDS_TO_START) for variant, cost in costs.items())
@@ -67,6 +73,12 @@ def parts(reference: Path, configs: Path) -> list[Part]:
             seconds, networks = float(grid.seconds.sum()), grid.n_points
         found.append(Part(config, size, networks, seconds))
     return sorted(found, key=lambda part: part.seconds)
+
+
+def _first_experiment(plan: Experiment | Study | Sweep) -> Experiment:
+    if isinstance(plan, Study):
+        return plan.experiment_of(plan.runs[0])
+    return plan.point(next(plan.parameters())) if isinstance(plan, Sweep) else plan
 
 
 def hold_revision(out: Path, revision: str) -> None:
@@ -151,8 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", metavar="NAME", help="make these, in this order (default: all)")
     given = parser.parse_args(arguments)
     try:
-        every = parts(given.reference, given.configs)
-        planned = chosen(every, given.only, given.workers)
+        planned = chosen(parts(given.reference, given.configs), given.only, given.workers)
         for part in planned:
             size = "" if part.size is None else f" ({part.size})"
             print(f"{part.config.stem + size:32} {part.networks:5} networks  about {shown_seconds(part.seconds)}")
@@ -163,7 +174,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         hold_revision(given.out, provenance.code_revision())
         made = make_all(planned, given.out, given.workers)
-        tables = [made.get(part.config, given.reference / f"{part.config.stem}.nc") for part in every]
+        there = sorted(given.reference.glob("*.nc"))
+        tables = [made.get(given.configs / f"{table.stem}.yaml", table) for table in there]
         _run(["claims", *map(str, tables), "--out", str(given.out / "claims")])
     except HpcspikeError as error:
         print(f"remake: error: {error}", file=sys.stderr)

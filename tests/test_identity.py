@@ -36,7 +36,11 @@ def identity_of(config: Experiment | Sweep | Study) -> str:
 
 def without_recording(file: str, size: str) -> dict[str, Any] | None:
     """What takes the place of a recording that is not here: its path alone, as what it holds counts, too."""
-    for end, key in {"/alm.yaml": "targets.path", "/alm_readings.yaml": "experiment.targets.path"}.items():
+    for end, key in {
+        "/alm.yaml": "targets.path",
+        "/alm_readings.yaml": "experiment.targets.path",
+        "/fig5_recordings.yaml": "experiment.targets.path",
+    }.items():
         if file.endswith(end):
             return {key: "generated"}
     if "/kim2023" not in file or size == "smoke":

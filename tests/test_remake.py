@@ -51,6 +51,23 @@ def test_the_cost_is_said_and_nothing_is_started(
     assert not (tmp_path / "out").exists()
 
 
+def test_what_needs_recordings_that_are_not_here_is_left_as_it_is(
+    given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorded = {"kind": "recorded", "path": str(tmp_path / "missing.nc"), "n_units": 3, "duration_ms": 50.0}
+    document = {
+        "name": "three",
+        "experiment": {**EXPERIMENT, "targets": recorded},
+        "variants": {"rate": {"training": {"variable": "rate"}}},
+    }
+    (tmp_path / "configs" / "three.yaml").write_text(yaml.safe_dump(document))
+    xr.Dataset().to_netcdf(tmp_path / "reference" / "three.nc", engine="h5netcdf")
+    assert remake.main(given) == 0
+    told = capsys.readouterr().out
+    assert "missing.nc is not here, so its table stays as it is" in told
+    assert "4 networks" in told
+
+
 def test_it_makes_everything_once_and_goes_on(
     given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -33,16 +33,16 @@ def shown(figure, name):
 
 # %% [markdown]
 # ## The experiment
-# `cluster/config/alm.yaml` is the paper's; here two seconds long, with the stand-in. What is trained is the *rate*:
-# filtered spikes in Hz, not the drive. For N neurons N targets are needed, so the recorded units come first and
-# auxiliary neurons, on rates derived from an Ornstein-Uhlenbeck process, fill up the network.
+# `cluster/config/alm.yaml` at its size `paper` is the paper's; here two seconds long, with the stand-in. What is
+# trained is the *rate*: filtered spikes in Hz, not the drive. For N neurons N targets are needed, so the recorded units
+# come first and auxiliary neurons, on rates derived from an Ornstein-Uhlenbeck process, fill up the network.
 
 # %%
 CONFIG = ROOT / "cluster" / "config" / "alm.yaml"
 FULL = {"targets.duration_ms": 2000.0}
 SMALL = {"targets.n_units": 12, "targets.duration_ms": 400.0, "training.n_loops": 2, "measures.n_test_trials": 3}
 changes = {"targets.path": "generated", **(SMALL if QUICK else FULL)}
-experiment = hpcspike.load(CONFIG, changes=changes)
+experiment = hpcspike.load(CONFIG, size="paper", changes=changes)
 print(experiment.targets)
 
 # %% [markdown]
@@ -100,9 +100,8 @@ rates = target.transpose("neuron", "time").clip(min=0).drop_vars(["neuron", "tar
 rates.attrs = {"units": "Hz", "long_name": "made-up rates, see part 3 of the tutorial"}
 rates.to_dataset(name="rate").to_netcdf(OUT / "my_recording.nc", engine="h5netcdf")
 
-own = hpcspike.load(
-    CONFIG, changes={**changes, "targets.path": str(OUT / "my_recording.nc"), "targets.duration_ms": None}
-)
+own_changes = {**changes, "targets.path": str(OUT / "my_recording.nc"), "targets.duration_ms": None}
+own = hpcspike.load(CONFIG, size="paper", changes=own_changes)
 problem = hpcspike.build_problem(own)
 print(f"read back: {problem.targets.shape[1]} neurons x {problem.n_samples} samples every {problem.grid_ms:g} ms")
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+import json
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from hpcspike.commands.common import finished_points, output_folder, write_whole
@@ -92,7 +93,16 @@ def _source(table: xr.Dataset) -> str:
     revisions = sorted({str(text)[:10] for text in table[_revision(table)].values.ravel() if str(text)})
     if "stand_in" in table.attrs:
         what += ", of a generated STAND-IN for recordings"
+    elif (recorded := _recording_of(table)) is not None:
+        what += f", of the recordings in {recorded}"
     return f"{what}, {minutes:.1f} min by the clock, revision {', '.join(revisions)}"
+
+
+def _recording_of(table: xr.Dataset) -> str | None:
+    """Name of the file of recorded rates that a table's networks were trained on; None if on none."""
+    document = json.loads(table.attrs.get("document" if "study" in table.attrs else "sweep", "{}"))
+    targets = document.get("experiment", {}).get("targets", {})
+    return PurePath(targets["path"]).name if targets.get("kind") == "recorded" else None
 
 
 def _asked_for(table: xr.Dataset) -> dict[str, int]:
