@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from hpcspike import figures
 from hpcspike.cli import main
@@ -102,6 +103,18 @@ def test_examples_show_target_response_and_its_correlation() -> None:
     assert [line.get_color() for line in learning.lines].count(SKY) == 2
     shaded = {matplotlib.colors.to_hex(patch.get_facecolor()).upper() for patch in trained.patches}
     assert shaded == {CUE, BEYOND}
+
+
+def test_heads_of_columns_stay_above_titles_of_several_lines() -> None:
+    tree = synthetic_study(["drive"], replicates=1)
+    n = tree["/drive/0"].sizes["example"]
+    tree["/drive/0"]["example_unit"] = ("example", [f"a unit of the third probe, left, number {k}" for k in range(n)])
+    trained = drawn(figures.example_traces(tree)).axes[1]
+    words = trained.get_title(loc="left")
+    assert words.count("\n") >= 1
+    title = next(one for one in trained.get_children() if isinstance(one, Text) and one.get_text() == words)
+    assert title.get_fontsize() == 7.5
+    assert trained.texts[0].get_window_extent().y0 >= title.get_window_extent().y1
 
 
 def test_a_rate_is_not_compared_with_the_prediction_of_a_drive() -> None:

@@ -29,6 +29,7 @@ from hpcspike.figures.style import (
     SKY,
     TARGET,
     TIME,
+    column_head,
     few_ticks,
     legend_below,
     new_figure,
@@ -122,7 +123,7 @@ def _head(axes: Axes, column: Column, network: xr.Dataset) -> None:
         words += ": trained" if column.trained else f": {before}"
     if column.trained and "response_after" not in network:
         words += " (diverged)"
-    axes.annotate(words, (0, 1), (0, 15), xycoords="axes fraction", textcoords="offset points", weight="bold")
+    column_head(axes, words)
 
 
 def _neuron(axes: Axes, one: xr.Dataset, loops: list[int], *, trained: bool) -> set[str]:

@@ -17,6 +17,7 @@ from hpcspike.figures.style import (
     GREEN,
     GREY,
     TIME,
+    column_head,
     few_ticks,
     legend_below,
     new_figure,
@@ -67,9 +68,7 @@ def quasi_static_rates(tree: xr.DataTree, *, variants: Variants = None, n_neuron
             _neuron(axes, one.isel(example=index, target_set=0))
             axes.tick_params(labelbottom=row == len(chosen) - 1)
             if row == 0:
-                axes.annotate(
-                    variant, (0, 1), (0, 15), xycoords="axes fraction", textcoords="offset points", weight="bold"
-                )
+                column_head(axes, variant)
             if column == 0 and row == len(chosen) // 2:
                 axes.set_ylabel("rate (Hz)")
         axes.set_xlabel(TIME, fontsize=8)

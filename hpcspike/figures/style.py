@@ -14,6 +14,7 @@ import xarray as xr
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.text import Annotation, Text
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
@@ -27,9 +28,10 @@ from hpcspike.takes_results import takes_results
 
 P = ParamSpec("P")
 
-TITLE_SIZE = 9.0
 LABELS_WIDTH = 0.4
-"""Points; inches that the labels of an axis take on the left of a panel."""
+"""Inches that the labels of an axis take on the left of a panel."""
+HEAD, HEAD_ABOVE, LINE = "head", 15.0, 1.2
+"""Mark of the heads of columns, and points from their panel; height of a line of words in units of the font size."""
 LEGEND_PER_COLUMN = 4.8
 """Symbol of a legend's entry and the space beside it, in units of the font size."""
 
@@ -172,18 +174,30 @@ def _wide(words: str, font: FontProperties) -> float:
     return float(TextPath((0, 0), words, prop=font).get_extents().width) / 72
 
 
+def column_head(axes: Axes, words: str) -> None:
+    """What a column of panels is of, in bold above the title of its first panel."""
+    offset = (0.0, HEAD_ABOVE)
+    axes.annotate(words, (0, 1), offset, xycoords="axes fraction", textcoords="offset points", weight="bold", gid=HEAD)
+
+
 def _wrap_titles_of_panels(figure: Figure) -> None:
-    """Titles of single panels end about where the next panel begins, or the figure ends."""
+    """Titles of single panels end about where the next panel begins, or the figure ends; heads stay above them."""
     for axes in figure.axes:
-        title, place = axes.get_title(loc="left"), axes.get_subplotspec()
-        if not title.strip() or place is None:
+        words, place = axes.get_title(loc="left"), axes.get_subplotspec()
+        if not words.strip() or place is None:
             continue
         own: Any = axes.figure
         grid = place.get_gridspec()
         margins, between = own.subplotpars, grid.get_subplot_params(own).wspace  # those before the layout
         share = place.get_position(own).width / (margins.right - margins.left)
         share *= 1 + between * (grid.ncols - 1) / grid.ncols
-        axes.set_title(wrapped_to(title, share * _width_of(own) - LABELS_WIDTH, TITLE_SIZE), loc="left")
+        title = next(one for one in axes.get_children() if isinstance(one, Text) and one.get_text() == words)
+        size = float(title.get_fontsize())
+        title.set_text(wrapped_to(words, share * _width_of(own) - LABELS_WIDTH, size))
+        for head in axes.texts:
+            if head.get_gid() == HEAD and isinstance(head, Annotation):
+                further = title.get_text().count("\n") - words.count("\n")
+                head.xyann = (0.0, HEAD_ABOVE + further * LINE * size)
 
 
 def new_figure(width: float, height: float) -> Figure:
