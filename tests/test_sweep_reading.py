@@ -167,8 +167,7 @@ def test_an_export_opens_as_its_store_does(path: Path, tmp_path: Path) -> None:
 
 def test_exports_of_an_older_layout_are_read() -> None:
     """Layout 2 lacks results that came later; what is there has kept its meaning."""
-    older = Path(__file__).parent.parent / "results" / "reference" / "fig7.nc"
-    sweep = open_sweep(older)
+    sweep = open_sweep(Path(__file__).parent / "sweep_layout_2.nc")
     assert sweep.attrs["hpcspike_schema"] == 2
     assert sweep.sizes["point"] == 180
     limits = capacity(sweep, interpolate=True, n_bootstrap=0)
