@@ -328,11 +328,7 @@ def _deviations(table: xr.Dataset) -> dict[str, dict[str, np.ndarray]]:
 
 def cortex(tables: Tables) -> Iterator[Row]:
     """Claim 12: over the recorded units; tables of versions that did not tell them from auxiliary ones say nothing."""
-    for study in ("fig5", "fig5_recordings"):
-        yield from _cortex(tables, study)
-
-
-def _cortex(tables: Tables, study: str) -> Iterator[Row]:
+    study = "fig5"
     variable = "correlation_trial_mean_recorded"
     rates = _whose_rates(tables, study)
     for more, fewer in (("2", "0"), ("4", "0"), ("2", "0.5")):

@@ -97,8 +97,8 @@ REASONS: tuple[tuple[int, str, str], ...] = (
     (
         12,
         r"minus 0\.5",
-        "Half an auxiliary neuron per recorded one brings most of the gain with these rates; what real recordings "
-        "need, made-up ones do not say.",
+        "Half an auxiliary neuron per recorded one brings most of the gain, with made-up rates as with recorded ones "
+        "(study fig5_recordings).",
     ),
     (
         14,
