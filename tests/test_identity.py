@@ -72,6 +72,8 @@ def test_a_result_is_still_that_of_its_experiments(name: str) -> None:
     with h5netcdf.File(ROOT / name) as file:
         attributes = dict(file.attrs)
     assert identity_of_result(attributes) == PINNED[name]
+    targets = json.loads(attributes.get("sweep") or attributes["document"])["experiment"].get("targets", {})
+    assert not Path(targets.get("path", "")).is_absolute()  # a place on one machine
 
 
 def test_every_config_and_result_has_a_pinned_identity() -> None:
