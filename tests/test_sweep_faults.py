@@ -220,7 +220,7 @@ def test_a_point_that_diverges_is_a_result_and_the_sweep_goes_on(tmp_path: Path)
 
 def test_sigterm_ends_a_batch_with_the_code_for_run_again(tmp_path: Path) -> None:
     document = sweep_document(replicates=1, batching={"max_points": 6})
-    document["experiment"] |= {"training": {"n_loops": 200}}
+    document["experiment"] |= {"training": {"n_loops": 1000}}  # a third of a second a point
     path = planned(tmp_path, document)
     process = subprocess.Popen(
         [sys.executable, "-m", "hpcspike", "run-batch", str(path), "--batch", "0"],
