@@ -123,7 +123,7 @@ def test_the_first_goal_is_held_against_the_second(second_ms: float, wanted: str
     table["curve_goals"] = (("variant", "replicate", "loop"), np.arange(2 * 3 * 20.0).reshape(2, 3, 20) / 10)
     rising = next(row for row in rows({navigation.STUDY: table}) if row.measure.startswith("share"))
     assert rising.why.endswith(
-        "Goals per second were 3 in the 2 passes after the middle of training, and 3.8 in its last 2."
+        "Goals per second were 3.4 in the 8 passes after the middle of training, and 3.5 in its last 8."
     )
     many = xr.concat([table] * 4, "replicate").assign_coords(replicate=np.arange(12))
     assert _verdicts(many)[0] == (25, wanted)

@@ -28,7 +28,7 @@ from hpcspike.takes_results import takes_results
 
 P = ParamSpec("P")
 
-LABELS_WIDTH = 0.4
+LABELS_WIDTH = 0.5
 """Inches that the labels of an axis take on the left of a panel."""
 HEAD, HEAD_ABOVE, LINE = "head", 15.0, 1.2
 """Mark of the heads of columns, and points from their panel; height of a line of words in units of the font size."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from hpcspike.intervals import correlation_interval, median_interval
 from hpcspike.studies.claim_tables import Tables, values_of, variants_of
 from hpcspike.studies.claims import Row, above, below
-from hpcspike.studies.headlines.judging import median_below, row, scores_of, wrong_of
+from hpcspike.studies.headlines.judging import late_in_training, median_below, row, scores_of, wrong_of
 
 CODE, XOR, SHORT = "headlines_code", "headlines_xor", "learners_xor"
 NOT_ASKED = "Training asks for a small error of the code alone, not for this."
@@ -44,15 +44,14 @@ def delayed_xor(tables: Tables) -> Iterator[Row]:
 
 def _where_training_ends(tables: Tables, variant: str) -> str:
     """Whether errors in training still fall at its end: the last 100 passes against those after its middle."""
-    if XOR not in tables or "curve_wrong" not in tables[XOR] or variant not in variants_of(tables, XOR):
+    if XOR not in tables or variant not in variants_of(tables, XOR):
         return ""
-    curve = tables[XOR]["curve_wrong"].sel(variant=variant).mean("replicate").dropna("loop").values
-    n = min(100, len(curve) // 2)
-    if not n:
+    late = late_in_training(tables[XOR], "curve_wrong", variant, 100)
+    if late is None:
         return ""
-    after, before = (100 * float(part.mean()) for part in (curve[-n:], curve[len(curve) // 2 :][:n]))
+    before, after, n, n_passes = 100 * late[0], 100 * late[1], *late[2:]
     ends = "still fall" if before - after > 1.0 else "do not fall any more"
     return (
         f"Errors {ends} where training ends: {after:.0f} % of the answers are wrong in the last {n} of its "
-        f"{len(curve)} passes, {before:.0f} % in the {n} after its middle."
+        f"{n_passes} passes, {before:.0f} % in the {n} after its middle."
     )

@@ -54,6 +54,18 @@ def wrong_of(tables: Tables, study: str, variant: str) -> np.ndarray:
     return np.where(np.isnan(found) & trained(tables[study], variant), 1.0, found) if len(found) else found
 
 
+def late_in_training(table: xr.Dataset, variable: str, variant: str, most: int) -> tuple[float, float, int, int] | None:
+    """Mean over networks of a learning curve after the middle of training and at its end, each over n of all passes.
+
+    Returns the two, n (``most``, or half of the passes if they are fewer) and the number of passes; None without them.
+    """
+    if variable not in table:
+        return None
+    curve = table[variable].sel(variant=variant).mean("replicate").dropna("loop").values
+    n = min(most, len(curve) // 2)
+    return (float(curve[len(curve) // 2 :][:n].mean()), float(curve[-n:].mean()), n, len(curve)) if n else None
+
+
 def trained(table: xr.Dataset, variant: str) -> np.ndarray:
     """(replicates,) whether there is this network of a variant: others may have more (``replicates_of``)."""
     wall = table.get("wall_seconds")

@@ -9,7 +9,7 @@ import numpy as np
 from hpcspike.intervals import mean_interval, share_interval
 from hpcspike.studies.claim_tables import Tables, values_of
 from hpcspike.studies.claims import Row, above
-from hpcspike.studies.headlines.judging import row, trained
+from hpcspike.studies.headlines.judging import late_in_training, row, trained
 
 STUDY = "headlines_navigation"
 FASTER = 2.0
@@ -70,13 +70,10 @@ def _where_training_ends(tables: Tables, learned: np.ndarray) -> str:
         f"The factors are {np.nanmin(learned):.2f} to {np.nanmax(learned):.2f}. With the first goals of the same "
         f"trials, hard ones included, they are {after}, but {before} before training, where no network remembers."
     )
-    if "curve_goals" not in one:
+    late = late_in_training(tables[STUDY], "curve_goals", "lsnn", 8)
+    if late is None:
         return words
-    curve = one["curve_goals"].mean("replicate").dropna("loop").values
-    n = len(curve) // 10
-    if not n:
-        return words
-    last, middle = float(curve[-n:].mean()), float(curve[len(curve) // 2 :][:n].mean())
+    middle, last, n, _ = late
     return (
         f"{words} Goals per second were {middle:.2g} in the {n} passes after the middle of training, "
         f"and {last:.2g} in its last {n}."
