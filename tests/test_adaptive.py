@@ -51,6 +51,7 @@ from hpcspike.adaptive.rounds import ensure_round, first_grid, n_rounds
 from hpcspike.commands.plan_adaptive import _print_reached
 from hpcspike.spec.adaptive import Adaptive, Budget, Question
 from hpcspike.surface import Surface, evenly
+from tests.drawn import heading_of
 
 ENDS = ("position_low", "position_high")
 LEVELS = ("correlation_0.7", "spectral_index_0")
@@ -604,7 +605,7 @@ def test_status_says_the_best_setting(tmp_path: Path, smooth: None, capsys: pyte
 
 def test_figures_of_scattered_points_say_that_they_are_estimated(explored: Path) -> None:
     figures = figures_for(open_sweep(explored))
-    assert "median network, by the surface through 40 networks" in figures["inverted_u"]().get_suptitle()
+    assert "median network, by the surface through 40 networks" in heading_of(figures["inverted_u"]())
 
 
 # ---- the guide and the workflow --------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ import matplotlib
 import numpy as np
 import pytest
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -30,6 +29,7 @@ from hpcspike.figures.style import (
     valued,
 )
 from hpcspike.variables import STATUS
+from tests.drawn import foot_of, heading_of, panels, title_of
 from tests.synthetic import Columns, synthetic_sweep, synthetic_trained
 
 FULL = {
@@ -57,10 +57,6 @@ def drawn(figure: Figure) -> Figure:
 
 def draw_all(dataset: xr.Dataset) -> dict[str, Figure]:
     return {name: drawn(make()) for name, make in figures.figures_for(dataset).items()}
-
-
-def panels(figure: Figure) -> list[Axes]:
-    return [axes for axes in figure.axes if axes.axison and axes.get_label() != "<colorbar>"]
 
 
 def assert_inside_and_apart(figure: Figure) -> None:
@@ -126,12 +122,12 @@ def test_recorded_rates_are_shown_beside_the_model_without_auxiliary_neurons() -
     assert list(found) == ["samples", "raster", "training", "error_split", "recorded"]
     assert_inside_and_apart(found["recorded"])
     left, right = (axes for axes in found["recorded"].axes if axes.get_images())
-    assert left.get_title(loc="left").endswith("data")
-    assert "filtered spikes, mean of 2 test trials" in right.get_title(loc="left")
+    assert title_of(left).endswith("data")
+    assert "filtered spikes, mean of 2 test trials" in title_of(right)
     assert left.get_images()[0].get_array().shape == (8, 400)
     assert left.get_images()[0].get_clim() == right.get_images()[0].get_clim()
     assert "rate (Hz)" in {axes.get_ylabel() for axes in found["recorded"].axes}
-    numbers = {axes.get_title(loc="left").split(",")[0] for axes in panels(found["samples"])}
+    numbers = {title_of(axes).split(",")[0] for axes in panels(found["samples"])}
     assert numbers == {f"neuron {k}" for k in range(8)}
     assert found["samples"].get_supylabel() == "filtered spikes (Hz)"
 
@@ -182,7 +178,7 @@ def test_a_sweep_of_something_else_has_its_learning_curves() -> None:
     assert list(found) == ["training"]
     words = [text.get_text() for text in found["training"].legends[0].get_texts()]
     assert words == [rf"ridge $\lambda$ = {value}" for value in ("0.1", "1", "10")]
-    assert found["training"].get_suptitle() == "one slice of the sweep: variable = drive (of 2 values)"
+    assert heading_of(found["training"]) == "one slice of the sweep: variable = drive (of 2 values)"
 
 
 def test_targets_without_a_correlation_time_and_rate_training_draw() -> None:
@@ -194,9 +190,9 @@ def test_targets_without_a_correlation_time_and_rate_training_draw() -> None:
 
 def test_two_target_sets_are_drawn_side_by_side() -> None:
     found = draw_all(synthetic_trained(n_neurons=2, n_sets=2, n_trials=1, n_loops=4, duration_ms=100))
-    titles = [axes.get_title(loc="left") for axes in found["samples"].axes]
-    assert titles[0].startswith("target set 1\n")
-    assert titles[1].startswith("target set 2\n")
+    titles = [title_of(axes) for axes in found["samples"].axes]
+    assert titles[0].startswith("target set 1 ")
+    assert titles[1].startswith("target set 2 ")
     assert len(found["training"].axes[0].lines) == 2
 
 
@@ -210,7 +206,7 @@ def test_a_network_without_a_clamped_split_has_no_panel_of_it_and_says_why() -> 
     rate = synthetic_trained(n_neurons=8, n_trials=2, duration_ms=200, variable="rate")
     for draw in (figures.error_split, figures.point_overview):
         assert len(panels(drawn(draw(rate)))) == len(panels(drawn(draw(drive)))) - 1
-    assert figures.error_split(rate).get_supxlabel() == (
+    assert foot_of(figures.error_split(rate)) == (
         "no clamped split: only for theta neurons trained on drives (here: trained on rates)"
     )
 
@@ -231,8 +227,8 @@ def test_figures_of_a_sweep_that_still_runs_say_how_much_of_it_they_show() -> No
     document = {"experiment": {}, "axes": {"synapse.tau_syn_ms": [10.0, 20.0, 40.0]}, "replicates": n_points // 3}
     sweep.attrs["sweep"] = json.dumps(document)
     for draw in figures.figures_for(sweep.isel(point=slice(n_points - 1))).values():
-        assert f"{n_points - 1} of {n_points} networks" in drawn(draw()).get_suptitle()
-    assert "networks" not in drawn(figures.figures_for(sweep)["map"]()).get_suptitle()
+        assert f"{n_points - 1} of {n_points} networks" in heading_of(drawn(draw()))
+    assert "networks" not in heading_of(drawn(figures.figures_for(sweep)["map"]()))
 
 
 def test_the_spectral_index_of_the_tau_c_in_the_other_panels_is_among_the_curves() -> None:
@@ -241,7 +237,7 @@ def test_the_spectral_index_of_the_tau_c_in_the_other_panels_is_among_the_curves
         tau_corr_ms=(25.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 100.0, 200.0, 400.0, 800.0),
     )
     figure = drawn(figures.error_kinds(sweep))
-    fixed = next(axes.get_title("left") for axes in panels(figure) if axes.get_ylabel() == "share of networks")
+    fixed = next(title_of(axes) for axes in panels(figure) if axes.get_ylabel() == "share of networks")
     curves = next(axes for axes in panels(figure) if axes.get_ylabel() == "spectral index")
     assert fixed.endswith(r"$\tau_c$ = 100 ms")
     assert r"$\tau_c$ = 100 ms" in curves.get_legend_handles_labels()[1]
@@ -290,7 +286,7 @@ def test_the_capacity_line_has_the_fitted_slope() -> None:
         correlation=lambda p: 0.7 - 1e-4 * (p["duration_ms"] - 10.0 * p["tau_corr_ms"]),
     )
     figure = drawn(figures.capacity_panels(sweep, interpolate=True))
-    axes = next(axes for axes in panels(figure) if axes.get_title(loc="left").endswith("$N$ = 500"))
+    axes = next(axes for axes in panels(figure) if title_of(axes).endswith("$N$ = 500"))
     line = next(line for line in axes.lines if line.get_zorder() == 6)
     slope = np.ptp(line.get_ydata()) / np.ptp(line.get_xdata())
     assert slope == pytest.approx(10.0)
@@ -301,7 +297,7 @@ def test_a_selected_value_is_shown_and_named() -> None:
         tau_syn_ms=(10.0, 20.0, 40.0), tau_corr_ms=(50.0, 100.0), further={"ridge": (0.1, 1.0), "rule": ("a", "b")}
     )
     figure = drawn(figures.performance_map(sweep, select={"ridge": 0.9, "rule": "b"}))
-    assert figure.get_suptitle() == r"ridge $\lambda$ = 1, rule = b"
+    assert heading_of(figure) == r"ridge $\lambda$ = 1, rule = b"
     with pytest.raises(DataError, match=r"rule = 'c' is not in the sweep; choose among a, b"):
         figures.performance_map(sweep, select={"rule": "c"})
 

@@ -18,9 +18,10 @@ from hpcspike.cli import main
 from hpcspike.errors import DataError
 from hpcspike.figures.study_parts import BEYOND, CUE, colours_of, numbers_in, packed, pages, varied_field
 from hpcspike.figures.style import BLACK, BLUE, GREY, PALETTE, PURPLE, RESPONSE, SKY, TARGET
+from tests.drawn import panels, title_of
 from tests.synthetic import synthetic_sweep
 from tests.synthetic_study import synthetic_study, target_of
-from tests.test_figures import assert_inside_and_apart, draw_all, drawn, panels
+from tests.test_figures import assert_inside_and_apart, draw_all, drawn
 
 EVERYTHING = [
     "examples", "rasters", "curves", "performance", "quasi_static", "lesion", "shuffle", "perturbation", "eigenvalues",
@@ -82,7 +83,7 @@ def test_diverged_networks_are_counted_and_leave_the_other_figures_whole() -> No
     assert written == ["1 of 2\nwithout value", "2 of 2\nwithout value"]
     heads = [text.get_text() for axes in found["examples"].axes for text in axes.texts]
     assert "rate: trained (diverged)" in heads
-    assert {axes.get_title(loc="left") for axes in panels(found["perturbation"])} == {"drive"}
+    assert {title_of(axes) for axes in panels(found["perturbation"])} == {"drive"}
 
 
 def test_studies_of_which_every_network_diverged_draw() -> None:
@@ -93,7 +94,7 @@ def test_studies_of_which_every_network_diverged_draw() -> None:
 def test_examples_show_target_response_and_its_correlation() -> None:
     figure = drawn(figures.example_traces(synthetic_study(["drive"], replicates=1)))
     learning, trained = figure.axes[0], figure.axes[1]
-    assert trained.get_title(loc="left") == "neuron 0, correlation 1.00"
+    assert title_of(trained) == "neuron 0, correlation 1.00"
     time = np.arange(1.0, 201)
     by_colour = {line.get_color(): line for line in trained.lines}
     np.testing.assert_allclose(by_colour[TARGET].get_ydata(), target_of(1, 2, time)[0, 0])
@@ -154,9 +155,9 @@ def test_rasters_hold_the_spikes_of_their_state_trial_and_set_and_tell_inhibitor
     tree = synthetic_study(["drive"], replicates=1, dale=True)
     one = tree["/drive/0"].to_dataset()
     figure = drawn(figures.study_rasters(tree))
-    rasters = [axes for axes in panels(figure) if "trial" in axes.get_title(loc="left")]
-    assert [axes.get_title(loc="left") for axes in rasters] == [
-        "drive, untrained\ntrial 1", "trial 2", "drive, trained\ntrial 1", "trial 2"
+    rasters = [axes for axes in panels(figure) if "trial" in title_of(axes)]
+    assert [title_of(axes) for axes in rasters] == [
+        "drive, untrained trial 1", "trial 2", "drive, trained trial 1", "trial 2"
     ]  # fmt: skip
     here = (one["spike_state"].values == 0) & (one["spike_trial"].values == 1)
     spikes = {line.get_color(): line for line in rasters[3].lines if line.get_marker() == "|"}
@@ -260,7 +261,7 @@ def test_eigenvalues_are_counted_by_modulus_and_shown_with_the_unit_circle() -> 
         assert found.edges[place[0]] <= radius <= found.edges[place[-1] + 1]
     (circle,) = plane.patches
     assert circle.get_radius() == 1.0
-    assert moduli.get_title(loc="left") == "drive\nspectral radius 1.50, trained 0.50"
+    assert title_of(moduli) == "drive spectral radius 1.50, trained 0.50"
 
 
 def test_recall_shows_the_mean_matrices_with_the_cued_set_in_rows() -> None:
@@ -334,7 +335,7 @@ def test_a_map_shows_the_mean_or_the_best_of_the_replicates(reduce: str, gain: f
     np.testing.assert_allclose(axes.collections[0].get_array(), expected)
     assert axes.get_xlabel() == r"synaptic decay time $\tau_s$ (ms)"
     assert axes.get_ylabel() == "excitatory strength $J$"
-    assert axes.get_title(loc="left") == {"mean": "mean over replicates", "max": "best replicate"}[reduce]
+    assert title_of(axes) == {"mean": "mean over replicates", "max": "best replicate"}[reduce]
     assert_inside_and_apart(figure)
 
 

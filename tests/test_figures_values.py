@@ -30,12 +30,9 @@ from hpcspike.figures.style import (
     TARGET,
 )
 from hpcspike.variables import LATER_RESULTS
+from tests.drawn import heading_of, panels, title_of
 from tests.synthetic import Columns, synthetic_sweep, synthetic_trained
 from tests.synthetic_study import synthetic_study
-
-
-def panels(figure: Figure) -> list[Axes]:
-    return [axes for axes in figure.axes if axes.axison and axes.get_label() != "<colorbar>"]
 
 
 def panel(figure: Figure, ylabel: str) -> Axes:
@@ -81,7 +78,7 @@ def network() -> xr.Dataset:
 
 def test_the_rate_below_a_raster_is_in_spikes_per_neuron_and_second(network: xr.Dataset) -> None:
     first, second, below_first, below_second = figures.raster(network).axes
-    assert (first.get_title("left"), second.get_title("left")) == ("trial 1", "trial 2")
+    assert (title_of(first), title_of(second)) == ("trial 1", "trial 2")
     assert xy(first.lines[0]) == ([-50.0, 21.0, 22.0, 25.0, 29.0, 77.0], [2, 0, 3, 7, 19, 11])
     assert xy(second.lines[0]) == ([5.0, 6.0], [4, 4])
     rate = below_first.patches[0].get_data()
@@ -93,7 +90,7 @@ def test_the_rate_below_a_raster_is_in_spikes_per_neuron_and_second(network: xr.
 
 def test_sample_neurons_go_from_the_best_to_the_worst_followed(network: xr.Dataset) -> None:
     axes = panels(figures.target_against_response(network, n_neurons=3))
-    titles = [one.get_title("left") for one in axes]
+    titles = [title_of(one) for one in axes]
     assert titles[0] == "neuron 7, correlation 1.00"
     assert titles[1].startswith("neuron 19, ")  # second column, after the middle one
     lines = {line.get_color(): line for line in axes[1].lines}
@@ -103,7 +100,7 @@ def test_sample_neurons_go_from_the_best_to_the_worst_followed(network: xr.Datas
 
 
 def test_the_correlation_in_a_title_is_the_mean_over_single_trials(network: xr.Dataset) -> None:
-    title = panels(figures.target_against_response(network, n_neurons=2))[-1].get_title("left")
+    title = title_of(panels(figures.target_against_response(network, n_neurons=2))[-1])
     target, response = network["target"].values[0, 19], network["response"].values[0, :, 19]
     assert title == f"neuron 19, correlation {np.mean([np.corrcoef(target, one)[0, 1] for one in response]):.2f}"
 
@@ -116,7 +113,7 @@ def test_the_cut_off_of_fast_power_lies_at_one_over_two_pi_times_its_time(
     (line,) = [line for line in left.lines if line.get_color() == GREY]
     assert line.get_xdata() == pytest.approx([cut, cut], abs=0.01)
     assert left.get_legend_handles_labels()[1] == ["target", "response", f"cut-off {words} Hz"]
-    assert left.get_title("left").endswith("spectral index +0.20")
+    assert title_of(left).endswith("spectral index +0.20")
     assert [bar.get_height() for bar in right.patches] == [0.37, 0.5, 0.3]
     assert [to_hex(bar.get_facecolor()).upper() for bar in right.patches] == [SKY, ORANGE, GREY]
     assert [tick.get_text().replace("\n", " ") for tick in right.get_xticklabels()] == [
@@ -142,7 +139,7 @@ def test_loops_of_two_target_sets_alternate() -> None:
     assert [xy(line) for line in axes[0].lines] == [([1, 3], [0.1, 0.2]), ([2, 4], [0.5, 0.7])]
     assert xy(axes[1].lines[0]) == ([1, 3], [1.0, 2.0])
     assert axes[1].get_ylabel() == "population rate (Hz)"
-    assert axes[0].get_title("left").endswith("correlation, plasticity on")
+    assert title_of(axes[0]).endswith("correlation, plasticity on")
 
 
 def test_recorded_units_are_sorted_by_their_peak_and_the_model_is_the_mean_of_its_trials() -> None:
@@ -163,11 +160,10 @@ def test_recorded_units_are_sorted_by_their_peak_and_the_model_is_the_mean_of_it
 def test_three_networks_stand_side_by_side_with_what_became_of_them(network: xr.Dataset) -> None:
     other = network.assign(correlation=0.25, status=2)
     figure = figures.networks_side_by_side({"fast": network, "slow": other}, n_neurons=2)
-    titles = [axes.get_title("left") for axes in panels(figure)]
-    heads = [title.replace("\n", " ") for title in titles]
+    heads = [title_of(axes) for axes in panels(figure)]
     assert heads[0].startswith("fast learned, correlation 0.9 over 20 neurons")
     assert heads[2].startswith("slow tracking error (too smooth), correlation 0.25 over 20 neurons")
-    assert titles[0].split("\n")[-1] == "neuron 7, correlation 1.00"
+    assert heads[0].endswith(" neuron 7, correlation 1.00")
     assert heads[1].startswith("neuron 19")
 
 
@@ -221,7 +217,7 @@ def test_learning_curves_are_means_with_their_standard_deviation_and_name_their_
     band = correlation.collections[1].get_paths()[0].vertices[:, 1]  # of 20 ms, two networks
     spread = np.std([0.5, 0.14], ddof=1)
     assert (band.min(), band.max()) == pytest.approx((0.32 - spread, 1.0))  # cut where a correlation ends
-    assert figure.get_suptitle() == r"one slice of the sweep: $\tau_c$ = 100 ms (of 2 values)"
+    assert heading_of(figure) == r"one slice of the sweep: $\tau_c$ = 100 ms (of 2 values)"
     assert [text.get_text() for text in figure.legends[0].get_texts()][1] == r"$\tau_s$ = 20 ms"
 
 
@@ -231,7 +227,7 @@ def test_tests_in_training_are_drawn_dashed_with_the_correlation_alone() -> None
     correlation, rate, _ = panels(figures.training_curves(trained))
     assert xy(correlation.lines[2]) == ([2, 4], [0.3, 0.4])
     assert correlation.lines[2].get_linestyle() == "--"
-    assert correlation.get_title("left").endswith("(dashed: tests, plasticity off)")
+    assert title_of(correlation).endswith("(dashed: tests, plasticity off)")
     assert len(rate.lines) == 2
     sweep = synthetic_sweep(tau_syn_ms=(10.0, 20.0), tau_corr_ms=(100.0,), n_loops=3)
     tests = np.full((sweep.sizes["point"], 3), np.nan)
@@ -243,7 +239,7 @@ def test_tests_in_training_are_drawn_dashed_with_the_correlation_alone() -> None
     assert (loop, mean) == ([1, 3], pytest.approx([0.2, 0.6]))
     assert len(rate.lines) == 2
     sweep["curve_test_correlation"] = (("point", "loop"), np.full_like(tests, np.nan))
-    assert "dashed" not in panels(figures.learning_curves(sweep))[0].get_title("left")
+    assert "dashed" not in title_of(panels(figures.learning_curves(sweep))[0])
 
 
 def test_exemplary_curves_are_of_the_chosen_networks_with_their_tested_correlation() -> None:
@@ -340,8 +336,8 @@ def test_a_collapse_stands_over_the_ratio_of_times_and_says_how_much_scatters() 
     shares = 100 * table["unexplained_fraction"].values.ravel()
     assert shares[0] < shares[1]
     for axes, share in zip((left, right), shares, strict=True):
-        assert f"scatter around one curve: {share:.1f} % of variance" in axes.get_title("left")
-    assert "unexplained" not in left.get_title("left")
+        assert f"scatter around one curve: {share:.1f} % of variance" in title_of(axes)
+    assert "unexplained" not in title_of(left)
 
 
 @pytest.mark.parametrize(
@@ -354,7 +350,7 @@ def test_windows_that_are_all_or_none_learned_bound_the_capacity_from_their_side
         tau_corr_ms=(50.0, 100.0), duration_ms=(500.0, 1500.0, 2000.0), correlation=lambda p: level + 0.0 * p["seed"]
     )
     figure = figures.capacity_panels(sweep)
-    axes = next(axes for axes in panels(figure) if axes.get_title("left").endswith("$N$ = 500"))
+    axes = next(axes for axes in panels(figure) if title_of(axes).endswith("$N$ = 500"))
     (bound,) = [line for line in axes.lines if line.get_marker() in ("^", "v", "o")]
     assert bound.get_marker() == marker
     assert xy(bound) == ([50.0, 100.0], [2000.0, 2000.0] if level > 0.7 else [500.0, 500.0])
@@ -472,7 +468,7 @@ def test_a_rate_of_a_study_counts_the_neurons_that_are_shown() -> None:
         one.assign({f"spike_{name}": ("spike", np.array(values)) for name, values in spikes.items()})
     )
     figure = figures.study_rasters(tree)
-    trained = next(k for k, axes in enumerate(figure.axes) if axes.get_title("left").startswith("drive, trained"))
+    trained = next(k for k, axes in enumerate(figure.axes) if title_of(axes).startswith("drive, trained"))
     rate = figure.axes[trained + 2].patches[0].get_data()
     known = {float(rate.edges[k]): float(value) for k, value in enumerate(rate.values) if value}
     assert known == pytest.approx({10.0: 15.0, 150.0: 5.0})  # 3 spikes of 20 neurons in 10 ms: 15 Hz
@@ -489,7 +485,7 @@ def test_an_error_of_rounding_has_no_panel_and_is_said() -> None:
     assert len(panels(figures.rank_by_variant(tree))) == 2
     tree["/drive/0"]["best_fit_residual"] = 3e-15
     (only,) = panels(figures.rank_by_variant(tree))
-    assert only.get_title("left") == "error of the best weights:\nat most 3e-15 s.d. of the target"
+    assert title_of(only) == "error of the best weights: at most 3e-15 s.d. of the target"
 
 
 def test_lost_neurons_cost_the_correlation_of_their_share() -> None:
@@ -542,7 +538,7 @@ def test_curves_of_a_study_go_through_the_mean_of_its_replicates() -> None:
     axes = panels(figures.study_curves(tree))[0]
     assert axes.lines[2].get_ydata() == pytest.approx([0.2, 0.55, 0.9])  # the first diverged in its third loop
     assert axes.lines[2].get_xdata().tolist() == [1, 2, 3]
-    assert axes.get_title("left").endswith("correlation, plasticity on")
+    assert title_of(axes).endswith("correlation, plasticity on")
 
 
 # ---- learners --------------------------------------------------------------------------------------------------------
@@ -667,11 +663,9 @@ def test_a_parameter_that_nobody_chose_is_that_of_the_best_cell_and_said_to_be()
         tau_syn_ms=(10.0, 20.0, 40.0), tau_corr_ms=(50.0, 100.0), further={"ridge": (0.1, 1.0, 9.0)}
     )
     sweep["correlation"] = sweep["correlation"].copy(data=np.where(sweep["ridge"] == 1.0, 0.9, 0.2))
-    assert figures.performance_map(sweep).get_suptitle() == r"ridge $\lambda$ = 1 (that of the best cell)"
-    assert figures.performance_map(sweep, select={"ridge": 9.0}).get_suptitle() == r"ridge $\lambda$ = 9"
-    assert r"ridge $\lambda$ = 1 (that of the best network, of 3 values)" in " ".join(
-        figures.learning_curves(sweep).get_suptitle().split()
-    )
+    assert heading_of(figures.performance_map(sweep)) == r"ridge $\lambda$ = 1 (that of the best cell)"
+    assert heading_of(figures.performance_map(sweep, select={"ridge": 9.0})) == r"ridge $\lambda$ = 9"
+    assert r"ridge $\lambda$ = 1 (that of the best network, of 3 values)" in heading_of(figures.learning_curves(sweep))
 
 
 def test_a_level_that_no_cell_crosses_is_said_to_be_reached_nowhere_or_everywhere() -> None:

@@ -11,6 +11,7 @@ from hpcspike.errors import DataError
 from hpcspike.figures import figures_for
 from hpcspike.figures.learners import learner_comparison
 from hpcspike.figures.style import valued, valued_apart
+from tests.drawn import title_of
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_the_figure_shows_every_learner_and_states_what_it_is_given(sweep: xr.Da
     labels = [text.get_text() for legend in figure.subfigs[0].legends for text in legend.get_texts()]
     assert labels == ["RLS", "Alemi et al.", "linear teacher of\nthe balanced networks"]
     capacities = figure.subfigs[0].axes[-1]
-    assert "0.7" in capacities.get_title("left")
+    assert "0.7" in title_of(capacities)
     drawn = {(line.get_marker(), *line.get_ydata()) for line in capacities.lines if len(line.get_ydata())}
     # RLS: 0.7 at T = 500 ms = 5 tau_c, 0.4 at 1000 ms; Alemi et al.: 0.8, then 0.2 with the diverged network
     assert drawn == {("o", 5.0), ("s", 5.0)}
@@ -83,7 +84,7 @@ def test_the_figure_draws_the_means_side_by_side_with_their_standard_deviation(s
     assert rls[0].get_xdata()[0] < alemi[0].get_xdata()[0]
     (teacher,) = [line for line in axes.lines if line.get_linestyle() == ":"]
     assert teacher.get_ydata().tolist() == [0.95, 0.95]
-    assert axes.get_title("left") == "$N$ = 20"
+    assert title_of(axes) == "$N$ = 20"
     marks = {line.get_marker(): line.get_ydata().tolist() for line in figure.axes[1].lines if len(line.get_ydata())}
     assert marks == {"o": [5.0], "s": [5.0]}
     sweep["correlation"] = ("point", [0.8] * 4 + [0.2] * 4)

@@ -13,6 +13,7 @@ from hpcspike import figures, live_network
 from hpcspike.errors import DataError, SpecError
 from hpcspike.live.engine_network import EngineNetwork
 from hpcspike.measures.balance import record_currents
+from tests.drawn import heading_of
 from tests.small_networks import experiment
 from tests.test_live_network import BALANCED, SPIKING
 
@@ -89,14 +90,14 @@ def test_a_map_holds_what_each_perturbation_does_alone(net: EngineNetwork, kind:
         assert float(found["recall_change"].sel(neuron=neuron)) == pytest.approx(change, abs=1e-12)
     assert list(figures.figures_for(found)) == ["perturbation_map"]
     figure = figures.figures_for(found)["perturbation_map"]()
-    assert "one neuron at a time" in figure.get_suptitle()
+    assert "one neuron at a time" in heading_of(figure)
 
 
 def test_a_neuron_without_a_spike_to_delete_is_left_out_and_counted() -> None:
     silent = opened(neuron={"model": "theta", "bias": -5.0}, training={"n_loops": 0})
     found = silent.perturbation_map("delete_spike", neurons=[0, 1])
     assert bool(found["deviation"].isnull().all())
-    assert "0 neurons; 2 have no such spike" in figures.perturbation_map(found).get_suptitle()
+    assert "0 neurons; 2 have no such spike" in heading_of(figures.perturbation_map(found))
 
 
 @pytest.mark.parametrize(

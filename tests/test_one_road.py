@@ -22,6 +22,7 @@ from hpcspike.runs.run import train_to_store
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.load import validate_experiment
 from hpcspike.variables import LEARNED, POINT_RESULTS, TRAINED, WEIGHTS
+from tests.drawn import title_of
 
 N, TRIALS = 20, 2
 LEARNERS: dict[str, dict[str, Any]] = {
@@ -117,7 +118,7 @@ def test_it_is_drawn_and_exported(name: str, tmp_path: Path, networks: dict[str,
     network = network_of(networks, name)
     drawn = figures.figures_for(network)
     assert {"samples", "raster", "training", "error_split"} <= set(drawn)
-    assert "correlation" in drawn["samples"]().axes[0].get_title("left")
+    assert "correlation" in title_of(drawn["samples"]().axes[0])
     write_nwb(network, tmp_path / "spikes.nwb")
     assert (tmp_path / "spikes.nwb").stat().st_size > 0
     group = "fast" if name in ("bourdoukan", "alemi") else None
@@ -161,7 +162,7 @@ def test_targets_that_are_new_in_every_trial_are_stored_by_trial() -> None:
     assert not np.array_equal(network["target"][0], network["target"][1])
     assert "curve_correlation" not in network
     assert network["curve_score"].sizes["loop"] == 4
-    title = figures.figures_for(network)["samples"]().axes[0].get_title("left")
+    title = title_of(figures.figures_for(network)["samples"]().axes[0])
     assert title.startswith("output ")
 
 

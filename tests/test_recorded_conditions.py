@@ -28,6 +28,7 @@ from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.targets import RecordedTargets
 from hpcspike.spec.validation import validate_experiment
 from tests.checkpoint_cases import outcome
+from tests.drawn import title_of
 from tests.mpi_launch import ROOT, launch
 
 LEFT = np.array([[8.0, 6.0, 10.0, 12.5], [1.5, 2.0, 3.0, 2.5], [7.0, 5.0, 5.5, 4.0]])
@@ -259,8 +260,8 @@ def test_every_condition_has_a_figure_of_data_beside_model() -> None:
     assert list(drawn) == ["recorded", "recorded_2"]
     for number, (condition, figure) in enumerate(zip(("go", "stay"), drawn.values(), strict=True)):
         left, right = (axes for axes in figure.axes if axes.get_images())
-        assert left.get_title("left").endswith(f"{condition}: data")
-        assert f"{condition}: model: " in right.get_title("left")
+        assert title_of(left).endswith(f"{condition}: data")
+        assert f"{condition}: model: " in title_of(right)
         shown = np.sort(np.asarray(left.get_images()[0].get_array()), axis=0)
         np.testing.assert_array_equal(shown, np.sort(trained["target"][number, :4], axis=0))
         (loops,) = (axes for axes in figure.axes if axes.get_xlabel() == "training loop")

@@ -34,6 +34,7 @@ from hpcspike.spec import Experiment
 from hpcspike.spec.experiment import Measures
 from hpcspike.studies.claims_in_studies import cortex
 from hpcspike.variables import RECORDED_RESULTS, STATUS
+from tests.drawn import heading_of, title_of
 
 NAMES = ("A1", "C3", "D4")
 
@@ -384,7 +385,7 @@ def test_units_are_known_in_every_kind_of_file(experiment: Experiment, name: str
 def test_figures_name_the_unit(network: xr.Dataset) -> None:
     for draw in (target_against_response, point_overview, data_beside_model):
         figure = draw(network)
-        titles = {axes.get_title(loc) for axes in figure.axes for loc in ("left", "center")}
+        titles = {words for axes in figure.axes for words in (title_of(axes), axes.get_title())}
         for number, name in enumerate(NAMES):
             value = float(network["neuron_correlation"][0, number])
             wanted = f"unit {name} (neuron {number}), correlation "
@@ -403,16 +404,16 @@ def test_rates_of_model_and_data_stand_beside_the_correlations(network: xr.Datas
     np.testing.assert_array_equal(units.get_xdata(), network["neuron_target_rate"][0, :3])
     np.testing.assert_array_equal(units.get_ydata(), network["neuron_rate"][0, :3])
     data, model = (float(network[name]) for name in ("target_rate_recorded", "rate_recorded"))
-    title = f"means {data:.3g} and {model:.3g} Hz\nrms error {float(network['rms_error_recorded']):.3g} Hz\n"
-    assert axes.get_title("left").endswith(f"{title}{int(network['n_silent_recorded'])} of 3 units silent")
+    title = f"means {data:.3g} and {model:.3g} Hz rms error {float(network['rms_error_recorded']):.3g} Hz "
+    assert title_of(axes).endswith(f"{title}{int(network['n_silent_recorded'])} of 3 units silent")
     plt.close(figure)
 
 
 def test_the_page_of_one_point_says_over_which_neurons_it_is_judged(network: xr.Dataset) -> None:
     figure = point_overview(network)
     value, other = float(network["correlation_recorded"]), float(network["correlation_auxiliary"])
-    assert f"correlation {value:.3g} over 3 recorded units ({other:.3g} over 6 auxiliary ones)" in figure.get_suptitle()
-    titles = [axes.get_title("left") for axes in figure.axes]
+    assert f"correlation {value:.3g} over 3 recorded units ({other:.3g} over 6 auxiliary ones)" in heading_of(figure)
+    titles = [title_of(axes) for axes in figure.axes]
     index = f"spectral index {float(network['spectral_index_recorded']):+.2f}, recorded units"
     assert any(title.endswith(index) for title in titles)
     plt.close(figure)

@@ -18,6 +18,7 @@ from hpcspike.figures import figures_for
 from hpcspike.spec import validate_sweep
 from hpcspike.surface import Surface
 from hpcspike.variables import STATUS
+from tests.drawn import title_of
 
 pytest.importorskip("sklearn")
 
@@ -166,4 +167,4 @@ def test_figures_of_scattered_points_take_networks_of_all_numbers_of_loops() -> 
     sweep = sweep.assign_coords(tau_corr_ms=("point", np.full(40, 80.0))).assign_attrs(sweep=plan.model_dump_json())
     _, figures = tables_and_figures(sweep)
     assert {"map_mean", "map_best", "effects"} <= figures
-    assert "through 40 networks" in figures_for(sweep)["map_mean"]().axes[0].get_title("left")
+    assert "through 40 networks" in title_of(figures_for(sweep)["map_mean"]().axes[0])

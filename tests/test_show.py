@@ -31,6 +31,7 @@ from hpcspike.sweep.retraining import compare
 from hpcspike.sweep.selection import find_point
 from hpcspike.sweep.states import Saving
 from hpcspike.sweep.store import open_store
+from tests.drawn import heading_of, title_of
 from tests.synthetic import synthetic_trained
 
 DIVERGING = {"diverged_drive": 1e-6}
@@ -223,9 +224,9 @@ def texts(trained: xr.Dataset, *, draw: bool = False) -> str:
     figure = point_overview(trained)
     if draw:
         figure.savefig(io.BytesIO(), dpi=40)
-    words = [figure.get_suptitle()]
+    words = [heading_of(figure)]
     for axes in figure.get_axes():
-        words += [axes.get_title(loc="left"), axes.get_xlabel(), axes.get_ylabel(), *(t.get_text() for t in axes.texts)]
+        words += [title_of(axes), axes.get_xlabel(), axes.get_ylabel(), *(t.get_text() for t in axes.texts)]
     return "\n".join(words)
 
 

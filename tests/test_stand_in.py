@@ -18,6 +18,7 @@ from hpcspike.spec import load, validate_sweep
 from hpcspike.spec.experiment import Experiment
 from hpcspike.sweep.growth import ensure_store
 from hpcspike.variables import STAND_IN
+from tests.drawn import heading_of
 from tests.small_networks import experiment
 
 
@@ -101,7 +102,7 @@ def test_results_and_every_figure_say_that_the_data_are_made_up() -> None:
     figures = figures_for(dataset)
     assert {"recorded", "samples", "raster", "training"} <= set(figures)
     for draw in figures.values():
-        assert STAND_IN in draw().get_suptitle()
+        assert STAND_IN in heading_of(draw())
 
 
 def test_other_experiments_are_not_called_made_up() -> None:
@@ -109,7 +110,7 @@ def test_other_experiments_are_not_called_made_up() -> None:
     assert stand_in_attributes(plain) == {}
     dataset = hpcspike.run(plain)
     assert "stand_in" not in dataset.attrs
-    assert STAND_IN not in figures_for(dataset)["samples"]().get_suptitle()
+    assert STAND_IN not in heading_of(figures_for(dataset)["samples"]())
 
 
 def test_targets_that_are_generated_are_no_drives() -> None:

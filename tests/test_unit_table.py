@@ -19,6 +19,7 @@ from hpcspike.figures import figures_for
 from hpcspike.measures.recorded_units import ceiling
 from hpcspike.model.recordings import read_recording
 from hpcspike.report.network import page_of_network
+from tests.drawn import title_of
 from tests.test_recorded_conditions import made_up
 
 TARGETS = {
@@ -115,7 +116,7 @@ def test_the_table_is_exported_shown_on_the_page_and_drawn(tmp_path: Path, capsy
     assert "Recorded units" in page
     assert page.count("stand-in 1<") >= 2
     figure = figures_for(network())["psth"]()
-    titles = [axes.get_title() + axes.get_title("left") for axes in figure.axes]
+    titles = [axes.get_title() + title_of(axes) for axes in figure.axes]
     for words in ("go: data", "go: model", "stay: data", "stay: model", "best: ", "median: ", "worst: "):
         assert any(words in title for title in titles), words
 
@@ -149,5 +150,5 @@ def test_figures_leave_units_with_constant_data_out_and_say_how_many() -> None:
     drawn = figures_for(with_constant_unit())
     for name, place in (("recorded", "correlation with data"), ("psth", "correlation of the trial average with data")):
         figure = drawn[name]()
-        titles = [axes.get_title("left") for axes in figure.axes if axes.get_xlabel() == place]
+        titles = [title_of(axes) for axes in figure.axes if axes.get_xlabel() == place]
         assert "without 1 of 3 units: constant data" in titles[0]

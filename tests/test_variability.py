@@ -12,6 +12,7 @@ from hpcspike.engine.simulation import Spikes
 from hpcspike.errors import DataError, SpecError
 from hpcspike.figures import figures_for, raster, spike_variability
 from hpcspike.measures import fano_factor, irregularity, pair_correlations
+from tests.drawn import heading_of, title_of
 from tests.small_networks import experiment
 
 WINDOW = {"step_ms": 0.5, "duration_ms": 10.0}
@@ -191,16 +192,15 @@ def test_without_spikes_or_with_a_bin_too_long_it_is_said(network: xr.Dataset) -
 def test_the_figure_says_over_what_it_is_and_how_many_are_left_out(network: xr.Dataset) -> None:
     figure = figures_for(network)["variability"]()
     intervals, counts, pairs = figure.axes
-    assert figure.get_suptitle() == "all neurons, 4 test trials in each of 2 target sets, plasticity off"
+    assert heading_of(figure) == "all neurons, 4 test trials in each of 2 target sets, plasticity off"
     found = spike_statistics(network)
     n_known = int(found["cv_isi"].notnull().sum())
-    assert f"{n_known} of 40 with enough intervals" in intervals.get_title("left")
+    assert f"{n_known} of 40 with enough intervals" in title_of(intervals)
     assert len(counts.lines[0].get_xdata()) == int(found["fano_factor"].notnull().sum())
     words = [text.get_text() for text in pairs.get_legend().get_texts()]
     assert words[1] == f"noise, mean {float(found['pair_correlation_noise'].mean()):+.3f}"
     one = spike_variability(network.isel(trial=slice(1)))
-    left_out = " ".join(one.axes[1].get_title("left").split())
-    assert "needs repetitions: two test trials of a target set" in left_out
+    assert "needs repetitions: two test trials of a target set" in title_of(one.axes[1])
 
 
 def test_a_raster_by_peak_is_in_the_order_of_peaks() -> None:

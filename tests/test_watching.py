@@ -24,6 +24,7 @@ from hpcspike.spec import validate_experiment
 from hpcspike.sweep.batch import run_batch
 from hpcspike.workflow.ending import tell_end
 from hpcspike.workflow.sweeps import plan_jobs
+from tests.drawn import title_of
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ def test_cells_of_the_map_are_means_over_what_is_finished() -> None:
             assert drawn[row, column] == pytest.approx(float(sweep.correlation.where(chosen).mean()))
     assert drawn.mask[:, 2].all()
     assert sorted(text.get_text() for text in axes.texts) == ["0/2", "0/2", "1/2", "1/2"]
-    assert axes.get_title(loc="left") == "6 of 12 networks finished"
+    assert title_of(axes) == "6 of 12 networks finished"
 
 
 @pytest.mark.parametrize("axes", [{}, {"n_neurons": (100, 200, 300)}])
