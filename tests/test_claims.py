@@ -184,6 +184,19 @@ def test_the_command_writes_a_page_and_copies_that_give_it_again(tmp_path: Path)
     assert len(pd.read_csv(tmp_path / "a" / "claims.csv")) > 2
 
 
+def test_copies_name_recordings_without_their_place(tmp_path: Path) -> None:
+    table = fig1_table(0.95, 0.75)
+    targets = {"kind": "recorded", "path": str(tmp_path / "session.nc")}
+    table.attrs["document"] = json.dumps(
+        {"name": "fig1", "experiment": {"targets": targets}, "variants": {"drive": {}}}
+    )
+    table.to_netcdf(tmp_path / "table.nc", engine="h5netcdf")
+    assert main(["claims", str(tmp_path / "table.nc"), "--out", str(tmp_path / "a")]) == 0
+    copied = xr.load_dataset(tmp_path / "a" / "fig1.nc", engine="h5netcdf").attrs["document"]
+    assert json.loads(copied)["experiment"]["targets"] == {"kind": "recorded", "path": "session.nc"}
+    assert "of the recordings in session.nc, " in (tmp_path / "a" / "claims.md").read_text()
+
+
 def test_networks_and_points_that_were_asked_for_and_are_missing_are_named() -> None:
     table = xr.load_dataset(REFERENCE / "fig3s1.nc", engine="h5netcdf")  # three networks of each of three amplitudes
     assert _source(table).startswith("study, 3 variants, 9 networks, ")

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hpcspike.commands.common import finished_points, output_folder, write_whole
 from hpcspike.errors import StoreError
 from hpcspike.hdf5_files import write_netcdf
+from hpcspike.spec.places import keep_names_of_files
 from hpcspike.verification import refuse_if_damaged, vouched
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from hpcspike.spec.study import Study
+    from hpcspike.spec.sweep import Sweep
 
 SIZES = ("_smoke", "_laptop", "_paper")
 """Endings of the names of sweeps and studies that are sizes of the same one."""
@@ -37,6 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
     sources = {name: _source(table) for name, table in sorted(tables.items())}
     for name, table in tables.items():
         table.encoding.pop("unlimited_dims", None)
+        if (document := _document_of(table)) != json.loads(table.attrs.get(_kept_in(table), "{}")):
+            table.attrs[_kept_in(table)] = json.dumps(document)
         write_netcdf(table, folder / f"{name}.nc", compress=True)
     write_whole(folder / "claims.csv", lambda path: as_table(found).to_csv(path, index=False, float_format="%.6g"))
     write_whole(folder / "claims.md", lambda path: path.write_text(as_markdown(found, sources), encoding="utf-8"))
@@ -100,9 +106,20 @@ def _source(table: xr.Dataset) -> str:
 
 def _recording_of(table: xr.Dataset) -> str | None:
     """Name of the file of recorded rates that a table's networks were trained on; None if on none."""
-    document = json.loads(table.attrs.get("document" if "study" in table.attrs else "sweep", "{}"))
-    targets = document.get("experiment", {}).get("targets", {})
-    return PurePath(targets["path"]).name if targets.get("kind") == "recorded" else None
+    targets = _document_of(table).get("experiment", {}).get("targets", {})
+    return str(targets["path"]) if targets.get("kind") == "recorded" else None
+
+
+def _kept_in(table: xr.Dataset) -> str:
+    """The attribute that holds the document of a table's study or sweep."""
+    return "document" if "study" in table.attrs else "sweep"
+
+
+def _document_of(table: xr.Dataset) -> dict[str, Any]:
+    """What a table's study or sweep was asked for, files by their names alone; nothing if it does not say."""
+    document: dict[str, Any] = json.loads(table.attrs.get(_kept_in(table), "{}"))
+    keep_names_of_files(document)
+    return document
 
 
 def _asked_for(table: xr.Dataset) -> dict[str, int]:
@@ -117,13 +134,13 @@ def _asked_for(table: xr.Dataset) -> dict[str, int]:
 
     kind = Study if "study" in table.attrs else Sweep
     try:
-        own = kind.model_validate_json(table.attrs["document" if kind is Study else "sweep"])
-    except (KeyError, ValueError):  # none, or that of a version that named its settings otherwise
+        own = kind.model_validate(_document_of(table))
+    except ValueError:  # none, or that of a version that named its settings otherwise
         return {}
     path = named_experiments().get(base_name(table))
     sizes: list[str | None] = [] if path is None else [*sizes_of(path)] or [None]
     same = (load(path, size=size) for size in sizes) if path is not None else ()
-    named = [one for one in same if isinstance(one, kind) and one.experiment == own.experiment][:1]
+    named = [one for one in same if isinstance(one, kind) and _settings(one) == _settings(own)][:1]
     asked: dict[str, int] = {}
     for one in (own, *named):
         if isinstance(one, Study):
@@ -132,6 +149,13 @@ def _asked_for(table: xr.Dataset) -> dict[str, int]:
             counts = {"": one.n_points}
         asked |= {key: max(count, asked.get(key, 0)) for key, count in counts.items()}
     return asked
+
+
+def _settings(plan: Study | Sweep) -> Any:
+    """What all networks of a study or sweep share, files by their names alone."""
+    document = plan.model_dump(mode="json", by_alias=True)
+    keep_names_of_files(document)
+    return document["experiment"]
 
 
 def _revision(table: xr.Dataset) -> str:

@@ -11,15 +11,14 @@ from pydantic import BaseModel, ValidationError
 
 from hpcspike import checks
 from hpcspike.errors import SpecError
-from hpcspike.paths import expanded, is_address
-from hpcspike.plugins import CODE
+from hpcspike.paths import expanded
 from hpcspike.shipped import config_file
 from hpcspike.spec.documents import merged, set_dotted
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.fields import change_by
+from hpcspike.spec.places import anchor_places
 from hpcspike.spec.study import Study, StudyRun
 from hpcspike.spec.sweep import Sweep
-from hpcspike.spec.targets import GENERATED
 from hpcspike.spec.validation import explained, validate_experiment
 from hpcspike.spec.yaml_text import parse_yaml, read_text, shown
 
@@ -53,16 +52,10 @@ def load(
     document = read_document(path, size=size)
     for dotted, value in (changes or {}).items():
         set_dotted(document, dotted, value)
-    if "experiment" in document:
-        anchor_paths(document["experiment"], path.parent)
-        if "variants" in document:
-            for variant in (document["variants"] or {}).values() if isinstance(document["variants"], dict) else []:
-                anchor_paths(variant, path.parent)
-            return validate_study(document, source=str(path))
-        anchor_axes(document.get("axes"), path.parent)
-        return validate_sweep(document, source=str(path))
-    anchor_paths(document, path.parent)
-    return validate_experiment(document, source=str(path))
+    anchor_places(document, path.parent)
+    if "experiment" not in document:
+        return validate_experiment(document, source=str(path))
+    return (validate_study if "variants" in document else validate_sweep)(document, source=str(path))
 
 
 def read_document(path: Path, *, size: str | None = None) -> dict[str, Any]:
@@ -105,52 +98,6 @@ def _apply_size(document: dict[str, Any], size: str | None, path: Path) -> dict[
     if part is not None and not isinstance(part, dict):
         raise SpecError(f"{path}: sizes.{name} = {shown(part)}: must be a section, that is a mapping of keys to values")
     return merged(document, part or {})
-
-
-def anchor_paths(document: Any, folder: Path) -> None:
-    """Make paths of recorded targets and of a user's code absolute, relative to the file that names them."""
-    targets = document.get("targets") if isinstance(document, dict) else None
-    if isinstance(targets, dict) and isinstance(targets.get("path"), str):
-        targets["path"] = _anchored(targets["path"], folder)
-    for one in _conditions_with_a_path(targets):
-        one["path"] = _anchored(one["path"], folder)
-    for name, key in CODE.items():
-        section = document.get(name) if isinstance(document, dict) else None
-        if isinstance(section, dict) and key in section:
-            section[key] = _anchored_source(section[key], folder)
-
-
-def _conditions_with_a_path(targets: Any) -> list[dict[str, Any]]:
-    conditions = targets.get("conditions") if isinstance(targets, dict) else None
-    return (
-        [one for one in conditions if isinstance(one, dict) and "path" in one] if isinstance(conditions, list) else []
-    )
-
-
-def anchor_axes(axes: Any, folder: Path) -> None:
-    """Make paths of recorded targets and of a user's code absolute where a sweep varies them."""
-    if not isinstance(axes, dict):
-        return
-    if isinstance(axes.get("targets.path"), list):
-        axes["targets.path"] = [_anchored(path, folder) for path in axes["targets.path"]]
-    for axis in map(".".join, CODE.items()):
-        if isinstance(axes.get(axis), list):
-            axes[axis] = [_anchored_source(source, folder) for source in axes[axis]]
-    for section in ("targets", *CODE):
-        for value in axes[section] if isinstance(axes.get(section), list) else []:
-            anchor_paths({section: value}, folder)
-
-
-def _anchored(path: Any, folder: Path) -> Any:
-    if not isinstance(path, str) or path == GENERATED:
-        return path
-    return path if is_address(path) else str((folder / expanded(path)).resolve())
-
-
-def _anchored_source(source: Any, folder: Path) -> Any:
-    """The source of a user's code, the file in it made absolute if it names one."""
-    place, colon, name = source.rpartition(":") if isinstance(source, str) else ("", "", "")
-    return f"{_anchored(place, folder)}{colon}{name}" if place.endswith(".py") else source
 
 
 def changed(section: AnySection, changes: Mapping[str, Any]) -> AnySection:
