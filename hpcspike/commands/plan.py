@@ -13,7 +13,7 @@ from hpcspike.commands.recordings import say_what_is_recorded
 from hpcspike.engine.checkpoint import checkpoint_bytes
 from hpcspike.engine.distribute import refuse_idle_ranks
 from hpcspike.errors import ResourceError, SpecError, StoreError
-from hpcspike.runs.facts import facts_of
+from hpcspike.runs.facts import facts_of, refuse_in_vain
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.load import sizes_of
 from hpcspike.spec.study import Study, StudyRun
@@ -160,6 +160,7 @@ def _refuse_too_large(grid: Grid, available: float, *, given: bool) -> None:
 def _print_experiment(experiment: Experiment, available: float, ranks: int) -> None:
     say_what_is_recorded(experiment, label="recorded   ")
     cost, facts, kind = predict(experiment), facts_of(experiment), experiment.learner.kind
+    refuse_in_vain(experiment)
     refuse_idle_ranks(facts.n_neurons, ranks)
     if kind != "rls" and ranks > 1:
         raise SpecError(f"--ranks {ranks}: learner.kind = {kind} runs on one rank; leave the option out")

@@ -21,7 +21,7 @@ from hpcspike.engine.phases import PHASES
 from hpcspike.errors import SpecError, StoreError
 from hpcspike.identity import experiment_hash
 from hpcspike.model.reach import remark_on_reach
-from hpcspike.runs.facts import facts_of
+from hpcspike.runs.facts import refuse_in_vain
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.study import Study
 from hpcspike.sweep.cost import available_memory_mib, check_memory
@@ -135,7 +135,7 @@ def _experiment(arguments: argparse.Namespace) -> Experiment:
 
 def _prepare(arguments: argparse.Namespace, experiment: Experiment, path: Path, world: World) -> bool:
     """Whether the result is there already; whatever speaks against training it is an error."""
-    facts_of(experiment)
+    refuse_in_vain(experiment)
     is_there = _is_there(path, experiment_hash(experiment))
     if not is_there:
         # a network is spread evenly over the ranks, of which so many share the memory of this machine

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from hpcspike.errors import SpecError
+from hpcspike.spec.effect import why_in_vain
 from hpcspike.spec.experiment import Experiment, UserNeuron, why_neurons_do_not_differ
 from hpcspike.spec.learners import GradientLearner, UserLearner
 from hpcspike.spec.targets import RecordedTargets
@@ -64,6 +66,27 @@ def facts_of(experiment: Experiment) -> Facts:
     if key not in _KNOWN:
         _KNOWN[key] = _of_recording(experiment)
     return _checked(experiment, _KNOWN[key])
+
+
+def refuse_in_vain(experiment: Experiment, *, varied: Collection[str] = ()) -> None:
+    """Refuse new work that cannot give what its experiment asks for, and all that `facts_of` refuses.
+
+    Stored results are not asked: they stay readable, and can be made again.
+
+    Parameters
+    ----------
+    varied
+        Keys that have other values in other points of the same sweep, or other variants of the same study.
+
+    Raises
+    ------
+    HpcspikeError
+        As `facts_of`; a SpecError of a key without effect, or of training in which nothing can be learned.
+    """
+    facts_of(experiment)
+    reason = why_in_vain(experiment, varied)
+    if reason is not None:
+        raise SpecError(reason)
 
 
 _KNOWN: dict[tuple[Any, ...], Facts] = {}

@@ -29,6 +29,7 @@ from hpcspike.model.rate_law_kinds import MEASURED
 from hpcspike.model.stand_in import stand_in_attributes
 from hpcspike.model.subset import subset_columns
 from hpcspike.model.unit_labels import recording_time, unit_labels
+from hpcspike.runs.facts import refuse_in_vain
 from hpcspike.runs.point import fit_and_evaluate
 from hpcspike.runs.rollouts import write_rollouts
 from hpcspike.runs.trials import scale_of, variables_of, write_trials
@@ -99,6 +100,7 @@ def run(
         instance("world", world, World, made_by="give what hpcspike.engine.communication.connect() returns")
     world = world or connect()
     agree_on(world, "hpcspike.run", lambda: {**same_experiment(experiment), "threads": threads})
+    world.agree(lambda: refuse_in_vain(experiment) if world.rank == 0 else None)
     if world.rank == 0:
         _log_what_is_odd(experiment)
     learner, evaluation = fit_and_evaluate(

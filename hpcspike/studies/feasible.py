@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hpcspike.errors import SpecError
 from hpcspike.model.connectivity import n_excitatory
-from hpcspike.runs.facts import Facts, facts_of
+from hpcspike.runs.facts import Facts, facts_of, refuse_in_vain
+from hpcspike.spec.effect import differing
 from hpcspike.spec.experiment import Experiment, is_multiple
 from hpcspike.spec.learners import BalancedNetwork, HuhLearner
 from hpcspike.spec.study import (
@@ -44,9 +45,14 @@ def check_study(study: Study) -> None:
     HpcspikeError
         Naming the variant, or the probe.
     """
-    for variant in study.variants:
-        experiment = study.experiment_of(StudyRun(variant, 0))
+    experiments = {variant: study.experiment_of(StudyRun(variant, 0)) for variant in study.variants}
+    varied = differing(experiments.values())
+    for variant, experiment in experiments.items():
         facts, probes = facts_of(experiment), study.probes.of(variant)
+        try:
+            refuse_in_vain(experiment, varied=varied)
+        except SpecError as error:
+            raise SpecError(f"study {study.name!r}: variant {variant}: {error}") from None
         refuse_probes(probes, variant, experiment)
         if experiment.learner.kind != "rls" or "damage" in probes:  # judged as learners are, without these measures
             continue

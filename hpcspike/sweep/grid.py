@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from hpcspike.errors import SpecError
 from hpcspike.identity import experiment_hash
-from hpcspike.runs.facts import facts_of
+from hpcspike.runs.facts import facts_of, refuse_in_vain
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.sweep import Sweep, shown_point
 from hpcspike.sweep.cost import Cost, predict
@@ -95,12 +95,17 @@ def build_grid(sweep: Sweep, positions: Sequence[int] | None = None) -> Grid:
     hashes: list[str] = []
     costs: list[Cost] = []
     n_loops = 0
+    varied = [key for key, values in sweep.columns().items() if len(values) > 1]
     # only what the planner needs is kept: the experiments of 10^6 points would take gigabytes
     points = sweep.parameters() if positions is None else map(sweep.parameters_at, positions)
     for parameters in points:
         experiment = sweep.point(parameters)
         hashes.append(experiment_hash(experiment))
         costs.append(predict(experiment))
+        try:
+            refuse_in_vain(experiment, varied=varied)
+        except SpecError as error:
+            raise SpecError(f"point {shown_point(parameters)}: {error}") from None
         n_loops = max(n_loops, experiment.training.n_loops * experiment.targets.n_sets)
         for name, dotted in fields.items():
             value = _value(experiment, dotted)

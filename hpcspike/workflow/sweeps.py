@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hpcspike.errors import SpecError
 from hpcspike.identity import experiment_hash, sweep_hash
 from hpcspike.plugins import files, sources_in
-from hpcspike.runs.facts import facts_of
+from hpcspike.runs.facts import refuse_in_vain
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.fields import FILE_NAME
 from hpcspike.spec.load import load
@@ -233,7 +233,7 @@ def plan_network(config: str) -> Network:
     experiment = load(config)
     if not isinstance(experiment, Experiment):
         raise SpecError(f"{config} is no single experiment; give a sweep as 'sweep', single experiments as 'networks'")
-    facts_of(experiment)
+    refuse_in_vain(experiment)
     return Network(experiment.name, config, experiment_hash(experiment))
 
 

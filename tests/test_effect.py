@@ -1,0 +1,107 @@
+"""What is asked for in vain is refused before new work begins, and read where it was stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import hpcspike
+from hpcspike.cli import main
+from hpcspike.errors import SpecError
+from hpcspike.runs.facts import refuse_in_vain
+from hpcspike.spec import validate_experiment
+from hpcspike.spec.documents import merged
+from hpcspike.spec.load import validate_study, validate_sweep
+from hpcspike.studies.feasible import check_study
+from hpcspike.sweep.grid import build_grid
+
+BASE = {
+    "name": "base", "seed": 3, "network": {"n_neurons": 10}, "targets": {"kind": "sine", "duration_ms": 200.0},
+    "training": {"n_loops": 2}, "protocol": {"free_run_ms": 20.0, "test_free_run_ms": 10.0},
+    "measures": {"n_test_trials": 2, "n_clamped_trials": 2},
+}  # fmt: skip
+TWO_SETS = {"targets": {"n_sets": 2}}
+FED = {"n_neurons": 5, "weights": "shared"}
+
+
+def why(*changes: dict[str, Any]) -> str:
+    """What is said of the base with some changes; empty if nothing is."""
+    document = BASE
+    for change in changes:
+        document = merged(document, change)
+    try:
+        refuse_in_vain(validate_experiment(document))
+    except SpecError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("cue", "words"),
+    [
+        ({"amplitude": 0.0}, "stimulus.amplitude = 0: without a cue nothing tells the target sets apart"),
+        ({"duration_ms": 0.0}, "stimulus.duration_ms = 0 ms: without a cue nothing tells the target sets apart"),
+        ({"duration_ms": 0.0, "amplitude": 0.0}, "give a cue with stimulus.duration_ms > 0 ms, or choose "),
+    ],
+)
+def test_several_target_sets_need_a_cue(cue: dict[str, float], words: str) -> None:
+    said = why(TWO_SETS, {"stimulus": cue})
+    assert said.startswith("targets.n_sets = 2, but ")
+    assert words in said
+    assert why(TWO_SETS) == why({"stimulus": cue}) == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "apart"),
+    [
+        ({"stimulus": {"amplitude": 0.0, "noise": 0.3}}, True),
+        ({"feed_forward": FED}, True),
+        ({"feed_forward": {**FED, "noise": 0.0}}, False),
+        ({"feed_forward": {**FED, "noise": 0.0, "weights": "per_condition", "covariance": "joint"}}, True),
+        ({"feed_forward": {**FED, "noise": 0.0, "mean_hz": 0.0}}, False),
+        ({"frozen_noise": {"standard_deviation": 0.5}}, False),
+    ],
+)
+def test_a_path_of_the_cue_or_a_feed_forward_population_tells_sets_apart(change: dict[str, Any], apart: bool) -> None:
+    assert (why(TWO_SETS, {"stimulus": {"amplitude": 0.0}}, change) == "") == apart
+
+
+def test_recorded_conditions_are_named_where_there_is_no_cue() -> None:
+    targets = {"kind": "recorded", "path": "generated", "n_units": 2, "duration_ms": 40.0, "conditions": ["a", "b"]}
+    document = {"targets": targets, "training": {"variable": "rate"}, "stimulus": {"amplitude": 0.0}}
+    with pytest.raises(SpecError, match=r"^targets.conditions names 2 conditions, but stimulus.amplitude = 0: .* one "):
+        refuse_in_vain(validate_experiment(document))
+
+
+def test_a_sweep_may_begin_at_no_cue_at_all() -> None:
+    document = {"experiment": merged(BASE, TWO_SETS), "axes": {"stimulus.amplitude": [0.0, 0.5]}}
+    assert build_grid(validate_sweep(document)).n_points == 2
+    document = {"experiment": merged(BASE, {"stimulus": {"amplitude": 0.0}}), "axes": {"targets.n_sets": [1, 2]}}
+    with pytest.raises(SpecError, match=r"^point targets.n_sets = 2, replicate = 0: targets.n_sets = 2, but stimulus"):
+        build_grid(validate_sweep(document))
+
+
+def test_a_variant_without_a_cue_is_a_control_only_beside_one_with_it() -> None:
+    def study(**variants: Any) -> None:
+        check_study(validate_study({"name": "s", "experiment": merged(BASE, TWO_SETS), "variants": variants}))
+
+    study(cued=None, deaf={"stimulus": {"amplitude": 0.0}})
+    with pytest.raises(SpecError, match=r"^study 's': variant one: targets.n_sets = 2, but stimulus.amplitude = 0"):
+        study(one={"stimulus": {"amplitude": 0.0}}, two={"stimulus": {"amplitude": 0.0}, "seed": 4})
+
+
+@pytest.mark.parametrize("command", [["plan"], ["train", "--out", "net.nc"]])
+def test_commands_refuse_it_before_they_work(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    document = merged(BASE, {"targets": {"n_sets": 3}, "stimulus": {"amplitude": 0.0}})
+    Path("net.yaml").write_text(yaml.safe_dump(document))
+    assert main([command[0], "net.yaml", *command[1:]]) == 2
+    assert "hpcspike: error: targets.n_sets = 3, but stimulus.amplitude = 0: " in capsys.readouterr().err
+    assert not Path("net.nc").exists()
+    with pytest.raises(SpecError, match=r"targets.n_sets = 3, but stimulus.amplitude = 0"):
+        hpcspike.run(hpcspike.load("net.yaml"))
