@@ -105,3 +105,41 @@ def test_commands_refuse_it_before_they_work(
     assert not Path("net.nc").exists()
     with pytest.raises(SpecError, match=r"targets.n_sets = 3, but stimulus.amplitude = 0"):
         hpcspike.run(hpcspike.load("net.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"trial_noise": {"where": "voltage"}}, "trial_noise.where = voltage has no effect: trial_noise.standard_dev"),
+        ({"trial_noise": {"phase": "test_only"}}, "trial_noise.phase = test_only has no effect: trial_noise.standard"),
+        ({"trial_noise": {"tau_corr_ms": 5.0}}, "trial_noise.tau_corr_ms = 5 has no effect: trial_noise.standard_dev"),
+        ({"frozen_noise": {"tau_corr_ms": 5.0}}, "frozen_noise.tau_corr_ms = 5 has no effect: frozen_noise.standard_"),
+        ({"feed_forward": {"mean_hz": 9.0}}, "feed_forward.mean_hz = 9 has no effect: feed_forward.n_neurons = 0; "),
+        ({"trial_noise": {"where": "input", "tau_corr_ms": 10.0}}, ""),
+        ({"trial_noise": {"where": "voltage", "phase": "test_only", "standard_deviation": 0.1}}, ""),
+    ],
+)
+def test_keys_of_a_noise_that_is_not_there_are_refused(change: dict[str, Any], words: str) -> None:
+    said = why(change)
+    assert said.startswith(words)
+    assert bool(said) == bool(words)
+
+
+@pytest.mark.parametrize("transfer", ["measured", "phi_1"])
+def test_c_of_phi_2_is_refused_with_another_transfer_function(transfer: str) -> None:
+    rates = {"training": {"variable": "rate", "transfer": transfer}, "connectivity": {"kind": "gaussian"}}
+    noise = {"trial_noise": {"standard_deviation": 0.2}}
+    said = why(rates, noise, {"training": {"smoothing": 0.02}})
+    assert said.startswith(f"training.smoothing = 0.02 has no effect with training.transfer = {transfer}: it is c of ")
+    assert why(rates, noise) == why(rates, noise, {"training": {"smoothing": 0.02, "transfer": "phi_2"}}) == ""
+
+
+def test_a_sweep_of_the_size_of_noise_may_hold_none() -> None:
+    document = {
+        "experiment": merged(BASE, {"trial_noise": {"where": "voltage", "phase": "test_only"}}),
+        "axes": {"trial_noise.standard_deviation": [0.0, 0.1, 0.2]},
+    }
+    assert build_grid(validate_sweep(document)).n_points == 3
+    alone = {**document, "axes": {"trial_noise.standard_deviation": [0.0], "seed": [1, 2]}}
+    with pytest.raises(SpecError, match=r"trial_noise.where = voltage has no effect: trial_noise.standard_deviation ="):
+        build_grid(validate_sweep(alone))

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
-from hpcspike.spec.experiment import Experiment
+from hpcspike.spec.experiment import Experiment, Training
+from hpcspike.spec.fields import Section
 from hpcspike.spec.learners import RlsLearner
 from hpcspike.spec.recorded import RecordedTargets
+from hpcspike.spec.trial import FeedForward, FrozenNoise, TrialNoise
 
 
 class _Vain(NamedTuple):
@@ -21,7 +23,17 @@ class _Vain(NamedTuple):
     rests_on: tuple[str, ...]
 
 
-RESTED_ON = ("stimulus.amplitude", "stimulus.duration_ms", "stimulus.noise", "feed_forward.n_neurons")
+_OF_SIZE: dict[str, tuple[str, Section]] = {
+    "trial_noise": ("standard_deviation", TrialNoise()),
+    "frozen_noise": ("standard_deviation", FrozenNoise()),
+    "feed_forward": ("n_neurons", FeedForward()),
+}
+"""Section -> the key without which its others have no effect, and the section without any key."""
+_SMOOTHING = Training().smoothing
+RESTED_ON = (
+    "stimulus.amplitude", "stimulus.duration_ms", "stimulus.noise", "training.variable", "training.transfer",
+    *(f"{section}.{size}" for section, (size, _) in _OF_SIZE.items()),
+)  # fmt: skip
 """All keys that decide whether others have an effect."""
 
 
@@ -44,9 +56,33 @@ def _value(experiment: Experiment, key: str) -> Any:
 
 
 def _found(experiment: Experiment) -> Iterator[_Vain]:
+    for name, (size, plain) in _OF_SIZE.items():
+        section = getattr(experiment, name)
+        if getattr(section, size) == 0 and section.__dict__ != plain.__dict__:
+            yield _without_size(name, size, section, plain)
     if isinstance(experiment.learner, RlsLearner):
+        yield from _of_training(experiment)
         if experiment.targets.n_sets > 1:
             yield from _of_sets(experiment)
+
+
+def _without_size(name: str, size: str, section: Section, plain: Section) -> _Vain:
+    key, value = next((key, value) for key, value in section if value != getattr(plain, key))
+    given = f"{value:g}" if isinstance(value, float) else value
+    reason = f"{name}.{key} = {given} has no effect: {name}.{size} = 0; leave it out, or give {name}.{size}"
+    return _Vain(reason, (f"{name}.{size}",))
+
+
+def _of_training(experiment: Experiment) -> Iterator[_Vain]:
+    training = experiment.training
+    if training.variable != "rate" or training.transfer == "phi_2":
+        return
+    if training.smoothing != _SMOOTHING:
+        yield _Vain(
+            f"training.smoothing = {training.smoothing:g} has no effect with training.transfer = {training.transfer}: "
+            "it is c of phi_2; leave it out, or choose training.transfer: phi_2",
+            ("training.variable", "training.transfer"),
+        )
 
 
 def _of_sets(experiment: Experiment) -> Iterator[_Vain]:
