@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -25,6 +26,7 @@ BASE = {
 }  # fmt: skip
 TWO_SETS = {"targets": {"n_sets": 2}}
 FED = {"n_neurons": 5, "weights": "shared"}
+PHI_1 = {"training": {"variable": "rate", "transfer": "phi_1"}}
 
 
 def why(*changes: dict[str, Any]) -> str:
@@ -143,3 +145,33 @@ def test_a_sweep_of_the_size_of_noise_may_hold_none() -> None:
     alone = {**document, "axes": {"trial_noise.standard_deviation": [0.0], "seed": [1, 2]}}
     with pytest.raises(SpecError, match=r"trial_noise.where = voltage has no effect: trial_noise.standard_deviation ="):
         build_grid(validate_sweep(alone))
+
+
+@pytest.mark.parametrize(
+    ("change", "learns"),
+    [
+        ({}, False),
+        ({"neuron": {"bias": -0.1}}, False),
+        ({"neuron": {"bias": 0.1}}, True),
+        ({"connectivity": {"kind": "gaussian", "sigma": 4.0}}, True),
+        ({"frozen_noise": {"standard_deviation": 0.3}}, True),
+        ({"trial_noise": {"standard_deviation": 0.3}}, True),
+        ({"trial_noise": {"standard_deviation": 0.3, "phase": "test_only"}}, False),
+        ({"feed_forward": {"n_neurons": 5, "mean_hz": 50.0, "initial_weight": 0.5}}, True),
+        ({"feed_forward": {"n_neurons": 5, "mean_hz": 50.0}}, False),
+    ],
+)
+def test_rates_are_refused_through_phi_1_where_no_weight_would_change(change: dict[str, Any], learns: bool) -> None:
+    experiment = validate_experiment(merged(merged(BASE, PHI_1), change))
+    problem = hpcspike.build_problem(experiment)
+    trained = hpcspike.train(problem, experiment.training)
+    assert bool(np.any(trained.simulation.weight != problem.plastic.weight)) == learns
+    said = why(PHI_1, change)
+    assert (said == "") == learns
+    assert learns or said.startswith("training.transfer = phi_1 learns nothing here: its slope is 0 at inputs of 0 or ")
+
+
+def test_other_transfer_functions_and_networks_that_are_not_trained_may_have_no_input() -> None:
+    assert why(PHI_1, {"training": {"transfer": "phi_2"}}) == why(PHI_1, {"training": {"n_loops": 0}}) == ""
+    bias = {"experiment": merged(BASE, PHI_1), "axes": {"neuron.bias": [0.0, 0.5]}}
+    assert build_grid(validate_sweep(bias)).n_points == 2

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
+from hpcspike.spec.connectivity import ZeroConnectivity
 from hpcspike.spec.experiment import Experiment, Training
 from hpcspike.spec.fields import Section
 from hpcspike.spec.learners import RlsLearner
@@ -32,7 +33,7 @@ _OF_SIZE: dict[str, tuple[str, Section]] = {
 _SMOOTHING = Training().smoothing
 RESTED_ON = (
     "stimulus.amplitude", "stimulus.duration_ms", "stimulus.noise", "training.variable", "training.transfer",
-    *(f"{section}.{size}" for section, (size, _) in _OF_SIZE.items()),
+    "neuron.bias", "connectivity.kind", *(f"{section}.{size}" for section, (size, _) in _OF_SIZE.items()),
 )  # fmt: skip
 """All keys that decide whether others have an effect."""
 
@@ -74,7 +75,7 @@ def _without_size(name: str, size: str, section: Section, plain: Section) -> _Va
 
 
 def _of_training(experiment: Experiment) -> Iterator[_Vain]:
-    training = experiment.training
+    training, noise, feed = experiment.training, experiment.trial_noise, experiment.feed_forward
     if training.variable != "rate" or training.transfer == "phi_2":
         return
     if training.smoothing != _SMOOTHING:
@@ -83,6 +84,20 @@ def _of_training(experiment: Experiment) -> Iterator[_Vain]:
             "it is c of phi_2; leave it out, or choose training.transfer: phi_2",
             ("training.variable", "training.transfer"),
         )
+    shaken = experiment.frozen_noise.standard_deviation > 0 or (
+        noise.standard_deviation > 0 and noise.phase == "training_and_test"
+    )
+    fed = feed.n_neurons > 0 and feed.initial_weight > 0
+    bias = getattr(experiment.neuron, "bias", 0.0)
+    silent = isinstance(experiment.connectivity, ZeroConnectivity) and bias <= 0 and not shaken and not fed
+    if training.transfer == "phi_1" and silent and training.n_loops > 0:
+        yield _Vain(
+            f"training.transfer = phi_1 learns nothing here: its slope is 0 at inputs of 0 or less, and with "
+            f"connectivity.kind = zero the input of every neuron is neuron.bias = {bias:g}, so that no weight ever "
+            "changes; choose neuron.bias > 0, another connectivity.kind, or training.transfer: phi_2",
+            ("neuron.bias", "connectivity.kind", "training.variable", "training.transfer", "feed_forward.n_neurons",
+             "frozen_noise.standard_deviation", "trial_noise.standard_deviation"),
+        )  # fmt: skip
 
 
 def _of_sets(experiment: Experiment) -> Iterator[_Vain]:

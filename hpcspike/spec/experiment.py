@@ -74,8 +74,9 @@ class Training(GrownSection):
     transfer: Literal["phi_1", "phi_2", "measured"] = quantity(
         "phi_2",
         paper="Eqs 13, 14",
-        doc="Transfer function of rate training: 'phi_1' (with the slope that it has at inputs of 0.01 or more), "
-        "'phi_2', both of theta neurons, or 'measured': that of the neurons as they are, with their trial_noise.",
+        doc="Transfer function of rate training: 'phi_1' (with the slope that it has at inputs of 0.01 or more, and "
+        "none at 0 or below, where nothing is learned), 'phi_2', both of theta neurons, or 'measured': that of the "
+        "neurons as they are, with their trial_noise.",
     )
     algorithm: Literal["blocked", "textbook", "textbook_blas"] = quantity(
         "blocked", doc="How RLS is computed; the results agree to rounding."
