@@ -175,3 +175,42 @@ def test_other_transfer_functions_and_networks_that_are_not_trained_may_have_no_
     assert why(PHI_1, {"training": {"transfer": "phi_2"}}) == why(PHI_1, {"training": {"n_loops": 0}}) == ""
     bias = {"experiment": merged(BASE, PHI_1), "axes": {"neuron.bias": [0.0, 0.5]}}
     assert build_grid(validate_sweep(bias)).n_points == 2
+
+
+@pytest.mark.parametrize(
+    ("smoothing_ms", "grid_ms", "words"),
+    [
+        (
+            201.0,
+            1.0,
+            "is longer than the trained window of 200 ms, over which its mean would hardly vary; choose 2",
+        ),
+        (1.5, 1.0, "has no effect: drives are averaged over values 1 ms apart; choose 2 to 200 ms, or 0: the drive at"),
+        (3.0, 2.0, ""),
+        (200.0, 1.0, ""),
+        (2.0, 1.0, ""),
+    ],
+)
+def test_a_moving_mean_is_of_two_values_at_least_and_no_longer_than_the_window(
+    smoothing_ms: float, grid_ms: float, words: str
+) -> None:
+    tested = {"measures": {"smoothing_ms": smoothing_ms, "test_every_loops": 1}, "targets": {"grid_ms": grid_ms}}
+    said = why(tested)
+    assert said.startswith(f"measures.smoothing_ms = {smoothing_ms:g} ms {words}" if words else "")
+    assert bool(said) == bool(words)
+    if words:
+        return
+    curve = {}
+    for smoothed in (0.0, smoothing_ms):
+        experiment = validate_experiment(merged(BASE, merged(tested, {"measures": {"smoothing_ms": smoothed}})))
+        trained = hpcspike.train(hpcspike.build_problem(experiment), experiment.training, measures=experiment.measures)
+        curve[smoothed] = trained.curve["test_correlation"]
+    assert not np.array_equal(curve[0.0], curve[smoothing_ms])
+    assert np.all(np.abs(curve[smoothing_ms]) > 1e-6)
+
+
+def test_training_does_not_go_on_with_a_moving_mean_longer_than_the_window() -> None:
+    network = hpcspike.live_network(hpcspike.run(validate_experiment(BASE)))
+    longer = {"measures.smoothing_ms": 500.0, "measures.test_every_loops": 1}
+    with pytest.raises(SpecError, match=r"measures.smoothing_ms = 500 ms is longer than the trained window of 200 ms"):
+        network.train(1, settings=longer)

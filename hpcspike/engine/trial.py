@@ -13,6 +13,7 @@ from hpcspike.engine.simulation import Simulation, Spikes
 from hpcspike.engine.training_kernels import filter_spikes
 from hpcspike.errors import SpecError
 from hpcspike.model.connectivity import Rows
+from hpcspike.spec.measures import averaged_steps
 
 Event = tuple[int, int]
 """A spike: the step at whose end it is, counted from 1 at the start of the window, and the neuron."""
@@ -128,8 +129,7 @@ def smoothed_drive(simulation: Simulation, purpose: str, trial: int, stimulus: i
     simulation.start_at_random(purpose, trial)
     simulation.begin_test_feed(purpose, trial, stimulus)
     every, free, cue = problem.steps_per_sample, problem.test_free_run_steps, problem.stimulus_steps
-    fine = every // max(1, round(problem.grid_ms))
-    fine = next(step for step in range(max(fine, 1), 0, -1) if every % step == 0)
+    fine = averaged_steps(every, problem.grid_ms)
     for begin, length, external in ((0, free, problem.input), (free, cue, problem.input + problem.stimuli[stimulus])):
         if length:
             noise = None if begin < free else problem.noise_of(begin - free, length, stimulus)

@@ -29,6 +29,7 @@ from hpcspike.model.problem import Problem
 from hpcspike.model.random_streams import uniform_by_neuron
 from hpcspike.runs.trials import scale_of
 from hpcspike.spec.experiment import Experiment
+from hpcspike.spec.measures import why_not_smoothed
 
 if TYPE_CHECKING:
     from hpcspike.live.engine_network import EngineNetwork
@@ -136,6 +137,11 @@ def _trainer(network: EngineNetwork, problem: Problem, loops: int, threads: int)
     experiment, trained = network.experiment, network.trained
     if trained.diverged_loop >= 0:
         raise SpecError(f"this network diverged in loop {trained.diverged_loop + 1}: there is nothing to go on with")
+    reason = why_not_smoothed(
+        experiment.measures, grid_ms=problem.grid_ms, step_ms=problem.neuron.step_ms, duration_ms=problem.duration_ms
+    )
+    if reason is not None:
+        raise SpecError(reason)
     trainer = Trainer(
         problem, experiment.training, threads=threads, diverged_drive=experiment.measures.diverged_drive,
         measures=experiment.measures,

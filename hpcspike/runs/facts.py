@@ -17,6 +17,7 @@ from hpcspike.errors import SpecError
 from hpcspike.spec.effect import why_in_vain
 from hpcspike.spec.experiment import Experiment, UserNeuron, why_neurons_do_not_differ
 from hpcspike.spec.learners import GradientLearner, UserLearner
+from hpcspike.spec.measures import why_not_smoothed
 from hpcspike.spec.targets import RecordedTargets
 from hpcspike.spec.trial import why_not_shaken
 
@@ -83,8 +84,11 @@ def refuse_in_vain(experiment: Experiment, *, varied: Collection[str] = ()) -> N
     HpcspikeError
         As `facts_of`; a SpecError of a key without effect, or of training in which nothing can be learned.
     """
-    facts_of(experiment)
-    reason = why_in_vain(experiment, varied)
+    facts = facts_of(experiment)
+    reason = why_in_vain(experiment, varied) or why_not_smoothed(
+        experiment.measures, grid_ms=experiment.targets.grid_ms, step_ms=experiment.neuron.step_ms,
+        duration_ms=facts.duration_ms,
+    )  # fmt: skip
     if reason is not None:
         raise SpecError(reason)
 

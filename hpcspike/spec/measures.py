@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from hpcspike.spec.fields import GrownSection, quantity, whole_number
+from hpcspike.spec.fields import GrownSection, n_steps, quantity, whole_number
 
 if TYPE_CHECKING:
     from hpcspike.spec.experiment import Training
@@ -68,3 +68,26 @@ def why_untested(training: Training, measures: Measures | None, learner: Learner
             if forbidden:
                 return f"measures.smoothing_ms = {measures.smoothing_ms:g} ms: {why}"
     return None
+
+
+def averaged_steps(steps_per_sample: int, grid_ms: float) -> int:
+    """Steps between the values that a moving mean is of: 1 ms, or as near to that as divides the sampling interval."""
+    most = max(1, steps_per_sample // max(1, round(grid_ms)))
+    return next(step for step in range(most, 0, -1) if steps_per_sample % step == 0)
+
+
+def why_not_smoothed(measures: Measures, *, grid_ms: float, step_ms: float, duration_ms: float) -> str | None:
+    """What makes the moving mean of tests in training meaningless in a window of so many ms, or None."""
+    asked = measures.smoothing_ms
+    apart = averaged_steps(n_steps(grid_ms, step_ms), grid_ms) * step_ms
+    if asked == 0.0 or 2.0 * apart * (1.0 - 1e-9) <= asked <= duration_ms * (1.0 + 1e-9):
+        return None
+    why = (
+        f"is longer than the trained window of {duration_ms:g} ms, over which its mean would hardly vary"
+        if asked > duration_ms
+        else f"has no effect: drives are averaged over values {apart:g} ms apart"
+    )
+    return (
+        f"measures.smoothing_ms = {asked:g} ms {why}; choose {2.0 * apart:g} to {duration_ms:g} ms, or 0: the drive at "
+        "the sample"
+    )
