@@ -145,6 +145,20 @@ def test_one_condition_of_several_is_chosen_by_its_label(tmp_path: Path) -> None
         read(tmp_path / "r.nc", condition={"hand": "left"})
 
 
+@pytest.mark.parametrize("condition", [{}, {"side": "left"}])
+def test_places_of_one_label_cannot_be_chosen(tmp_path: Path, condition: dict[str, Any]) -> None:
+    content = xr.Dataset(
+        {"rate": (("side", "unit", "time"), np.stack([RATES_HZ] * 3), {"units": "Hz"})},
+        {"time": ("time", TIMES_MS, {"units": "ms"}), "side": ["left", "left", "right"]},
+    )
+    content.to_netcdf(tmp_path / "r.nc", engine="h5netcdf")
+    said = "2 places along side have the label 'left', but .* must differ; give every place along side a label of its"
+    with pytest.raises(DataError, match=said):
+        read(tmp_path / "r.nc", condition=condition)
+    recording = read(tmp_path / "r.nc", condition={"side": "right"})
+    np.testing.assert_array_equal(recording.values, RATES_HZ * 0.01)
+
+
 def test_names_in_the_file_must_be_different(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"several of its units have one name: u1 \(2 times\)"):
         read(netcdf(tmp_path / "r.nc", unit=None, **{"unit_name": ("unit", ["u1", "u2", "u1"])}), unit="Hz")

@@ -196,6 +196,14 @@ def test_conditions_that_do_not_fit_are_named(
         ({"conditions": ["left", [1]]}, r"conditions\[1\] = \[1\]: must be a text, a number"),
         ({"conditions": ["left", "right"], "n_sets": 3}, r"n_sets = 3, but targets.conditions names 2"),
         ({"n_sets": 2}, "recorded targets have one set per condition"),
+        (
+            {"path": "r.npz", "conditions": [0, 1]},
+            r"^experiment: targets.conditions\[0\] = 0: must be 1 or more: places in an array are counted from 1$",
+        ),
+        (
+            {"path": "r.npy", "conditions": [{"task": 2}, {"task": -1}]},
+            r"targets.conditions\[1\].task = -1: must be 1 or more: places in an array are counted from 1$",
+        ),
     ],
 )
 def test_conditions_that_make_no_sense_are_refused_by_the_yaml_alone(keys: dict[str, Any], said: str) -> None:

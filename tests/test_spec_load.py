@@ -461,3 +461,18 @@ def test_a_recording_that_cannot_be_read_is_refused_when_it_is_identified(
     monkeypatch.setattr(identity, "open", refuse, raising=False)
     with pytest.raises(DataError, match=r"rates.npy: cannot be read \(Permission denied\); check path and permissions"):
         experiment_hash(recorded)
+
+
+def test_a_changed_copy_that_cannot_be_says_what_was_changed(document: dict[str, Any]) -> None:
+    document = changed(document, training__patience=5, measures__test_every_loops=1)
+    experiment = validate_experiment(document)
+    said = (
+        r"^with measures.test_every_loops = null: training.patience = 5 goes by tests in training, but there are none"
+    )
+    with pytest.raises(SpecError, match=said):
+        experiment.changed({"measures.test_every_loops": None})
+    several = {f"training.{key}": value for key, value in {"ridge": 2.0, "n_loops": 4, "keep": "best"}.items()}
+    with pytest.raises(
+        SpecError, match=r"^with training.ridge = 2.0, training.n_loops = 4, training.keep = 'best' and 1 m"
+    ):
+        experiment.changed({**several, "measures.test_every_loops": None})

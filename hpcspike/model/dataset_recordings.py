@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,6 +143,8 @@ def _of_condition(path: Path, array: xr.DataArray, targets: RecordedTargets) -> 
             )
         labels = array.coords[dim].values if dim in array.coords else np.arange(array.sizes[dim])
         found = np.flatnonzero(matches(labels, wanted))
+        if len(found) > 1:
+            _refuse_repeated(path, dim, labels[found])
         if len(found) != 1:
             raise refused(
                 path,
@@ -150,6 +154,7 @@ def _of_condition(path: Path, array: xr.DataArray, targets: RecordedTargets) -> 
         array = array.isel({dim: int(found[0])})
     if array.ndim > 2:
         dim, labels = _labels_of_first(array)
+        _refuse_repeated(path, dim, labels)
         readings = [{"condition": {dim: label}} for label in labels]
         conditions = conditions_of(labels, dim) if array.ndim == 3 else []
         raise ambiguous(
@@ -163,6 +168,20 @@ def _of_condition(path: Path, array: xr.DataArray, targets: RecordedTargets) -> 
     if array.ndim < 2:
         raise refused(path, f"targets.condition leaves {array.name} {_shape(array)}", "keep unit and time")
     return array, in_words(targets.condition)
+
+
+def _refuse_repeated(path: Path, dim: str, labels: Iterable[Any]) -> None:
+    """Refuse places along a dimension that cannot be told apart by their labels."""
+    counts = Counter(repr(plain(label)) for label in labels)
+    for label, times in counts.most_common(1):
+        if times > 1:
+            raise refused(
+                path,
+                f"{times} places along {dim} have the label {label}, but places are chosen by their labels, which must "
+                "differ",
+                f"give every place along {dim} a label of its own in the file, or leave the labels out: places are "
+                "counted from 0 then",
+            )
 
 
 def _labels_of_first(array: xr.DataArray) -> tuple[str, list[Any]]:

@@ -24,6 +24,9 @@ from hpcspike.spec.yaml_text import parse_yaml, read_text, shown
 
 AnySection = TypeVar("AnySection", bound=BaseModel)
 
+_MOST_CHANGES = 3
+"""So many changes are named in a message."""
+
 
 def load(
     path: str | Path, *, size: str | None = None, changes: dict[str, Any] | None = None
@@ -114,7 +117,10 @@ def changed(section: AnySection, changes: Mapping[str, Any]) -> AnySection:
     try:
         return type(section).model_validate(document)
     except ValidationError as error:
-        raise SpecError(explained(error, type(section), "changed")) from None
+        given = [f"{key} = {'null' if value is None else shown(value)}" for key, value in changes.items()]
+        more = f" and {len(given) - _MOST_CHANGES} more" if len(given) > _MOST_CHANGES else ""
+        source = f"with {', '.join(given[:_MOST_CHANGES])}{more}"
+        raise SpecError(explained(error, type(section), source)) from None
 
 
 change_by(changed)

@@ -260,6 +260,11 @@ class RecordedTargets(GrownSection, TargetsSection):
                 "targets.conditions names one condition: name two or more, or leave it out and choose one with "
                 "targets.condition, targets.task, targets.variable or targets.path"
             )
+        for place, item in enumerate(self.conditions):
+            task = keys_of(item, self.format, self.condition).get("task")
+            if task is not None and task < 1:
+                key = f"targets.conditions[{place}]" + (".task" if isinstance(item, dict) else "")
+                raise ValueError(f"{key} = {task}: must be 1 or more: places in an array are counted from 1")
         seen: dict[str, RecordedTargets] = {}
         try:
             each = self.each_condition()
