@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from hpcspike.commands.common import counted, load_config, refuse_unwritable
-from hpcspike.commands.recordings import say_what_is_recorded
+from hpcspike.commands.recordings import of_each_recording, say_what_are_recorded, say_what_is_recorded
 from hpcspike.engine.checkpoint import checkpoint_bytes
 from hpcspike.engine.distribute import refuse_idle_ranks
 from hpcspike.errors import ResourceError, SpecError, StoreError
@@ -190,7 +190,8 @@ def _print_study(study: Study, available: float) -> None:
     costs = {variant: predict(study.experiment_of(StudyRun(variant, 0))) for variant in study.variants}
     total = sum(study.repetitions(variant) * (cost.seconds + SECONDS_TO_START) for variant, cost in costs.items())
     print(f"study      {study.name}")
-    say_what_is_recorded(study.experiment_of(study.runs[0]), label="recorded   ")
+    experiments = [study.experiment_of(StudyRun(variant, 0)) for variant in study.variants]
+    say_what_are_recorded(experiments, label="recorded   ")
     counts = [study.repetitions(variant) for variant in study.variants]
     fewest = f"{min(counts)} to " if min(counts) < max(counts) else ""
     each = f"{fewest}{counted(max(counts), 'replicate')}"
@@ -198,7 +199,7 @@ def _print_study(study: Study, available: float) -> None:
     print(f"time       about {shown_seconds(total)} on one core, and what the probes take")
     for variant, cost in costs.items():
         print(f"           {variant}: {shown_seconds(cost.seconds)} per network")
-    _print_transfer([study.experiment_of(StudyRun(variant, 0)) for variant in study.variants])
+    _print_transfer(experiments)
     _print_memory(max(cost.memory_mib for cost in costs.values()), available)
 
 
@@ -211,7 +212,7 @@ def _print_sweep(
     basis = 0 if store is None else int(store.done().sum())
     corrected = f", corrected by {counted(basis, 'point')} done" if basis else ""
     print(f"sweep      {sweep.name}")
-    say_what_is_recorded(sweep.point(sweep.parameters_at(0)), label="recorded   ")
+    say_what_are_recorded(of_each_recording(sweep), label="recorded   ")
     print(f"points     {points.n_points:,} = {shape}")
     if table is not None:
         batches, owned = table.batches, table.columns["batch"].values

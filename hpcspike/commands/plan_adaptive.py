@@ -11,7 +11,7 @@ from hpcspike.adaptive.questions import Target
 from hpcspike.adaptive.rounds import Known, Round, ensure_round, first_grid, known_of, n_rounds, refuse_other_places
 from hpcspike.adaptive.sketch import LEGEND, sketch
 from hpcspike.commands.common import counted, refuse_unwritable
-from hpcspike.commands.recordings import say_what_is_recorded
+from hpcspike.commands.recordings import of_each_recording, say_what_are_recorded
 from hpcspike.errors import DamagedStoreError, DataError, StoreError
 from hpcspike.spec.adaptive import Question
 from hpcspike.spec.sweep import Sweep
@@ -92,7 +92,7 @@ def _print_sweep(sweep: Sweep) -> None:
     assert sweep.adaptive is not None
     adaptive = sweep.adaptive
     print(f"sweep      {sweep.name} (adaptive)")
-    say_what_is_recorded(sweep.point(sweep.parameters_at(0)), label="recorded   ")
+    say_what_are_recorded(of_each_recording(sweep), label="recorded   ")
     shape = " x ".join(f"{length} {key}" for key, length in sweep.shape.items())
     budget = []
     if adaptive.budget.points is not None:

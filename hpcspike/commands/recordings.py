@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,9 @@ from hpcspike.commands.common import keys_and_values
 from hpcspike.errors import HpcspikeError, SpecError
 from hpcspike.spec.experiment import Experiment
 from hpcspike.spec.recorded import FORMAT_OF_SUFFIX, GENERATED, RecordedTargets
+from hpcspike.spec.sweep import Sweep
 from hpcspike.spec.validation import validate_experiment
+from hpcspike.spec.yaml_text import shown
 
 _RATES = {
     "synapse": {"tau_syn_ms": 50.0},
@@ -21,6 +25,12 @@ _RATES = {
     "measures": {"n_test_trials": 20},
 }
 """What an experiment on recorded rates begins with, beside its targets."""
+_MOST_DESCRIBED = 8
+"""So many recordings of a sweep or study are described."""
+_SOURCE = ("path", "variable", "task", "condition", "select_units")
+"""Keys of targets that choose what is read of which file."""
+_CHOOSING = tuple(f"targets.{key}" for key in _SOURCE)
+"""Beginnings of the axes that choose other recordings."""
 _DRIVES = {"training": {"variable": "drive", "update_interval_ms": 10.0, "n_loops": 20}}
 
 
@@ -79,6 +89,49 @@ def _read_or_propose_conditions(keys: dict[str, Any]) -> tuple[list[str], dict[s
         one = _option(*next(iter(error.readings[0].items())))
         words = f"proposed, since not given: conditions: {error.conditions}; for one of them alone {one}"
         return *_read({**keys, "conditions": error.conditions}), [words]
+
+
+def say_what_are_recorded(experiments: Iterable[Experiment], *, label: str = "") -> None:
+    """As `say_what_is_recorded` of several experiments, every recording once; of many the first ones."""
+    found: dict[str, Experiment] = {}
+    for experiment in experiments:
+        targets = experiment.targets
+        if isinstance(targets, RecordedTargets):
+            read = [one.model_dump_json(include=set(_SOURCE)) for one in targets.each_condition()]
+            found.setdefault("\n".join(read), experiment)
+    several = _chosen_by([*found.values()])
+    for experiment in [*found.values()][:_MOST_DESCRIBED]:
+        say_what_is_recorded(experiment, label=label)
+        for key in several:
+            print(f"{' ' * len(label)}chosen by targets.{key}: {shown(getattr(experiment.targets, key))}")
+    if len(found) > _MOST_DESCRIBED:
+        print(f"{label}and {len(found) - _MOST_DESCRIBED} other recordings ('hpcspike recordings FILE' describes one)")
+
+
+def _chosen_by(experiments: list[Experiment]) -> list[str]:
+    """The keys, but for the file, in which the recordings of experiments differ."""
+    return [
+        key for key in (*_SOURCE[1:], "conditions")
+        if len({repr(getattr(experiment.targets, key)) for experiment in experiments}) > 1
+    ]  # fmt: skip
+
+
+def of_each_recording(sweep: Sweep) -> Iterator[Experiment]:
+    """Points of a sweep, one at least for every recording that its axes choose."""
+    choosing = [key for key in sweep.axes if key == "targets" or key.startswith(_CHOOSING)]
+    if not choosing:
+        yield sweep.point(sweep.parameters_at(0))
+        return
+    if sweep.sampling is not None:
+        seen: dict[str, int] = {}
+        for index in range(sweep.n_points):
+            parameters = sweep.parameters_at(index)
+            seen.setdefault(repr([parameters[key] for key in choosing]), index)
+        yield from (sweep.point(sweep.parameters_at(index)) for index in seen.values())
+        return
+    first, columns = sweep.parameters_at(0), sweep.columns()
+    for values in itertools.product(*(columns[key] for key in choosing)):
+        yield sweep.point({**first, **dict(zip(choosing, values, strict=True))})
 
 
 def say_what_is_recorded(experiment: Experiment, *, label: str = "", speaks: bool = True) -> int | None:
