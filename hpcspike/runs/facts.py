@@ -84,13 +84,18 @@ def refuse_in_vain(experiment: Experiment, *, varied: Collection[str] = ()) -> N
     HpcspikeError
         As `facts_of`; a SpecError of a key without effect, or of training in which nothing can be learned.
     """
+    reason = what_is_in_vain(experiment, varied=varied)
+    if reason is not None:
+        raise SpecError(reason)
+
+
+def what_is_in_vain(experiment: Experiment, *, varied: Collection[str] = ()) -> str | None:
+    """The reason for which `refuse_in_vain` refuses an experiment whose network can be built, or None."""
     facts = facts_of(experiment)
-    reason = why_in_vain(experiment, varied) or why_not_smoothed(
+    return why_in_vain(experiment, varied) or why_not_smoothed(
         experiment.measures, grid_ms=experiment.targets.grid_ms, step_ms=experiment.neuron.step_ms,
         duration_ms=facts.duration_ms,
     )  # fmt: skip
-    if reason is not None:
-        raise SpecError(reason)
 
 
 _KNOWN: dict[tuple[Any, ...], Facts] = {}

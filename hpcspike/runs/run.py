@@ -29,7 +29,7 @@ from hpcspike.model.rate_law_kinds import MEASURED
 from hpcspike.model.stand_in import stand_in_attributes
 from hpcspike.model.subset import subset_columns
 from hpcspike.model.unit_labels import recording_time, unit_labels
-from hpcspike.runs.facts import refuse_in_vain
+from hpcspike.runs.facts import what_is_in_vain
 from hpcspike.runs.point import fit_and_evaluate
 from hpcspike.runs.rollouts import write_rollouts
 from hpcspike.runs.trials import scale_of, variables_of, write_trials
@@ -100,9 +100,7 @@ def run(
         instance("world", world, World, made_by="give what hpcspike.engine.communication.connect() returns")
     world = world or connect()
     agree_on(world, "hpcspike.run", lambda: {**same_experiment(experiment), "threads": threads})
-    world.agree(lambda: refuse_in_vain(experiment) if world.rank == 0 else None)
-    if world.rank == 0:
-        _log_what_is_odd(experiment)
+    world.agree(lambda: _log_what_is_odd(experiment) if world.rank == 0 else None)
     learner, evaluation = fit_and_evaluate(
         experiment, threads=threads, progress=progress, on_loop=on_loop, world=world
     )  # fmt: skip
@@ -110,7 +108,12 @@ def run(
 
 
 def _log_what_is_odd(experiment: Experiment) -> None:
-    """What is odd about the recording that is trained, as warnings of the log, which Python shows if nothing is set."""
+    """What is odd about the recording that is trained and what is asked for in vain, as warnings of the log, which
+    Python shows if nothing is set. It may be a point of a sweep that is there for comparison: nothing is refused.
+    """
+    reason = what_is_in_vain(experiment)
+    if reason is not None:
+        logger.warning("%s", reason)
     recording = recording_of(experiment)
     if recording is not None and isinstance(experiment.targets, RecordedTargets):
         for remark in recording.remarks:
