@@ -171,7 +171,7 @@ def test_rate_units_are_compared_with_spiking_networks_at_an_equal_cue() -> None
     tables = {
         "fig1s1": study(["tanh", "tanh-weak-cue"], correlation=weak),
         "fig3": study(["periodic"], correlation=[[0.89, 0.85, 0.87]]),
-        "fig3s2": study(["lif"], correlation=[[0.6, 0.5]]),
+        "fig3s2": study(["lif"], correlation=[[0.6, 0.5]], population_rate=[[31.0, 33.0]]),
     }
     row = the_row(tables, 10, "tanh units minus that of spiking")
     assert row.measure.startswith("correlation of tanh units minus that of spiking neurons")
@@ -242,6 +242,7 @@ def test_loops_that_run_on_are_judged_by_the_best_network_and_others_by_the_mean
     tables = {"fig4": table}
     best = the_row(tables, 11, "single trials, best network, exclude (mean 0.40, ")
     assert (best.found.value, best.verdict, best.found.n) == (0.75, "holds", 2)
+    assert best.measure.endswith("; 1 above 0.7)")
     mean = the_row(tables, 11, "single trials, mean over networks, exclude-random-starts")
     assert (mean.found.value, mean.verdict) == (pytest.approx(0.88), "undecided")  # 0.63 to 1
 
@@ -277,11 +278,16 @@ def test_auxiliary_neurons_gain_and_shuffles_lose() -> None:
     four = {"fig5": table.assign_coords(variant=["ratio-0", "ratio-2", "ratio-4"])}
     assert the_row(four, 12, "4 auxiliary neurons for each minus none").found.value == pytest.approx((0.3 + 0.4) / 2)
     beside = "single trials of auxiliary neurons 0.45; rates 11.5 Hz in the model, 15.5 Hz in the data, rms error 4.25"
-    assert the_row(tables, 12, f"phi(u) and data, recorded units ({beside}").found.value == pytest.approx(0.8)
+    assert the_row(tables, 12, f"phi(u) and data, recorded units, recorded rates ({beside}").found.value == pytest.approx(0.8)
     assert the_row(tables, 12, "trial-averaged filtered spikes and").found.value == pytest.approx(0.85)
     assert the_row(tables, 12, "of trial-averaged filtered spikes when 100%").found.value == pytest.approx(0.4)
     assert the_row(tables, 12, "of phi(u) when 100%").found.value == pytest.approx(0.7)
-    assert not [row for row in statements.cortex(tables) if "made-up" in row.measure]
+    assert all("recorded rates" in row.measure for row in statements.cortex(tables))
+    both = list(statements.cortex({"fig5": table.assign_attrs(stand_in="generated"), "fig5_recordings": table}))
+    assert {row.source: ("made-up rates" in row.measure) for row in both} == {"fig5": True, "fig5_recordings": False}
+    assert [row.found for row in both[: len(both) // 2]] == [row.found for row in both[len(both) // 2 :]]
+    silent = table.assign(n_silent_recorded=table["rate_recorded"] - 5.0, n_recorded=table["rate_recorded"] + 5.0)
+    assert "rms error 4.25 Hz, 6.5 of 16.5 units silent)" in the_row({"fig5": silent}, 12, "phi(u) and data").measure
     of_stand_in = {"fig5": table.assign_attrs(stand_in="generated")}
     assert all("made-up rates" in row.measure for row in statements.cortex(of_stand_in))
 

@@ -207,8 +207,23 @@ def test_performance_over_a_decade_is_logarithmic_and_over_words_side_by_side() 
     assert [text.get_text() for text in words.legends[0].get_texts()] == [
         "single trials",
         "trial average",
-        r"$\phi(u + I)$",
+        r"$\phi(u + I)$, single trials",
     ]
+
+
+def test_recorded_units_have_the_rate_of_their_data_beside_them_and_curves_say_that_they_are_of_all_neurons() -> None:
+    tree = synthetic_study(["ratio-0", "ratio-2"], replicates=2, probes=())
+    over_all = drawn(figures.study_curves(tree))
+    assert panels(over_all)[0].get_ylabel() == "mean correlation with target"
+    for replicate in tree.subtree:
+        if "correlation" in replicate:
+            replicate["target_rate_recorded"] = 12.5
+            replicate.attrs["judged"] = "recorded units"
+    assert panels(drawn(figures.study_curves(tree)))[0].get_ylabel() == "mean correlation with target, all neurons"
+    figure = drawn(figures.performance_by_variant(tree))
+    of_data = [line for line in panels(figure)[1].lines if line.get_label() == "mean rate in the data"]
+    assert [line.get_ydata().tolist() for line in of_data] == [[12.5, 12.5]]
+    assert "mean rate in the data" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_the_field_that_is_varied_labels_the_axis() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,7 +57,7 @@ LONG = 100
 MEASURES = {
     "correlation": (BLACK, "o", "single trials"),
     "correlation_trial_mean": (BLUE, "s", "trial average"),
-    "correlation_phi": (VERMILION, "^", r"$\phi(u + I)$"),
+    "correlation_phi": (VERMILION, "^", r"$\phi(u + I)$, single trials"),
 }
 
 
@@ -87,6 +88,8 @@ def study_curves(tree: xr.DataTree, *, variants: Variants = None) -> Figure:
             _curves(axes, collected(tree, variant, name), sets, colours[variant])
     for axes, name in zip(panels, names, strict=True):
         _finish_curves(axes, name)
+        if name == "curve_correlation" and _judged(tree, shown):
+            axes.set_ylabel(f"{axes.get_ylabel()}, all neurons")
     handles: list[Artist] = [Line2D([], [], color=colours[variant], label=variant) for variant in shown]
     if n_sets > 1:
         for target_set, style in enumerate(LINES[:n_sets]):
@@ -177,8 +180,10 @@ def performance_by_variant(tree: xr.DataTree, *, variants: Variants = None) -> F
         )
     for right in others:
         draw_replicates(right, places, rates, shift=0.0, colour=BLACK, marker="o", words="population rate")
-    judged = {one.attrs["judged"] for variant in shown for one in networks(tree, variant) if "judged" in one.attrs}
-    over = f", {judged.pop()}" if judged else ""
+        data = [mean_interval(collected(tree, variant, "target_rate_recorded")).value for variant in shown]
+        if np.isfinite(data).any():
+            right.plot(places.x, data, color=GREY, ls="--", lw=1.0, label="mean rate in the data")
+    over = _judged(tree, shown)
     rate = f"mean rate{over} (Hz)" if over else "population rate (Hz)"
     for axes, words in zip((left, *others), (f"{CORRELATION}{over}", rate), strict=False):
         say_if_empty(axes)
@@ -188,9 +193,18 @@ def performance_by_variant(tree: xr.DataTree, *, variants: Variants = None) -> F
     for right in others:
         right.set_ylim(bottom=0)
     handles, words_ = left.get_legend_handles_labels()
-    legend_below(figure, handles, words_, ncols=len(known))
+    for right in others:
+        of_data = [line for line in right.lines if line.get_linestyle() == "--"]
+        handles, words_ = [*handles, *of_data], [*words_, *(str(line.get_label()) for line in of_data)]
+    legend_below(figure, handles, words_, ncols=len(handles))
     panel_letters([left, *others])
     return figure
+
+
+def _judged(tree: xr.DataTree, variants: Sequence[str]) -> str:
+    """Over which neurons networks are judged if not over all, after a comma; '' otherwise."""
+    judged = {one.attrs["judged"] for variant in variants for one in networks(tree, variant) if "judged" in one.attrs}
+    return f", {judged.pop()}" if judged else ""
 
 
 def _has_values(found: list[np.ndarray]) -> bool:

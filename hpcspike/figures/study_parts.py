@@ -12,7 +12,7 @@ import xarray as xr
 
 from hpcspike.analysis.recorded import over_recorded
 from hpcspike.errors import DataError
-from hpcspike.figures.style import GREY, PALETTE, few_ticks, label, log_axis, number, ramp
+from hpcspike.figures.style import GREY, MANY, PALETTE, few_ticks, label, log_axis, number, ramp
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -123,10 +123,11 @@ def numbers_in(variants: Sequence[str]) -> tuple[str, np.ndarray] | None:
 
 
 def colours_of(variants: Sequence[str]) -> dict[str, Any]:
-    """A colour for each variant: from dark to bright for numbers and for many, else of the palette."""
+    """A colour for each variant: from dark to bright for numbers and for very many, else of a palette."""
     numeric = numbers_in(variants)
-    if numeric is None and len(variants) <= len(PALETTE):
-        return dict(zip(variants, PALETTE, strict=False))
+    for palette in (PALETTE, MANY) if numeric is None else ():
+        if len(variants) <= len(palette):
+            return dict(zip(variants, palette, strict=False))
     order = np.arange(len(variants)) if numeric is None else np.argsort(np.argsort(numeric[1], kind="stable"))
     shades = ramp(len(variants))
     return {name: shades[k] for name, k in zip(variants, order, strict=True)}

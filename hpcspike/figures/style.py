@@ -61,6 +61,8 @@ SETTINGS: Any = {
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#8C8C8C"
 PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+MANY = ("#332288", "#CC6677", "#117733", "#88CCEE", "#882255", "#999933", "#44AA99", "#AA4499", "#DDCC77", "#666666")
+"""For more lines than `PALETTE` has: the muted scheme of Paul Tol, told apart without red and green, a grey last."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 TARGET, RESPONSE = VERMILION, BLACK
 NO_DATA = "#E3E3E3"

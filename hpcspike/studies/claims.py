@@ -109,9 +109,11 @@ READING = (
     "give (bootstrap), medians that of ordered values, ratios and errors over several sizes that of geometric means, "
     "differences of networks that are not paired that of Welch. A row is undecided when its interval straddles the "
     "bound of its criterion. The best of several networks, medians of fewer than six and errors in cells left out have "
-    "no interval: these rows are judged by their value alone. Rates are judged by averages over trials, since the "
-    "spikes of one trial follow a rate by about 0.7 at most; rows whose table has no such averages say that they "
-    "are of single trials. Slopes and curves are read only where some network has learned."
+    "no interval: these rows are judged by their value alone. Studies have more networks of variants whose "
+    "intervals were near a bound (replicates_of in their files), which makes these intervals a little too narrow. "
+    "Rates are judged by averages over trials, since the spikes of one trial follow a rate by about 0.7 at most; rows "
+    "whose table has no such averages say that they are of single trials. Slopes and curves are read only where some "
+    "network has learned."
 )
 """How a page of claims is to be read."""
 
