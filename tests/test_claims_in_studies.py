@@ -278,7 +278,9 @@ def test_auxiliary_neurons_gain_and_shuffles_lose() -> None:
     four = {"fig5": table.assign_coords(variant=["ratio-0", "ratio-2", "ratio-4"])}
     assert the_row(four, 12, "4 auxiliary neurons for each minus none").found.value == pytest.approx((0.3 + 0.4) / 2)
     beside = "single trials of auxiliary neurons 0.45; rates 11.5 Hz in the model, 15.5 Hz in the data, rms error 4.25"
-    assert the_row(tables, 12, f"phi(u) and data, recorded units, recorded rates ({beside}").found.value == pytest.approx(0.8)
+    assert the_row(
+        tables, 12, f"phi(u) and data, recorded units, recorded rates ({beside}"
+    ).found.value == pytest.approx(0.8)
     assert the_row(tables, 12, "trial-averaged filtered spikes and").found.value == pytest.approx(0.85)
     assert the_row(tables, 12, "of trial-averaged filtered spikes when 100%").found.value == pytest.approx(0.4)
     assert the_row(tables, 12, "of phi(u) when 100%").found.value == pytest.approx(0.7)

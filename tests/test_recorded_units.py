@@ -317,8 +317,8 @@ def test_claims_of_recorded_rates_are_over_recorded_units_with_rates_beside() ->
     assert (gain.verdict, phi.verdict, spikes.verdict) == ("holds", "holds", "does not hold")
     assert spikes.found.value == pytest.approx(0.52)
     assert spikes.measure == (
-        "correlation of trial-averaged filtered spikes and data, recorded units (single trials of auxiliary neurons "
-        "0.81; rates 6.65 Hz in the model, 10.3 Hz in the data, rms error 5.2 Hz)"
+        "correlation of trial-averaged filtered spikes and data, recorded units, recorded rates (single "
+        "trials of auxiliary neurons 0.81; rates 6.65 Hz in the model, 10.3 Hz in the data, rms error 5.2 Hz)"
     )
     assert not list(cortex({"fig5": table[["correlation_trial_mean", "diverged_loop"]]}))
 

@@ -24,7 +24,7 @@ from tests.test_recorded_conditions import made_up
 
 TARGETS = {
     "kind": "recorded", "path": "generated", "conditions": ["go", "stay"], "n_units": 3, "auxiliary_ratio": 1.0,
-    "duration_ms": 352.0,
+    "duration_ms": 552.0,
 }  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def in_bins(trained: xr.Dataset, target_set: int, unit: int, trials: Any, bin_ms
     chosen = (trained["spike_set"] == target_set) & (trained["spike_neuron"] == unit)
     chosen &= trained["spike_trial"].isin(list(trials)) & (trained["spike_time"] > 0)
     times = trained["spike_time"].values[chosen.values]
-    counts, _ = np.histogram(times - 1e-6, bins=np.arange(0.0, 300.0 + bin_ms, bin_ms))
+    counts, _ = np.histogram(times - 1e-6, bins=np.arange(0.0, 500.0 + bin_ms, bin_ms))
     return counts
 
 
@@ -52,7 +52,7 @@ def test_correlations_in_bins_are_those_of_the_spike_times_and_of_the_condition(
     trained, table = network(), recorded_units(network())
     assert dict(table.sizes) == {"target_set": 2, "neuron": 3}
     for bin_ms in (50.0, 100.0):
-        targets = trained["target"].values[:, :, :300].reshape(2, 6, -1, int(bin_ms)).mean(axis=-1)
+        targets = trained["target"].values[:, :, :500].reshape(2, 6, -1, int(bin_ms)).mean(axis=-1)
         for s in range(2):
             for unit in range(3):
                 model = in_bins(trained, s, unit, range(4), bin_ms)
@@ -119,6 +119,32 @@ def test_the_table_is_exported_shown_on_the_page_and_drawn(tmp_path: Path, capsy
     titles = [axes.get_title() + title_of(axes) for axes in figure.axes]
     for words in ("go: data", "go: model", "stay: data", "stay: model", "best: ", "median: ", "worst: "):
         assert any(words in title for title in titles), words
+
+
+def test_the_table_does_not_take_the_place_of_another(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, out = tmp_path / "e.nc", tmp_path / "units.csv"
+    network().to_netcdf(path, engine="h5netcdf")
+    for _ in range(2):
+        assert main(["export", str(path), str(out)]) == 0
+    edited = out.read_text().replace("go", "lick")
+    out.write_text(edited)
+    assert main(["export", str(path), str(out)]) == 2
+    assert f"{out} exists and holds something else" in capsys.readouterr().err
+    assert out.read_text() == edited
+
+
+@pytest.mark.parametrize(("duration_ms", "has"), [(496.0, False), (500.0, True)])
+def test_few_bins_have_no_correlation(duration_ms: float, has: bool) -> None:
+    targets = {**TARGETS, "duration_ms": duration_ms}
+    trained = hpcspike.run(made_up(targets=targets, measures={"n_test_trials": 2, "n_clamped_trials": 1}))
+    found = recorded_units(trained)
+    assert {"rms_error", "model_rate"} <= set(found.data_vars)
+    in_bins = [name for name in found.data_vars if str(name).endswith("ms")]
+    assert len(in_bins) == (5 if has else 0)
+    assert ("psth" in figures_for(trained)) is has
+    page = page_of_network(trained, [])
+    assert "Numbers that do not name recorded units are over all neurons with targets" in page
+    assert "2 test trials of each of 2 target sets" in page
 
 
 def with_constant_unit() -> xr.Dataset:

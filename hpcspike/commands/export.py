@@ -120,8 +120,11 @@ def _export_units(network: xr.Dataset, store: str, path: Path) -> int:
         table = recorded_units(network).load()
         units = {name: f"{name}_hz" for name, column in table.data_vars.items() if column.attrs.get("units") == "Hz"}
         frame = table.rename(units).to_dataframe().reset_index()
+    text = frame.to_csv(index=False)
+    if path.exists() and path.read_bytes() != text.encode():
+        raise StoreError(f"{path} exists and holds something else; choose another path or move it away")
     with whole(path) as unfinished:
-        frame.to_csv(unfinished, index=False)
+        unfinished.write_text(text, encoding="utf-8")
     print(f"{path}: {counted(len(frame), 'row')}, one per recorded unit and condition")
     return 0
 

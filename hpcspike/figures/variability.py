@@ -81,7 +81,9 @@ def _draw_intervals(axes: Axes, found: xr.Dataset) -> None:
             )
     axes.axvline(1.0, color=GREY, lw=0.9, ls=(0, (4, 2)), label="Poisson")
     axes.set_xlabel("CV, CV2 of intervals between spikes")
-    axes.set_ylabel("neurons")
+    axes.set_ylabel(
+        "neurons" if found["cv_isi"].sizes.get("target_set", 1) == 1 else "neurons, each once per target set"
+    )
     axes.set_title(f"{len(columns['cv_isi'])} of {found['cv_isi'].size} with enough intervals", fontsize=8)
     axes.legend(loc="upper right", **OPAQUE)
 

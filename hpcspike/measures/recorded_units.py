@@ -14,6 +14,9 @@ from hpcspike.spec.experiment import is_multiple, n_steps
 BINS_MS = (50.0, 100.0)
 """Bins in which a trial average is held against the data; the second is two of the first."""
 
+FEWEST_BINS = 5
+"""Of the longer bins: over two of them every correlation is 1 or -1, over three hardly less."""
+
 
 class BinnedTrials:
     """Spikes of the test trials of one target set in bins, of the even and of the odd trials apart.
@@ -30,8 +33,7 @@ class BinnedTrials:
         self._problem, self._target_set = problem, target_set
         width, fits = BINS_MS[0], is_multiple(BINS_MS[0], problem.grid_ms) and problem.neuron.facts.spikes
         long = binned_duration(problem.duration_ms, BINS_MS[1], unit_ms=problem.grid_ms) if fits else 0.0
-        # two of the longer bins at least, or there is nothing to correlate
-        self._bins = n_steps(long, width) if long >= 2 * BINS_MS[1] else 0
+        self._bins = n_steps(long, width) if long >= FEWEST_BINS * BINS_MS[1] else 0
         self._width = n_steps(width, problem.neuron.step_ms)
         self._counts = np.zeros((2, problem.n_rows, self._bins), dtype=np.int64)
         self._trials = 0

@@ -65,7 +65,8 @@ def verdict(
         *correlation_over(scalars, n_neurons, n_outputs, n_with_targets),
     ]
     if math.isfinite(_value(scalars, "correlation")):
-        parts += ["plasticity off", counted(measures.n_test_trials, "test trial")]
+        of_each = "" if n_sets == 1 else f" of each of {n_sets} target sets"
+        parts += ["plasticity off", f"{counted(measures.n_test_trials, 'test trial')}{of_each}"]
         judged_ones = n_outputs or (n_neurons if n_with_targets is None else n_with_targets)
         parts += _interval(scalars, judged_ones * n_sets, "neurons" if n_outputs is None else "outputs")
     if math.isfinite(_value(scalars, "population_rate")):

@@ -61,6 +61,11 @@ def page_of_network(trained: xr.Dataset, pictures: Sequence[Picture]) -> str:
         lead.append(f"In single test trials: {verdict_of(trained)}. What it became: {outcome}.")
         lead += [f"{words[:1].upper()}{words[1:]}." for words in remarks_of(trained)]
     explained = paragraph(LABELS) if status in LABELLED else Markup()
+    if int(trained.get("n_recorded", 0)):
+        explained += paragraph(
+            "Numbers that do not name recorded units are over all neurons with targets, recorded and auxiliary ones "
+            "together."
+        )
     record = json.loads(trained.attrs.get("provenance", "{}"))
     sections = [
         *([Section("figures", "Figures", figures(pictures))] if pictures else []),
