@@ -213,6 +213,13 @@ def test_learning_curves_are_means_with_their_standard_deviation_and_name_their_
         pytest.approx([0.18, 0.36]), pytest.approx([0.32, 0.64]), pytest.approx([0.48, 0.96])
     ]  # fmt: skip
     assert rate.lines[1].get_ydata() == pytest.approx([6.4, 12.8])
+    several = {"targets": {"conditions": ["left", "right"]}, "learner": {"kind": "rls"}}
+    sweep.attrs["sweep"] = json.dumps({"experiment": several})
+    shared, _, _ = panels(figures.learning_curves(sweep))
+    assert [(line.get_xdata().tolist(), line.get_ydata().tolist()) for line in shared.lines] == [
+        ([2], pytest.approx([0.27])), ([2], pytest.approx([0.48])), ([2], pytest.approx([0.72]))
+    ]  # fmt: skip
+    assert title_of(shared).endswith("(means of 2 loops, as many as target sets)")
     assert rate.get_ylabel() == "population rate (Hz)"
     band = correlation.collections[1].get_paths()[0].vertices[:, 1]  # of 20 ms, two networks
     spread = np.std([0.5, 0.14], ddof=1)

@@ -87,7 +87,7 @@ def learning_curves(sweep: xr.Dataset, *, select: Selection = None) -> Figure:
         raise DataError("this sweep has no learning curves along 'loop'")
     figure = new_figure(0.6 + 3.1 * len(measures), 3.6)
     panels = np.atleast_1d(figure.subplots(1, len(measures)))
-    values = grid.axes[family]
+    values, n_sets = grid.axes[family], _sets_of_sweep(sweep)
     labels = valued_apart(family, values, attrs=sweep[family].attrs)
     chosen = ramped(values, CURVES)
     if values.dtype.kind not in "iuf":  # names have no order, so no ramp of colours; learners as in their comparison
@@ -99,11 +99,11 @@ def learning_curves(sweep: xr.Dataset, *, select: Selection = None) -> Figure:
         members_of = np.flatnonzero(grid.cell == cell)
         members = sweep[measures].isel(point=members_of).load()
         for axes, name in zip(panels, measures, strict=True):
-            _loops(axes, members[name], colour, MARKERS[position], labels[k])
+            _loops(axes, members[name], colour, MARKERS[position], labels[k], n_sets=n_sets)
             if name == "curve_correlation" and TESTS in sweep:
                 _loops(axes, sweep[TESTS].isel(point=members_of).load(), colour, MARKERS[position], tested=True)
     for axes, name in zip(panels, measures, strict=True):
-        _finish(axes, name, tested=_tested(sweep), smoothing_ms=smoothing_of(sweep))
+        _finish(axes, name, tested=_tested(sweep), smoothing_ms=smoothing_of(sweep), n_sets=n_sets)
     # a curve may be missing from one panel and be there in the next
     found = [zip(*axes.get_legend_handles_labels()[::-1], strict=True) for axes in panels]
     handles = {word: handle for panel in found for word, handle in panel}
@@ -139,8 +139,22 @@ def training_curves(trained: xr.Dataset) -> Figure:
 
 def smoothing_of(sweep: xr.Dataset) -> float:
     """Over what the tests while training of a sweep take means (ms); 0 if none does, or its points differ in it."""
-    plan = json.loads(sweep.attrs.get("sweep", "{}"))
-    return float(plan.get("experiment", {}).get("measures", {}).get("smoothing_ms", 0.0))
+    return float(_shared(sweep).get("measures", {}).get("smoothing_ms", 0.0))
+
+
+def _sets_of_sweep(sweep: xr.Dataset) -> int:
+    """Number of target sets that the loops of its networks share; the most if they differ in it."""
+    if learner_axis(sweep) is not None or _shared(sweep).get("learner", {}).get("kind", "rls") != "rls":
+        return 1  # one pass of other learners goes through all sets
+    if "n_sets" in sweep:
+        return int(sweep["n_sets"].max())
+    targets = _shared(sweep).get("targets", {})
+    return len(targets.get("conditions") or ()) or int(targets.get("n_sets", 1))
+
+
+def _shared(sweep: xr.Dataset) -> dict[str, Any]:
+    """The experiment of which all points of a sweep are variations."""
+    return dict(json.loads(sweep.attrs.get("sweep", "{}")).get("experiment", {}))
 
 
 def _tested(results: xr.Dataset) -> bool:
@@ -198,20 +212,21 @@ def exemplary_curves(sweep: xr.Dataset, chosen: Mapping[str, int]) -> Figure:
     measures = [n for n in PANELS if n in sweep and sweep.sizes.get("loop", 0) > 0]
     if not measures:
         raise DataError("this sweep has no learning curves along 'loop'")
+    n_sets = _sets_of_sweep(sweep)
     figure = new_figure(0.6 + 3.1 * len(measures), 3.4)
     panels = np.atleast_1d(figure.subplots(1, len(measures)))
     for number, (words, position) in enumerate(chosen.items()):
         one = sweep.isel(point=[position])
         colour, marker = PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
         for axes, name in zip(panels, measures, strict=True):
-            _loops(axes, one[name], colour, marker, words)
+            _loops(axes, one[name], colour, marker, words, n_sets=n_sets)
             if name == "curve_correlation" and TESTS in one:
                 _loops(axes, one[TESTS], colour, marker, tested=True)
             tested = float(one["correlation"].values[0])
             if name == "curve_correlation" and np.isfinite(tested):
                 axes.axhline(tested, color=colour, lw=0.9, ls=DASHED)
     for axes, name in zip(panels, measures, strict=True):
-        _finish(axes, name, tested=_tested(sweep), smoothing_ms=smoothing_of(sweep))
+        _finish(axes, name, tested=_tested(sweep), smoothing_ms=smoothing_of(sweep), n_sets=n_sets)
     handles, words_ = panels[0].get_legend_handles_labels()
     if handles:
         legend_below(figure, handles, words_, ncols=len(words_))
@@ -219,11 +234,15 @@ def exemplary_curves(sweep: xr.Dataset, chosen: Mapping[str, int]) -> Figure:
     return figure
 
 
-def _finish(axes: Axes, name: str, *, tested: bool = False, over: str = "", smoothing_ms: float = 0.0) -> None:
+def _finish(
+    axes: Axes, name: str, *, tested: bool = False, over: str = "", smoothing_ms: float = 0.0, n_sets: int = 1
+) -> None:
     say_if_empty(axes)
     axes.set_xlabel("training loop")
     few_ticks(axes, "x", integer=True)
     title, words = PANELS[name]
+    if n_sets > 1:
+        title += f"\n(means of {n_sets} loops, as many as target sets)"
     if name == "curve_correlation" and tested:
         smoothed = f" of the {smoothing_ms:g} ms mean" if smoothing_ms else ""
         title += f"\n(dashed: tests{smoothed}, plasticity off)"
@@ -234,13 +253,20 @@ def _finish(axes: Axes, name: str, *, tested: bool = False, over: str = "", smoo
 
 
 def _loops(
-    axes: Axes, table: xr.DataArray, colour: Any, marker: str, words: str | None = None, *, tested: bool = False
-) -> None:
+    axes: Axes, table: xr.DataArray, colour: Any, marker: str, words: str | None = None, *,
+    tested: bool = False, n_sets: int = 1,
+) -> None:  # fmt: skip
+    """Mean and s.d. over networks in every loop, or in every round of ``n_sets`` loops, which target sets share."""
     values = table.transpose("point", "loop").values
+    loop = np.arange(1, values.shape[1] + 1)
+    rounds = values.shape[1] // n_sets
+    if n_sets > 1 and rounds:
+        values = values[:, : rounds * n_sets].reshape(len(values), rounds, n_sets).mean(axis=2)
+        loop = loop[n_sets - 1 :: n_sets]
     known = ~np.isnan(values).all(axis=0)
     if not known.any():
         return
-    loop = np.arange(1, values.shape[1] + 1)[known]
+    loop = loop[known]
     mean = np.nanmean(values[:, known], axis=0)
     every = max(1, len(loop) // 8)
     if tested:
