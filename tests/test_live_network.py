@@ -138,7 +138,7 @@ def test_a_recorded_network_needs_no_recording_any_more(tmp_path: Path) -> None:
 def test_a_network_of_two_recorded_conditions_is_described_again() -> None:
     targets = {"kind": "recorded", "path": "generated", "n_units": 8, "conditions": [{"name": "a"}, {"name": "b"}]}
     network = hpcspike.run(
-        experiment(network={}, targets=targets | {"duration_ms": 200.0}, training={"n_loops": 1, "variable": "rate"})
+        experiment(network={}, targets=targets | {"duration_ms": 500.0}, training={"n_loops": 1, "variable": "rate"})
     )
     again = live_network(network).dataset()
     for name in ("neuron_correlation_100ms", "neuron_rate"):
