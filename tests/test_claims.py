@@ -216,13 +216,6 @@ def test_networks_and_points_that_were_asked_for_and_are_missing_are_named() -> 
     assert _source(sweep.isel(point=slice(40))).startswith("sweep, 40 of 48 points, ")
 
 
-def test_results_that_measure_no_claim_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    fig1_table(0.95, 0.75).assign_attrs(study="mine").to_netcdf(tmp_path / "table.nc", engine="h5netcdf")
-    assert main(["claims", str(tmp_path / "table.nc"), "--out", str(tmp_path / "a")]) == 2
-    assert "table.nc: measures none of the claims" in capsys.readouterr().err
-    assert not list((tmp_path / "a").glob("*"))
-
-
 def test_other_files_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "other.nc").write_text("no")
     assert main(["claims", str(tmp_path / "other.nc"), "--out", str(tmp_path / "a")]) == 2

@@ -38,11 +38,6 @@ def run(arguments: argparse.Namespace) -> int:
     from hpcspike.studies.statements import rows
 
     found = rows(tables)
-    if not found:
-        raise StoreError(
-            f"{', '.join(arguments.results)}: measures none of the claims, which are read from the tables and stores "
-            "of named experiments ('hpcspike study', the sweeps of cluster/config)"
-        )
     sources = {name: _source(table) for name, table in sorted(tables.items())}
     for name, table in tables.items():
         table.encoding.pop("unlimited_dims", None)
