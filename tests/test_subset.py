@@ -244,7 +244,7 @@ def test_a_subset_is_priced_as_what_it_trains() -> None:
 @pytest.mark.mpi
 def test_ranks_give_the_same_files(tmp_path: Path) -> None:
     short = {"targets.duration_ms": 40.0, "training.subset": {"spontaneous_run_ms": 100.0}, "stimulus.duration_ms": 5.0}
-    free = {"protocol.free_run_ms": 5.0, "protocol.test_free_run_ms": 5.0}
+    free = {"protocol.free_run_ms": 5.0, "protocol.test_free_run_ms": 5.0, "measures.smoothing_ms": 20.0}
     settings = smoke(**short, **free)
     (tmp_path / "short.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json")))
     delays = {"synapse.delay_ms": 0.7, "synapse.static_delay_ms": 0.4, "synapse.feed_forward_delay_ms": 1.0}
