@@ -220,6 +220,10 @@ def test_learning_curves_are_means_with_their_standard_deviation_and_name_their_
         ([2], pytest.approx([0.27])), ([2], pytest.approx([0.48])), ([2], pytest.approx([0.72]))
     ]  # fmt: skip
     assert title_of(shared).endswith("(means of 2 loops, as many as target sets)")
+    sweep.attrs["sweep"] = json.dumps({"experiment": {"targets": {"n_sets": 3}}})  # more than loops
+    alone, _, _ = panels(figures.learning_curves(sweep))
+    assert "means of" not in title_of(alone)
+    assert alone.lines[0].get_ydata() == pytest.approx([0.18, 0.36])
     assert rate.get_ylabel() == "population rate (Hz)"
     band = correlation.collections[1].get_paths()[0].vertices[:, 1]  # of 20 ms, two networks
     spread = np.std([0.5, 0.14], ddof=1)

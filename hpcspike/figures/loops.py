@@ -143,13 +143,14 @@ def smoothing_of(sweep: xr.Dataset) -> float:
 
 
 def _sets_of_sweep(sweep: xr.Dataset) -> int:
-    """Number of target sets that the loops of its networks share; the most if they differ in it."""
+    """Number of target sets that the loops of its networks share, the most if they differ in it; 1 of fewer loops."""
     if learner_axis(sweep) is not None or _shared(sweep).get("learner", {}).get("kind", "rls") != "rls":
         return 1  # one pass of other learners goes through all sets
-    if "n_sets" in sweep:
-        return int(sweep["n_sets"].max())
     targets = _shared(sweep).get("targets", {})
-    return len(targets.get("conditions") or ()) or int(targets.get("n_sets", 1))
+    found = len(targets.get("conditions") or ()) or int(targets.get("n_sets", 1))
+    if "n_sets" in sweep:
+        found = int(sweep["n_sets"].max())
+    return found if sweep.sizes.get("loop", 0) >= found else 1
 
 
 def _shared(sweep: xr.Dataset) -> dict[str, Any]:
@@ -259,8 +260,8 @@ def _loops(
     """Mean and s.d. over networks in every loop, or in every round of ``n_sets`` loops, which target sets share."""
     values = table.transpose("point", "loop").values
     loop = np.arange(1, values.shape[1] + 1)
-    rounds = values.shape[1] // n_sets
-    if n_sets > 1 and rounds:
+    if n_sets > 1:
+        rounds = values.shape[1] // n_sets
         values = values[:, : rounds * n_sets].reshape(len(values), rounds, n_sets).mean(axis=2)
         loop = loop[n_sets - 1 :: n_sets]
     known = ~np.isnan(values).all(axis=0)
